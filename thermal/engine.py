@@ -1,0 +1,192 @@
+"""The contract between physics and space.
+
+Physics sees arrays at nodes ``(n,)`` and cells ``(m,)``; an engine provides geometry, the conductance operator, solves
+and sums. Every operator is the graph equation ``V du/dt = sum_j G_ij (u_j - u_i)`` of the lumped scheme, so sums over
+nodes telescope and ledgers close to round-off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from thermal.domain import Probe
+from thermal.units import Array, Mask
+
+
+class NotConvergedError(RuntimeError):
+    """A linear or nonlinear solve missed its tolerance; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Triangles of an isosurface: ``points`` (p, 3) m, ``triangles`` (t, 3) indices into points."""
+
+    points: Array
+    triangles: npt.NDArray[np.int64]
+
+
+class Operator(Protocol):
+    """Symmetric conductance matrix K of a cell coefficient; ``K @ 1 = 0`` and off-diagonals are ``-G_ij``."""
+
+    @property
+    def diagonal(self) -> Array:
+        """(n,) sum of the conductances of each node."""
+        ...
+
+    def __call__(self, u: Array) -> Array:
+        """K u, (n,) -> (n,)."""
+        ...
+
+    def dissipation(self, u: Array) -> Array:
+        """(n,) half of ``G_ij (u_i - u_j)^2`` summed over the edges of each node; the total equals ``u . K u``."""
+        ...
+
+
+class Transport(Protocol):
+    """Upwind transport of a dissolved amount along the edge fluxes ``G_ij (p_i - p_j)``."""
+
+    @property
+    def outflow(self) -> Array:
+        """(n,) volume flow that leaves each node along its edges, m3/s."""
+        ...
+
+    def advance(
+        self, concentration: Array, capacity: Array, inflow: Array, inlet: Array, sink: Array, step: float
+    ) -> Array:
+        """Concentration after ``step`` seconds (never negative, never above ``max(c, c_in)`` where no fluid leaves).
+
+        ``capacity`` (n,) pore volume m3 (times retardation); ``inflow`` (n,) volume flow of injected fluid m3/s with
+        concentration ``inlet`` (n,); ``sink`` (n,) m3/s: rate at which particles disappear, times concentration.
+        """
+        ...
+
+
+class Window(Protocol):
+    """A finer engine over a part of the domain, with transfers between both."""
+
+    engine: Engine
+
+    def to_fine(self, u: Array) -> Array:
+        """Interpolate a coarse nodal field, (n,) -> (nf,)."""
+        ...
+
+    def cells_to_fine(self, k: Array) -> Array:
+        """Inject a coarse cell field, (m,) -> (mf,)."""
+        ...
+
+    def restrict(self, amount: Array) -> Array:
+        """Hand nodal amounts (W, kg) back to the coarse nodes, (nf,) -> (n,); the total is conserved to round-off."""
+        ...
+
+
+class Engine(Protocol):
+    """Geometry, operators and solves of one discretised anatomy."""
+
+    @property
+    def points(self) -> Array:
+        """(n, 3) node coordinates, m."""
+        ...
+
+    @property
+    def volume(self) -> Array:
+        """(n,) lumped volume, m3; zero at nodes outside the body."""
+        ...
+
+    @property
+    def volumes(self) -> Mapping[str, Array]:
+        """Region -> (n,) lumped volume of that region, m3."""
+        ...
+
+    @property
+    def areas(self) -> Mapping[str, Array]:
+        """Boundary -> (n,) lumped area, m2: the six faces of a window, ``surface``, or the named faces of a mesh."""
+        ...
+
+    @property
+    def cell_volume(self) -> Array:
+        """(m,) cell volumes, m3; zero for cells outside the body."""
+        ...
+
+    @property
+    def shares(self) -> Mapping[str, Array]:
+        """Region -> (m,) share of each cell."""
+        ...
+
+    def spacing(self, point: tuple[float, float, float]) -> float:
+        """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the domain."""
+        ...
+
+    def conductance(self, k: Array) -> Operator:
+        """Operator of the cell coefficient ``k`` (m,)."""
+        ...
+
+    def solve(
+        self,
+        operator: Operator,
+        diagonal: Array,
+        rhs: Array,
+        *,
+        fixed: Mask | None = None,
+        values: Array | None = None,
+        guess: Array | None = None,
+        tolerance: float = 1e-9,
+    ) -> Array:
+        """Solve ``(K + diag(diagonal)) u = rhs`` with ``u = values`` where ``fixed``.
+
+        Raises ``NotConvergedError``; ``tolerance`` is on the residual relative to the right-hand side.
+        """
+        ...
+
+    def transport(self, operator: Operator, pressure: Array) -> Transport:
+        """Transport by the edge fluxes of a Darcy solve."""
+        ...
+
+    def window(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> Window:
+        """A finer engine with cells no larger than ``spacing`` in the box (lower, upper), growing outside it."""
+        ...
+
+    def to_cells(self, u: Array) -> Array:
+        """Mean of the nodes of each cell, (n,) -> (m,)."""
+        ...
+
+    def to_nodes(self, k: Array) -> Array:
+        """Volume-weighted mean of the cells around each node, (m,) -> (n,)."""
+        ...
+
+    def sample(self, u: Array, at: Array) -> Array:
+        """Interpolate nodal ``u`` (n,) at points (q, 3). Raises ``ValueError`` for points outside the domain."""
+        ...
+
+    def deposit(self, amount: Array, at: Array) -> Array:
+        """Share amounts (q,) at points (q, 3) among the nodes, (n,); adjoint of :meth:`sample`, conserves the total.
+
+        Points outside the body are dropped (their amount is lost: compare the sums).
+        """
+        ...
+
+    def spread(self, probe: Probe) -> tuple[Array, float]:
+        """Weights (n,) that sum to one and hand a prescribed flow to the nodes around a thin probe, and the sub-grid
+        resistance in 1/m: value at the probe's wall = weights . u + flow * resistance / k."""
+        ...
+
+    def contact(self, probe: Probe) -> Array:
+        """Sub-grid shape factor (n,) in m of a thin probe: flow into node i = k_i * factor_i * (u_probe - u_i)."""
+        ...
+
+    def inside(self, u: Array, level: float) -> Array:
+        """(m,) share of each cell where nodal ``u`` is at or above ``level`` (linear interpolation)."""
+        ...
+
+    def isosurface(self, u: Array, level: float) -> Surface:
+        """Triangles of ``u = level``."""
+        ...
+
+
+def total(a: Array) -> float:
+    """Sum of a nodal array."""
+    return float(np.sum(a))

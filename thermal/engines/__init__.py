@@ -1,0 +1,1 @@
+"""Engines: discretised space behind the contract of :mod:`thermal.engine`."""

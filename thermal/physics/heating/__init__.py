@@ -1,0 +1,1 @@
+"""Heat sources: one file a kind."""

@@ -1,0 +1,178 @@
+"""What a heat source is given, and what it gives back.
+
+A heating kind (``Prescribed``, ``Photothermal``, ``Rfa`` ...) is a frozen specification whose :meth:`Heating.prepare`
+turns a :class:`Scene` into a :class:`Source`. The time loop asks the source for a :class:`Drive` at the start of every
+step and lands on its events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from thermal.domain import Line
+from thermal.engine import Engine
+from thermal.physics.tissue import Tissues
+from thermal.units import Array, Mask
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A number with its unit, for the summary and the history."""
+
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Device:
+    """Something a hand could hold, for pictures and reports."""
+
+    kind: str
+    """needle, fibre, electrode, cryoprobe, coil or beam"""
+    name: str
+    shape: Line
+
+
+@dataclass(frozen=True)
+class Payload:
+    """Particles where the delivery left them.
+
+    ``concentration``: (n,) bulk mass concentration of the carrier in tissue, kg per m3 of tissue (pore plus deposited).
+    ``optics``: absorption and reduced scattering, in 1/m per kg/m3, at a vacuum wavelength in m.
+    ``specific_absorption_rate``: W per kg of carrier as function of field amplitude (A/m, array) and frequency (Hz).
+    """
+
+    concentration: Array
+    optics: Callable[[float], tuple[float, float]] | None = None
+    specific_absorption_rate: Callable[[Array, float], Array] | None = None
+
+
+@dataclass(frozen=True)
+class Held:
+    """Nodes of a field kept at a value: ``mask`` (n,), ``value`` (n,)."""
+
+    mask: Mask
+    value: Array
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that a heating kind may look at."""
+
+    engine: Engine
+    tissues: Tissues
+    payload: Payload | None
+    grounded: Held
+    """nodes with a prescribed electric potential (``[boundaries] potential``)"""
+    duration: float
+    """simulated time, s"""
+    initial_temperature: Array
+    """(n,) degC"""
+
+
+@dataclass(frozen=True)
+class State:
+    """The bioheat state at one instant.
+
+    ``temperature``: (n,) degC. ``damage``: law name -> (n,). ``time``: s.
+    """
+
+    time: float
+    temperature: Array
+    damage: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Contact:
+    """Heat exchange with a thin probe through its sub-grid conductance.
+
+    Heat into node i = g_i (temperature - T_i) with g_i = k_i(T) * factor_i, in series with the coolant film
+    ``film_i`` (W/K, infinite where there is none): g = 1 / (1/(k factor) + 1/film).
+    """
+
+    factor: Array
+    """(n,) m, from ``Engine.contact``"""
+    temperature: float
+    """degC of the coolant or of the probe's wall"""
+    film: Array | float = np.inf
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What acts on the tissue during one step.
+
+    ``power``: (n,) W put into each node. ``contacts``: probes. ``held``: nodes whose temperature is prescribed (value
+    at the middle of the step). ``readings``: instruments for the history (power, voltage, impedance ...).
+    """
+
+    power: Array
+    contacts: tuple[Contact, ...] = ()
+    held: Held | None = None
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """A prepared heat source."""
+
+    @property
+    def events(self) -> tuple[float, ...]:
+        """Times in s at which the drive jumps; the time loop lands on each."""
+        ...
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """For pictures."""
+        ...
+
+    @property
+    def fields(self) -> Mapping[str, tuple[Array, str]]:
+        """Static nodal fields worth keeping: name -> ((n,) values, unit), e.g. fluence rate, absorbed power."""
+        ...
+
+    @property
+    def summary(self) -> Mapping[str, Reading]:
+        """Scalars for the summary, e.g. the optical power balance."""
+        ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Statements of doubtful validity, with the number, the limit and its source."""
+        ...
+
+    def drive(self, state: State, step: float) -> Drive:
+        """What acts from ``state.time`` to ``state.time + step``."""
+        ...
+
+    def memory(self) -> Mapping[str, Array]:
+        """Arrays to restore for a resumed run to go on bit for bit (empty when the source has no history)."""
+        ...
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Take back what :meth:`memory` gave."""
+        ...
+
+
+class Heating(Protocol):
+    """A heating kind: a frozen specification."""
+
+    @property
+    def kind(self) -> str:
+        """Name in the case file."""
+        ...
+
+    def prepare(self, scene: Scene) -> Source:
+        """Solve what can be solved before time starts. Raises ``CaseError`` for impossible input."""
+        ...
+
+
+def probe_line(
+    entry: tuple[float, float, float], tip: tuple[float, float, float], length: float, radius: float
+) -> Line:
+    """The active part of a straight probe: ``length`` m back from its tip towards its entry point."""
+    tip_array, direction = np.asarray(tip), np.subtract(entry, tip)
+    start = tip_array + direction * (length / float(np.linalg.norm(direction)))
+    return Line(tuple(start.tolist()), tip, radius)

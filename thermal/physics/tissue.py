@@ -1,0 +1,137 @@
+"""Tissue properties of regions, spread over nodes and cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thermal.engine import Engine
+from thermal.errors import CaseError
+from thermal.units import (
+    Absorption,
+    Array,
+    Conductivity,
+    Density,
+    ElectricalConductivity,
+    Fraction,
+    HeatCapacity,
+    LatentHeat,
+    Length,
+    PerKelvin,
+    Permeability,
+    PositiveFraction,
+    PositiveNumber,
+    PowerDensity,
+    Rate,
+    Spec,
+    Temperature,
+)
+
+
+class Optics(Spec):
+    """Optical properties of a tissue at one vacuum wavelength."""
+
+    wavelength: Length
+    absorption: Absorption
+    """mu_a, 1/m"""
+    reduced_scattering: Absorption
+    """mu_s' = mu_s (1 - g), 1/m"""
+
+
+class Tissue(Spec):
+    """Properties of one tissue in SI units; ``None`` where nobody gave a value."""
+
+    density: Density
+    heat_capacity: HeatCapacity
+    conductivity: Conductivity
+    conductivity_slope: PerKelvin = 0.0
+    """relative change of the conductivity per kelvin above 37 degC, up to 100 degC"""
+    perfusion: Rate = 0.0
+    """m3 of blood per m3 of tissue and second"""
+    metabolic_heat: PowerDensity = 0.0
+    frozen_conductivity: Conductivity | None = None
+    frozen_heat_capacity: HeatCapacity | None = None
+    latent_heat: LatentHeat | None = None
+    """of freezing, J per kg of tissue"""
+    water_fraction: Fraction | None = None
+    """mass fraction of water, for vaporisation"""
+    electrical_conductivity: ElectricalConductivity | None = None
+    electrical_conductivity_slope: PerKelvin | None = None
+    """relative change per kelvin above 37 degC, up to 100 degC"""
+    optics: tuple[Optics, ...] = ()
+    refractive_index: PositiveNumber | None = None
+    porosity: PositiveFraction | None = None
+    """pore volume accessible to the infusate per volume of tissue"""
+    hydraulic_conductivity: Permeability | None = None
+    """Darcy permeability over viscosity, m2/Pa/s"""
+    temperature: Temperature | None = None
+    """region held at this temperature (large vessels)"""
+
+
+@dataclass(frozen=True)
+class Tissues:
+    """The tissues of all regions of a domain.
+
+    ``by_region``: region -> :class:`Tissue`. Cell values are share-weighted means, nodal values volume-weighted means.
+    """
+
+    engine: Engine
+    by_region: Mapping[str, Tissue]
+
+    def _values(self, name: str, needed_by: str) -> dict[str, float]:
+        values: dict[str, Any] = {region: getattr(tissue, name) for region, tissue in self.by_region.items()}
+        lacking = sorted(region for region, value in values.items() if value is None)
+        if lacking:
+            raise CaseError(
+                *(f"tissues.{region}.{name}: needed by {needed_by}, but neither the case nor the library gives it; "
+                  f"add {name} to [tissues.{region}]" for region in lacking)
+            )  # fmt: skip
+        return {region: float(value) for region, value in values.items()}
+
+    def mix_cells(self, values: Mapping[str, float]) -> Array:
+        """Share-weighted mean of one number a region, (m,)."""
+        mixed = np.zeros_like(self.engine.cell_volume)
+        for region, share in self.engine.shares.items():
+            mixed += values[region] * share
+        return mixed
+
+    def mix_nodes(self, values: Mapping[str, float]) -> Array:
+        """Volume-weighted mean of one number a region, (n,); zero at nodes outside the body."""
+        mixed = np.zeros_like(self.engine.volume)
+        for region, volume in self.engine.volumes.items():
+            mixed += values[region] * volume
+        return np.divide(mixed, self.engine.volume, out=np.zeros_like(mixed), where=self.engine.volume > 0)
+
+    def cells(self, name: str, needed_by: str) -> Array:
+        """A property at cells, (m,). Raises ``CaseError`` where a region lacks it."""
+        return self.mix_cells(self._values(name, needed_by))
+
+    def nodes(self, name: str, needed_by: str) -> Array:
+        """A property at nodes, (n,). Raises ``CaseError`` where a region lacks it."""
+        return self.mix_nodes(self._values(name, needed_by))
+
+    def optics(self, wavelength: float, needed_by: str) -> tuple[dict[str, float], dict[str, float]]:
+        """Absorption and reduced scattering by region, 1/m, at a vacuum wavelength (m).
+
+        The tabulated wavelength must lie within 10 nm: tissue spectra are too uneven to be interpolated further.
+        Raises ``CaseError`` naming every region without data.
+        """
+        absorption, scattering, problems = {}, {}, []
+        for region, tissue in self.by_region.items():
+            near = [entry for entry in tissue.optics if abs(entry.wavelength - wavelength) <= 10e-9]
+            if not near:
+                known = ", ".join(f"{entry.wavelength * 1e9:.0f} nm" for entry in tissue.optics) or "none"
+                problems.append(
+                    f"tissues.{region}.optics: needed by {needed_by} at {wavelength * 1e9:.0f} nm; known wavelengths: "
+                    f'{known}; add optics = [{{wavelength = "{wavelength * 1e9:.0f} nm", absorption = "0.5 1/cm", '
+                    f'reduced_scattering = "8 1/cm"}}] to [tissues.{region}]'
+                )
+                continue
+            best = min(near, key=lambda entry: abs(entry.wavelength - wavelength))
+            absorption[region], scattering[region] = best.absorption, best.reduced_scattering
+        if problems:
+            raise CaseError(*problems)
+        return absorption, scattering

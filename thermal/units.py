@@ -1,0 +1,156 @@
+"""Quantities: strings with units in the case file, SI floats inside (temperatures in degrees Celsius).
+
+``Annotated`` types such as :data:`Length` are used in every schema; each accepts ``"1.5 mm"`` and yields metres.
+The unit registry is imported only when the first string with a unit is met.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Array = npt.NDArray[np.float64]
+"""A float64 array; shapes are given where it is used."""
+Mask = npt.NDArray[np.bool_]
+"""A boolean array; shapes are given where it is used."""
+
+ZERO_CELSIUS = 273.15  # K, exact by definition of the Celsius scale
+GAS_CONSTANT = 8.314462618  # J/mol/K, CODATA 2018 (exact)
+BOLTZMANN = 1.380649e-23  # J/K, CODATA 2018 (exact)
+VACUUM_PERMEABILITY = 1.25663706212e-6  # H/m, CODATA 2018
+
+
+@lru_cache(maxsize=1)
+def _registry() -> Any:
+    import pint
+
+    registry = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+    registry.define("percent_of_whole = 0.01 = pct")
+    return registry
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str, unit: str) -> float:
+    """Value of the quantity ``text`` in ``unit`` (``parse("1.5 mm", "m") == 0.0015``).
+
+    Raises ``ValueError`` that says what was found and what was expected.
+    """
+    import pint
+
+    wanted = example(unit)
+    try:
+        quantity = _registry().Quantity(text.replace("%", "pct").replace("°C", "degC").replace("µ", "u"))
+    except (pint.UndefinedUnitError, pint.DefinitionSyntaxError, pint.OffsetUnitCalculusError) as error:
+        raise ValueError(f'"{text}" cannot be read as a quantity ({error}); write e.g. "{wanted}"') from None
+    except Exception as error:
+        raise ValueError(f'"{text}" cannot be read as a quantity; write e.g. "{wanted}"') from error
+    if quantity.unitless and unit != "" and "%" not in text:
+        raise ValueError(f'"{text}" has no unit; write e.g. "{wanted}"')
+    try:
+        value = float(quantity.to(unit if unit else "dimensionless").magnitude)
+    except pint.DimensionalityError:
+        raise ValueError(
+            f'"{text}" has dimension {quantity.dimensionality}; expected {unit or "a plain number"}, e.g. "{wanted}"'
+        ) from None
+    except Exception as error:
+        raise ValueError(f'"{text}" cannot be converted to {unit}; write e.g. "{wanted}"') from error
+    if not np.isfinite(value):
+        raise ValueError(f'"{text}" is not a finite number')
+    return value
+
+
+_EXAMPLES = {
+    "m": "1.5 mm", "s": "10 min", "W": "2 W", "degC": "37 degC", "Pa": "1 kPa", "m^3/s": "5 ul/min", "V": "20 V",
+    "kg/m^3": "1060 kg/m^3", "W/m/K": "0.5 W/m/K", "J/kg/K": "3600 J/kg/K", "W/m^3": "0.5 W/cm^3", "Hz": "300 kHz",
+    "A/m": "10 kA/m", "1/m": "0.5 1/cm", "1/s": "0.0155 1/s", "S/m": "0.33 S/m", "A": "1.5 A", "kg": "1 mg",
+    "W/m^2/K": "10 W/m^2/K", "W/m^2": "1 W/cm^2", "m^2/s": "1e-11 m^2/s", "m^2/Pa/s": "1e-12 m^2/Pa/s",
+    "J/m^3": "250 MJ/m^3",
+    "": "0.2", "m^3": "0.5 ml", "K": "0.01 K", "J/mol": "257.7 kJ/mol", "1/K": "0.02 1/K", "J/kg": "334 kJ/kg",
+    "Pa*s": "1 mPa*s",
+}  # fmt: skip
+
+
+def example(unit: str) -> str:
+    """A quantity of this unit as one would write it in a case file."""
+    return _EXAMPLES.get(unit, f"1 {unit}")
+
+
+def quantity(unit: str, **limits: float) -> Any:
+    """Field metadata of a quantity: converts strings to ``unit``, applies pydantic limits (``gt``, ``ge``, ``lt``, ``le``)."""
+
+    def convert(value: object) -> object:
+        if isinstance(value, str):
+            return parse(value, unit)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f'a quantity is a string with a unit; write e.g. "{example(unit)}"')
+        if unit and not isinstance(value, Si):
+            raise ValueError(f'{value!r} has no unit; write e.g. "{example(unit)}"')
+        return float(value)
+
+    return (
+        BeforeValidator(convert),
+        Field(json_schema_extra={"unit": unit}, **limits),  # type: ignore[arg-type]
+    )
+
+
+class Si(float):
+    """A float that is already in the SI unit of the field it is given to (for use from Python, not from files)."""
+
+
+def _q(unit: str, **limits: float) -> Any:
+    validator, field = quantity(unit, **limits)
+    return Annotated[float, validator, field]
+
+
+HUGE = 1e30
+Length = Annotated[float, *quantity("m", gt=0, le=10)]
+Coordinate = Annotated[float, *quantity("m", ge=-10, le=10)]
+Duration = Annotated[float, *quantity("s", gt=0, le=1e9)]
+Instant = Annotated[float, *quantity("s", ge=0, le=1e9)]
+Temperature = Annotated[float, *quantity("degC", ge=-273.15, le=2000)]
+TemperatureStep = Annotated[float, *quantity("K", gt=0, le=1000)]
+Power = Annotated[float, *quantity("W", gt=0, le=1e6)]
+PowerDensity = Annotated[float, *quantity("W/m^3", ge=-1e12, le=1e12)]
+Flux = Annotated[float, *quantity("W/m^2", ge=-1e9, le=1e9)]
+Irradiance = Annotated[float, *quantity("W/m^2", gt=0, le=1e9)]
+HeatTransfer = Annotated[float, *quantity("W/m^2/K", ge=0, le=1e6)]
+Density = Annotated[float, *quantity("kg/m^3", gt=0, le=30000)]
+HeatCapacity = Annotated[float, *quantity("J/kg/K", gt=0, le=1e5)]
+Conductivity = Annotated[float, *quantity("W/m/K", gt=0, le=1e4)]
+PerKelvin = Annotated[float, *quantity("1/K", ge=-1, le=1)]
+LatentHeat = Annotated[float, *quantity("J/kg", ge=0, le=1e7)]
+Rate = Annotated[float, *quantity("1/s", ge=0, le=1e3)]
+ElectricalConductivity = Annotated[float, *quantity("S/m", gt=0, le=1e8)]
+Voltage = Annotated[float, *quantity("V", gt=0, le=1e5)]
+Potential = Annotated[float, *quantity("V", ge=-1e5, le=1e5)]
+Current = Annotated[float, *quantity("A", gt=0, le=1e5)]
+Frequency = Annotated[float, *quantity("Hz", gt=0, le=1e12)]
+FieldStrength = Annotated[float, *quantity("A/m", gt=0, le=1e7)]
+Absorption = Annotated[float, *quantity("1/m", ge=0, le=1e8)]
+Concentration = Annotated[float, *quantity("kg/m^3", ge=0, le=3e4)]
+Mass = Annotated[float, *quantity("kg", gt=0, le=1)]
+Flow = Annotated[float, *quantity("m^3/s", gt=0, le=1)]
+Volume = Annotated[float, *quantity("m^3", gt=0, le=1)]
+Pressure = Annotated[float, *quantity("Pa", ge=-1e8, le=1e9)]
+Permeability = Annotated[float, *quantity("m^2/Pa/s", gt=0, le=1)]
+Diffusivity = Annotated[float, *quantity("m^2/s", ge=0, le=1)]
+Viscosity = Annotated[float, *quantity("Pa*s", gt=0, le=1e6)]
+Fraction = Annotated[float, *quantity("", ge=0, le=1)]
+PositiveFraction = Annotated[float, *quantity("", gt=0, le=1)]
+Number = Annotated[float, *quantity("", ge=-HUGE, le=HUGE)]
+PositiveNumber = Annotated[float, *quantity("", gt=0, le=HUGE)]
+FrequencyFactor = Annotated[float, *quantity("1/s", gt=0, le=1e200)]
+ActivationEnergy = Annotated[float, *quantity("J/mol", gt=0, le=1e8)]
+
+Point = tuple[Coordinate, Coordinate, Coordinate]
+"""A point in metres inside; ``["10 mm", "0 mm", "-5 mm"]`` in a case file."""
+
+
+class Spec(BaseModel):
+    """Base of everything a case file may hold: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, validate_default=False)
