@@ -105,13 +105,13 @@ class Contact:
 class Drive:
     """What acts on the tissue during one step.
 
-    ``power``: (n,) W put into each node. ``contacts``: probes. ``held``: nodes whose temperature is prescribed (value
-    at the middle of the step). ``readings``: instruments for the history (power, voltage, impedance ...).
+    ``power``: (n,) W put into each node. ``contacts``: probes. ``held``: nodes whose temperature is prescribed, as a
+    function of time (s) whose mask never changes. ``readings``: instruments for the history (power, impedance ...).
     """
 
     power: Array
     contacts: tuple[Contact, ...] = ()
-    held: Held | None = None
+    held: Callable[[float], Held] | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
 
 

@@ -1,0 +1,136 @@
+"""Preconditioned conjugate gradients on callables: the one linear solver of every engine.
+
+The update of the direction is the flexible one (Polak-Ribiere), so the preconditioner may change from one iteration
+to the next, like a multigrid cycle in float32 or with inner iterations: Y. Notay, Flexible conjugate gradients,
+SIAM J. Sci. Comput. 22 (2000) 1444-1460. As ``r_old - r_new = alpha A p``, it costs one more dot product and no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from thermal.engine import NotConvergedError
+from thermal.units import Array
+
+Apply = Callable[[Array], Array]
+"""A linear map (n,) -> (n,); may return a buffer of its own that stays as it is until its next call."""
+
+
+def conjugate_gradients(
+    apply: Apply,
+    rhs: Array,
+    precondition: Apply | None = None,
+    guess: Array | None = None,
+    tolerance: float = 1e-9,
+    max_iterations: int = 500,
+    *,
+    null: Array | None = None,
+) -> tuple[Array, int]:
+    """Solve ``A x = rhs`` for symmetric positive (semi-)definite ``A``; returns ``x`` (n,) and the iterations used.
+
+    Converged means that the true residual, recomputed from ``x``, is at most ``tolerance * |rhs|`` (Euclidean norms).
+    A zero right-hand side gives zero at once.
+
+    ``null`` (n,) spans the kernel of a singular ``A`` (ones on the connected nodes of a pure Neumann problem): ``x``
+    is then the solution orthogonal to it (of zero mean). The right-hand side must be in the range of ``A``.
+
+    Raises :class:`~thermal.engine.NotConvergedError` with figures and advice; never returns an unconverged vector.
+    """
+    kernel = None if null is None else np.asarray(null, float) / np.linalg.norm(null)
+    size = float(np.linalg.norm(rhs))
+    if not np.isfinite(size):
+        raise NotConvergedError("the right-hand side of a linear solve is not finite; look for NaN in the sources")
+    x = np.zeros_like(rhs, dtype=float) if guess is None else np.array(guess, dtype=float)
+    if size == 0.0:
+        x[...] = 0.0
+        return x, 0
+    goal = tolerance * size
+    if kernel is not None:
+        imbalance = abs(float(np.vdot(kernel, rhs)))
+        if imbalance > max(goal, 1e-12 * size):
+            raise NotConvergedError(
+                f"the sources do not balance (their sum is {imbalance / size:.1e} of their norm) and nothing fixes the "
+                "level of the solution; hold it somewhere (a fixed boundary) or add an uptake term"
+            )
+        rhs = rhs - kernel * np.vdot(kernel, rhs)
+        _project(x, kernel)
+
+    work = np.empty_like(x)
+    done = 0
+    previous = np.inf
+    while True:
+        residual = rhs - apply(x)
+        norm = float(np.linalg.norm(residual))
+        if norm <= goal:
+            return x, done
+        if not np.isfinite(norm):
+            raise NotConvergedError("the operator or the guess of a linear solve is not finite; check the coefficients")
+        if norm >= 0.5 * previous:
+            raise NotConvergedError(
+                f"the residual stays at {norm / size:.1e} of the right-hand side by round-off, {tolerance:.1e} was "
+                f"asked for ({done} iterations); loosen the tolerance above that or lessen the coefficients' contrast"
+            )
+        previous = norm if done else np.inf
+        done = _sweep(apply, precondition, kernel, x, residual, work, goal, size, done, max_iterations)
+
+
+def _sweep(
+    apply: Apply,
+    precondition: Apply | None,
+    kernel: Array | None,
+    x: Array,
+    residual: Array,
+    work: Array,
+    goal: float,
+    size: float,
+    done: int,
+    max_iterations: int,
+) -> int:
+    """Iterate on ``x`` in place until the recurred residual meets ``goal``; returns the iterations done so far."""
+    direction = np.zeros_like(x)
+    image = direction
+    step, energy = 0.0, 1.0
+    norm = float(np.linalg.norm(residual))
+    while norm > goal:
+        if done >= max_iterations:
+            raise NotConvergedError(
+                f"conjugate gradients reached {norm / size:.1e} of the right-hand side in {done} iterations, "
+                f"{goal / size:.1e} was asked for; use a better preconditioner or a milder contrast of coefficients, "
+                "or raise max_iterations"
+            )
+        z = residual if precondition is None else precondition(residual)
+        if kernel is not None:
+            z = z - kernel * np.vdot(kernel, z)
+        gain = -step * float(np.vdot(z, image)) / energy
+        energy = float(np.vdot(z, residual))
+        direction *= gain
+        direction += z
+        image = apply(direction)
+        curvature = float(np.vdot(direction, image))
+        if not (curvature > 0.0 and energy > 0.0):
+            culprit = "operator" if energy > 0.0 else "preconditioner"
+            raise NotConvergedError(
+                f"the {culprit} is not positive definite or not finite (curvature {curvature:.1e}, energy {energy:.1e} "
+                f"after {done} iterations, residual {norm / size:.1e}); check that coefficients are positive and "
+                "that a pure Neumann problem is held somewhere"
+            )
+        step = energy / curvature
+        np.multiply(direction, step, out=work)
+        x += work
+        np.multiply(image, step, out=work)
+        residual -= work
+        if kernel is not None:
+            _project(x, kernel)
+            _project(residual, kernel)
+        norm = float(np.linalg.norm(residual))
+        done += 1
+        if not np.isfinite(norm):
+            raise NotConvergedError(f"the residual became {norm} after {done} iterations; check the coefficients")
+    return done
+
+
+def _project(u: Array, kernel: Array) -> None:
+    """Remove the part of ``u`` along the unit vector ``kernel``, in place."""
+    u -= kernel * np.vdot(kernel, u)

@@ -1,0 +1,347 @@
+"""Voxel engine: Q1 with vertex quadrature on a tensor-product grid, matrix-free.
+
+The operator is the 7-point stencil of the design: an M-matrix on any spacing, second order, symmetric under rotations
+by 90 degrees. Cells outside the body conduct nothing and hold nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sparse
+
+from thermal.domain import FACES, SURFACE, Probe, VoxelDomain
+from thermal.engine import Operator, Surface
+from thermal.engines import kernels, marching, probes
+from thermal.engines.elliptic import solve_graph
+from thermal.units import Array, Mask
+
+
+@dataclass(frozen=True)
+class VoxelOperator:
+    """Edge conductances along the three axes; see :class:`thermal.engine.Operator`."""
+
+    gx: Array
+    gy: Array
+    gz: Array
+    shape: tuple[int, int, int]
+
+    @cached_property
+    def diagonal(self) -> Array:
+        """(n,) sum of the conductances of each node."""
+        out = np.empty(self.shape)
+        kernels.diagonal(self.gx, self.gy, self.gz, out)
+        return out.ravel()
+
+    def __call__(self, u: Array) -> Array:
+        """K u, (n,) -> (n,)."""
+        out = np.empty(self.shape)
+        kernels.apply(self.gx, self.gy, self.gz, u.reshape(self.shape), out)
+        return out.ravel()
+
+    def dissipation(self, u: Array) -> Array:
+        """(n,) half of ``G_ij (u_i - u_j)^2`` over the edges of each node."""
+        out = np.empty(self.shape)
+        kernels.dissipation(self.gx, self.gy, self.gz, u.reshape(self.shape), out)
+        return out.ravel()
+
+
+@dataclass(frozen=True)
+class VoxelTransport:
+    """Upwind transport in order of falling pressure: the flow graph of an M-matrix has no cycles."""
+
+    operator: VoxelOperator
+    pressure: Array
+    order: npt.NDArray[np.int64]
+    outflow: Array
+
+    def advance(
+        self, concentration: Array, capacity: Array, inflow: Array, inlet: Array, sink: Array, step: float
+    ) -> Array:
+        """See :meth:`thermal.engine.Transport.advance`."""
+        shape = self.operator.shape
+        new = concentration.copy()
+        kernels.transport_sweep(
+            self.order,
+            self.operator.gx,
+            self.operator.gy,
+            self.operator.gz,
+            self.pressure.reshape(shape),
+            self.outflow.reshape(shape),
+            capacity.reshape(shape),
+            inflow.reshape(shape),
+            inlet.reshape(shape),
+            sink.reshape(shape),
+            new.reshape(shape),
+            step,
+        )
+        return new
+
+
+@dataclass(frozen=True)
+class VoxelWindow:
+    """A grid whose cells subdivide the cells of the coarse one."""
+
+    engine: VoxelEngine
+    interpolation: tuple[sparse.csr_array, sparse.csr_array, sparse.csr_array]
+    parents: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+    coarse_shape: tuple[int, int, int]
+
+    def to_fine(self, u: Array) -> Array:
+        """Trilinear interpolation, (n,) -> (nf,)."""
+        return _tensor_apply(self.interpolation, u.reshape(self.coarse_shape)).ravel()
+
+    def cells_to_fine(self, k: Array) -> Array:
+        """Each fine cell takes the value of the coarse cell it lies in, (m,) -> (mf,)."""
+        cx, cy, cz = self.coarse_shape
+        return k.reshape(cx - 1, cy - 1, cz - 1)[np.ix_(*self.parents)].ravel()
+
+    def restrict(self, amount: Array) -> Array:
+        """Transpose of :meth:`to_fine`, (nf,) -> (n,); conserves the total."""
+        back = tuple(matrix.T.tocsr() for matrix in self.interpolation)
+        return _tensor_apply(back, amount.reshape(self.engine.domain.shape)).ravel()
+
+
+def _tensor_apply(matrices: tuple[sparse.csr_array, ...], u: Array) -> Array:
+    """Apply one matrix along each of the three axes."""
+    for axis, matrix in enumerate(matrices):
+        moved = np.moveaxis(u, axis, 0)
+        rest = moved.shape[1:]
+        result = matrix @ moved.reshape(moved.shape[0], -1)
+        u = np.moveaxis(np.asarray(result).reshape(-1, *rest), 0, axis)
+    return np.ascontiguousarray(u)
+
+
+@dataclass(frozen=True)
+class VoxelEngine:
+    """See :class:`thermal.engine.Engine`. Nodes and cells are numbered in C order of the grid."""
+
+    domain: VoxelDomain
+
+    @cached_property
+    def _spacings(self) -> tuple[Array, Array, Array]:
+        x, y, z = self.domain.axes
+        return np.diff(x), np.diff(y), np.diff(z)
+
+    @cached_property
+    def points(self) -> Array:
+        """(n, 3) m."""
+        return np.stack([a.ravel() for a in np.meshgrid(*self.domain.axes, indexing="ij")], axis=1)
+
+    @cached_property
+    def cell_volume(self) -> Array:
+        """(m,) m3, zero outside the body."""
+        hx, hy, hz = self._spacings
+        volume = hx[:, None, None] * hy[None, :, None] * hz[None, None, :]
+        return np.where(self.domain.solid, volume.ravel(), 0.0)
+
+    @cached_property
+    def volume(self) -> Array:
+        """(n,) lumped volume, m3."""
+        return self._gather(self.cell_volume)
+
+    @property
+    def shares(self) -> Mapping[str, Array]:
+        """Region -> (m,) share of each cell."""
+        return self.domain.shares
+
+    @cached_property
+    def volumes(self) -> Mapping[str, Array]:
+        """Region -> (n,) lumped volume, m3."""
+        volume = self.cell_volume
+        return MappingProxyType({name: self._gather(share * volume) for name, share in self.domain.shares.items()})
+
+    def _gather(self, amount: Array) -> Array:
+        out = np.empty(self.domain.shape)
+        kernels.node_sums(np.ascontiguousarray(amount, dtype=float).reshape(self.domain.cell_shape), out)
+        return out.ravel()
+
+    @cached_property
+    def areas(self) -> Mapping[str, Array]:
+        """Face or ``surface`` -> (n,) lumped area, m2."""
+        solid = self.domain.solid.reshape(self.domain.cell_shape)
+        areas: dict[str, Array] = {}
+        surface = np.zeros(self.domain.shape)
+        for axis in range(3):
+            across = [self._spacings[a] for a in range(3) if a != axis]
+            face_area = across[0][:, None] * across[1][None, :]
+            moved = np.moveaxis(solid, axis, 0)
+            for name, layer, index in ((FACES[2 * axis], moved[0], 0), (FACES[2 * axis + 1], moved[-1], -1)):
+                lumped = np.zeros(self.domain.shape)
+                np.moveaxis(lumped, axis, 0)[index] = _to_corners(face_area * layer)
+                areas[name] = lumped.ravel()
+            target = np.moveaxis(surface, axis, 0)
+            for index in np.flatnonzero((moved[1:] != moved[:-1]).any(axis=(1, 2))):
+                target[index + 1] += _to_corners(face_area * (moved[index + 1] != moved[index]))
+        areas[SURFACE] = surface.ravel()
+        return MappingProxyType(areas)
+
+    def spacing(self, point: tuple[float, float, float]) -> float:
+        """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the window."""
+        cells, _ = self._locate(np.asarray(point, dtype=float)[None, :])
+        return max(float(h[cell[0]]) for h, cell in zip(self._spacings, cells, strict=True))
+
+    def conductance(self, k: Array) -> Operator:
+        """Operator of the cell coefficient ``k`` (m,)."""
+        solid = np.where(self.domain.solid, k, 0.0).reshape(self.domain.cell_shape)
+        return VoxelOperator(*kernels.edge_conductances(solid, *self._spacings), self.domain.shape)
+
+    def solve(
+        self,
+        operator: Operator,
+        diagonal: Array,
+        rhs: Array,
+        *,
+        fixed: Mask | None = None,
+        values: Array | None = None,
+        guess: Array | None = None,
+        tolerance: float = 1e-9,
+    ) -> Array:
+        """See :meth:`thermal.engine.Engine.solve`: conjugate gradients on the free nodes."""
+        return solve_graph(
+            operator,
+            diagonal,
+            rhs,
+            active=self.volume > 0,
+            fixed=fixed,
+            values=values,
+            guess=guess,
+            tolerance=tolerance,
+        )
+
+    def transport(self, operator: Operator, pressure: Array) -> VoxelTransport:
+        """Transport by the edge fluxes ``G_ij (p_i - p_j)``."""
+        assert isinstance(operator, VoxelOperator)
+        order = np.argsort(-pressure, kind="stable")
+        order = order[self.volume[order] > 0]
+        return VoxelTransport(operator, pressure, order, _outflow(operator, pressure.reshape(operator.shape)))
+
+    def window(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> VoxelWindow:
+        """Every cell is split into equal parts no larger than ``spacing`` in the box, growing with distance from it."""
+        axes, parents, interpolation = [], [], []
+        for axis, low, high in zip(self.domain.axes, lower, upper, strict=True):
+            away = np.maximum.reduce([np.zeros(len(axis) - 1), low - axis[1:], axis[:-1] - high])
+            parts = np.maximum(np.ceil(np.diff(axis) / (spacing + (growth - 1.0) * away) - 1e-9), 1).astype(int)
+            parent = np.repeat(np.arange(len(parts)), parts)
+            within = np.concatenate([np.arange(count) / count for count in parts])
+            start = np.append(parent, len(parts) - 1)
+            share = np.append(within, 1.0)
+            axes.append(axis[start] * (1.0 - share) + axis[start + 1] * share)
+            parents.append(parent)
+            rows = np.arange(len(share))
+            interpolation.append(
+                sparse.csr_array(
+                    (np.concatenate([1.0 - share, share]), (np.tile(rows, 2), np.concatenate([start, start + 1]))),
+                    shape=(len(share), len(axis)),
+                )
+            )
+        pick = np.ix_(*parents)
+        cells = self.domain.cell_shape
+        fine = VoxelDomain(
+            (axes[0], axes[1], axes[2]),
+            MappingProxyType({name: a.reshape(cells)[pick].ravel() for name, a in self.domain.shares.items()}),
+            self.domain.solid.reshape(cells)[pick].ravel(),
+        )
+        return VoxelWindow(
+            VoxelEngine(fine),
+            (interpolation[0], interpolation[1], interpolation[2]),
+            (parents[0], parents[1], parents[2]),
+            self.domain.shape,
+        )
+
+    def to_cells(self, u: Array) -> Array:
+        """Mean of the nodes of each cell, (n,) -> (m,)."""
+        out = np.empty(self.domain.cell_shape)
+        kernels.cell_means(u.reshape(self.domain.shape), out)
+        return out.ravel()
+
+    def to_nodes(self, k: Array) -> Array:
+        """Volume-weighted mean of the cells around each node, (m,) -> (n,)."""
+        volume = self.volume
+        return np.divide(self._gather(k * self.cell_volume), volume, out=np.zeros_like(volume), where=volume > 0)
+
+    def _locate(self, at: Array) -> tuple[list[npt.NDArray[np.int64]], list[Array]]:
+        """Cell index and position in the cell (0..1) along each axis, for points (q, 3)."""
+        cells, fractions = [], []
+        for name, axis, coordinate in zip("xyz", self.domain.axes, np.asarray(at, dtype=float).T, strict=True):
+            slack = 1e-9 * (axis[-1] - axis[0])
+            outside = ~((coordinate >= axis[0] - slack) & (coordinate <= axis[-1] + slack))
+            if outside.any():
+                raise ValueError(
+                    f"{name} = {1e3 * coordinate[outside][0]:.4g} mm lies outside the window, which spans "
+                    f"{1e3 * axis[0]:.4g} to {1e3 * axis[-1]:.4g} mm"
+                )
+            cell = np.clip(np.searchsorted(axis, coordinate, side="right") - 1, 0, len(axis) - 2)
+            cells.append(cell)
+            fractions.append(np.clip((coordinate - axis[cell]) / (axis[cell + 1] - axis[cell]), 0.0, 1.0))
+        return cells, fractions
+
+    def _corners(self, at: Array) -> tuple[npt.NDArray[np.int64], Array, Mask]:
+        """Node numbers (q, 8), trilinear weights (q, 8), and whether the cell is inside the body (q,)."""
+        (i, j, k), (a, b, c) = self._locate(at)
+        _, ny, nz = self.domain.shape
+        nodes, weights = [], []
+        for di, wa in ((0, 1 - a), (1, a)):
+            for dj, wb in ((0, 1 - b), (1, b)):
+                for dk, wc in ((0, 1 - c), (1, c)):
+                    nodes.append(((i + di) * ny + j + dj) * nz + k + dk)
+                    weights.append(wa * wb * wc)
+        _, cy, cz = self.domain.cell_shape
+        return np.stack(nodes, axis=1), np.stack(weights, axis=1), self.domain.solid[(i * cy + j) * cz + k]
+
+    def sample(self, u: Array, at: Array) -> Array:
+        """Trilinear interpolation of nodal ``u`` at points (q, 3). Raises ``ValueError`` outside the window."""
+        nodes, weights, _ = self._corners(at)
+        return np.asarray((u[nodes] * weights).sum(axis=1))
+
+    def deposit(self, amount: Array, at: Array) -> Array:
+        """Adjoint of :meth:`sample`; amounts at points outside the body are dropped."""
+        nodes, weights, solid = self._corners(at)
+        shared = weights * (np.asarray(amount) * solid)[:, None]
+        return np.bincount(nodes.ravel(), shared.ravel(), minlength=len(self.volume))
+
+    def spread(self, probe: Probe) -> tuple[Array, float]:
+        """See :meth:`thermal.engine.Engine.spread`."""
+        return probes.spread(self.points, self.volume, self._spacing_along(probe), probe)
+
+    def contact(self, probe: Probe) -> Array:
+        """See :meth:`thermal.engine.Engine.contact`."""
+        return probes.contact(self.points, self.volume, self._spacing_along(probe), probe)
+
+    def _spacing_along(self, probe: Probe) -> float:
+        return max(self.spacing(point) for point in probes.stations(probe))
+
+    def inside(self, u: Array, level: float) -> Array:
+        """(m,) share of each cell at or above ``level``."""
+        return np.where(self.domain.solid, marching.voxel_inside(self.domain.axes, u, level), 0.0)
+
+    def isosurface(self, u: Array, level: float) -> Surface:
+        """Triangles of ``u = level``."""
+        return marching.voxel_surface(self.domain.axes, u, level)
+
+
+def _to_corners(face: Array) -> Array:
+    """A quarter of each face to its four corners, (a, b) -> (a+1, b+1)."""
+    corners = np.zeros((face.shape[0] + 1, face.shape[1] + 1))
+    for i in (0, 1):
+        for j in (0, 1):
+            corners[i : i + face.shape[0], j : j + face.shape[1]] += 0.25 * face
+    return corners
+
+
+def _outflow(operator: VoxelOperator, pressure: Array) -> Array:
+    """(n,) volume flow that leaves each node along its edges."""
+    out = np.zeros(operator.shape)
+    for axis, g in enumerate((operator.gx, operator.gy, operator.gz)):
+        flow = -g * np.diff(pressure, axis=axis)
+        low = [slice(None)] * 3
+        high = [slice(None)] * 3
+        low[axis], high[axis] = slice(None, -1), slice(1, None)
+        out[tuple(low)] += np.maximum(flow, 0.0)
+        out[tuple(high)] += np.maximum(-flow, 0.0)
+    return out.ravel()

@@ -1,0 +1,234 @@
+"""The Pennes bioheat equation with the volumetric enthalpy as its state.
+
+``dH/dt = div(k(T) grad T) + w rho_b c_b (T_a - T) + q``, T = T(H) (H. H. Pennes, J. Appl. Physiol. 1 (1948) 93-122;
+enthalpy form: V. Voller, M. Cross, Int. J. Heat Mass Transfer 24 (1981) 545-556). With the enthalpy as state no latent
+heat is lost whatever the step, and every nonlinearity is evaluated where it stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from thermal.engine import Engine, Operator
+from thermal.physics.scene import Contact, Drive, Held
+from thermal.units import Array, Mask
+
+Nodes = npt.NDArray[np.intp]
+
+BODY_TEMPERATURE = 37.0  # degC, at which tissue properties are tabulated; the zero of the enthalpy
+BOILING = 100.0  # degC, water at atmospheric pressure
+BUDGET = ("source", "perfusion", "boundary", "probes", "held")
+"""Lines of the energy ledger, W in :meth:`Bioheat.rates` and J when integrated; positive into the tissue."""
+
+
+@dataclass(frozen=True)
+class PhaseChange:
+    """Temperatures between which latent heat is taken up, degC, and the heat itself (n,) J/m3."""
+
+    start: float
+    end: float
+    latent: Array
+
+
+@dataclass(frozen=True)
+class Enthalpy:
+    """Piecewise-linear relation between volumetric enthalpy (J/m3, zero at 37 degC) and temperature (degC) of nodes.
+
+    ``knots``: increasing temperatures (k,); ``levels``: (k, n) enthalpy there; two equal knots make a jump (a sharp
+    phase change). ``below`` and ``above`` (n,): capacities J/m3/K outside the knots. ``plain``: indices of the knots
+    between which tissue is unfrozen and below boiling, with the capacity ``capacity`` (n,).
+    """
+
+    capacity: Array
+    knots: tuple[float, ...] = ()
+    levels: tuple[Array, ...] = ()
+    below: Array | None = None
+    above: Array | None = None
+
+    @staticmethod
+    def build(
+        capacity: Array,
+        freezing: PhaseChange | None = None,
+        frozen_capacity: Array | None = None,
+        boiling: PhaseChange | None = None,
+    ) -> Enthalpy:
+        """Relation for tissue that may freeze and may boil; arrays (n,)."""
+        knots: list[float] = []
+        levels: list[Array] = []
+        below = above = capacity
+        if freezing is not None:
+            assert frozen_capacity is not None
+            liquid = capacity * (freezing.end - BODY_TEMPERATURE)
+            mean = 0.5 * (capacity + frozen_capacity)
+            knots += [freezing.start, freezing.end]
+            levels += [liquid - freezing.latent - mean * (freezing.end - freezing.start), liquid]
+            below = frozen_capacity
+        if boiling is not None:
+            liquid = capacity * (boiling.start - BODY_TEMPERATURE)
+            knots += [boiling.start, boiling.end]
+            levels += [liquid, liquid + boiling.latent + capacity * (boiling.end - boiling.start)]
+        return Enthalpy(capacity, tuple(knots), tuple(levels), below, above)
+
+    def temperature(self, enthalpy: Array) -> Array:
+        """Temperature, (n,) degC."""
+        if not self.knots:
+            return BODY_TEMPERATURE + enthalpy / self.capacity
+        assert self.below is not None
+        assert self.above is not None
+        result = self.knots[0] + np.minimum(enthalpy - self.levels[0], 0.0) / self.below
+        for index in range(len(self.knots) - 1):
+            width = self.levels[index + 1] - self.levels[index]
+            rise = self.knots[index + 1] - self.knots[index]
+            if rise > 0.0:
+                result += np.clip(enthalpy - self.levels[index], 0.0, width) * (rise / width)
+        result += np.maximum(enthalpy - self.levels[-1], 0.0) / self.above
+        return np.asarray(result)
+
+    def enthalpy(self, temperature: Array) -> Array:
+        """Enthalpy, (n,) J/m3; at a sharp phase change the warmer phase."""
+        if not self.knots:
+            return np.asarray(self.capacity * (temperature - BODY_TEMPERATURE))
+        assert self.below is not None
+        assert self.above is not None
+        result = self.levels[0] + np.minimum(temperature - self.knots[0], 0.0) * self.below
+        for index in range(len(self.knots) - 1):
+            width = self.levels[index + 1] - self.levels[index]
+            rise = self.knots[index + 1] - self.knots[index]
+            above = temperature - self.knots[index]
+            reached = np.clip(above / rise, 0.0, 1.0) if rise > 0.0 else (above >= 0.0) * 1.0
+            result = result + width * reached
+        result += np.maximum(temperature - self.knots[-1], 0.0) * self.above
+        return np.asarray(result)
+
+    def changing(self, enthalpy: Array) -> bool:
+        """Whether any node is taking up or giving off latent heat."""
+        return any(
+            bool(np.any((enthalpy > low) & (enthalpy < high)))
+            for low, high in zip(self.levels[::2], self.levels[1::2], strict=True)
+        )
+
+    def smallest_capacity(self) -> Array:
+        """(n,) J/m3/K, for the spectral bound."""
+        smallest = self.capacity
+        for other in (self.below, self.above):
+            if other is not None:
+                smallest = np.minimum(smallest, other)
+        return smallest
+
+
+@dataclass(frozen=True)
+class Conductivity:
+    """Thermal conductivity ``k37 (1 + slope (T - 37))`` up to 100 degC, going over to ``frozen`` in the freezing range.
+
+    Arrays are (m,) at cells or (n,) at nodes; ``frozen`` is None where nothing may freeze.
+    """
+
+    at_37: Array
+    slope: Array
+    frozen: Array | None = None
+    solidus: float = 0.0
+    liquidus: float = 0.0
+
+    @property
+    def constant(self) -> bool:
+        """Whether the conductivity ignores the temperature."""
+        return self.frozen is None and not bool(np.any(self.slope))
+
+    def take(self, nodes: Nodes) -> Conductivity:
+        """The same relation at a selection of the nodes."""
+        frozen = None if self.frozen is None else self.frozen[nodes]
+        return Conductivity(self.at_37[nodes], self.slope[nodes], frozen, self.solidus, self.liquidus)
+
+    def __call__(self, temperature: Array) -> Array:
+        """W/m/K at ``temperature`` (degC)."""
+        warm = np.minimum(temperature, BOILING)
+        value = np.maximum(self.at_37 * (1.0 + self.slope * (warm - BODY_TEMPERATURE)), 0.05 * self.at_37)
+        if self.frozen is None:
+            return np.asarray(value)
+        width = self.liquidus - self.solidus
+        ice = np.clip((self.liquidus - temperature) / width, 0, 1) if width > 0 else (temperature < self.liquidus) * 1.0
+        return np.asarray(value + ice * (self.frozen - value))
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the tissue exchanges heat with besides blood and probes.
+
+    ``film`` (n,) W/K towards outside temperatures, ``load`` (n,) W: film times the outside temperature (degC) plus
+    prescribed flux. ``held``: nodes at a prescribed temperature.
+    """
+
+    film: Array
+    load: Array
+    held: Held
+
+
+@dataclass(frozen=True)
+class Bioheat:
+    """Right-hand side of the bioheat equation on one engine.
+
+    ``perfusion`` (n,) W/K: ``w rho_b c_b`` times the nodal volume of living tissue at full flow.
+    """
+
+    engine: Engine
+    heat: Enthalpy
+    cells: Conductivity
+    nodes: Conductivity
+    perfusion: Array
+    arterial_temperature: float
+    metabolic: Array
+    surroundings: Surroundings
+
+    @property
+    def freezes(self) -> bool:
+        """Whether tissue may freeze in this problem."""
+        return self.cells.frozen is not None
+
+    def operator(self, temperature: Array) -> Operator:
+        """Conductance operator at ``temperature`` (n,)."""
+        return self.engine.conductance(self.cells(self.engine.to_cells(temperature)))
+
+    def contact_conductance(self, contact: Contact, temperature: Array) -> tuple[Nodes, Array]:
+        """Nodes that a probe touches (t,) and the conductance (t,) W/K between each and the probe's coolant or wall."""
+        touched = np.flatnonzero(contact.factor)
+        bare = contact.factor[touched] * self.nodes.take(touched)(temperature[touched])
+        film = contact.film if np.isscalar(contact.film) else np.asarray(contact.film)[touched]
+        return touched, np.asarray(bare / (1.0 + bare / film))
+
+    def rates(
+        self, temperature: Array, operator: Operator, drive: Drive, living: Array, free: Mask
+    ) -> tuple[Array, Array]:
+        """Heat flow into each node (n,) W, zero where not ``free``, and its sums by line of :data:`BUDGET` (5,) W.
+
+        ``living`` (n,) is the remaining share of the perfusion.
+        """
+        conducted = operator(temperature)
+        blood = self.perfusion * living * (self.arterial_temperature - temperature)
+        if self.freezes:
+            blood *= temperature > self.cells.liquidus
+        border = self.surroundings.load - self.surroundings.film * temperature
+        source = drive.power + self.metabolic
+        flow = source + blood + border - conducted
+        probes = 0.0
+        for contact in drive.contacts:
+            touched, conductance = self.contact_conductance(contact, temperature)
+            heat = conductance * (contact.temperature - temperature[touched])
+            flow[touched] += heat
+            probes += float(heat[free[touched]].sum())
+        flow *= free
+        total_source = float(source.sum())
+        lines = np.array([total_source, float(blood[free].sum()), float(border[free].sum()), probes, 0.0])
+        lines[4] = float(flow.sum()) - lines.sum()
+        return flow, lines
+
+    def fastest_rate(self, temperature: Array, operator: Operator, drive: Drive, free: Mask) -> float:
+        """Upper bound of the decay rates of the linearised equation, 1/s (Gershgorin)."""
+        total = 2.0 * operator.diagonal + self.perfusion + self.surroundings.film
+        for contact in drive.contacts:
+            touched, conductance = self.contact_conductance(contact, temperature)
+            total[touched] += conductance
+        capacity = self.engine.volume * self.heat.smallest_capacity()
+        return float(np.max(total[free] / capacity[free], initial=0.0))
