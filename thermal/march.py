@@ -21,8 +21,8 @@ from thermal.units import Array, Mask
 
 SMALLEST_STEP = 1e-6  # s; a run that would need less has lost its footing
 GROWTH = 2.0  # largest ratio of successive steps in smooth regimes
-FRONT_GROWTH = 1.3  # the same while latent heat is on the move
-FRONT_STEP = 5.0  # s; largest step while latent heat is on the move
+FRONT_GROWTH = 1.3  # the same while there is ice or vapour: error estimates see each node's change of phase as an error
+FRONT_STEP = 5.0  # s; largest step while there is ice or vapour
 SAFETY = 0.8
 
 
@@ -152,9 +152,9 @@ class Loop:
             raise FloatingPointError(
                 f"the temperature became infinite at {now + step:g} s with a step of {step:g} s and {stages} stages"
             )
-        on_the_move = bioheat.heat.changing(new_enthalpy[free]) if bioheat.heat.knots else False
+        phases = not bioheat.heat.plain(new_enthalpy)
         next_step = self._next_step(
-            step, proposal, lands and at_event, on_the_move, new_temperature, change, first, drive, living, free
+            step, proposal, lands and at_event, phases, new_temperature, change, first, drive, living, free
         )
         damage = {
             name: law.accumulate(progress.state.damage[name], progress.state.temperature, new_temperature, step)
@@ -210,7 +210,7 @@ class Loop:
         step: float,
         proposal: float,
         at_event: bool,
-        on_the_move: bool,
+        phases: bool,
         temperature: Array,
         change: Array,
         first: Array,
@@ -221,7 +221,7 @@ class Loop:
         """Proposal for the next step from the local error estimate; zero after an event."""
         if at_event:
             return 0.0
-        if on_the_move:
+        if phases:
             return min(max(step * FRONT_GROWTH, proposal), FRONT_STEP, self.control.max_step)
         if not free.any():
             return self.control.max_step
@@ -245,7 +245,7 @@ class Loop:
         step: float,
         stages: int,
     ) -> tuple[Array, Array, Array]:
-        """One RKL2 step: change of enthalpy (n,) J/m3, integrated ledger lines (5,) J, and the first heat flow (n,) W."""
+        """One RKL2 step: change of enthalpy (n,) J/m3, integrated ledger lines (5,) J, first heat flow (n,) W."""
         bioheat = self.bioheat
         volume = bioheat.engine.volume
         inverse = np.divide(1.0, volume, out=np.zeros_like(volume), where=volume > 0)
@@ -262,8 +262,7 @@ class Loop:
             mu_t = mu * weight * step
             gamma_t = -(1.0 - b[j - 1]) * mu_t
             stage_temperature = np.where(free, bioheat.heat.temperature(enthalpy + here), temperature)
-            if not bioheat.cells.constant:
-                operator = bioheat.operator(stage_temperature)
+            operator = bioheat.operator(stage_temperature)
             flow, lines = bioheat.rates(stage_temperature, operator, drive, living, free)
             flow *= mu_t
             flow += gamma_t * first

@@ -8,6 +8,7 @@ heat is lost whatever the step, and every nonlinearity is evaluated where it sta
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +39,8 @@ class Enthalpy:
     """Piecewise-linear relation between volumetric enthalpy (J/m3, zero at 37 degC) and temperature (degC) of nodes.
 
     ``knots``: increasing temperatures (k,); ``levels``: (k, n) enthalpy there; two equal knots make a jump (a sharp
-    phase change). ``below`` and ``above`` (n,): capacities J/m3/K outside the knots. ``plain``: indices of the knots
-    between which tissue is unfrozen and below boiling, with the capacity ``capacity`` (n,).
+    phase change). ``below`` and ``above`` (n,): capacities J/m3/K outside the knots; ``capacity`` (n,) in between,
+    where tissue is unfrozen and below boiling.
     """
 
     capacity: Array
@@ -74,8 +75,8 @@ class Enthalpy:
 
     def temperature(self, enthalpy: Array) -> Array:
         """Temperature, (n,) degC."""
-        if not self.knots:
-            return BODY_TEMPERATURE + enthalpy / self.capacity
+        if self.plain(enthalpy):
+            return np.asarray(BODY_TEMPERATURE + enthalpy / self.capacity)
         assert self.below is not None
         assert self.above is not None
         result = self.knots[0] + np.minimum(enthalpy - self.levels[0], 0.0) / self.below
@@ -86,6 +87,13 @@ class Enthalpy:
                 result += np.clip(enthalpy - self.levels[index], 0.0, width) * (rise / width)
         result += np.maximum(enthalpy - self.levels[-1], 0.0) / self.above
         return np.asarray(result)
+
+    def plain(self, enthalpy: Array) -> bool:
+        """Whether every node is unfrozen and below boiling."""
+        return all(
+            bool(np.all(enthalpy <= level)) if knot > BODY_TEMPERATURE else bool(np.all(enthalpy >= level))
+            for knot, level in zip(self.knots, self.levels, strict=True)
+        )
 
     def enthalpy(self, temperature: Array) -> Array:
         """Enthalpy, (n,) J/m3; at a sharp phase change the warmer phase."""
@@ -102,13 +110,6 @@ class Enthalpy:
             result = result + width * reached
         result += np.maximum(temperature - self.knots[-1], 0.0) * self.above
         return np.asarray(result)
-
-    def changing(self, enthalpy: Array) -> bool:
-        """Whether any node is taking up or giving off latent heat."""
-        return any(
-            bool(np.any((enthalpy > low) & (enthalpy < high)))
-            for low, high in zip(self.levels[::2], self.levels[1::2], strict=True)
-        )
 
     def smallest_capacity(self) -> Array:
         """(n,) J/m3/K, for the spectral bound."""
@@ -132,10 +133,10 @@ class Conductivity:
     solidus: float = 0.0
     liquidus: float = 0.0
 
-    @property
-    def constant(self) -> bool:
-        """Whether the conductivity ignores the temperature."""
-        return self.frozen is None and not bool(np.any(self.slope))
+    def constant(self, temperature: Array) -> bool:
+        """Whether every value is the one at 37 degC."""
+        warm = self.frozen is None or bool(np.all(temperature > self.liquidus))
+        return warm and not bool(np.any(self.slope))
 
     def take(self, nodes: Nodes) -> Conductivity:
         """The same relation at a selection of the nodes."""
@@ -187,8 +188,14 @@ class Bioheat:
         """Whether tissue may freeze in this problem."""
         return self.cells.frozen is not None
 
+    @cached_property
+    def _warm_operator(self) -> Operator:
+        return self.engine.conductance(self.cells.at_37)
+
     def operator(self, temperature: Array) -> Operator:
         """Conductance operator at ``temperature`` (n,)."""
+        if self.cells.constant(temperature):
+            return self._warm_operator
         return self.engine.conductance(self.cells(self.engine.to_cells(temperature)))
 
     def contact_conductance(self, contact: Contact, temperature: Array) -> tuple[Nodes, Array]:

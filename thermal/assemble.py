@@ -1,0 +1,232 @@
+"""From a case to arrays: engine, tissues, boundaries and the bioheat problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from thermal.engines.mesh import MeshEngine
+from thermal.physics.materials import resolve_tissue
+
+from thermal.anatomy import Anatomy
+from thermal.case import Case
+from thermal.case.parts import Boundary, ConvectiveBoundary, FixedBoundary, FluxBoundary, Freezing, Vaporisation
+from thermal.domain import FACES, SURFACE, MeshDomain, VoxelDomain
+from thermal.engine import Engine
+from thermal.engines.voxel import VoxelEngine
+from thermal.errors import CaseError
+from thermal.physics.bioheat import Bioheat, Conductivity, Enthalpy, PhaseChange, Surroundings
+from thermal.physics.scene import Held
+from thermal.physics.tissue import Tissue, Tissues
+from thermal.units import Array, Mask
+
+ENGINES: Mapping[type, Any] = {VoxelDomain: VoxelEngine, MeshDomain: MeshEngine}
+"""Kind of domain -> engine."""
+
+VAPORISATION_HEAT = 2.257e6  # J/kg of water at 100 degC and 1 atm (IAPWS-95: 2256.5 kJ/kg)
+MAJORITY = 0.5
+"""A node belongs to a region that is held as a whole when more than this share of its volume does."""
+
+Provenance = list[dict[str, Any]]
+
+
+def make_engine(anatomy: Anatomy) -> Engine:
+    """The engine for this kind of domain."""
+    engine: Engine = ENGINES[type(anatomy.domain)](anatomy.domain)
+    return engine
+
+
+def make_tissues(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[Tissues, Provenance]:
+    """Tissue of every region and where each of its numbers comes from.
+
+    Raises ``CaseError`` for entries that name no region and for regions without properties.
+    """
+    regions = dict(anatomy.materials)
+    problems = [
+        f"tissues.{name}: names no region of the anatomy; its regions are {', '.join(sorted(regions))}"
+        for name in case.tissues
+        if name not in regions and name not in anatomy.absent
+    ]
+    by_region: dict[str, Tissue] = {}
+    provenance: Provenance = []
+    for region, material in regions.items():
+        entry = case.tissues.get(region)
+        overrides = {} if entry is None else {name: getattr(entry, name) for name in entry.model_fields_set}
+        name = overrides.pop("material", None) or material
+        try:
+            by_region[region], sources = resolve_tissue(name, overrides)
+        except CaseError as error:
+            problems += [f"tissues.{region}: {problem}" for problem in error.problems]
+            continue
+        provenance += [{"key": f"tissues.{region}.{source['key']}", **_without(source, "key")} for source in sources]
+    if problems:
+        raise CaseError(*problems)
+    return Tissues(engine, by_region), provenance
+
+
+def _without(table: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if name != key}
+
+
+def initial_temperature(case: Case, tissues: Tissues) -> Array:
+    """(n,) degC; a table of regions is mixed by volume. Raises ``CaseError`` for unknown regions."""
+    given = case.bioheat.initial_temperature
+    if isinstance(given, float):
+        return np.full_like(tissues.engine.volume, given)
+    unknown = [name for name in given if name not in tissues.by_region]
+    if unknown:
+        known = ", ".join(sorted(tissues.by_region))
+        raise CaseError(*(f"bioheat.initial_temperature.{name}: names no region; regions: {known}" for name in unknown))
+    default = case.bioheat.arterial_temperature
+    mixed = tissues.mix_nodes({region: given.get(region, default) for region in tissues.by_region})
+    return np.where(tissues.engine.volume > 0, mixed, default)
+
+
+def _entries(case: Case, engine: Engine) -> Iterator[tuple[str, Boundary, Array | None, Mask]]:
+    """Name, entry, lumped areas (None for a region) and nodes of every boundary, the general before the particular."""
+    order = sorted(case.boundaries, key=lambda name: name != "faces")
+    for name in order:
+        entry = case.boundaries[name]
+        if name == "faces":
+            if FACES[0] not in engine.areas:
+                raise CaseError(f"boundaries.faces: a mesh has no window faces; its boundaries are {_known(engine)}")
+            for face in FACES:
+                if face not in case.boundaries:
+                    yield face, entry, engine.areas[face], engine.areas[face] > 0
+        elif name in engine.areas:
+            yield name, entry, engine.areas[name], engine.areas[name] > 0
+        elif name in engine.volumes:
+            yield name, entry, None, engine.volumes[name] > MAJORITY * engine.volume
+        else:
+            raise CaseError(f"boundaries.{name}: names no boundary and no region; known are {_known(engine)}")
+
+
+def _known(engine: Engine) -> str:
+    return ", ".join([*engine.areas, *engine.volumes])
+
+
+def held_field(case: Case, engine: Engine, field: str) -> Held:
+    """Nodes where ``[boundaries]`` holds ``field`` (potential, pressure or concentration)."""
+    mask = np.zeros(engine.volume.shape, dtype=bool)
+    value = np.zeros(engine.volume.shape)
+    for _, entry, _, nodes in _entries(case, engine):
+        given = getattr(entry, field)
+        if given is not None:
+            mask |= nodes
+            value[nodes] = given
+    return Held(mask, value)
+
+
+def default_border(engine: Engine) -> tuple[str, ...]:
+    """Boundaries that are held at the initial temperature unless the case says otherwise: where the body was cut."""
+    return FACES if FACES[0] in engine.areas else (SURFACE,)
+
+
+def make_surroundings(case: Case, tissues: Tissues, initial: Array) -> Surroundings:
+    """Thermal boundaries; by default the cuts through the body keep their initial temperature and skin is insulated."""
+    engine = tissues.engine
+    mask = np.zeros(engine.volume.shape, dtype=bool)
+    value = initial.copy()
+    film, load = np.zeros_like(initial), np.zeros_like(initial)
+    entries = list(_entries(case, engine))
+    thermal = {
+        name for name, entry, *_ in entries if not (isinstance(entry, FixedBoundary) and entry.temperature is None)
+    }
+    for name in default_border(engine):
+        if name not in thermal and (name != SURFACE or not thermal & set(engine.areas)):
+            mask |= engine.areas[name] > 0
+    for name, entry, areas, nodes in entries:
+        if isinstance(entry, FixedBoundary) and entry.temperature is not None:
+            mask |= nodes
+            value[nodes] = entry.temperature
+        elif isinstance(entry, ConvectiveBoundary | FluxBoundary):
+            if areas is None:
+                raise CaseError(f'boundaries.{name}: a region can only be "fixed"; heat flux needs a surface')
+            if isinstance(entry, ConvectiveBoundary):
+                film += entry.coefficient * areas
+                load += entry.coefficient * entry.temperature * areas
+            else:
+                load += entry.flux * areas
+    for region, tissue in tissues.by_region.items():
+        if tissue.temperature is not None:
+            nodes = engine.volumes[region] > MAJORITY * engine.volume
+            mask |= nodes
+            value[nodes] = tissue.temperature
+    return Surroundings(film, load, Held(mask & (engine.volume > 0), value))
+
+
+def _leaves_heat_alone(entry: Boundary) -> bool:
+    return isinstance(entry, FixedBoundary) and entry.temperature is None
+
+
+def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
+    """The bioheat problem. Raises ``CaseError`` when a cryoprobe meets tissue without freezing data."""
+    engine, blood = tissues.engine, case.bioheat
+    regions = tissues.by_region
+    capacity = _at_nodes(tissues, {name: t.density * t.heat_capacity for name, t in regions.items()})
+    freezing, frozen_capacity = _freezing(case, tissues)
+    boiling = _boiling(case, tissues)
+    carried = blood.blood_density * blood.blood_heat_capacity
+    perfusion, metabolic = np.zeros_like(initial), np.zeros_like(initial)
+    for name, tissue in regions.items():
+        perfusion += carried * tissue.perfusion * engine.volumes[name]
+        if blood.metabolism:
+            metabolic += tissue.metabolic_heat * engine.volumes[name]
+    return Bioheat(
+        engine,
+        Enthalpy.build(capacity, freezing, frozen_capacity, boiling),
+        _conductivity(tissues, freezing, at_nodes=False),
+        _conductivity(tissues, freezing, at_nodes=True),
+        perfusion,
+        blood.arterial_temperature,
+        metabolic,
+        make_surroundings(case, tissues, initial),
+    )
+
+
+def _at_nodes(tissues: Tissues, values: Mapping[str, float]) -> Array:
+    """Nodal mixture; one outside the body, where it divides zero."""
+    return np.where(tissues.engine.volume > 0, tissues.mix_nodes(values), 1.0)
+
+
+def _freezing(case: Case, tissues: Tissues) -> tuple[PhaseChange | None, Array | None]:
+    """Freezing of the tissues where all of them have the data for it."""
+    given = case.bioheat.freezing
+    if not isinstance(given, Freezing):
+        return None, None
+    if case.heating.kind == "cryo":
+        for name in ("frozen_conductivity", "frozen_heat_capacity", "latent_heat"):
+            tissues.cells(name, 'heating.kind = "cryo"')
+    latent, frozen = {}, {}
+    for name, tissue in tissues.by_region.items():
+        if tissue.frozen_conductivity is None or tissue.frozen_heat_capacity is None or tissue.latent_heat is None:
+            return None, None
+        latent[name] = tissue.density * tissue.latent_heat
+        frozen[name] = tissue.density * tissue.frozen_heat_capacity
+    return PhaseChange(given.solidus, given.liquidus, _at_nodes(tissues, latent)), _at_nodes(tissues, frozen)
+
+
+def _boiling(case: Case, tissues: Tissues) -> PhaseChange | None:
+    """Vaporisation of tissue water where all tissues have their water content."""
+    given = case.bioheat.vaporisation
+    fractions = {name: tissue.water_fraction for name, tissue in tissues.by_region.items()}
+    if not isinstance(given, Vaporisation) or any(fraction is None for fraction in fractions.values()):
+        return None
+    latent = {
+        name: tissue.density * (tissue.water_fraction or 0.0) * VAPORISATION_HEAT
+        for name, tissue in tissues.by_region.items()
+    }
+    return PhaseChange(given.start, given.end, _at_nodes(tissues, latent))
+
+
+def _conductivity(tissues: Tissues, freezing: PhaseChange | None, *, at_nodes: bool) -> Conductivity:
+    mix = tissues.mix_nodes if at_nodes else tissues.mix_cells
+    regions = tissues.by_region
+    at_37 = mix({name: tissue.conductivity for name, tissue in regions.items()})
+    change = mix({name: tissue.conductivity * tissue.conductivity_slope for name, tissue in regions.items()})
+    slope = np.divide(change, at_37, out=np.zeros_like(change), where=at_37 > 0)
+    if freezing is None:
+        return Conductivity(at_37, slope)
+    frozen = mix({name: tissue.frozen_conductivity or 0.0 for name, tissue in regions.items()})
+    return Conductivity(at_37, slope, frozen, freezing.start, freezing.end)
