@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
-from thermal.engine import Operator
+from thermal.engine import NotConvergedError, Operator
 from thermal.engines.linear import Apply, conjugate_gradients
 from thermal.units import Array, Mask
+
+QUICK = 80
+"""Iterations granted to a multigrid preconditioner; more than this only where coefficients defeat it."""
+PATIENT = 20_000
+"""Iterations granted to the diagonal."""
+
+_log = logging.getLogger("thermal")
 
 
 def solve_graph(
@@ -23,7 +32,8 @@ def solve_graph(
 ) -> Array:
     """Solve ``(K + diag(diagonal)) u = rhs`` on the ``active`` nodes with ``u = values`` where ``fixed``.
 
-    All arrays are (n,). Without a preconditioner the diagonal is used. When nothing holds the level of the solution
+    All arrays are (n,). ``precondition`` maps residuals of the free nodes; where it fails to converge in :data:`QUICK`
+    iterations, and where there is none, the diagonal serves. When nothing holds the level of the solution
     (no fixed node, zero ``diagonal``), the solution of zero mean is returned, provided that the sources balance.
     Raises :class:`~thermal.engine.NotConvergedError`.
     """
@@ -48,13 +58,12 @@ def solve_graph(
         return residual * inverse
 
     start = None if guess is None else np.where(free, guess, 0.0)
-    solution, _ = conjugate_gradients(
-        apply,
-        load,
-        precondition or jacobi,
-        start,
-        tolerance,
-        max_iterations=20_000,
-        null=free.astype(float) if level_is_free else None,
-    )
+    null = free.astype(float) if level_is_free else None
+    if precondition is not None:
+        try:
+            solution, _ = conjugate_gradients(apply, load, precondition, start, tolerance, QUICK, null=null)
+            return solution + held
+        except NotConvergedError:
+            _log.debug("the preconditioner did not serve; going on with the diagonal")
+    solution, _ = conjugate_gradients(apply, load, jacobi, start, tolerance, PATIENT, null=null)
     return solution + held

@@ -155,11 +155,13 @@ def tetrahedra_surface(points: Array, cells: Index, u: Array, level: float) -> S
 
 
 def voxel_corners(shape: tuple[int, int, int], cells: Index) -> Index:
-    """(c, 8) nodes (corner 4 dx + 2 dy + dz) of the flat ``cells`` (c,) of a grid with ``shape`` nodes along its axes."""
+    """(c, 8) nodes (corner 4 dx + 2 dy + dz) of the flat ``cells`` (c,) of a grid of ``shape`` nodes."""
     nx, ny, nz = shape
     i, j, k = np.unravel_index(cells, (nx - 1, ny - 1, nz - 1))
     first = (i * ny + j) * nz + k
-    return np.add.outer(first, np.array([(dx * ny + dy) * nz + dz for dx in (0, 1) for dy in (0, 1) for dz in (0, 1)]))
+    steps = np.array([(dx * ny + dy) * nz + dz for dx in (0, 1) for dy in (0, 1) for dz in (0, 1)], np.int64)
+    corners: Index = first[:, None] + steps
+    return corners
 
 
 def voxel_tetrahedra(shape: tuple[int, int, int], cells: Index) -> Index:
@@ -184,7 +186,7 @@ def voxel_inside(axes: tuple[Array, Array, Array], u: Array, level: float) -> Ar
     """(cells,) share of each voxel where nodal ``u`` (n,) is at or above ``level``."""
     shape = _shape(axes)
     count = _corners_inside(shape, u, level)
-    share = (count == 8).astype(float)
+    share: Array = (count == 8).astype(float)
     cells = np.flatnonzero((count > 0) & (count < 8))
     above = u[voxel_corners(shape, cells)] - level
     share[cells] = _fraction(above[:, KUHN].reshape(-1, 4)).reshape(-1, 6).mean(axis=1)

@@ -19,6 +19,7 @@ from thermal.domain import FACES, SURFACE, Probe, VoxelDomain
 from thermal.engine import Operator, Surface
 from thermal.engines import kernels, marching, probes
 from thermal.engines.elliptic import solve_graph
+from thermal.engines.multigrid import Multigrid
 from thermal.units import Array, Mask
 
 
@@ -30,6 +31,8 @@ class VoxelOperator:
     gy: Array
     gz: Array
     shape: tuple[int, int, int]
+    k: Array
+    """(m,) the cell coefficient it was made of, zero outside the body"""
 
     @cached_property
     def diagonal(self) -> Array:
@@ -189,7 +192,7 @@ class VoxelEngine:
     def conductance(self, k: Array) -> Operator:
         """Operator of the cell coefficient ``k`` (m,)."""
         solid = np.where(self.domain.solid, k, 0.0).reshape(self.domain.cell_shape)
-        return VoxelOperator(*kernels.edge_conductances(solid, *self._spacings), self.domain.shape)
+        return VoxelOperator(*kernels.edge_conductances(solid, *self._spacings), self.domain.shape, solid)
 
     def solve(
         self,
@@ -202,7 +205,9 @@ class VoxelEngine:
         guess: Array | None = None,
         tolerance: float = 1e-9,
     ) -> Array:
-        """See :meth:`thermal.engine.Engine.solve`: conjugate gradients on the free nodes."""
+        """See :meth:`thermal.engine.Engine.solve`: conjugate gradients with multigrid on the free nodes."""
+        assert isinstance(operator, VoxelOperator)
+        free = self.volume > 0 if fixed is None else (self.volume > 0) & ~fixed
         return solve_graph(
             operator,
             diagonal,
@@ -212,6 +217,7 @@ class VoxelEngine:
             values=values,
             guess=guess,
             tolerance=tolerance,
+            precondition=Multigrid(self.domain.axes, operator.k, diagonal, free),
         )
 
     def transport(self, operator: Operator, pressure: Array) -> VoxelTransport:

@@ -1,0 +1,85 @@
+"""What a run says in numbers: probe readings and the flat summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from thermal.case import Case
+from thermal.engine import Engine
+from thermal.march import Progress
+from thermal.physics.bioheat import BUDGET
+from thermal.physics.delivery import Delivered
+from thermal.physics.scene import Reading, Source
+from thermal.store import History
+from thermal.store.provenance import peak_memory
+from thermal.units import Array
+from thermal.zone import Zone
+
+
+def probe_readings(
+    case: Case, engine: Engine, fields: Mapping[str, tuple[Array, str]], source: Source
+) -> dict[str, Reading]:
+    """Values of the fields that each probe of the case asks for, under ``probe.NAME.FIELD``.
+
+    ``fields``: name -> ((n,) values, unit); those of the source are asked for only when a probe wants one.
+    """
+    readings: dict[str, Reading] = {}
+    for name, probe in case.probes.items():
+        for wanted in probe.fields:
+            values, unit = fields[wanted] if wanted in fields else source.fields[wanted]
+            readings[f"probe.{name}.{wanted}"] = Reading(
+                float(engine.sample(values, np.array([probe.position]))[0]), unit
+            )
+    return readings
+
+
+def summarise(
+    case: Case,
+    engine: Engine,
+    delivered: Delivered,
+    source: Source,
+    warnings: tuple[str, ...],
+    last: Progress,
+    zone: Zone,
+    probes: Mapping[str, Reading],
+    history: History,
+    wall: float,
+) -> dict[str, Any]:
+    """The flat summary: dotted keys to values with units, SI (temperatures in degC)."""
+    solid = engine.volume > 0
+    summary: dict[str, Any] = {
+        "title": (case.title or case.name, ""),
+        "heating.kind": (case.heating.kind, ""),
+        "delivery.kind": (case.delivery.kind, ""),
+        "duration": (case.bioheat.duration, "s"),
+        "peak_temperature": (float(last.hottest[solid].max()), "degC"),
+        "lowest_temperature": (float(last.coldest[solid].min()), "degC"),
+        "zone.law": (case.zone.law, ""),
+        **zone.as_readings(),
+        **delivered.readings,
+        **source.summary,
+        **_energy(history),
+        **{f"energy.{line}": (float(value), "J") for line, value in zip(BUDGET, last.energy, strict=True)},
+        "energy.stored": (last.stored, "J"),
+        "ledger.energy_error": (last.energy_error, ""),
+        "ledger.mass_error": (delivered.mass_error, ""),
+        **probes,
+        "wall_time": (wall, "s"),
+        "peak_memory": (peak_memory(), "B"),
+        "nodes": (int(solid.sum()), ""),
+        "steps": (last.steps, ""),
+        "stages": (last.stages, ""),
+        "warnings": (list(warnings), ""),
+    }
+    return summary
+
+
+def _energy(history: History) -> dict[str, tuple[float, str]]:
+    """Energy that the generator or laser gave, where the history has its power (constant over each step)."""
+    if "power" not in history.columns:
+        return {}
+    time, power = history.time, np.nan_to_num(history["power"])
+    return {"energy.delivered": (float(np.sum(power[1:] * np.diff(time))), "J")}

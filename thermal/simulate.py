@@ -1,0 +1,302 @@
+"""One case from start to end: anatomy, delivery, heating, bioheat with damage, zone, summary."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thermal.anatomy import Anatomy
+from thermal.assemble import (
+    Provenance,
+    held_field,
+    initial_temperature,
+    make_bioheat,
+    make_engine,
+    make_tissues,
+)
+from thermal.case import Case
+from thermal.engine import Engine
+from thermal.errors import CaseError
+from thermal.march import Control, Loop, Progress
+from thermal.physics.bioheat import BUDGET
+from thermal.physics.delivery import Delivered, Site
+from thermal.physics.particles import Particle
+from thermal.physics.scene import Device, Payload, Reading, Scene, Source, State
+from thermal.physics.tissue import Tissues
+from thermal.results import probe_readings, summarise
+from thermal.store import Checkpoint, Field, Fields, Run, RunFolder, read_run
+from thermal.units import Array
+from thermal.zone import Zone, measure_zone
+
+Report = Callable[[str, float], None]
+"""Called with the stage and the share of it that is done (0..1)."""
+
+_log = logging.getLogger("thermal")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case ready to be marched in time."""
+
+    case: Case
+    anatomy: Anatomy
+    engine: Engine
+    tissues: Tissues
+    particle: Particle | None
+    delivered: Delivered
+    source: Source
+    loop: Loop
+    initial: Array
+    library: Provenance
+    warnings: tuple[str, ...]
+
+
+def simulate(case: Case, folder: RunFolder | str | Path | None = None, progress: Report | None = None) -> Run:
+    """Run ``case`` in ``folder`` (a new temporary one by default) and return its results.
+
+    A finished folder of the same case is returned as it is; an unfinished one is refused (open a ``RunFolder`` with
+    ``resume`` to go on). Raises ``CaseError`` for bad input, ``NotConvergedError`` when a solve fails.
+    """
+    report = progress or (lambda stage, share: None)
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="thermal-")) / "run"
+    if isinstance(folder, RunFolder):
+        _simulate_into(folder, case, report)
+        return read_run(folder.path)
+    with RunFolder.open(folder, case) as run:
+        _simulate_into(run, case, report)
+    return read_run(run.path)
+
+
+def _simulate_into(run: RunFolder, case: Case, report: Report) -> None:
+    """The story of one run."""
+    if run.finished:
+        return
+    started = time.perf_counter()
+    prepared = prepare(case, report)
+    run.write_resolved(provenance_table(prepared))
+    for warning in prepared.warnings:
+        _log.warning(warning)
+    last, earlier = follow(prepared, run, report)
+    conclude(prepared, run, last, earlier + time.perf_counter() - started)
+    run.finish()
+
+
+def check(case: Case) -> list[str]:
+    """Build the anatomy and look at everything that can be checked without solving.
+
+    Returns notes for the user. Raises ``CaseError`` with all problems that were found.
+    """
+    anatomy, engine, tissues, _ = build(case)
+    make_bioheat(case, tissues, initial_temperature(case, tissues))
+    check_positions(case, engine)
+    return list(anatomy.notes)
+
+
+def build(case: Case) -> tuple[Anatomy, Engine, Tissues, Provenance]:
+    """Anatomy, engine and tissues of a case."""
+    anatomy = case.anatomy.build(case.folder)
+    engine = make_engine(anatomy)
+    tissues, library = make_tissues(case, anatomy, engine)
+    return anatomy, engine, tissues, library
+
+
+def check_positions(case: Case, engine: Engine) -> None:
+    """Raise ``CaseError`` for probe points outside the window or outside the body."""
+    problems = []
+    for name, probe in case.probes.items():
+        try:
+            engine.sample(engine.volume, np.array([probe.position]))
+        except ValueError as error:
+            problems.append(f"probes.{name}.position: {error}; move the point inside or enlarge the window")
+    if problems:
+        raise CaseError(*problems)
+
+
+def prepare(case: Case, report: Report) -> Prepared:
+    """Everything before time starts: anatomy, particles delivered, heat source prepared."""
+    report("anatomy", 0.0)
+    anatomy, engine, tissues, library = build(case)
+    check_positions(case, engine)
+    initial = initial_temperature(case, tissues)
+    bioheat = make_bioheat(case, tissues, initial)
+    site = Site(
+        engine,
+        tissues,
+        anatomy.tumour or "",
+        held_field(case, engine, "pressure"),
+        held_field(case, engine, "concentration"),
+    )
+    delivered = case.delivery.deliver(site, lambda share: report("delivery", share))
+    particle = None if case.particles is None else case.particles.particle()
+    payload = None
+    if particle is not None and case.delivery.kind != "none":
+        payload = Payload(delivered.bulk, particle.optics, particle.specific_absorption_rate)
+    report("heating", 0.0)
+    scene = Scene(engine, tissues, payload, held_field(case, engine, "potential"), case.bioheat.duration, initial)
+    source = case.heating.prepare(scene)
+    laws = case.damage.chosen()
+    loop = Loop(
+        bioheat,
+        source,
+        laws,
+        Control(case.numerics.temperature_tolerance, case.numerics.max_step, case.numerics.first_step),
+        case.bioheat.duration,
+        "arrhenius" if case.bioheat.perfusion_stops and "arrhenius" in laws else None,
+        output_times(case),
+    )
+    warnings = (*case.notes(), *delivered.warnings, *source.warnings)
+    return Prepared(case, anatomy, engine, tissues, particle, delivered, source, loop, initial, library, warnings)
+
+
+def output_times(case: Case) -> tuple[float, ...]:
+    """Times in s of the kept temperature fields, the end included."""
+    duration, every = case.bioheat.duration, case.output.every
+    return (*(every * np.arange(1, int(np.ceil(duration / every - 1e-9)))).tolist(), duration)
+
+
+def provenance_table(prepared: Prepared) -> Mapping[str, Any]:
+    """Library numbers that the run uses, with their sources, and the files that the anatomy was made of."""
+    return {
+        "numbers": [*prepared.library, *(prepared.particle.sources() if prepared.particle is not None else ())],
+        "anatomy": {"notes": list(prepared.anatomy.notes), "files": [list(pair) for pair in prepared.anatomy.sources]},
+    }
+
+
+def follow(prepared: Prepared, run: RunFolder, report: Report) -> tuple[Progress, float]:
+    """March to the end, keeping history, frames and checkpoints; returns the last state and earlier wall time (s)."""
+    loop, output = prepared.loop, prepared.case.output
+    checkpoint = run.load_checkpoint()
+    if checkpoint is None:
+        start, earlier = loop.start(prepared.initial), 0.0
+        _record(prepared, run, start)
+        if output.series:
+            run.save_frame(0.0, start.state.temperature)
+    else:
+        start, earlier = _thaw(checkpoint, prepared)
+    progress = start
+    kept = set(loop.stops)
+    begun = saved = time.perf_counter()
+    try:
+        for progress in loop.march(start):
+            _record(prepared, run, progress)
+            if output.series and progress.state.time in kept:
+                run.save_frame(progress.state.time, progress.state.temperature)
+            now = time.perf_counter()
+            if now - saved >= output.checkpoint and progress.state.time < loop.duration:
+                run.save_checkpoint(*_freeze(progress, prepared, earlier + now - begun))
+                saved = now
+            report("bioheat", progress.state.time / loop.duration)
+    except KeyboardInterrupt:
+        run.save_checkpoint(*_freeze(progress, prepared, earlier + time.perf_counter() - begun))
+        raise
+    return progress, earlier
+
+
+def _record(prepared: Prepared, run: RunFolder, progress: Progress) -> None:
+    temperature = progress.state.temperature[prepared.engine.volume > 0]
+    readings = {
+        "peak_temperature": Reading(float(temperature.max()), "degC"),
+        "lowest_temperature": Reading(float(temperature.min()), "degC"),
+        "step": Reading(progress.step, "s"),
+        **{f"energy.{line}": Reading(float(value), "J") for line, value in zip(BUDGET, progress.energy, strict=True)},
+        "energy.stored": Reading(progress.stored, "J"),
+    }
+    fields = {"temperature": (progress.state.temperature, "degC"), **prepared.delivered.fields}
+    readings |= probe_readings(prepared.case, prepared.engine, fields, prepared.source)
+    if progress.drive is not None:
+        readings |= progress.drive.readings
+    run.record(progress.state.time, readings)
+
+
+_ARRAYS = ("enthalpy", "coldest", "hottest", "energy")
+_NUMBERS = ("throughput", "stored", "step", "steps", "stages")
+
+
+def _freeze(progress: Progress, prepared: Prepared, wall: float) -> tuple[dict[str, Array], dict[str, Any]]:
+    arrays = {name: getattr(progress, name) for name in _ARRAYS}
+    arrays["temperature"] = progress.state.temperature
+    arrays |= {f"damage.{name}": value for name, value in progress.state.damage.items()}
+    arrays |= {f"source.{name}": value for name, value in prepared.source.memory().items()}
+    meta = {name: getattr(progress, name) for name in _NUMBERS}
+    return arrays, {**meta, "time": progress.state.time, "wall": wall}
+
+
+def _thaw(checkpoint: Checkpoint, prepared: Prepared) -> tuple[Progress, float]:
+    arrays, meta = checkpoint.arrays, checkpoint.meta
+    prepared.source.recall(_under("source.", arrays))
+    state = State(meta["time"], np.asarray(arrays["temperature"]), _under("damage.", arrays))
+    progress = prepared.loop.start(prepared.initial)
+    values = {name: np.asarray(arrays[name]) for name in _ARRAYS} | {name: meta[name] for name in _NUMBERS}
+    return replace(progress, state=state, **values), float(meta["wall"])
+
+
+def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name.removeprefix(prefix): np.asarray(value) for name, value in arrays.items() if name.startswith(prefix)}
+
+
+def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) -> None:
+    """Judge the zone, write fields and summary."""
+    case, engine = prepared.case, prepared.engine
+    laws = prepared.loop.laws
+    law = laws[case.zone.law]
+    level = law.level if case.zone.threshold is None else law.level_of(case.zone.threshold)
+    measure = law.measure(last.state.damage[case.zone.law])
+    zone: Zone = measure_zone(engine, measure, level, prepared.anatomy.tumour)
+    static = _static_fields(prepared, last)
+    static["zone"] = Field(measure, law.measure_unit, f"ablated where at or above {level:g}")
+    run.write_fields(
+        Fields(
+            domain=prepared.anatomy.domain,
+            title=case.title or case.name,
+            tumour=prepared.anatomy.tumour or "",
+            zone_field="zone",
+            zone_level=level,
+            zone_law=case.zone.law,
+            static=static,
+            devices=_devices(prepared),
+            times=run.frame_times,
+            frames=run.frames,
+            background=prepared.anatomy.background,
+        )
+    )
+    fields = {name: (field.values, field.unit) for name, field in static.items()}
+    probes = probe_readings(case, engine, fields, prepared.source)
+    run.write_summary(
+        summarise(
+            case,
+            engine,
+            prepared.delivered,
+            prepared.source,
+            prepared.warnings,
+            last,
+            zone,
+            probes,
+            run.history(),
+            wall,
+        )
+    )
+
+
+def _static_fields(prepared: Prepared, last: Progress) -> dict[str, Field]:
+    fields = {
+        "temperature": Field(last.state.temperature, "degC", "temperature at the end"),
+        "highest_temperature": Field(last.hottest, "degC", "highest temperature"),
+        "lowest_temperature": Field(last.coldest, "degC", "lowest temperature"),
+    }
+    for name, law in prepared.loop.laws.items():
+        fields[name] = Field(last.state.damage[name], law.unit, law.long_name)
+    for name, (values, unit) in {**prepared.delivered.fields, **prepared.source.fields}.items():
+        fields[name] = Field(values, unit)
+    return fields
+
+
+def _devices(prepared: Prepared) -> tuple[Device, ...]:
+    return (*prepared.delivered.devices, *prepared.source.devices)
