@@ -38,6 +38,11 @@ class Operator(Protocol):
         """(n,) sum of the conductances of each node."""
         ...
 
+    @property
+    def bound(self) -> Array:
+        """(n,) b with ``u . K u <= sum b u^2``: bounds the spectrum for explicit steps."""
+        ...
+
     def __call__(self, u: Array) -> Array:
         """K u, (n,) -> (n,)."""
         ...

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from thermal.engine import Operator
 from thermal.physics.bioheat import BUDGET, Bioheat
+from thermal.physics.damage import Law
 from thermal.physics.scene import Drive, Held, Source, State
 from thermal.units import Array, Mask
 
@@ -24,23 +24,6 @@ GROWTH = 2.0  # largest ratio of successive steps in smooth regimes
 FRONT_GROWTH = 1.3  # the same while there is ice or vapour: error estimates see each node's change of phase as an error
 FRONT_STEP = 5.0  # s; largest step while there is ice or vapour
 SAFETY = 0.8
-
-
-class Law(Protocol):
-    """A damage law, as far as the time loop is concerned."""
-
-    @property
-    def kind(self) -> str:
-        """Name."""
-        ...
-
-    def initial(self, n: int) -> Array:
-        """(n,) value before anything happened."""
-        ...
-
-    def accumulate(self, value: Array, start: Array, end: Array, step: float) -> Array:
-        """(n,) value after ``step`` seconds during which the temperature went from ``start`` to ``end`` linearly."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -157,7 +140,7 @@ class Loop:
             step, proposal, lands and at_event, phases, new_temperature, change, first, drive, living, free
         )
         damage = {
-            name: law.accumulate(progress.state.damage[name], progress.state.temperature, new_temperature, step)
+            name: law.accumulate(progress.state.damage[name], temperature, new_temperature, step)
             for name, law in self.laws.items()
         }
         volume = bioheat.engine.volume

@@ -7,38 +7,26 @@ principles and the sign of nodal dissipation do not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sparse
 
+from thermal.engines.compiled import compiled, compiled_serial
 from thermal.units import Array, Mask
 
 Index = npt.NDArray[np.int64]
 """An array of indices."""
 
-_Function = TypeVar("_Function", bound=Callable[..., object])
-
 OUTFLOW_PART = 0.95
 """Largest part of a node's fluid that may leave in one explicit sub-step of the transport; below 1 keeps c >= 0."""
 
 
-def _compiled(function: _Function) -> _Function:
-    """Compiled over all cores, kept on disk."""
-    return cast(_Function, nb.njit(cache=True, parallel=True)(function))
-
-
-def _compiled_serial(function: _Function) -> _Function:
-    """Compiled for one core (scatters along edges), kept on disk."""
-    return cast(_Function, nb.njit(cache=True)(function))
-
-
-@_compiled
+@compiled
 def _differences(start: Index, neighbour: Index, conductance: Array, u: Array, out: Array) -> None:
     """``out_i = sum_j G_ij (u_i - u_j)`` over the rows of the graph."""
     for i in nb.prange(len(out)):
@@ -48,7 +36,7 @@ def _differences(start: Index, neighbour: Index, conductance: Array, u: Array, o
         out[i] = rest
 
 
-@_compiled
+@compiled
 def _squares(start: Index, neighbour: Index, conductance: Array, u: Array, out: Array) -> None:
     """``out_i = sum_j G_ij (u_i - u_j)^2 / 2`` over the rows of the graph."""
     for i in nb.prange(len(out)):
@@ -58,7 +46,7 @@ def _squares(start: Index, neighbour: Index, conductance: Array, u: Array, out: 
         out[i] = 0.5 * rest
 
 
-@_compiled_serial
+@compiled_serial
 def _carry(
     upstream: Index,
     downstream: Index,

@@ -10,12 +10,11 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from thermal.engines.compiled import compiled, compiled_serial
 from thermal.units import Array
 
-_options = {"cache": True, "parallel": True, "fastmath": {"contract"}}
 
-
-@nb.njit(**_options)
+@compiled
 def edge_conductances(k: Array, hx: Array, hy: Array, hz: Array) -> tuple[Array, Array, Array]:
     """Conductances of the edges: each carries a quarter of ``k volume / h^2`` of the four cells around it."""
     cx, cy, cz = k.shape
@@ -46,7 +45,7 @@ def edge_conductances(k: Array, hx: Array, hy: Array, hz: Array) -> tuple[Array,
     return gx, gy, gz
 
 
-@nb.njit(**_options)
+@compiled
 def apply(gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
     """``out = K u``: the sum of ``G_ij (u_i - u_j)`` over the edges of each node."""
     nx, ny, nz = u.shape
@@ -79,7 +78,7 @@ def apply(gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
                 row[m + 1] -= flow
 
 
-@nb.njit(**_options)
+@compiled
 def dissipation(gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
     """Half of ``G_ij (u_i - u_j)^2`` summed over the edges of each node."""
     nx, ny, nz = u.shape
@@ -103,7 +102,7 @@ def dissipation(gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
                 out[i, j, m] = 0.5 * q
 
 
-@nb.njit(**_options)
+@compiled
 def diagonal(gx: Array, gy: Array, gz: Array, out: Array) -> None:
     """Sum of the conductances of each node."""
     nx, ny, nz = out.shape
@@ -126,7 +125,7 @@ def diagonal(gx: Array, gy: Array, gz: Array, out: Array) -> None:
                 out[i, j, m] = d
 
 
-@nb.njit(**_options)
+@compiled
 def cell_means(u: Array, out: Array) -> None:
     """Mean of the eight nodes of each cell."""
     cx, cy, cz = out.shape
@@ -138,7 +137,7 @@ def cell_means(u: Array, out: Array) -> None:
                 row[m] = 0.125 * (a[m] + b[m] + c[m] + d[m] + a[m + 1] + b[m + 1] + c[m + 1] + d[m + 1])
 
 
-@nb.njit(**_options)
+@compiled
 def node_sums(k: Array, out: Array) -> None:
     """An eighth of the cells around each node, summed (``k`` is a cell amount, ``out`` a nodal amount)."""
     cx, cy, cz = k.shape
@@ -154,7 +153,7 @@ def node_sums(k: Array, out: Array) -> None:
                     out[i, j + 1, m + 1] += share
 
 
-@nb.njit(cache=True)
+@compiled_serial
 def transport_sweep(
     order: npt.NDArray[np.int64],
     gx: Array,

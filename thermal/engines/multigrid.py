@@ -14,17 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from thermal.engines import kernels
+from thermal.engines.compiled import compiled
 from thermal.units import Array, Mask
 
 FEWEST_CELLS = 3  # along any axis of the coarsest grid that is still halved
 COARSEST_SWEEPS = 30
 
-_options = {"cache": True, "parallel": True, "fastmath": {"contract"}}
 Axis = tuple[npt.NDArray[np.int64], Array, Array]
 """Of each coarse node: its fine node, and the weights of the fine nodes before and after it."""
 
 
-@nb.njit(**_options)
+@compiled
 def _relax(gx: Array, gy: Array, gz: Array, inverse: Array, rhs: Array, u: Array, colour: int) -> None:
     """Gauss-Seidel on the nodes of one colour; ``inverse`` is the inverse diagonal, zero where u is held at zero."""
     nx, ny, nz = u.shape
@@ -47,7 +47,7 @@ def _relax(gx: Array, gy: Array, gz: Array, inverse: Array, rhs: Array, u: Array
                 u[i, j, k] = flow * inverse[i, j, k]
 
 
-@nb.njit(**_options)
+@compiled
 def _restrict(
     fine: Array,
     cx: npt.NDArray[np.int64],
@@ -84,7 +84,7 @@ def _restrict(
                 coarse[a, b, c] = gathered
 
 
-@nb.njit(**_options)
+@compiled
 def _prolong(
     coarse: Array,
     px: npt.NDArray[np.int64],

@@ -41,6 +41,11 @@ class VoxelOperator:
         kernels.diagonal(self.gx, self.gy, self.gz, out)
         return out.ravel()
 
+    @property
+    def bound(self) -> Array:
+        """(n,) b with ``u . K u <= sum b u^2`` (Gershgorin)."""
+        return 2.0 * self.diagonal
+
     def __call__(self, u: Array) -> Array:
         """K u, (n,) -> (n,)."""
         out = np.empty(self.shape)
@@ -180,7 +185,7 @@ class VoxelEngine:
                 areas[name] = lumped.ravel()
             target = np.moveaxis(surface, axis, 0)
             for index in np.flatnonzero((moved[1:] != moved[:-1]).any(axis=(1, 2))):
-                target[index + 1] += _to_corners(face_area * (moved[index + 1] != moved[index]))
+                target[int(index) + 1] += _to_corners(face_area * (moved[index + 1] != moved[index]))
         areas[SURFACE] = surface.ravel()
         return MappingProxyType(areas)
 
@@ -306,10 +311,12 @@ class VoxelEngine:
         return np.asarray((u[nodes] * weights).sum(axis=1))
 
     def deposit(self, amount: Array, at: Array) -> Array:
-        """Adjoint of :meth:`sample`; amounts at points outside the body are dropped."""
-        nodes, weights, solid = self._corners(at)
-        shared = weights * (np.asarray(amount) * solid)[:, None]
-        return np.bincount(nodes.ravel(), shared.ravel(), minlength=len(self.volume))
+        """Adjoint of :meth:`sample`; amounts at points outside the window or the body are dropped."""
+        lower, upper = (np.array([axis[end] for axis in self.domain.axes]) for end in (0, -1))
+        within = ((at >= lower) & (at <= upper)).all(axis=1)
+        nodes, weights, solid = self._corners(np.asarray(at)[within])
+        shared = weights * (np.asarray(amount)[within] * solid)[:, None]
+        return np.asarray(np.bincount(nodes.ravel(), shared.ravel(), minlength=self.volume.size), dtype=float)
 
     def spread(self, probe: Probe) -> tuple[Array, float]:
         """See :meth:`thermal.engine.Engine.spread`."""
@@ -328,7 +335,7 @@ class VoxelEngine:
 
     def isosurface(self, u: Array, level: float) -> Surface:
         """Triangles of ``u = level``."""
-        return marching.voxel_surface(self.domain.axes, u, level)
+        return marching.voxel_surface(self.domain.axes, u, level, self.domain.solid)
 
 
 def _to_corners(face: Array) -> Array:

@@ -202,7 +202,7 @@ class Bioheat:
         """Nodes that a probe touches (t,) and the conductance (t,) W/K between each and the probe's coolant or wall."""
         touched = np.flatnonzero(contact.factor)
         bare = contact.factor[touched] * self.nodes.take(touched)(temperature[touched])
-        film = contact.film if np.isscalar(contact.film) else np.asarray(contact.film)[touched]
+        film = np.broadcast_to(np.asarray(contact.film, dtype=float), contact.factor.shape)[touched]
         return touched, np.asarray(bare / (1.0 + bare / film))
 
     def rates(
@@ -233,7 +233,7 @@ class Bioheat:
 
     def fastest_rate(self, temperature: Array, operator: Operator, drive: Drive, free: Mask) -> float:
         """Upper bound of the decay rates of the linearised equation, 1/s (Gershgorin)."""
-        total = 2.0 * operator.diagonal + self.perfusion + self.surroundings.film
+        total = operator.bound + self.perfusion + self.surroundings.film
         for contact in drive.contacts:
             touched, conductance = self.contact_conductance(contact, temperature)
             total[touched] += conductance

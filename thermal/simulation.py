@@ -33,7 +33,7 @@ from thermal.physics.tissue import Tissues
 from thermal.results import probe_readings, summarise
 from thermal.store import Checkpoint, Field, Fields, Run, RunFolder, read_run
 from thermal.units import Array
-from thermal.zone import Zone, measure_zone
+from thermal.zone import measure_zone
 
 Report = Callable[[str, float], None]
 """Called with the stage and the share of it that is done (0..1)."""
@@ -49,7 +49,6 @@ class Prepared:
     anatomy: Anatomy
     engine: Engine
     tissues: Tissues
-    particle: Particle | None
     delivered: Delivered
     source: Source
     loop: Loop
@@ -135,14 +134,17 @@ def prepare(case: Case, report: Report) -> Prepared:
         held_field(case, engine, "concentration"),
     )
     delivered = case.delivery.deliver(site, lambda share: report("delivery", share))
-    particle = None if case.particles is None else case.particles.particle()
     payload = None
-    if particle is not None and case.delivery.kind != "none":
+    if case.particles is not None:
+        particle = Particle(case.particles)
+        library += particle.sources()
         payload = Payload(delivered.bulk, particle.optics, particle.specific_absorption_rate)
     report("heating", 0.0)
     scene = Scene(engine, tissues, payload, held_field(case, engine, "potential"), case.bioheat.duration, initial)
     source = case.heating.prepare(scene)
     laws = case.damage.chosen()
+    for law in laws.values():
+        library += law.sources()
     loop = Loop(
         bioheat,
         source,
@@ -153,7 +155,7 @@ def prepare(case: Case, report: Report) -> Prepared:
         output_times(case),
     )
     warnings = (*case.notes(), *delivered.warnings, *source.warnings)
-    return Prepared(case, anatomy, engine, tissues, particle, delivered, source, loop, initial, library, warnings)
+    return Prepared(case, anatomy, engine, tissues, delivered, source, loop, initial, library, warnings)
 
 
 def output_times(case: Case) -> tuple[float, ...]:
@@ -165,7 +167,7 @@ def output_times(case: Case) -> tuple[float, ...]:
 def provenance_table(prepared: Prepared) -> Mapping[str, Any]:
     """Library numbers that the run uses, with their sources, and the files that the anatomy was made of."""
     return {
-        "numbers": [*prepared.library, *(prepared.particle.sources() if prepared.particle is not None else ())],
+        "numbers": prepared.library,
         "anatomy": {"notes": list(prepared.anatomy.notes), "files": [list(pair) for pair in prepared.anatomy.sources]},
     }
 
@@ -245,21 +247,19 @@ def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
 def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) -> None:
     """Judge the zone, write fields and summary."""
     case, engine = prepared.case, prepared.engine
-    laws = prepared.loop.laws
-    law = laws[case.zone.law]
-    level = law.level if case.zone.threshold is None else law.level_of(case.zone.threshold)
-    measure = law.measure(last.state.damage[case.zone.law])
-    zone: Zone = measure_zone(engine, measure, level, prepared.anatomy.tumour)
+    law = case.zone_law
+    measure = law.measure(last.state.damage[law.kind])
+    zone = measure_zone(engine, measure, law.level, prepared.anatomy.tumour)
     static = _static_fields(prepared, last)
-    static["zone"] = Field(measure, law.measure_unit, f"ablated where at or above {level:g}")
+    static["zone"] = Field(measure, law.measure_unit, f"ablated where at or above {law.level:g}, by the law {law.kind}")
     run.write_fields(
         Fields(
             domain=prepared.anatomy.domain,
             title=case.title or case.name,
             tumour=prepared.anatomy.tumour or "",
             zone_field="zone",
-            zone_level=level,
-            zone_law=case.zone.law,
+            zone_level=law.level,
+            zone_law=law.kind,
             static=static,
             devices=_devices(prepared),
             times=run.frame_times,
@@ -288,10 +288,11 @@ def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) ->
 def _static_fields(prepared: Prepared, last: Progress) -> dict[str, Field]:
     fields = {
         "temperature": Field(last.state.temperature, "degC", "temperature at the end"),
+        "concentration": Field(prepared.delivered.bulk, "kg/m^3", "particles per volume of tissue"),
         "highest_temperature": Field(last.hottest, "degC", "highest temperature"),
         "lowest_temperature": Field(last.coldest, "degC", "lowest temperature"),
     }
-    for name, law in prepared.loop.laws.items():
+    for name, law in prepared.case.damage.chosen().items():
         fields[name] = Field(last.state.damage[name], law.unit, law.long_name)
     for name, (values, unit) in {**prepared.delivered.fields, **prepared.source.fields}.items():
         fields[name] = Field(values, unit)

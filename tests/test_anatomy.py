@@ -1,0 +1,347 @@
+"""Grids, phantoms and meshes."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import meshio
+import numpy as np
+import pytest
+from pydantic import TypeAdapter, ValidationError
+from scripts import script
+
+from thermal.anatomy import Anatomy, AnatomyEntry
+from thermal.anatomy.data import cache_folder, data_folders, resolve
+from thermal.anatomy.grid import CELL_LIMIT, Refine, Window, cell_volumes, make_axes
+from thermal.anatomy.phantom import region_volumes
+from thermal.domain import MeshDomain, VoxelDomain
+from thermal.errors import CaseError
+
+ROOT = Path(__file__).parent.parent
+ENTRY: TypeAdapter[Any] = TypeAdapter(AnatomyEntry)
+
+
+def build(base: Path = Path(), **table: Any) -> Anatomy:
+    anatomy: Anatomy = ENTRY.validate_python(table).build(base)
+    return anatomy
+
+
+def phantom(*shapes: dict[str, Any], **more: Any) -> Anatomy:
+    table = {"kind": "phantom", "size": "30 mm", "voxel_size": "1 mm", "background": "liver", "shapes": list(shapes)}
+    return build(**(table | more))
+
+
+def voxels(anatomy: Anatomy) -> VoxelDomain:
+    assert isinstance(anatomy.domain, VoxelDomain)
+    return anatomy.domain
+
+
+def volumes(anatomy: Anatomy) -> dict[str, float]:
+    """Volumes in mm3."""
+    return {name: volume * 1e9 for name, volume in region_volumes(voxels(anatomy)).items()}
+
+
+def mm(*values: float) -> list[str]:
+    return [f"{value} mm" for value in values]
+
+
+# Grid -----------------------------------------------------------------------------------------------------------
+
+
+def test_axes_meet_the_window_exactly_and_adapt_the_voxel_size() -> None:
+    window = Window((0.01, 0.0, -0.02), (0.1, 0.099, 0.05), (1.5e-3, 1.5e-3, 1e-3))
+    axes, notes = make_axes(window)
+    assert [len(axis) - 1 for axis in axes] == [67, 66, 50]
+    for axis, lower, size in zip(axes, window.lower, window.size, strict=True):
+        assert axis[0] == lower
+        assert axis[-1] == lower + size
+    assert len(notes) == 1
+    assert "along x" in notes[0]
+
+
+@pytest.mark.parametrize("growth", [1.05, 1.2, 1.5, 2.0])
+@pytest.mark.parametrize("centre", [0.0, 0.0123, -0.031])
+@pytest.mark.parametrize(("fine", "base"), [(2.5e-4, 2e-3), (5e-4, 1.5e-3), (1e-3, 1.1e-3)])
+def test_graded_axes(growth: float, centre: float, fine: float, base: float) -> None:
+    refine = Refine.model_construct(centre=(centre,) * 3, size=(0.02,) * 3, voxel_size=(fine,) * 3, growth=growth)
+    (axis, _, _), _ = make_axes(Window((-0.05,) * 3, (0.1,) * 3, (base,) * 3, refine))
+    steps = np.diff(axis)
+    assert axis[0] == -0.05
+    assert axis[-1] == 0.05
+    assert steps.max() <= base * (1 + 1e-9)
+    inside = (axis[:-1] >= centre - 0.01 - 1e-12) & (axis[1:] <= centre + 0.01 + 1e-12)
+    np.testing.assert_allclose(steps[inside], steps[inside][0], rtol=1e-6)
+    assert fine * 0.9 < steps[inside][0] <= fine * (1 + 1e-9)
+    ratio = np.maximum(steps[1:] / steps[:-1], steps[:-1] / steps[1:])
+    assert ratio.max() <= growth * (1 + 1e-9)
+
+
+def test_refined_box_at_the_border_leaves_no_sliver() -> None:
+    refine = Refine.model_construct(centre=(0.0401,) * 3, size=(0.02,) * 3, voxel_size=(5e-4,) * 3, growth=1.3)
+    (axis, _, _), _ = make_axes(Window((-0.05,) * 3, (0.1,) * 3, (2e-3,) * 3, refine))
+    assert np.diff(axis).min() > 0.4e-3
+    assert axis[-1] == 0.05
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"voxel_size": "1 um"}, "2.7e+13 voxels"),
+        ({"voxel_size": "40 mm"}, "does not fit"),
+        ({"refine": {"centre": mm(0, 0, 0), "size": "5 mm", "voxel_size": "2 mm"}}, "not finer"),
+        ({"refine": {"centre": mm(40, 0, 0), "size": "5 mm", "voxel_size": "0.5 mm"}}, "outside the window"),
+        ({"refine": {"centre": mm(0, 0, 0), "size": "20 mm", "voxel_size": "10 um"}}, "limit of 60 million"),
+    ],
+)
+def test_grids_that_are_refused(table: dict[str, Any], message: str) -> None:
+    with pytest.raises(CaseError, match=message.replace("+", r"\+")):
+        phantom(**table)
+    assert CELL_LIMIT == 60_000_000
+
+
+# Phantom --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("centre", [(0, 0, 0), (0.31, -0.17, 0.45), (0.5, 0.5, 0.5)])
+def test_sphere_volume(centre: tuple[float, float, float]) -> None:
+    """A 10 mm sphere on 1 mm voxels to 0.1 %, wherever it sits on the grid."""
+    painted = phantom(
+        {"region": "tumour", "shape": "sphere", "centre": mm(*centre), "radius": "10 mm"}, tumour="tumour"
+    )
+    assert volumes(painted)["tumour"] == pytest.approx(4 / 3 * math.pi * 1000, rel=1e-3)
+    assert painted.tumour == "tumour"
+    np.testing.assert_allclose(sum(voxels(painted).shares.values()), 1.0, rtol=1e-12)
+
+
+def test_volumes_of_the_other_shapes() -> None:
+    ellipsoid = phantom({"region": "a", "shape": "ellipsoid", "centre": mm(1, 2, 0.3), "radii": mm(11, 6, 8)})
+    assert volumes(ellipsoid)["a"] == pytest.approx(4 / 3 * math.pi * 11 * 6 * 8, rel=2e-3)
+    oblique = {"region": "a", "shape": "cylinder", "start": mm(-6, -4, -5), "end": mm(7, 5, 6), "radius": "4 mm"}
+    length = math.sqrt(13**2 + 9**2 + 11**2)
+    assert volumes(phantom(oblique))["a"] == pytest.approx(math.pi * 16 * length, rel=5e-3)
+
+
+def test_faces_on_the_axes_are_exact() -> None:
+    """Boxes and layers are cut at their faces, not at sub-cells: exact to round-off."""
+    boxed = phantom(
+        {"region": "a", "shape": "box", "centre": mm(0.3, 0, -0.21), "size": mm(10.37, 3.3, 0.123)},
+        {"region": "b", "shape": "layer", "axis": "x", "from": "12.345 mm"},
+    )
+    assert volumes(boxed)["a"] == pytest.approx(10.37 * 3.3 * 0.123, rel=1e-9)
+    assert volumes(boxed)["b"] == pytest.approx((15 - 12.345) * 900, rel=1e-9)
+    between = phantom(
+        {"region": "a", "shape": "layer", "axis": "z", "to": "3.3 mm"},
+        {"region": "b", "shape": "layer", "axis": "z", "from": "3.3 mm"},
+    )
+    assert set(volumes(between)) == {"a", "b"}  # nothing of the background shows between abutting layers
+    assert volumes(between)["a"] == pytest.approx(18.3 * 900, rel=1e-9)
+
+
+def test_later_shapes_cover_earlier_ones_inside_a_cell() -> None:
+    outer = {"region": "shell", "shape": "sphere", "centre": mm(0, 0, 0), "radius": "10 mm"}
+    inner = {"region": "core", "shape": "sphere", "centre": mm(0, 0, 0), "radius": "9.7 mm"}
+    both = volumes(phantom(outer, inner))
+    core, ball = 4 / 3 * math.pi * 9.7**3, 4 / 3 * math.pi * 1000
+    assert both["core"] == pytest.approx(core, rel=1e-3)
+    assert both["shell"] == pytest.approx(ball - core, rel=0.02)
+    with pytest.raises(CaseError, match='region "core" has no volume'):
+        phantom(inner, outer)
+
+
+def test_origin_gives_the_lower_corner_and_refinement_is_used() -> None:
+    table = {"centre": mm(10, 10, 10), "size": "4 mm", "voxel_size": "0.25 mm"}
+    painted = voxels(phantom(origin=mm(0, 0, 0), refine=table))
+    assert painted.axes[0][0] == 0.0
+    assert painted.axes[0][-1] == pytest.approx(0.03, rel=1e-15)
+    assert np.diff(painted.axes[1]).min() == pytest.approx(2.5e-4)
+
+
+def test_void_is_outside_the_body() -> None:
+    ball = {"region": "liver", "shape": "sphere", "centre": mm(0, 0, 0), "radius": "12 mm"}
+    domain = voxels(phantom(ball, background="void"))
+    volume = cell_volumes(domain.axes)
+    assert set(domain.shares) == {"liver"}
+    np.testing.assert_allclose(domain.shares["liver"][domain.solid], 1.0)
+    assert not domain.shares["liver"][~domain.solid].any()
+    assert volume[domain.solid].sum() == pytest.approx(4 / 3 * math.pi * 0.012**3, rel=0.01)
+    with pytest.raises(CaseError, match="outside the body"):
+        phantom(background="void")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"tumour": "tumor"}, "not painted by any shape; regions: liver"),
+        ({"shapes": [{"region": "a", "shape": "sphere", "centre": mm(90, 0, 0), "radius": "1 mm"}]}, "has no volume"),
+    ],
+)
+def test_impossible_phantoms(table: dict[str, Any], message: str) -> None:
+    with pytest.raises(CaseError, match=message):
+        phantom(**table)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"region": "a", "shape": "cone", "centre": mm(0, 0, 0)},
+        {"region": "a", "shape": "layer", "axis": "x"},
+        {"region": "a", "shape": "layer", "axis": "x", "from": "3 mm", "to": "1 mm"},
+        {"region": "a", "shape": "cylinder", "start": mm(0, 0, 0), "end": mm(0, 0, 0), "radius": "1 mm"},
+        {"region": "surface", "shape": "sphere", "centre": mm(0, 0, 0), "radius": "1 mm"},
+        {"region": "a/b", "shape": "sphere", "centre": mm(0, 0, 0), "radius": "1 mm"},
+        {"region": "a", "shape": "sphere", "centre": mm(0, 0), "radius": "1 mm"},
+        {"region": "a", "shape": "sphere", "centre": mm(0, 0, 0), "radius": 1.0},
+    ],
+)
+def test_misspelt_shapes(shape: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        phantom(shape)
+
+
+def test_shipped_phantom_has_the_scene_of_the_liver() -> None:
+    tables = [tomllib.loads((ROOT / "cases/anatomy" / f"{name}.toml").read_text()) for name in ("phantom", "liver")]
+    built = build(**tables[0]["anatomy"])
+    assert volumes(built)["tumour"] == pytest.approx(4 / 3 * math.pi * 12**3, rel=1e-3)
+    lesion = tables[1]["anatomy"]["tumour"]
+    assert {"region": "tumour", "shape": "sphere"} | lesion == tables[0]["anatomy"]["shapes"][-1]
+    assert set(tables[0]["tissues"]) <= set(built.materials)
+
+
+# Mesh -----------------------------------------------------------------------------------------------------------
+
+
+CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1.0]]) * 0.01
+TETRAHEDRA = np.array([[0, 1, 2, 3], [4, 2, 1, 3]])
+
+
+def write(path: Path, points: Any = CORNERS, cells: Any = TETRAHEDRA, data: Any = None, **more: Any) -> Path:
+    blocks = more.pop("blocks", [("tetra", np.asarray(cells))])
+    mesh = meshio.Mesh(
+        np.asarray(points, dtype=float), blocks, cell_data=data or {"region": [np.array([1, 2])]}, **more
+    )
+    mesh.write(path)
+    return path
+
+
+NAMED = {"kind": "mesh", "file": "a.vtu", "regions": {"liver": 1, "tumour": 2}}
+
+
+def test_mesh_regions_and_surface(tmp_path: Path) -> None:
+    write(tmp_path / "a.vtu")
+    built = build(tmp_path, **NAMED, tumour="tumour")
+    domain = built.domain
+    assert isinstance(domain, MeshDomain)
+    assert {name: share.tolist() for name, share in domain.shares.items()} == {"liver": [1, 0], "tumour": [0, 1]}
+    assert domain.boundaries["surface"].shape == (6, 3)
+    assert len(built.sources[0][1]) == 64
+    corners = domain.points[domain.boundaries["surface"]]
+    flux = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    np.testing.assert_allclose(flux.sum(axis=0), 0, atol=1e-15)  # the outer faces close, all turned outwards
+
+
+def test_mesh_inverted_and_orphans_are_mended(tmp_path: Path) -> None:
+    points = np.vstack([[[9, 9, 9]], CORNERS])
+    write(tmp_path / "a.vtu", points=points, cells=TETRAHEDRA[:, [1, 0, 2, 3]] + 1)
+    built = build(tmp_path, **NAMED)
+    domain = built.domain
+    assert isinstance(domain, MeshDomain)
+    corners = domain.points[domain.cells]
+    sides = corners[:, 1:] - corners[:, :1]
+    assert (np.linalg.det(sides) > 0).all()
+    assert len(domain.points) == 5
+    assert any("reordered" in note for note in built.notes)
+    assert any("belong to no tetrahedron" in note for note in built.notes)
+
+
+BAD_MESHES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"cells": [[0, 1, 2, 3], [0, 1, 2, 3]]}, {}, "occur twice"),
+    ({"points": CORNERS * [1, 1, 0]}, {}, "without volume"),
+    ({"points": CORNERS * [1, np.nan, 1]}, {}, "NaN"),
+    ({"points": CORNERS * 1000}, {}, "set length_unit"),
+    ({"points": np.vstack([CORNERS, CORNERS[1]]), "cells": [[0, 1, 2, 3], [4, 2, 5, 3]]}, {}, "coincide"),
+    ({}, {"regions": {"liver": 1}}, r"without a name in \"region\": 2 \(1 cells\)"),
+    ({}, {"cell_data": "organ"}, "no such array"),
+    ({}, {"tumour": "lesion"}, "not a region of the mesh: liver, tumour"),
+    ({"data": {"region": [np.array([1.0, 2.5])]}}, {}, "whole number for each cell"),
+    ({"data": {"other": [np.array([1, 2])]}}, {}, "known arrays: other"),
+    ({"blocks": [("triangle", TETRAHEDRA[:, :3])]}, {}, "no tetrahedra"),
+    (
+        {"blocks": [("tetra", TETRAHEDRA), ("pyramid", [[0, 1, 2, 3, 4]])], "data": {"region": [[1, 2], [3]]}},
+        {},
+        "would be lost: pyramid",
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "table", "message"), BAD_MESHES)
+def test_meshes_that_are_refused(tmp_path: Path, file: dict[str, Any], table: dict[str, Any], message: str) -> None:
+    write(tmp_path / "a.vtu", **file)
+    with pytest.raises(CaseError, match=message):
+        build(tmp_path, **(NAMED | table))
+
+
+def test_meshes_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match="no such file"):
+        build(tmp_path, **NAMED)
+    (tmp_path / "a.vtu").write_text("not xml")
+    with pytest.raises(CaseError, match="cannot be read"):
+        build(tmp_path, **NAMED)
+    (tmp_path / "a.stl").write_text("solid")
+    with pytest.raises(CaseError, match=r"\.msh or \.vtu"):
+        build(tmp_path, **(NAMED | {"file": "a.stl"}))
+    with pytest.raises(ValidationError, match="named more than once"):
+        build(tmp_path, **(NAMED | {"regions": {"liver": 1, "tumour": [1, 2]}}))
+
+
+def test_one_region_needs_no_numbers(tmp_path: Path) -> None:
+    meshio.Mesh(CORNERS, [("tetra", TETRAHEDRA)]).write(tmp_path / "a.vtu")
+    assert set(build(tmp_path, **(NAMED | {"regions": {"liver": 0}})).materials) == {"liver"}
+
+
+def test_ball_script_writes_names_boundaries_and_exact_volumes(tmp_path: Path) -> None:
+    ball = script("make_ball_mesh")
+    assert ball.main([str(tmp_path / "ball.msh"), "--level", "1", "--centre", "80", "172", "384"]) == 0
+    built = build(tmp_path, kind="mesh", file="ball.msh", length_unit="mm", tumour="tumour")
+    domain = built.domain
+    assert isinstance(domain, MeshDomain)
+    corners = domain.points[domain.cells]
+    volume = np.linalg.det(corners[:, 1:] - corners[:, :1]) / 6
+    assert domain.shares["tumour"] @ volume == pytest.approx(4 / 3 * math.pi * 0.012**3, rel=1e-9)
+    assert volume.sum() == pytest.approx(4 / 3 * math.pi * 0.04**3, rel=1e-9)
+    assert set(domain.boundaries) == {"surface", "outside", "tumour_border"}
+    assert len(domain.boundaries["outside"]) == len(domain.boundaries["surface"]) == 80
+    np.testing.assert_allclose(domain.points.mean(axis=0), [0.08, 0.172, 0.384], atol=1e-6)
+
+
+def test_named_triangles_must_be_faces(tmp_path: Path) -> None:
+    tags = [np.array([1, 1]), np.array([7])]
+    mesh = meshio.Mesh(CORNERS, [("tetra", TETRAHEDRA), ("triangle", np.array([[0, 1, 4]]))],
+                       cell_data={"gmsh:physical": tags, "gmsh:geometrical": tags},
+                       field_data={"liver": np.array([1, 3]), "skin": np.array([7, 2])})  # fmt: skip
+    mesh.write(tmp_path / "a.msh", file_format="gmsh22")
+    with pytest.raises(CaseError, match='1 triangles of boundary "skin" are not faces'):
+        build(tmp_path, kind="mesh", file="a.msh")
+
+
+# Files ----------------------------------------------------------------------------------------------------------
+
+
+def test_data_prefix_looks_in_the_variable_then_in_the_cache(tmp_path: Path) -> None:
+    first, cache = tmp_path / "given", tmp_path / "cache" / "thermal"
+    first.mkdir()
+    cache.mkdir(parents=True)
+    environment = {"THERMAL_DATA": str(first), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    assert data_folders(environment) == (first, cache)
+    assert cache_folder({}) == Path.home() / ".cache" / "thermal"
+    (cache / "ct.nii").touch()
+    assert resolve("data:ct.nii", tmp_path, "anatomy.ct", environment) == cache / "ct.nii"
+    (first / "ct.nii").touch()
+    assert resolve("data:ct.nii", tmp_path, "anatomy.ct", environment) == first / "ct.nii"
+    assert resolve("given/ct.nii", tmp_path, "anatomy.ct", environment) == first / "ct.nii"
+    with pytest.raises(CaseError) as error:
+        resolve("data:labels.nii", tmp_path, "anatomy.segmentation", environment)
+    for part in ("anatomy.segmentation", str(first), str(cache), "meshes/fetch_body_ct.py"):
+        assert part in str(error.value)

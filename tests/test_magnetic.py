@@ -1,0 +1,135 @@
+"""Magnetic heating: fields of coils against closed forms, power, limits of exposure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from scenes import MM, at, ball, cube, scene
+
+from thermal.errors import CaseError
+from thermal.physics.heating.magnetic import Coil, Magnetic, eddy_warning, exposure_warnings
+from thermal.physics.scene import Payload
+from thermal.units import VACUUM_PERMEABILITY, Array
+
+LOOP = {"centre": ["0 mm", "0 mm", "0 mm"], "axis": [0, 0, 1], "radius": "50 mm", "current": "100 A"}
+
+
+def coil(**changes: Any) -> Coil:
+    return Coil.model_validate({**LOOP, **changes})
+
+
+@pytest.mark.parametrize("axis", [(0, 0, 1), (0, 0, -1), (1, 0, 0), (0, -2, 0), (1, 2, 3)])
+def test_field_of_a_loop(axis: tuple[float, float, float]) -> None:
+    """MAG-04: B = mu0 I a^2 / 2 (a^2 + z^2)^(3/2) on the axis, wherever it points."""
+    direction = np.asarray(axis) / np.linalg.norm(axis)
+    field = coil(axis=axis).field(np.array([0.0 * direction, 50 * MM * direction]))
+    flux = VACUUM_PERMEABILITY * field @ direction
+    np.testing.assert_allclose(flux, [1.2566371e-3, 4.4428829e-4], rtol=1e-7)
+    np.testing.assert_allclose(np.linalg.norm(field, axis=1), field @ direction, rtol=1e-12)
+
+
+def test_field_far_off_the_axis_is_that_of_a_dipole() -> None:
+    """In the plane of the loop: H = -m / 4 pi r^3, corrected by 1 + 9/8 (a/r)^2."""
+    distance = 1.0
+    field = coil(turns=3).field(np.array([[distance, 0, 0]]))[0]
+    moment = 3 * 100 * np.pi * 0.05**2
+    np.testing.assert_allclose(field, [0, 0, -moment / (4 * np.pi) * (1 + 9 / 8 * 0.05**2)], rtol=1e-4, atol=1e-12)
+
+
+def test_field_of_a_solenoid() -> None:
+    """MAG-04: a current sheet of 5 turns, 25 mm radius, 50 mm long, 200 A."""
+    solenoid = coil(radius="25 mm", length="50 mm", turns=5, current="200 A")
+    points = np.array([[0, 0, 0], [0, 0, 12.5], [0, 0, 25 - 1e-9]]) * MM
+    np.testing.assert_allclose(solenoid.field(points)[:, 2], [14142.14, 12792.64, 8944.27], rtol=1e-6)
+
+
+def test_helmholtz_pair_adds_up() -> None:
+    """MAG-04: 8.99176286e-6 T/A for two loops of 0.1 m at a distance of 0.1 m."""
+    pair = [
+        {"centre": ["0 m", "0 m", z], "axis": [0, 0, 1], "radius": "0.1 m", "current": "1 A"}
+        for z in ("-50 mm", "50 mm")
+    ]
+    spec = Magnetic.model_validate({"kind": "magnetic", "frequency": "100 kHz", "coils": pair})
+    amplitude = spec.field_amplitude(np.zeros((1, 3)))
+    assert amplitude[0] * VACUUM_PERMEABILITY == pytest.approx(8.99176286e-6, rel=1e-8)
+
+
+def constant_ilp(amplitude: Array, frequency: float) -> Array:
+    """ILP 3.1 nH m2/kg (MAG-05): W/kg."""
+    return 3.1e-9 * amplitude**2 * frequency
+
+
+def magnetic(**changes: Any) -> Magnetic:
+    table = {"kind": "magnetic", "frequency": "100 kHz", **changes}
+    return Magnetic.model_validate(table)
+
+
+def test_power_is_concentration_times_specific_power() -> None:
+    """MAG-05: 31 W/g at 10 kA/m, 100 kHz; 5 mg/ml make 1.55e5 W/m3."""
+    engine = cube(10 * MM, 1 * MM, {"tumour": ball(5 * MM)})
+    loaded = 5.0 * engine.volumes["tumour"] / engine.volume
+    source = magnetic(amplitude="10 kA/m", on=[["0 s", "60 s"]]).prepare(
+        scene(engine, payload=Payload(loaded, specific_absorption_rate=constant_ilp))
+    )
+    drive = source.drive(at(engine, 0.0), 5.0)
+    np.testing.assert_allclose(drive.power, 31e3 * loaded * engine.volume, rtol=1e-12)
+    assert drive.power.max() == pytest.approx(1.55e5 * 1e-9, rel=1e-12)
+    assert source.summary["heating.power"].value == pytest.approx(float(drive.power.sum()))
+    assert source.events == (60.0,)
+    assert not source.drive(at(engine, 60.0), 5.0).power.any()
+
+
+def test_power_follows_the_coil() -> None:
+    """Quadratic in the local field; the tissue lies off the middle of the coil."""
+    engine = cube(10 * MM, 2 * MM)
+    ones = np.ones(engine.volume.shape)
+    around = [{**LOOP, "centre": ["0 mm", "0 mm", "-30 mm"], "turns": 50}]
+    source = magnetic(coils=around).prepare(scene(engine, payload=Payload(ones, specific_absorption_rate=constant_ilp)))
+    field, unit = source.fields["field_amplitude"]
+    assert unit == "A/m"
+    density, _ = source.fields["absorbed_power"]
+    np.testing.assert_allclose(density, 3.1e-9 * field**2 * 1e5, rtol=1e-12)
+    centre = np.argmin(np.sum(engine.points**2, axis=1))
+    assert field[centre] == pytest.approx(50 * 100 * 0.05**2 / (2 * (0.05**2 + 0.03**2) ** 1.5), rel=1e-9)
+    assert source.devices[0].kind == "coil"
+
+
+@pytest.mark.parametrize(("amplitude", "name"), [(4.0e3, None), (6e3, "Atkinson"), (6e4, "Hergt and Dutz")])
+def test_exposure_limits(amplitude: float, name: str | None) -> None:
+    """4.85e8 and 5e9 A/m/s at 100 kHz lie at 4.85 and 50 kA/m."""
+    warnings = exposure_warnings(amplitude, 1e5)
+    assert bool(warnings) == (name is not None)
+    if name:
+        assert name in warnings[0]
+        assert f"{amplitude * 1e5:.3g}" in warnings[0]
+
+
+def test_eddy_estimate_is_stated() -> None:
+    """16.5 kW/m3 at 15 cm and 4.85e8 A/m/s in 0.4 S/m."""
+    assert "1.65e+04 W/m3" in eddy_warning(4.85e3, 1e5, 0.15)
+    assert "not included" in eddy_warning(4.85e3, 1e5, 0.15)
+
+
+def test_particles_without_magnetism_are_refused() -> None:
+    engine = cube(4 * MM, 1 * MM)
+    for payload in (None, Payload(np.ones(engine.volume.shape))):
+        with pytest.raises(CaseError, match="magnetic particles"):
+            magnetic(amplitude="10 kA/m").prepare(scene(engine, payload=payload))
+
+
+def test_coil_through_the_tissue_is_refused() -> None:
+    engine = cube(10 * MM, 1 * MM)
+    payload = Payload(np.ones(engine.volume.shape), specific_absorption_rate=constant_ilp)
+    with pytest.raises(CaseError, match=r"heating\.coils\[0\].*passes through the tissue"):
+        magnetic(coils=[{**LOOP, "radius": "8 mm"}]).prepare(scene(engine, payload=payload))
+
+
+def test_one_field_is_needed_and_only_one() -> None:
+    for changes in ({}, {"amplitude": "1 kA/m", "coils": [LOOP]}):
+        with pytest.raises(ValidationError, match="give either amplitude"):
+            magnetic(**changes)
+    with pytest.raises(ValidationError, match="no direction"):
+        coil(axis=[0, 0, 0])

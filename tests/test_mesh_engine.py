@@ -1,0 +1,325 @@
+"""Mesh engine: parity with scikit-fem, exact identities, order of convergence, robust transport and location."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import skfem
+from scipy.spatial import Delaunay
+from skfem.models.poisson import laplace
+
+from thermal.domain import SURFACE, Ball, Line, MeshDomain
+from thermal.engine import Engine, NotConvergedError
+from thermal.engines.graph import GraphOperator
+from thermal.engines.mesh import MeshEngine
+
+
+def cube(n: int, size: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Structured tetrahedra of a cube centred on zero, n cells a side."""
+    mesh = skfem.MeshTet.init_tensor(*([np.linspace(-size / 2, size / 2, n + 1)] * 3))
+    return np.ascontiguousarray(mesh.p.T), np.ascontiguousarray(mesh.t.T).astype(np.int64)
+
+
+@lru_cache(maxsize=4)
+def jittered(n: int, seed: int = 0, scale: float = 1.0) -> MeshEngine:
+    """A poor mesh of a cube: Delaunay of a shaken grid, with a third of its conductances negative."""
+    rng = np.random.default_rng(seed)
+    points = np.stack(np.meshgrid(*([np.linspace(-0.5, 0.5, n + 1)] * 3), indexing="ij"), axis=-1).reshape(-1, 3)
+    inner = np.abs(points) < 0.5 - 1e-9  # nodes on faces and edges move along these
+    points[inner] += rng.uniform(-0.35, 0.35, inner.sum()) / n
+    cells = Delaunay(points).simplices.astype(np.int64)
+    corners = points[cells]
+    volume = np.abs(np.linalg.det(corners[:, 1:] - corners[:, :1])) / 6
+    cells = cells[volume > 1e-9 / n**3]  # Delaunay also makes cells of four nodes on one face
+    share = (points[cells].mean(axis=1)[:, 0] > 0).astype(float)
+    west = MeshEngine(MeshDomain(points, cells, {})).mesh.facets.T.astype(np.int64)
+    west = west[(points[west][:, :, 0] < -0.5 + 1e-9).all(axis=1)]
+    return MeshEngine(MeshDomain(points * scale, cells, {"right": share, "left": 1 - share}, {"west": west}))
+
+
+def test_satisfies_the_contract() -> None:
+    engine: Engine = jittered(4)
+    assert engine.window(np.zeros(3), np.ones(3), 0.1).engine is engine
+
+
+def test_stiffness_equals_scikit_fem() -> None:
+    engine = jittered(6)
+    k = 10.0 ** np.random.default_rng(1).uniform(-2, 2, len(engine.cells))
+    basis = skfem.Basis(skfem.MeshTet(engine.points.T, engine.cells.T), skfem.ElementTetP1())
+
+    @skfem.BilinearForm
+    def form(u, v, w):  # type: ignore[no-untyped-def]
+        return w.k * laplace.form(u, v, w)
+
+    expected = form.assemble(basis, k=np.broadcast_to(k[:, None], basis.dx.shape)).toarray()
+    operator = engine.conductance(k)
+    found = np.stack([operator(unit) for unit in np.eye(len(engine.points))], axis=1)
+    assert np.abs(found - expected).max() < 1e-13 * np.abs(expected).max()
+    # the stored matrix and the diagonal say the same
+    np.testing.assert_allclose(operator.matrix(np.zeros(len(expected))).toarray(), found, atol=1e-13 * found.max())
+    np.testing.assert_allclose(operator.diagonal, np.diag(expected), rtol=1e-11)
+    # lumped volume: the integral of each basis function
+    ones = skfem.LinearForm(lambda v, w: v).assemble(basis)
+    np.testing.assert_allclose(engine.volume, ones, rtol=1e-13)
+
+
+def test_unit_coefficient_to_round_off() -> None:
+    points, cells = cube(5)
+    engine = MeshEngine(MeshDomain(points, cells, {"a": np.ones(len(cells))}))
+    basis = skfem.Basis(skfem.MeshTet(points.T, cells.T), skfem.ElementTetP1())
+    expected = laplace.assemble(basis).toarray()
+    found = engine.conductance(np.ones(len(cells))).matrix(np.zeros(len(points))).toarray()
+    assert np.abs(found - expected).max() < 1e-14 * np.abs(expected).max()
+
+
+def test_operator_identities() -> None:
+    engine = jittered(6)
+    rng = np.random.default_rng(2)
+    k = 10.0 ** rng.uniform(-1, 1, len(engine.cells))
+    operator = engine.conductance(k)
+    u, v = rng.normal(size=(2, len(engine.points)))
+    scale = operator.diagonal.max()
+    assert not operator(np.full(len(u), 37.0)).any()  # exactly: differences of equals
+    assert abs(operator(u).sum()) < 1e-12 * scale
+    assert v @ operator(u) == pytest.approx(u @ operator(v), rel=1e-11)
+    assert operator.dissipation(u).sum() == pytest.approx(u @ operator(u), rel=1e-12)
+    # a level of 1000 V must not spoil the heat: the edge form sees differences only
+    np.testing.assert_allclose(operator.dissipation(u + 1000), operator.dissipation(u), atol=1e-9 * scale)
+
+
+def test_spectral_bound_holds_where_twice_the_diagonal_does_not() -> None:
+    engine = jittered(7)
+    operator = engine.conductance(np.ones(len(engine.cells)))
+    assert (operator.conductance < 0).mean() > 0.2  # the mesh is as poor as it should be
+    scaled = operator.matrix(np.zeros(len(engine.points))).toarray()
+    for bound in (operator.bound, 4 * operator.diagonal):
+        root = 1 / np.sqrt(bound)
+        assert np.linalg.eigvalsh(root[:, None] * scaled * root).max() <= 1 + 1e-12
+    good = MeshEngine(MeshDomain(*cube(3), {}))
+    clean = good.conductance(np.ones(len(good.cells)))
+    np.testing.assert_allclose(clean.bound, 2 * clean.diagonal, rtol=1e-12)
+
+
+def test_volumes_areas_and_means() -> None:
+    engine = jittered(5, scale=0.02)
+    assert engine.volume.sum() == pytest.approx(0.02**3, rel=1e-9)
+    np.testing.assert_allclose(sum(engine.volumes.values()), engine.volume, rtol=1e-13)
+    assert engine.areas[SURFACE].sum() == pytest.approx(6 * 0.02**2, rel=1e-9)
+    assert engine.areas["west"].sum() == pytest.approx(0.02**2, rel=1e-9)
+    assert engine.areas["west"][engine.points[:, 0] > -0.0099].sum() == 0
+    k = np.random.default_rng(0).random(len(engine.cells))
+    assert engine.to_nodes(k) @ engine.volume == pytest.approx(k @ engine.cell_volume, rel=1e-13)
+    np.testing.assert_allclose(engine.to_nodes(np.ones(len(k))), 1.0, rtol=1e-13)
+    np.testing.assert_allclose(engine.to_cells(engine.points[:, 1]), engine.points[engine.cells].mean(axis=1)[:, 1])
+
+
+def test_inverted_cells_are_turned_and_flat_ones_refused() -> None:
+    points, cells = cube(2)
+    mirrored = cells.copy()
+    mirrored[::2] = mirrored[::2][:, [1, 0, 2, 3]]
+    engine = MeshEngine(MeshDomain(points, mirrored, {}))
+    assert (engine.cell_volume > 0).all()
+    np.testing.assert_allclose(engine.volume, MeshEngine(MeshDomain(points, cells, {})).volume)
+    flat = np.vstack([cells, [[0, 1, 2, 2]]])
+    with pytest.raises(ValueError, match=r"1 of \d+ tetrahedra have no volume"):
+        _ = MeshEngine(MeshDomain(points, flat, {})).volume
+
+
+def test_patch_a_linear_field_is_exact() -> None:
+    engine = jittered(6)
+    exact = engine.points @ [1.0, -2.0, 3.0] + 5
+    border = engine.areas[SURFACE] > 0
+    k = engine.conductance(np.ones(len(engine.cells)))
+    zero = np.zeros(len(exact))
+    u = engine.solve(k, zero, zero, fixed=border, values=exact, tolerance=1e-12)
+    np.testing.assert_allclose(u, exact, atol=1e-9)
+    assert not border.all()
+
+
+def test_steady_problem_is_second_order() -> None:
+    """-lap u + u = f with u = product of cosines, whose normal derivative vanishes on the cube's faces."""
+    errors = []
+    for n in (6, 12, 24):
+        points, cells = cube(n)
+        engine = MeshEngine(MeshDomain(points, cells, {}))
+        exact = np.prod(np.cos(np.pi * (points + 0.5)), axis=1)
+        load = (3 * np.pi**2 + 1) * exact * engine.volume
+        u = engine.solve(engine.conductance(np.ones(len(cells))), engine.volume, load, tolerance=1e-10)
+        errors.append(np.sqrt((u - exact) ** 2 @ engine.volume))
+    assert np.log2(errors[1] / errors[2]) > 1.85, errors
+    assert np.log2(errors[0] / errors[1]) > 1.7, errors
+
+
+def test_spherical_sector_is_second_order() -> None:
+    """Between concentric spheres u = 1/r - 1, also in a sector with insulated sides; the flow is its solid angle."""
+    errors = []
+    for n in (5, 10, 20):
+        points, cells = cube(n)
+        r, theta, phi = (points + 0.5).T * [[0.5], [np.pi / 2], [np.pi / 2]] + [[0.5], [np.pi / 4], [0.0]]
+        points = np.stack([r * np.sin(theta) * np.cos(phi), r * np.sin(theta) * np.sin(phi), r * np.cos(theta)], axis=1)
+        engine = MeshEngine(MeshDomain(points, cells, {}))
+        zero = np.zeros(len(points))
+        operator = engine.conductance(np.ones(len(cells)))
+        inner = r < 0.5 + 1e-9
+        fixed = inner | (r > 1 - 1e-9)
+        u = engine.solve(operator, zero, zero, fixed=fixed, values=inner.astype(float))
+        flow = operator(u)[inner].sum() / (np.pi / np.sqrt(2)) - 1
+        errors.append([np.sqrt((u - 1 / r + 1) ** 2 @ engine.volume), abs(flow)])
+    orders = np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
+    assert np.all(orders > 1.85), (errors, orders)
+
+
+def test_solve_with_high_contrast_and_without_a_level() -> None:
+    engine = jittered(8)
+    rng = np.random.default_rng(4)
+    k = engine.conductance(np.where(engine.shares["right"] > 0, 1000.0, 1.0))
+    source = rng.normal(size=len(engine.points))
+    source -= source.mean()
+    zero = np.zeros_like(source)
+    u = engine.solve(k, zero, source, tolerance=1e-9)
+    assert np.linalg.norm(k(u) - source) <= 1.01e-9 * np.linalg.norm(source)
+    assert abs(u.mean()) < 1e-9 * np.abs(u).max()
+    with pytest.raises(NotConvergedError, match="do not balance"):
+        engine.solve(k, zero, source + 1.0)
+    # strongly diagonal: solved without multigrid, to the same tolerance
+    strong = 10 * k.diagonal
+    u = engine.solve(k, strong, source)
+    assert np.linalg.norm(k(u) + strong * u - source) <= 1.01e-9 * np.linalg.norm(source)
+
+
+def test_points_without_cells_are_left_alone() -> None:
+    points, cells = cube(3)
+    engine = MeshEngine(MeshDomain(np.vstack([points, [[9.0, 9.0, 9.0]]]), cells, {}))
+    fixed = engine.areas[SURFACE] > 0
+    n = len(engine.points)
+    assert engine.volume[-1] == 0
+    u = engine.solve(
+        engine.conductance(np.ones(len(cells))), np.zeros(n), engine.volume, fixed=fixed, values=np.ones(n)
+    )
+    assert np.isfinite(u).all()
+    assert u.max() > 1
+
+
+def flow_from_centre(engine: MeshEngine) -> tuple[GraphOperator, np.ndarray, np.ndarray, np.ndarray]:
+    """Darcy solve with a unit source at the node next to the centre, out through the border."""
+    operator = engine.conductance(np.ones(len(engine.cells)))
+    border = engine.areas[SURFACE] > 0
+    inflow = np.zeros(len(engine.points))
+    inflow[np.argmin((engine.points**2).sum(axis=1))] = 1.0
+    zero = np.zeros_like(inflow)
+    pressure = engine.solve(operator, zero, inflow, fixed=border, values=zero, tolerance=1e-12)
+    return operator, pressure, inflow, border
+
+
+def test_transport_on_a_poor_mesh_conserves_and_is_bounded() -> None:
+    engine = jittered(8)
+    operator, pressure, inflow, border = flow_from_centre(engine)
+    transport = engine.transport(operator, pressure)
+    assert 0.1 < transport.uphill_share < 0.5
+    capacity = 0.2 * engine.volume
+    leaving = np.where(border, -operator(pressure), 0.0)
+    sink = np.maximum(leaving, 0.0)
+    c = np.zeros(len(capacity))
+    closed = np.zeros_like(sink)
+    for step in (0.01, 0.02):
+        before = (c * capacity).sum()
+        new = transport.advance(c, capacity, inflow, inflow, closed, step)
+        # the exit is shut: what came in stays, whatever the fluid does
+        assert (new * capacity).sum() - before == pytest.approx(step, rel=1e-13)
+        assert new.min() >= 0
+        c = new
+    c = np.zeros_like(c)
+    for _ in range(40):
+        c = transport.advance(c, capacity, inflow, inflow, sink, 0.01)
+        assert c.min() >= 0
+        assert c.max() <= 1 + 1e-9  # twelve digits of the pressure solve, over the fastest node's share
+    assert (c * capacity).sum() > 0.5 * capacity.sum()
+    # a filled body stays filled: the constant is a solution
+    entering = np.where(border, np.maximum(-leaving, 0.0), inflow)  # some border nodes of such a mesh draw fluid in
+    ones = np.ones_like(c)
+    np.testing.assert_allclose(transport.advance(ones, capacity, entering, ones, sink, 0.05), 1, atol=1e-8)
+
+
+def test_transport_runs_downhill_on_a_good_mesh_and_decays_by_its_sink() -> None:
+    engine = MeshEngine(MeshDomain(*cube(6), {}))
+    operator, pressure, inflow, _ = flow_from_centre(engine)
+    transport = engine.transport(operator, pressure)
+    assert transport.uphill_share < 1e-12
+    outflow = np.zeros_like(inflow)
+    for i, j, g in zip(*operator.graph.edges.T, operator.conductance, strict=True):
+        flux = g * (pressure[i] - pressure[j])
+        outflow[i if flux > 0 else j] += abs(flux)
+    np.testing.assert_allclose(transport.outflow, outflow, rtol=1e-12)
+    # without flow only the sink acts: c' = -(sink/capacity) c, first order in the step and never negative
+    still = engine.transport(operator, np.zeros_like(pressure))
+    ones = np.ones_like(pressure)
+    decayed = still.advance(ones, engine.volume, 0 * ones, 0 * ones, 2 * engine.volume, 1.0)
+    np.testing.assert_allclose(decayed, 1 / 3)
+    with pytest.raises(ValueError, match="without pore volume"):
+        transport.advance(ones, 0 * ones, inflow, inflow, 0 * ones, 1.0)
+
+
+def test_sample_is_exact_for_linear_fields_and_deposit_its_adjoint() -> None:
+    engine = jittered(7)
+    rng = np.random.default_rng(5)
+    at = rng.uniform(-0.49, 0.49, (4000, 3))
+    # corners, nodes, edge midpoints, and points on the border count too
+    at = np.vstack([at, engine.points, engine.points[operator_edges(engine)].mean(axis=1), [[0.5, 0.5, 0.5]]])
+    _, _, found = engine._locator.find(at)
+    assert found.all()
+    np.testing.assert_allclose(engine.sample(engine.points @ [1.0, 2.0, -3.0], at), at @ [1, 2, -3], atol=1e-9)
+    u, amount = rng.normal(size=len(engine.points)), rng.normal(size=len(at))
+    assert engine.deposit(amount, at) @ u == pytest.approx(amount @ engine.sample(u, at), rel=1e-12)
+    assert engine.deposit(np.ones(len(at)), at).sum() == pytest.approx(len(at), rel=1e-13)
+    assert engine.deposit(np.ones(len(at)), at).min() >= 0
+
+
+def operator_edges(engine: MeshEngine) -> np.ndarray:
+    return engine.graph.edges
+
+
+def test_location_survives_cells_of_very_different_size() -> None:
+    """A needle-like refinement: cells from 1 to 0.001; the nearest centroids belong to the wrong cells."""
+    rng = np.random.default_rng(6)
+    fine = rng.normal(size=(3000, 3)) * np.geomspace(1e-3, 0.1, 3000)[:, None]
+    coarse = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * rng.uniform(1.1, 1.3, (8, 1))
+    points = np.vstack([fine[(np.abs(fine) < 0.5).all(axis=1)], coarse])
+    cells = Delaunay(points).simplices.astype(np.int64)
+    engine = MeshEngine(MeshDomain(points, cells, {}))
+    at = rng.uniform(-1, 1, (3000, 3)) * np.geomspace(1e-3, 1, 3000)[:, None]
+    np.testing.assert_allclose(engine.sample(points @ [3.0, 1, 2], at), at @ [3, 1, 2], atol=1e-9)
+
+
+def test_outside_is_an_error_or_dropped() -> None:
+    engine = MeshEngine(MeshDomain(*cube(3, 0.03), {}))
+    outside = np.array([[0.0, 0.0, 0.0], [0.02, 0.0, 0.0]])
+    with pytest.raises(ValueError, match=r"\(20, 0, 0\) mm lies outside the mesh"):
+        engine.sample(engine.volume, outside)
+    with pytest.raises(ValueError, match="outside the mesh"):
+        engine.spacing((0.0, 0.0, 1.0))
+    assert engine.deposit(np.ones(2), outside).sum() == pytest.approx(1.0)
+    assert engine.spacing((0.001, 0.002, 0.0015)) == pytest.approx(0.01 * np.sqrt(3), rel=1e-12)
+
+
+def test_zone_of_a_ball() -> None:
+    engine = MeshEngine(MeshDomain(*cube(20), {}))
+    u = -np.linalg.norm(engine.points - 0.013, axis=1)
+    volume = engine.inside(u, -0.3) @ engine.cell_volume
+    assert volume == pytest.approx(4 / 3 * np.pi * 0.3**3, rel=0.03)  # 1.1 (h/R)^2
+    surface = engine.isosurface(u, -0.3)
+    a, b, c = (surface.points[surface.triangles[:, i]] for i in range(3))
+    assert np.einsum("ij,ij->", a, np.cross(b, c)) / 6 == pytest.approx(volume, rel=1e-12)
+
+
+@pytest.mark.parametrize("probe", [Ball((0.0, 0.0, 0.0), 0.02), Line((0.0, 0.0, -0.2), (0.0, 0.0, 0.2), 0.01)])
+def test_thin_probes_meet_the_mesh(probe: Ball | Line) -> None:
+    engine = jittered(8)
+    weights, resistance = engine.spread(probe)
+    assert weights.sum() == pytest.approx(1.0, rel=1e-12)
+    assert weights @ engine.points == pytest.approx([0, 0, 0], abs=0.02)
+    assert resistance > 0
+    assert engine.contact(probe).sum() > 0
+    with pytest.raises(ValueError, match="outside the mesh"):
+        engine.spread(Ball((7.0, 0.0, 0.0), 0.02))

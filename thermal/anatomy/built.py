@@ -1,0 +1,52 @@
+"""What every kind of anatomy builds, and the names it may use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from thermal.domain import SURFACE, Domain
+from thermal.units import Array
+
+VOID = "void"
+"""Region name of everything outside the body."""
+
+
+def _usable(name: str) -> str:
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,79}", name) is None:
+        raise ValueError(f'"{name}" cannot name a region; use letters, digits, _ and -, beginning with a letter')
+    if name in (SURFACE, "faces"):
+        raise ValueError(f'"{name}" is the name of a boundary; choose another name for the region')
+    return name
+
+
+RegionName = Annotated[str, AfterValidator(_usable)]
+"""Letters, digits, ``_`` and ``-``, beginning with a letter."""
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """An anatomy after discretisation.
+
+    ``tumour``: name of the target region, if any. ``materials``: region -> tissue of the library that it is made of,
+    for every region of the domain. ``background``: image values (3-D) and the 4x4 affine from voxel index to m, for
+    slices. ``notes``: what was resampled, assumed and left out, with volumes. ``sources``: (path, SHA-256) of each file
+    read. ``absent``: regions that this anatomy can name but that have no volume in the window (so that a tissue entry
+    for one of them is no mistake).
+    """
+
+    domain: Domain
+    tumour: str | None
+    materials: Mapping[str, str]
+    background: tuple[Array, Array] | None = None
+    notes: tuple[str, ...] = ()
+    sources: tuple[tuple[str, str], ...] = ()
+    absent: frozenset[str] = field(default_factory=frozenset)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "materials", MappingProxyType(dict(self.materials)))

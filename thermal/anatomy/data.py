@@ -1,0 +1,51 @@
+"""Where image and mesh files are looked for, and their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from thermal.errors import CaseError
+
+PREFIX = "data:"
+VARIABLE = "THERMAL_DATA"
+REMEDY = "run `python meshes/fetch_body_ct.py`"
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """The user's cache: ``$XDG_CACHE_HOME/thermal``, else ``~/.cache/thermal``."""
+    home = environment.get("XDG_CACHE_HOME", "")
+    return (Path(home) if Path(home).is_absolute() else Path.home() / ".cache") / "thermal"
+
+
+def data_folders(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Folders in which ``"data:NAME"`` is looked for, in order: ``$THERMAL_DATA`` when set, then the cache."""
+    given = environment.get(VARIABLE, "")
+    return (*((Path(given).expanduser(),) if given else ()), cache_folder(environment))
+
+
+def resolve(name: str, base: Path, place: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """The existing file that ``name`` means: ``"data:..."``, an absolute path, or a path relative to ``base``.
+
+    ``place`` is the key of the case file for the message. Raises ``CaseError`` that lists where was looked.
+    """
+    if name.startswith(PREFIX):
+        bare = name.removeprefix(PREFIX)
+        candidates = [folder / bare for folder in data_folders(environment)]
+        remedy = f"{REMEDY} or set {VARIABLE} to the folder that holds it"
+    else:
+        candidates = [base / Path(name).expanduser()]
+        remedy = "paths are relative to the folder of the case file that names them"
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    looked = " and ".join(f'"{candidate}"' for candidate in candidates)
+    raise CaseError(f'{place} = "{name}": no such file; looked for {looked}; {remedy}')
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,336 @@
+"""An anatomy from a labelled image: resampled to a window of voxels, nothing dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from thermal.anatomy.built import VOID, Anatomy, RegionName
+from thermal.anatomy.data import resolve, sha256
+from thermal.anatomy.grid import Axes, Lengths, Refine, Window, cell_volumes, make_axes
+from thermal.anatomy.labels import BONE, FAT, GAS, MUSCLE, TABLES, Hounsfield, label_table
+from thermal.anatomy.phantom import leave_void, volume_notes
+from thermal.anatomy.shapes import Sphere, coverage
+from thermal.anatomy.volume import Volume, label_shares, read_volume, volumes_in
+from thermal.errors import CaseError
+from thermal.units import Array, Length, Point, Spec
+
+VOLUME_TOLERANCE = 0.1
+"""Relative change of a region's volume by resampling that is worth a warning."""
+_FEW_VOXELS = 8
+"""Slivers of a region below this many voxels are listed, but not warned about."""
+_SPLIT_TISSUES = {GAS: "lung", FAT: "fat", BONE: "bone", MUSCLE: "muscle"}
+"""Library tissue of the regions made by CT numbers. Gas outside labelled organs borders the lungs or bowel: lung tissue
+is the nearest entry (little heat capacity, poor conduction)."""
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, bool) or (isinstance(value, (list, tuple)) and not value):
+        raise ValueError("a label is a whole number or a list of them, e.g. 5 or [63, 64]")
+    return (value,) if isinstance(value, int) else value
+
+
+LabelNumbers = Annotated[tuple[Annotated[int, Field(ge=0, le=65535)], ...], BeforeValidator(_whole)]
+"""One label or a list of labels."""
+
+
+class Lesion(Spec):
+    """The target: a planted sphere (``centre``, ``radius``), a ``mask`` file, or a label named ``region``.
+
+    Coordinates are patient RAS. A planted or masked lesion overrides whatever lies there.
+    """
+
+    region: RegionName = "tumour"
+    """its name"""
+    centre: Point | None = None
+    """of a planted sphere, patient RAS"""
+    radius: Length | None = None
+    """of a planted sphere"""
+    mask: str | None = None
+    """NIfTI file with its own orientation; every voxel above 0 belongs to the lesion"""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Lesion:
+        if (self.centre is None) != (self.radius is None):
+            raise ValueError("a planted lesion needs both centre and radius")
+        if self.mask is not None and self.centre is not None:
+            raise ValueError("give either a mask, or centre and radius, not both")
+        return self
+
+
+class Image(Spec):
+    """A segmentation (NIfTI, any orientation) resampled to voxels on the patient's axes (RAS).
+
+    ``window``: size of the part that is simulated, around ``centre`` (default: the lesion), clipped to the image.
+    Label 0 is split by the CT (``hounsfield``), or is ``unlabelled`` tissue where there is no CT.
+    """
+
+    kind: Literal["image"]
+    segmentation: str
+    """NIfTI with whole-number labels: relative to the case file, or "data:..." """
+    labels: str | dict[RegionName, LabelNumbers]
+    """a table that comes with the package ("totalsegmentator", "totalsegmentator_mr"), or {liver = 5, ...}"""
+    voxel_size: Lengths
+    """edges of the voxels: one length or three"""
+    window: Lengths = (0.1, 0.1, 0.1)
+    """edges of the part that is simulated: one length or three"""
+    centre: Point | None = None
+    """of the window, patient RAS (default: the middle of the lesion)"""
+    ct: str | None = None
+    """NIfTI with CT numbers, on any grid; splits what has no label"""
+    hounsfield: Hounsfield = Hounsfield()
+    """CT numbers at which it is split"""
+    unlabelled: RegionName = MUSCLE
+    """tissue of label 0 where there is no CT"""
+    tumour: Lesion | None = None
+    """the target"""
+    refine: Refine | None = None
+    """a box of finer voxels"""
+
+    @field_validator("labels")
+    @classmethod
+    def _known_labels(cls, labels: str | dict[str, tuple[int, ...]]) -> str | dict[str, tuple[int, ...]]:
+        if isinstance(labels, str):
+            if labels not in TABLES:
+                raise ValueError(
+                    f'"{labels}" is no label table; known: {", ".join(TABLES)}; or give {{liver = 5, ...}}'
+                )
+            return labels
+        given = [number for numbers in labels.values() for number in numbers]
+        twice = sorted({number for number in given if given.count(number) > 1})
+        if twice or not given:
+            raise ValueError(f"labels {twice} are named more than once" if given else "the label table is empty")
+        return labels
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Image:
+        if self.ct is None and "hounsfield" in self.model_fields_set:
+            raise ValueError("hounsfield splits voxels by a CT, but no ct is given; add ct or remove hounsfield")
+        if self.centre is None and self.tumour is None:
+            raise ValueError("the window needs a place: give centre, or a lesion in [anatomy.tumour]")
+        return self
+
+    def build(self, base: Path = Path()) -> Anatomy:
+        """Read, resample and plant. ``base``: folder of the case file. Raises ``CaseError``."""
+        sources: list[Path] = []
+
+        def read(name: str, place: str) -> Volume:
+            path = resolve(name, base, place)
+            sources.append(path)
+            return read_volume(path, place)
+
+        segmentation = _whole_labels(read(self.segmentation, "anatomy.segmentation"))
+        ct = read(self.ct, "anatomy.ct") if self.ct is not None else None
+        table = label_table(self.labels)
+        mask = read(self.tumour.mask, "anatomy.tumour.mask") if self.tumour and self.tumour.mask else None
+        centre = self._window_centre(segmentation, mask, table.regions)
+        window, notes = _clipped(segmentation, centre, self.window)
+        axes, grid_notes = make_axes(Window(*window, self.voxel_size, self.refine))
+        notes += grid_notes
+        shares, split_notes = self._resample(segmentation, ct, table.regions, axes)
+        notes += split_notes
+        if self.tumour is not None:
+            notes += _place_lesion(self.tumour, mask, axes, shares)
+        domain = leave_void(axes, shares)
+        if self.tumour is not None and self.tumour.region not in domain.shares:
+            raise CaseError(f'anatomy.tumour: region "{self.tumour.region}" has no volume in the window')
+        tissues = {**_SPLIT_TISSUES, **table.tissues}
+        return Anatomy(
+            domain=domain,
+            tumour=self.tumour.region if self.tumour else None,
+            materials={region: tissues.get(region, region) for region in domain.shares},
+            background=_background(ct, axes),
+            notes=(*notes, *volume_notes(domain)),
+            sources=tuple((str(path), sha256(path)) for path in sources),
+            absent=frozenset({*tissues, self.unlabelled}) - set(domain.shares),
+        )
+
+    def _window_centre(self, segmentation: Volume, mask: Volume | None, regions: Mapping[int, str]) -> Array:
+        """Centre of the window, (3,) m."""
+        if self.centre is not None:
+            return np.array(self.centre)
+        assert self.tumour is not None  # by _consistent
+        if self.tumour.centre is not None:
+            return np.array(self.tumour.centre)
+        if mask is not None:
+            holder, inside, place = mask, mask.values > 0, f'anatomy.tumour.mask = "{mask.path}": no voxel is above 0'
+        else:
+            wanted = [label for label, region in regions.items() if region == self.tumour.region]
+            holder, inside = segmentation, np.isin(segmentation.values, wanted)
+            place = (
+                f'anatomy.tumour: no voxel of the segmentation is labelled "{self.tumour.region}"; '
+                "give a mask, or centre and radius of a lesion to plant"
+            )
+        if not inside.any():
+            raise CaseError(place)
+        middle = np.array([index.mean() for index in np.nonzero(inside)])
+        centre: Array = holder.affine[:3, :3] @ middle + holder.affine[:3, 3]
+        return centre
+
+    def _resample(
+        self, segmentation: Volume, ct: Volume | None, regions: Mapping[int, str], axes: Axes
+    ) -> tuple[dict[str, Array], tuple[str, ...]]:
+        """Shares by region (``"void"`` among them), and notes on volumes before and after."""
+        lower, upper = (np.array([axis[end] for axis in axes]) for end in (0, -1))
+        box = segmentation.box(lower, upper)
+        part = segmentation.crop(box)
+        if part.values.size == 0:
+            raise CaseError("anatomy.centre: the window touches no voxel of the segmentation; move it")
+        present = np.unique(part.values)
+        unnamed = [int(label) for label in present if int(label) not in regions and label != 0]
+        if unnamed:
+            voxels = ", ".join(f"{label} ({np.count_nonzero(part.values == label)} voxels)" for label in unnamed)
+            raise CaseError(
+                f"anatomy.labels: the segmentation has labels without a name near the window: {voxels}; name each, "
+                f"e.g. labels = {{..., muscle = {unnamed}}}"
+            )
+        labelled = [regions[int(label)] for label in present if int(label) in regions]
+        names = list(dict.fromkeys([VOID, *labelled, *(_SPLIT_TISSUES if ct is not None else ()), self.unlabelled]))
+        lookup = np.zeros(int(present.max()) + 1, dtype=np.uint16)
+        lookup[[int(label) for label in present]] = [names.index(regions.get(int(label), VOID)) for label in present]
+        codes = lookup[part.values.astype(np.int64)]
+        if 0 not in regions:
+            bare = part.values == 0
+            split = self.hounsfield.split(segmentation, ct, box, self.unlabelled) if ct is not None else None
+            for code, name in enumerate(names):
+                codes[bare & (split == name if split is not None else name == self.unlabelled)] = code
+        coded = Volume(codes, part.affine, part.path)
+        original = volumes_in(coded, len(names), lower, upper)
+        shares = label_shares(coded, len(names), axes, names.index(VOID))
+        volumes = shares @ cell_volumes(axes)
+        notes = [_how_unlabelled(self, ct, 0 in regions)]
+        for name, before, after in zip(names, original, volumes, strict=True):
+            some = before > _FEW_VOXELS * segmentation.voxel_volume
+            if some and name != VOID and abs(after / before - 1) > VOLUME_TOLERANCE:
+                notes.append(
+                    f"warning: {name} changes from {before * 1e6:.4g} to {after * 1e6:.4g} ml by resampling "
+                    f"({after / before - 1:+.0%}); it is about as thin as a voxel"
+                )
+        pairs = zip(names, original, volumes, strict=True)
+        listed = ", ".join(f"{n} {b * 1e6:.4g} -> {a * 1e6:.4g}" for n, b, a in pairs if b > 0 or a > 0)
+        notes.append(f"volumes in the window before -> after resampling, ml: {listed}")
+        return {name: share for name, share in zip(names, shares, strict=True) if share.any()}, tuple(notes)
+
+
+def _whole_labels(volume: Volume) -> Volume:
+    """The segmentation with integer labels. Raises ``CaseError`` for fractions, negative numbers or NaN."""
+    values = volume.values
+    if not np.issubdtype(values.dtype, np.integer):
+        whole = np.isfinite(values).all() and bool((values == np.rint(values)).all())
+        if not whole:
+            raise CaseError(f'anatomy.segmentation = "{volume.path}": labels must be whole numbers; is this the CT?')
+        values = values.astype(np.int32)
+    if values.min() < 0 or values.max() > 65535:
+        raise CaseError(
+            f'anatomy.segmentation = "{volume.path}": labels from {values.min()} to {values.max()}; expected 0 to '
+            "65535; is this the CT?"
+        )
+    return Volume(values, volume.affine, volume.path)
+
+
+_Corner = tuple[float, float, float]
+
+
+def _clipped(image: Volume, centre: Array, size: _Corner) -> tuple[tuple[_Corner, _Corner], tuple[str, ...]]:
+    """Lower corner and size of the window clipped to the image, with a note for each clipped side."""
+    start, stop = image.extent()
+    if ((centre < start) | (centre > stop)).any():
+        raise CaseError(
+            f"anatomy: the centre of the window, ({_mm(centre)}), lies outside the image, which reaches from "
+            f"({_mm(start)}) to ({_mm(stop)}), patient RAS; check the sign of the coordinates (ITK and DICOM use LPS)"
+        )
+    wanted_lower, wanted_upper = centre - np.divide(size, 2), centre + np.divide(size, 2)
+    lower, upper = np.maximum(wanted_lower, start), np.minimum(wanted_upper, stop)
+    notes = [
+        f"window cut at {name}{sign}: the image ends {short * 1e3:.3g} mm before the wanted {wanted * 1e3:.4g} mm"
+        for sign, shorts, wants in (
+            ("-", lower - wanted_lower, wanted_lower),
+            ("+", wanted_upper - upper, wanted_upper),
+        )
+        for name, short, wanted in zip("xyz", shorts, wants, strict=True)
+        if short > 1e-9
+    ]
+    (a, b, c), (p, q, r) = lower.tolist(), (upper - lower).tolist()
+    return ((a, b, c), (p, q, r)), tuple(notes)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """``share`` (cells,) covered by the lesion and its full ``volume`` in m3, in the window or not."""
+
+    share: Array
+    volume: float
+
+
+def _lesion(lesion: Lesion, mask: Volume | None, axes: Axes) -> _Placed | None:
+    if mask is not None:
+        lower, upper = (np.array([axis[end] for axis in axes]) for end in (0, -1))
+        inside = mask.values > 0
+        part = Volume(inside, mask.affine, mask.path).crop(mask.box(lower, upper))
+        share = np.zeros(int(np.prod([len(axis) - 1 for axis in axes])))
+        if part.values.size:
+            share = label_shares(part, 2, axes, outside=0)[1]
+        return _Placed(share, float(inside.sum()) * mask.voxel_volume)
+    if lesion.centre is None or lesion.radius is None:
+        return None
+    sphere = Sphere.model_construct(region=lesion.region, centre=lesion.centre, radius=lesion.radius)
+    return _Placed(coverage(axes, sphere), 4 / 3 * np.pi * lesion.radius**3)
+
+
+def _place_lesion(lesion: Lesion, mask: Volume | None, axes: Axes, shares: dict[str, Array]) -> tuple[str, ...]:
+    """Write the lesion over the other shares. Raises ``CaseError`` if it is empty or outside window or body."""
+    placed = _lesion(lesion, mask, axes)
+    if placed is None:
+        return ()
+    volume = cell_volumes(axes)
+    inside = float(placed.share @ volume)
+    if inside < 0.5 * placed.volume or inside <= 0:
+        raise CaseError(
+            f"anatomy.tumour: only {inside * 1e6:.3g} of {placed.volume * 1e6:.3g} ml of the lesion are in the window; "
+            "move or enlarge the window (anatomy.window, anatomy.centre), or check that the lesion is in the image"
+        )
+    replaced = {name: float((share * placed.share) @ volume) for name, share in shares.items()}
+    if replaced.get(VOID, 0.0) > 0.5 * inside:
+        raise CaseError(
+            f"anatomy.tumour: {replaced[VOID] / inside:.0%} of the lesion lie outside the body; check its coordinates "
+            "(patient RAS, mm)"
+        )
+    for share in shares.values():
+        share *= 1.0 - placed.share
+    shares[lesion.region] = shares.get(lesion.region, 0.0) + placed.share
+    listed = ", ".join(f"{name} {part * 1e6:.3g} ml" for name, part in replaced.items() if part > 1e-3 * inside)
+    notes = [f"{lesion.region} of {inside * 1e6:.4g} ml overrides: {listed}"]
+    if abs(inside / placed.volume - 1) > 0.02:
+        notes.append(
+            f"warning: {lesion.region} has {inside * 1e6:.4g} ml in the window, {placed.volume * 1e6:.4g} ml as given; "
+            "it is cut by the window or too small for these voxels"
+        )
+    return tuple(notes)
+
+
+def _how_unlabelled(image: Image, ct: Volume | None, named: bool) -> str:
+    if named:
+        return "label 0 has a name in anatomy.labels and is taken as that region"
+    if ct is None:
+        return f"label 0 is taken as {image.unlabelled} everywhere: without a CT, air and fat are not told apart"
+    limits = image.hounsfield
+    return (
+        f"label 0 split by CT number: air or gas < {limits.air_below:g} HU, fat < {limits.fat_below:g} HU, muscle, "
+        f"bone >= {limits.bone_above:g} HU; gas inside the body has the tissue {_SPLIT_TISSUES[GAS]}"
+    )
+
+
+def _background(ct: Volume | None, axes: Axes) -> tuple[Array, Array] | None:
+    if ct is None:
+        return None
+    part = ct.crop(ct.box(np.array([axis[0] for axis in axes]), np.array([axis[-1] for axis in axes])))
+    return (part.values.astype(float), part.affine) if part.values.size else None
+
+
+def _mm(point: Array) -> str:
+    return ", ".join(f"{value * 1e3:.4g}" for value in point) + " mm"

@@ -1,0 +1,200 @@
+"""Images on disk: reading, cropping and sampling, with world coordinates in metres, patient RAS."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thermal.anatomy.grid import Axes
+from thermal.errors import CaseError
+from thermal.units import Array
+
+_UNITS = {"unknown": 1e-3, "mm": 1e-3, "meter": 1.0, "micron": 1e-6}
+_BLOCK = 200_000  # points worked on at once
+
+Voxels = npt.NDArray[Any]
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A 3-D image: ``values`` (a, b, c) and the 4x4 ``affine`` from voxel index (centre of the voxel) to RAS metres."""
+
+    values: Voxels
+    affine: Array
+    path: Path
+
+    @property
+    def voxel_volume(self) -> float:
+        """Volume of one voxel, m3."""
+        return float(abs(np.linalg.det(self.affine[:3, :3])))
+
+    @property
+    def spacing(self) -> Array:
+        """Edge lengths of a voxel, (3,) m."""
+        return np.array([math.hypot(*column) for column in self.affine[:3, :3].T])
+
+    def to_index(self) -> Array:
+        """The 4x4 map from RAS metres to voxel index."""
+        return np.linalg.inv(self.affine).astype(np.float64)
+
+    def extent(self) -> tuple[Array, Array]:
+        """Lower and upper corner of the box on the axes that encloses the image, outer faces of voxels, (3,) m."""
+        ends = np.array([(-0.5, n - 0.5) for n in self.values.shape])
+        corners = np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1).T @ self.affine[:3, :3].T
+        corners += self.affine[:3, 3]
+        return corners.min(axis=0), corners.max(axis=0)
+
+    def box(self, lower: Array, upper: Array, margin: int = 2) -> Box:
+        """Index ranges that hold every voxel touching the world box, with a margin; empty ranges if there is none."""
+        corners = np.array(np.meshgrid(*np.transpose([lower, upper]), indexing="ij")).reshape(3, -1)
+        inverse = self.to_index()
+        index = inverse[:3, :3] @ corners + inverse[:3, 3:]
+        low = np.clip(np.floor(index.min(axis=1)).astype(int) - margin, 0, self.values.shape)
+        high = np.clip(np.ceil(index.max(axis=1)).astype(int) + margin + 1, low, self.values.shape)
+        a, b, c = (slice(int(i), int(j)) for i, j in zip(low, high, strict=True))
+        return a, b, c
+
+    def crop(self, box: Box) -> Volume:
+        """The part inside the index ranges, at the same place in the world."""
+        affine = self.affine.copy()
+        affine[:3, 3] = self.affine[:3, :3] @ [part.start for part in box] + self.affine[:3, 3]
+        return Volume(self.values[box], affine, self.path)
+
+
+def read_volume(path: Path, place: str) -> Volume:
+    """Read a NIfTI file (any orientation). ``place`` names the key of the case file in messages.
+
+    Raises ``CaseError`` for files that are not images, not 3-D, without orientation or with a singular one.
+    """
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+
+    try:
+        image = nibabel.load(path)
+        values: Voxels = np.asanyarray(image.dataobj)
+    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise CaseError(f'{place} = "{path}": cannot be read as a NIfTI image ({error})') from error
+    while values.ndim > 3 and values.shape[-1] == 1:
+        values = values[..., 0]
+    if values.ndim != 3 or values.size == 0:
+        raise CaseError(f'{place} = "{path}": expected one 3-D image, found shape {values.shape}')
+    header = image.header
+    if hasattr(header, "get_sform") and int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
+        raise CaseError(
+            f'{place} = "{path}": the header gives no orientation (sform and qform codes are 0), so left and right are '
+            "unknown; export the image again with its patient coordinates"
+        )
+    affine = np.array(image.affine, dtype=float)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+        raise CaseError(f'{place} = "{path}": the affine of the header is singular or not finite')
+    unit = header.get_xyzt_units()[0] if hasattr(header, "get_xyzt_units") else "mm"
+    affine[:3] *= _UNITS[unit]
+    return Volume(values, affine, path)
+
+
+def same_grid(one: Volume, other: Volume) -> bool:
+    """Whether two images share shape and affine (to a thousandth of a voxel)."""
+    return one.values.shape == other.values.shape and bool(
+        np.allclose(one.affine, other.affine, rtol=0, atol=1e-3 * float(one.spacing.min()))
+    )
+
+
+def sample_at(image: Volume, places: Array) -> npt.NDArray[np.float32]:
+    """Linear interpolation of an image at world points (3, ...) m; NaN outside its voxels."""
+    from scipy.ndimage import map_coordinates
+
+    inverse = image.to_index()
+    index = np.tensordot(inverse[:3, :3], places, axes=1)
+    index += inverse[:3, 3].reshape(3, *(1,) * (places.ndim - 1))
+    limits = np.reshape(image.values.shape, (3, *(1,) * (places.ndim - 1)))
+    inside = ((index >= -0.5) & (index <= limits - 0.5)).all(axis=0)
+    values: npt.NDArray[np.float32] = map_coordinates(
+        image.values.astype(np.float32, copy=False), index, order=1, mode="nearest", output=np.float32
+    )
+    values[~inside] = np.nan
+    return values
+
+
+def label_shares(codes: Volume, count: int, axes: Axes, outside: int) -> Array:
+    """Share of each cell of a tensor grid taken by each of ``count`` codes, (count, cells).
+
+    ``codes``: integers from 0 to count - 1. The share of a code is the linear interpolation of its indicator at the
+    centre of the cell, or its mean over sub-cells where cells are larger than voxels: borders are smooth below the
+    voxel size and the shares sum to one. Points outside the image get the code ``outside``.
+    """
+    counts = [len(axis) - 1 for axis in axes]
+    widest = [float(np.diff(axis).max()) for axis in axes]
+    parts = [int(np.clip(np.ceil(width / float(codes.spacing.min()) - 0.01), 1, 5)) for width in widest]
+    shares = np.zeros((count, *counts))
+    inverse = codes.to_index()
+    flat = codes.values.ravel()
+    thickness = max(1, _BLOCK // (counts[1] * counts[2]))
+    for start in range(0, counts[0], thickness):
+        slab = axes[0][start : start + thickness + 1]
+        for offset in np.ndindex(*parts):
+            point = [
+                axis[:-1] + np.diff(axis) * ((part + 0.5) / of)
+                for axis, part, of in zip((slab, *axes[1:]), offset, parts, strict=True)
+            ]
+            weights = _corner_weights(flat, codes.values.shape, inverse, point, count, outside)
+            shares[:, start : start + thickness] += weights.reshape(count, len(slab) - 1, *counts[1:])
+    shares /= float(np.prod(parts))
+    return shares.reshape(count, -1)
+
+
+def _corner_weights(
+    flat: Voxels, shape: tuple[int, ...], inverse: Array, point: list[Array], count: int, outside: int
+) -> Array:
+    """Sum of the trilinear weights of each code, (count * n,), at the n points of a small tensor grid."""
+    x, y, z = np.ix_(*point)
+    beyond = np.zeros((len(point[0]), len(point[1]), len(point[2])), dtype=bool)
+    lower, upper, fraction = [], [], []
+    for axis, size in enumerate(shape):
+        a, b, c, d = inverse[axis]
+        index = a * x + b * y + c * z + d
+        beyond |= (index < -0.5 - 1e-6) | (index > size - 0.5 + 1e-6)
+        index = np.clip(index, 0, size - 1)
+        base = np.minimum(index.astype(np.int64), max(size - 2, 0))
+        lower.append(base)
+        upper.append(np.minimum(base + 1, size - 1))
+        fraction.append(index - base)
+    n = beyond.size
+    place = np.arange(n)
+    total = np.zeros(count * n)
+    for corner in np.ndindex(2, 2, 2):
+        i, j, k = (upper[a] if corner[a] else lower[a] for a in range(3))
+        parts = [fraction[a] if corner[a] else 1.0 - fraction[a] for a in range(3)]
+        weight = (parts[0] * parts[1] * parts[2]).ravel()
+        code = flat[((i * shape[1] + j) * shape[2] + k).ravel()].astype(np.int64)
+        code[beyond.ravel()] = outside
+        total += np.bincount(code * n + place, weights=weight, minlength=count * n)
+    return total
+
+
+def volumes_in(codes: Volume, count: int, lower: Array, upper: Array) -> Array:
+    """Volume of the voxels of each code inside a world box, (count,) m3, before any resampling.
+
+    Voxels that the border of the box cuts count by the share of their 6 x 6 x 6 sub-cells inside.
+    """
+    matrix, offset = codes.affine[:3, :3], codes.affine[:3, 3]
+    index = np.indices(codes.values.shape).reshape(3, -1)
+    centres = matrix @ index + offset[:, None]
+    reach = 0.5 * abs(matrix).sum(axis=1)[:, None]
+    low, high = lower[:, None], upper[:, None]
+    whole = ((centres - reach >= low) & (centres + reach <= high)).all(axis=0)
+    cut = ~whole & ((centres + reach > low) & (centres - reach < high)).all(axis=0)
+    share = whole.astype(float)
+    inside = np.zeros(np.count_nonzero(cut))
+    for part in np.ndindex(6, 6, 6):
+        points = centres[:, cut] + matrix @ ((np.array(part)[:, None] + 0.5) / 6 - 0.5)
+        inside += ((points >= low) & (points <= high)).all(axis=0)
+    share[cut] = inside / 6**3
+    voxels: Array = np.bincount(codes.values.ravel(), weights=share, minlength=count).astype(np.float64)
+    return voxels * codes.voxel_volume

@@ -1,0 +1,162 @@
+"""A case written out: every default filled in, and the schema itself for editors and the reference."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import json
+import textwrap
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import PurePath
+from typing import Any
+
+from pydantic import BaseModel
+
+from thermal.case.expected import Expected
+from thermal.units import example
+
+
+def resolved_value(expected: Expected | None, value: Any) -> Any:
+    """``value`` as plain JSON; quantities become ``{"value": SI, "unit": ...}``."""
+    if isinstance(value, BaseModel):
+        fields = Expected(type(value)).fields()
+        names = {info.alias or name: name for name, info in type(value).model_fields.items()}
+        return {key: resolved_value(fields[key], getattr(value, names[key])) for key in fields}
+    if expected is not None and expected.members:
+        expected = next((member for member in expected.members if member.suits(value)), None)
+    if isinstance(value, dict):
+        return {key: resolved_value(expected.inside(key) if expected else None, item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [resolved_value(expected.inside(i) if expected else None, item) for i, item in enumerate(value)]
+    if isinstance(value, float) and expected is not None and expected.unit is not None:
+        return {"value": float(value), "unit": expected.unit}
+    return str(value) if isinstance(value, PurePath) else value
+
+
+def canonical(data: Any) -> str:
+    """JSON that is the same text for the same content."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+
+
+def digest(data: Any) -> str:
+    """SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical(data).encode()).hexdigest()
+
+
+def quantity_text(entry: Any) -> str:
+    """A resolved value as one would write it: ``{"value": 2.0, "unit": "W"}`` -> ``2 W``."""
+    if isinstance(entry, dict) and set(entry) == {"value", "unit"}:
+        return f"{entry['value']:g} {entry['unit']}".strip()
+    return json.dumps(entry, ensure_ascii=False)
+
+
+def differences(old: Any, new: Any, at: str = "") -> Iterator[str]:
+    """What differs between two resolved cases: ``heating.power: 2 W -> 3 W``."""
+    if old == new:
+        return
+    tables = [isinstance(side, dict) and set(side) != {"value", "unit"} for side in (old, new)]
+    if all(tables):
+        for key in [*old, *(key for key in new if key not in old)]:
+            inner = f"{at}.{key}" if at else str(key)
+            if key not in old:
+                yield f"{inner}: absent -> {_short(new[key])}"
+            elif key not in new:
+                yield f"{inner}: {_short(old[key])} -> absent"
+            else:
+                yield from differences(old[key], new[key], inner)
+    else:
+        yield f"{at}: {_short(old)} -> {_short(new)}"
+
+
+def _short(entry: Any) -> str:
+    text = quantity_text(entry)
+    return text if len(text) <= 60 else text[:56] + "..."
+
+
+# ------------------------------------------------------------------------------------------------ schema
+
+
+@lru_cache(maxsize=256)
+def field_docs(model: type[BaseModel]) -> dict[str, str]:
+    """Docstring under each field of a model, inherited ones included."""
+    found: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if base is BaseModel or not issubclass(base, BaseModel):
+            continue
+        try:
+            (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        except (OSError, TypeError, ValueError, SyntaxError):
+            continue
+        body: Sequence[ast.stmt] = definition.body if isinstance(definition, ast.ClassDef) else ()
+        for statement, after in pairwise(body):
+            if (
+                isinstance(statement, ast.AnnAssign)
+                and isinstance(statement.target, ast.Name)
+                and isinstance(after, ast.Expr)
+                and isinstance(after.value, ast.Constant)
+                and isinstance(after.value.value, str)
+            ):
+                found[statement.target.id] = inspect.cleandoc(after.value.value)
+    return found
+
+
+def models_within(expected: Expected, seen: dict[str, type[BaseModel]] | None = None) -> dict[str, type[BaseModel]]:
+    """Every model reachable from an annotation, by class name."""
+    seen = {} if seen is None else seen
+    if expected.model is not None:
+        if expected.model.__name__ not in seen:
+            seen[expected.model.__name__] = expected.model
+            for inner in expected.fields().values():
+                models_within(inner, seen)
+        return seen
+    for member in expected.members:
+        models_within(member, seen)
+    if not expected.members and (expected.is_table or expected.is_list):
+        arguments = getattr(expected.annotation, "__args__", ())
+        for argument in arguments:
+            if argument is not Ellipsis:
+                models_within(Expected.of(argument), seen)
+    return seen
+
+
+def json_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """JSON schema of a case file: quantities are texts with units, fields carry their docstrings."""
+    schema = model.model_json_schema()
+    for name, found in models_within(Expected(model)).items():
+        node = schema if found is model else schema.get("$defs", {}).get(name)
+        if node is None:
+            continue
+        for field, text in field_docs(found).items():
+            info = found.model_fields.get(field)
+            key = info.alias or field if info is not None else field
+            if key in node.get("properties", {}):
+                node["properties"][key].setdefault("description", text)
+    _quantities(schema)
+    properties = {"extends": {"type": "string", "description": "file whose keys this file builds on"}}
+    schema["properties"] = {**properties, **schema["properties"]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+_LIMITS = {"exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most"}
+
+
+def _quantities(node: Any) -> None:
+    """Turn every number with a unit into a text with a unit, in place."""
+    if isinstance(node, list):
+        for item in node:
+            _quantities(item)
+    if not isinstance(node, dict):
+        return
+    unit = node.get("unit")
+    if isinstance(unit, str) and node.get("type") == "number":
+        limits = [f"{words} {node.pop(name):g} {unit}".strip() for name, words in _LIMITS.items() if name in node]
+        node["type"] = "string" if unit else ["number", "string"]
+        node["examples"] = [example(unit) if unit else float(example(unit))]
+        if isinstance(node.get("default"), (int, float)) and unit:
+            node["default"] = f"{node['default']:g} {unit}"
+        node["description"] = "; ".join(filter(None, [node.get("description", ""), " and ".join(limits)]))
+    for value in list(node.values()):
+        _quantities(value)

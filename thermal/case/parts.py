@@ -1,0 +1,238 @@
+"""The parts of a case that are no kinds of physics: boundaries, blood and time, zone, probes, numerics, output."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+
+from thermal import library
+from thermal.case.report import CrossError, Problem, show, suggest
+from thermal.physics.damage import Arrhenius, Cem43, Cryo
+from thermal.physics.particles import AnyParticle
+from thermal.units import (
+    Concentration,
+    Density,
+    Duration,
+    Flux,
+    HeatCapacity,
+    HeatTransfer,
+    Point,
+    Potential,
+    Pressure,
+    Spec,
+    Temperature,
+    TemperatureStep,
+    _q,
+)
+
+Tolerance = _q("", gt=0, le=0.1)
+
+
+class _Boundary(Spec):
+    potential: Potential | None = None
+    """electric potential that the boundary is held at, e.g. "0 V" for the ground pad; insulated when absent"""
+    pressure: Pressure | None = None
+    """interstitial pressure that the boundary is held at; impermeable when absent"""
+    concentration: Concentration | None = None
+    """particle concentration of tissue fluid at the boundary, kg per m3; nothing crosses by diffusion when absent"""
+
+
+class FixedBoundary(_Boundary):
+    """A boundary held at a temperature, a potential, a pressure or a concentration."""
+
+    kind: Literal["fixed"]
+    temperature: Temperature | None = None
+    """temperature that the boundary is held at; no heat crosses when absent"""
+
+    @model_validator(mode="after")
+    def _holds_something(self) -> Self:
+        if all(value is None for value in (self.temperature, self.potential, self.pressure, self.concentration)):
+            raise ValueError(
+                'a fixed boundary holds nothing; give it e.g. temperature = "37 degC" or potential = "0 V"'
+            )
+        return self
+
+
+class InsulatedBoundary(_Boundary):
+    """A boundary that no heat crosses."""
+
+    kind: Literal["insulated"]
+
+
+class ConvectiveBoundary(_Boundary):
+    """A boundary that exchanges heat with a fluid: q = coefficient (temperature - T)."""
+
+    kind: Literal["convective"]
+    coefficient: HeatTransfer
+    """heat transfer coefficient"""
+    temperature: Temperature
+    """temperature of the fluid"""
+
+
+class FluxBoundary(_Boundary):
+    """A boundary with a given heat flux into the tissue."""
+
+    kind: Literal["flux"]
+    flux: Flux
+    """positive into the tissue"""
+
+
+Boundary = FixedBoundary | InsulatedBoundary | ConvectiveBoundary | FluxBoundary
+BoundaryEntry = Annotated[Boundary, Field(discriminator="kind")]
+
+
+def _table_or_value(value: Any) -> str:
+    return "table" if isinstance(value, (dict, Spec)) else "value"
+
+
+class Freezing(Spec):
+    """Temperatures between which tissue water freezes; the latent heat is the tissue's own."""
+
+    solidus: Temperature = -8.0
+    """all that can freeze is frozen at and below this temperature"""
+    liquidus: Temperature = -1.0
+    """nothing is frozen at and above this temperature"""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.solidus > self.liquidus:
+            raise ValueError(f"solidus ({self.solidus:g} degC) lies above liquidus ({self.liquidus:g} degC); swap them")
+        return self
+
+
+class Vaporisation(Spec):
+    """Temperatures between which tissue water boils off; its mass is the tissue's water fraction."""
+
+    start: Temperature = 99.0
+    """boiling begins"""
+    end: Temperature = 100.0
+    """all water is gone"""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.start >= self.end:
+            raise ValueError(f"start ({self.start:g} degC) must lie below end ({self.end:g} degC)")
+        return self
+
+
+class Bioheat(Spec):
+    """Pennes bioheat: where the tissue starts, the blood, and how long to simulate."""
+
+    duration: Duration
+    """simulated time"""
+    initial_temperature: Annotated[
+        Annotated[Temperature, Tag("value")] | Annotated[dict[str, Temperature], Tag("table")],
+        Discriminator(_table_or_value),
+    ] = 37.0
+    """of all tissue, or a table region -> temperature (regions not named start at arterial_temperature)"""
+    arterial_temperature: Temperature = 37.0
+    """of the blood that perfuses the tissue"""
+    blood_density: Density = 1050.0
+    """IT'IS tissue database 4.1, blood"""
+    blood_heat_capacity: HeatCapacity = 3617.0
+    """IT'IS tissue database 4.1, blood"""
+    perfusion_stops: bool = True
+    """perfusion collapses where tissue is coagulated or has frozen"""
+    metabolism: bool = True
+    """count the metabolic heat of the tissues"""
+    freezing: Annotated[
+        Annotated[Freezing, Tag("table")] | Annotated[Literal["off"], Tag("value")], Discriminator(_table_or_value)
+    ] = Freezing()
+    """table, or "off": tissue then never freezes"""
+    vaporisation: Annotated[
+        Annotated[Vaporisation, Tag("table")] | Annotated[Literal["off"], Tag("value")], Discriminator(_table_or_value)
+    ] = Vaporisation()
+    """table, or "off": tissue water then never boils"""
+
+
+LawName = Literal["arrhenius", "cem43", "cryo"]
+Law = Arrhenius | Cem43 | Cryo
+
+
+class DamageTable(Spec):
+    """Which damage laws are integrated, and their parameters and thresholds."""
+
+    laws: tuple[LawName, ...] = Field(default=("arrhenius", "cem43", "cryo"), min_length=1)
+    """laws to integrate"""
+    arrhenius: Arrhenius = Field(default_factory=Arrhenius)
+    """first-order kinetics"""
+    cem43: Cem43 = Field(default_factory=Cem43)
+    """thermal dose"""
+    cryo: Cryo = Field(default_factory=Cryo)
+    """lethal isotherm"""
+
+    def law(self, name: str) -> Law:
+        """A law with its parameters."""
+        found: Law = getattr(self, name)
+        return found
+
+    def chosen(self) -> dict[str, Law]:
+        """The laws to integrate, by the name in the case file."""
+        return {name: self.law(name) for name in self.laws}
+
+
+class Zone(Spec):
+    """What counts as ablated."""
+
+    law: LawName | None = None
+    """one of damage.laws; default: cryo when heating.kind is "cryo", else arrhenius. Its threshold stands in [damage]"""
+
+
+def _from_library(value: Any) -> Any:
+    """Fill in the library's values where particles are given as ``material = "name"``; keys beside it override them."""
+    if not isinstance(value, dict) or "material" not in value:
+        return value
+    name = value["material"]
+    if not isinstance(name, str):
+        raise CrossError([Problem(("material",), f"found {show(name)}; expected the name of a library entry")])
+    if name not in (known := library.names("particles")):
+        hint = suggest(name, known, "particles")
+        raise CrossError([Problem(("material",), f'"{name}" is not in the library of particles; {hint}')])
+    entry = library.values("particles", name)
+    if value.get("kind", entry["kind"]) != entry["kind"]:
+        text = f'found {show(value["kind"])}, but {name} is "{entry["kind"]}"; remove kind, or remove material'
+        raise CrossError([Problem(("kind",), text)])
+    return {**entry, **value}
+
+
+ParticlesEntry = Annotated[AnyParticle, BeforeValidator(_from_library)]
+"""The ``[particles]`` table: a library entry (``material``), or a definition (``kind`` and its keys)."""
+
+
+ProbeField = Literal["temperature", "concentration", "pressure", "fluence", "potential"]
+
+
+class ProbePoint(Spec):
+    """A named point whose values are recorded over time, like a thermocouple."""
+
+    position: Point
+    """patient RAS"""
+    fields: tuple[ProbeField, ...] = ("temperature",)
+    """what to record"""
+
+
+class Numerics(Spec):
+    """Accuracy of the solution; the defaults suit every shipped case."""
+
+    temperature_tolerance: TemperatureStep = 0.02
+    """error allowed in one time step"""
+    max_step: Duration = 10.0
+    """longest time step"""
+    first_step: Duration | None = None
+    """first time step and first after each switch; default: chosen from the explicit stability limit"""
+    linear_tolerance: Tolerance = 1e-9
+    """relative residual of the steady solves (pressure, potential, fluence)"""
+
+
+class Output(Spec):
+    """What is kept."""
+
+    every: Duration = 60.0
+    """simulated time between kept temperature fields"""
+    series: bool = True
+    """keep the temperature fields over time, not only the last"""
+    pictures: bool = True
+    """draw overview.png and slices.png"""
+    checkpoint: Duration = 60.0
+    """wall time between checkpoints"""

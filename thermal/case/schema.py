@@ -1,0 +1,231 @@
+"""The case: what may stand in a case file, and what must fit together in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from thermal.anatomy import AnatomyEntry
+from thermal.case.describe import digest, json_schema, resolved_value
+from thermal.case.expected import Expected
+from thermal.case.parts import (
+    Bioheat,
+    BoundaryEntry,
+    DamageTable,
+    Law,
+    Numerics,
+    Output,
+    ParticlesEntry,
+    ProbePoint,
+    Zone,
+)
+from thermal.case.places import Keys, Place
+from thermal.case.report import CrossError, Problem, suggest
+from thermal.errors import CaseError
+from thermal.physics.delivery import DeliveryEntry, NoDelivery
+from thermal.physics.heating import HeatingEntry, NoHeating
+from thermal.physics.materials import TissueEntry
+from thermal.units import Spec
+
+SCHEMA_VERSION = 1
+FILE_KEYS: tuple[tuple[str, ...], ...] = (
+    ("anatomy", "segmentation"),
+    ("anatomy", "ct"),
+    ("anatomy", "tumour", "mask"),
+    ("anatomy", "file"),
+)
+"""Keys that name input files; relative names count from the folder of the file that holds the key."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a case came from: ``files`` are (name, text) of the ``extends`` chain, nearest first."""
+
+    path: Path
+    text: str
+    files: tuple[tuple[str, str], ...] = ()
+    overrides: tuple[str, ...] = ()
+    places: Mapping[Keys, Place] = field(default_factory=dict)
+
+
+class Case(Spec):
+    """One case: anatomy, treatment, and how to simulate and judge it."""
+
+    schema_version: Literal[1]
+    """format of this file"""
+    title: str = ""
+    """one line for pictures and tables"""
+    anatomy: AnatomyEntry
+    """regions in space: an image, a phantom or a mesh"""
+    tissues: dict[str, TissueEntry] = Field(default_factory=dict)
+    """properties of regions that differ from the library"""
+    particles: ParticlesEntry | None = None
+    """the nanoparticles: a library entry or a definition"""
+    delivery: DeliveryEntry = NoDelivery(kind="none")
+    """how the particles get into the tissue"""
+    heating: HeatingEntry = NoHeating(kind="none")
+    """what heats or cools the tissue"""
+    boundaries: dict[str, BoundaryEntry] = Field(default_factory=dict)
+    """by name: a face (x- ... z+), faces (all six), surface (the skin), a boundary of a mesh, or a region"""
+    bioheat: Bioheat
+    """blood, start and duration"""
+    damage: DamageTable = Field(default_factory=DamageTable)
+    """laws that turn temperature over time into damage"""
+    zone: Zone = Zone()
+    """what counts as ablated"""
+    probes: dict[str, ProbePoint] = Field(default_factory=dict)
+    """named points whose values are recorded"""
+    numerics: Numerics = Numerics()
+    """accuracy"""
+    output: Output = Output()
+    """what is kept"""
+    _origin: Origin | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems = cross_check({name: getattr(self, name) for name in type(self).model_fields})
+        if problems:
+            raise CrossError(problems)
+        return self
+
+    @property
+    def origin(self) -> Origin | None:
+        """The files this case was read from, if any."""
+        return self._origin
+
+    @property
+    def zone_law(self) -> Law:
+        """The law that the ablation zone is judged by."""
+        return self.damage.law(_zone_law(self.zone, self.heating))
+
+    @property
+    def folder(self) -> Path:
+        """Folder that names of input files are relative to."""
+        return self._origin.path.parent if self._origin is not None else Path()
+
+    @property
+    def name(self) -> str:
+        """Stem of the case file, else the title, for folders and tables."""
+        return self._origin.path.stem if self._origin is not None else self.title or "case"
+
+    def with_origin(self, origin: Origin) -> Case:
+        """The same case, knowing where it came from."""
+        copy = self.model_copy()
+        copy._origin = origin
+        return copy
+
+    def place(self, *keys: str | int) -> str:
+        """``file:line`` of a key or of the nearest table around it; empty for a case made in Python."""
+        places = self._origin.places if self._origin is not None else {}
+        for length in range(len(keys), 0, -1):
+            if keys[:length] in places:
+                return str(places[keys[:length]])
+        return str(self._origin.path) if self._origin is not None else ""
+
+    def placed(self, error: CaseError) -> CaseError:
+        """The error with ``file:line:`` before each problem that begins with a key of this case."""
+        return CaseError(*(self._placed_line(problem) for problem in error.problems))
+
+    def _placed_line(self, problem: str) -> str:
+        match = _KEYS.match(problem)
+        if self._origin is None or match is None:
+            return problem
+        keys = tuple(int(part) if part.isdigit() else part.strip('"') for part in _PART.findall(match.group()))
+        return f"{self.place(*keys)}: {problem}" if keys[0] in type(self).model_fields else problem
+
+    def notes(self) -> tuple[str, ...]:
+        """Statements on parts of the case that play no role in it."""
+        notes = []
+        if self.particles is not None and self.delivery.kind == "none":
+            notes.append('particles: nothing delivers them (delivery.kind = "none"), so they play no part')
+        unused = {"potential": "heating", "pressure": "delivery", "concentration": "delivery"}
+        for name, boundary in self.boundaries.items():
+            for key, table in unused.items():
+                kinds = _PROVIDERS[key][1]
+                if getattr(boundary, key) is not None and getattr(self, table).kind not in kinds:
+                    notes.append(f"boundaries.{name}.{key}: no {key} is solved for with {table}.kind = "
+                                 f'"{getattr(self, table).kind}", so it plays no part')  # fmt: skip
+        return tuple(notes)
+
+    def resolved(self) -> dict[str, Any]:
+        """Every value with defaults filled in; quantities are ``{"value", "unit"}`` in SI (temperatures in degC)."""
+        plain: dict[str, Any] = resolved_value(Expected(type(self)), self)
+        return plain
+
+
+_KEYS = re.compile(r'[A-Za-z_]\w*(?:\.(?:[\w\-]+|"[^"]+")|\[\d+\])*')
+_PART = re.compile(r'"[^"]+"|[\w\-]+')
+
+_PROVIDERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "concentration": ("delivery", ("infusion", "uniform", "systemic")),
+    "pressure": ("delivery", ("infusion",)),
+    "fluence": ("heating", ("photothermal",)),
+    "potential": ("heating", ("rfa",)),
+}
+"""Field -> the table and those of its kinds that make this field."""
+
+_COLD = ("cryo",)
+"""Heating kinds whose zone is judged by the lethal isotherm."""
+
+_NEEDS_PARTICLES = ("magnetic",)
+"""Heating kinds that heat nothing but particles."""
+_UNDELIVERED = tuple((kind, "none") for kind in _NEEDS_PARTICLES)
+
+
+def _zone_law(zone: Zone, heating: Any) -> str:
+    return zone.law or ("cryo" if heating.kind in _COLD else "arrhenius")
+
+
+def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
+    """Problems between values that are right one by one; a part that is absent from ``parts`` is not judged."""
+    problems: list[Problem] = []
+    heating, delivery, zone, damage = (parts.get(name) for name in ("heating", "delivery", "zone", "damage"))
+    if "particles" in parts and parts["particles"] is None:
+        if heating is not None and heating.kind in _NEEDS_PARTICLES:
+            problems.append(Problem(
+                ("heating", "kind"),
+                f'found "{heating.kind}", which heats only particles, but the case has none; add [particles] with '
+                "material = ... (thermal materials lists them) and a [delivery]",
+            ))  # fmt: skip
+        if delivery is not None and delivery.kind != "none":
+            problems.append(Problem(
+                ("delivery", "kind"),
+                f'found "{delivery.kind}", but the case has no particles to deliver; add [particles] with '
+                'material = ... (thermal materials lists them) or write delivery.kind = "none"',
+            ))  # fmt: skip
+    elif None not in (parts.get("particles"), heating, delivery) and (heating.kind, delivery.kind) in _UNDELIVERED:
+        problems.append(Problem(
+            ("heating", "kind"),
+            f'found "{heating.kind}", which heats only particles, but nothing delivers them; add a [delivery]',
+        ))  # fmt: skip
+    if None not in (zone, damage) and (zone.law or heating) and (law := _zone_law(zone, heating)) not in damage.laws:
+        found = f'found "{law}"' if zone.law else f'the default "{law}"'
+        problems.append(Problem(
+            ("zone", "law"), f"{found} is not among damage.laws ({', '.join(damage.laws)}); add it there or choose one"
+        ))  # fmt: skip
+    for name, probe in (parts.get("probes") or {}).items():
+        for index, wanted in enumerate(probe.fields):
+            table, kinds = _PROVIDERS.get(wanted, ("", ()))
+            provider = parts.get(table)
+            if provider is not None and provider.kind not in kinds:
+                problems.append(Problem(
+                    ("probes", name, "fields", index),
+                    f'found "{wanted}", which {table}.kind = "{provider.kind}" does not make; it needs {table}.kind = '
+                    + " or ".join(f'"{kind}"' for kind in kinds),
+                ))  # fmt: skip
+    return problems
+
+
+def case_json_schema() -> dict[str, Any]:
+    """JSON schema of a case file."""
+    return json_schema(Case)
+
+
+def case_hash(case: Case, files: Mapping[str, str] | None = None) -> str:
+    """Identity of a case: SHA-256 of its resolved content and of the hashes of its input files."""
+    return digest({"case": case.resolved(), "files": dict(sorted((files or {}).items()))})

@@ -1,0 +1,378 @@
+"""The command line. Commands import what they need when they run, so that ``--help`` and ``validate`` are quick."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+if TYPE_CHECKING:
+    from thermal.case import Case
+    from thermal.store import Run
+
+DONE, FAILED, REFUSED, NOT_CONVERGED, INTERRUPTED = 0, 1, 2, 3, 130
+PURPOSE = "For research, not for clinical decisions."
+
+
+def _version() -> str:
+    import thermal
+
+    return str(thermal.__version__)
+
+
+app = App(
+    name="thermal",
+    help=f"Simulate nanoparticle-mediated tumour ablation: one case file from anatomy to ablation zone.\n\n{PURPOSE}",
+    version=_version,
+)
+
+Set = Annotated[
+    list[str] | None, Parameter(name="--set", negative=(), help="Change a value: table.key=value. May be repeated.")
+]
+Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="Folder for the results.")]
+AnatomyName = Annotated[
+    str | None, Parameter(name="--anatomy", help="Use NAME.toml beside the extended anatomy file, or a path.")
+]
+Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative=(), help="No progress, no summary.")]
+Resume = Annotated[bool, Parameter(name="--resume", negative=(), help="Go on with an unfinished run.")]
+Force = Annotated[bool, Parameter(name="--force", negative=(), help="Replace the run that the folder holds.")]
+
+
+@app.command
+def init(*names: Annotated[str, Parameter(help="[TEMPLATE] FILE")]) -> int:
+    """Write a commented case file to start from: thermal init [TEMPLATE] FILE. Without arguments, list the templates."""
+    from thermal.case.templates import DEFAULT, templates
+    from thermal.errors import CaseError
+
+    known = templates()
+    if not names:
+        print("templates (thermal init TEMPLATE FILE.toml):")
+        for name, text in known.items():
+            print(f"  {name:<14} {text.splitlines()[0].lstrip('# ')}")
+        return DONE
+    if len(names) > 2:
+        raise CaseError(f"init: found {len(names)} names; expected thermal init [TEMPLATE] FILE")
+    template = names[0] if len(names) == 2 or names[0] in known else DEFAULT
+    target = Path(names[1] if len(names) == 2 else f"{template}.toml" if names[0] in known else names[0])
+    if template not in known:
+        from thermal.case.report import suggest
+
+        raise CaseError(f'init: "{template}" is no template; {suggest(template, known, "templates")}')
+    try:
+        with target.open("x", encoding="utf-8") as stream:
+            stream.write(known[template])
+    except FileExistsError:
+        raise CaseError(f"init: {target} exists and is left as it is; choose another name or delete it") from None
+    except OSError as error:
+        raise CaseError(f"init: {target} cannot be written ({error.strerror}); choose another place") from None
+    print(f"wrote {target}; next: thermal run {target}")
+    return DONE
+
+
+@app.command
+def validate(*cases: Path, set: Set = None, anatomy: AnatomyName = None) -> int:
+    """Check case files and everything that can be checked without solving; every problem at once."""
+    from thermal import simulation
+    from thermal.case import load_case
+    from thermal.errors import CaseError
+
+    if not cases:
+        raise CaseError("validate: no case given; write: thermal validate CASE.toml ...")
+    bad = 0
+    for path in cases:
+        try:
+            case = load_case(path, set or (), anatomy)
+            with _placed(case):
+                notes = simulation.check(case)
+        except CaseError as error:
+            bad += 1
+            _complain(error)
+        else:
+            print(f"{path}: valid")
+            for note in [*case.notes(), *notes]:
+                print(f"  note: {note}")
+    if bad and len(cases) > 1:
+        print(f"{bad} of {len(cases)} cases have problems", file=sys.stderr)
+    return REFUSED if bad else DONE
+
+
+@app.command
+def run(
+    case: Path,
+    *,
+    out: Out = None,
+    set: Set = None,
+    anatomy: AnatomyName = None,
+    resume: Resume = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> int:
+    """Simulate one case into a run folder (default: results/NAME)."""
+    from thermal.case import load_case
+
+    loaded = load_case(case, set or (), anatomy)
+    folder_path = out if out is not None else Path("results") / loaded.name
+    from thermal.progress import progress
+    from thermal.store import RunFolder, read_run
+
+    for note in loaded.notes():
+        print(f"note: {note}", file=sys.stderr)
+    with RunFolder.open(folder_path, loaded, resume=resume, force=force) as folder:
+        if folder.finished:
+            print(f"{folder_path}: this case is already done; to run it again use --force")
+            return DONE
+        from thermal.simulation import simulate
+
+        try:
+            with progress(loaded.name, quiet) as report, _placed(loaded):
+                simulate(loaded, folder, report)
+        except KeyboardInterrupt as error:
+            error.add_note(f"go on with: thermal run {_again(case, folder_path, set, anatomy)} --resume")
+            raise
+    if not quiet:
+        _summarise(read_run(folder_path))
+    return DONE
+
+
+def _again(case: Path, folder: Path, set: Sequence[str] | None, anatomy: str | None) -> str:
+    import shlex
+
+    words = [str(case), "--out", str(folder)]
+    for text in set or ():
+        words += ["--set", text]
+    return shlex.join(words + (["--anatomy", anatomy] if anatomy is not None else []))
+
+
+@app.command
+def compare(
+    *cases: Annotated[Path, Parameter(name="CASE-OR-RUN")],
+    out: Out = None,
+    anatomy: AnatomyName = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> int:
+    """Compare cases or finished runs: one table, one figure, one picture; cases that are not done are run first."""
+    from thermal.errors import CaseError
+
+    if not cases:
+        raise CaseError("compare: nothing given; write: thermal compare CASE_OR_RUN ... --out DIR")
+    from thermal.compare import compare as compare_runs
+    from thermal.progress import progress
+
+    target = out if out is not None else Path("results") / "compare"
+    with progress("compare", quiet) as report:
+        result = compare_runs(cases, target, anatomy=anatomy, force=force, progress=report)
+    print(result)
+    print(PURPOSE)
+    return DONE
+
+
+@app.command
+def view(
+    item: Annotated[Path, Parameter(name="CASE-OR-RUN")],
+    *,
+    screenshot: Annotated[Path | None, Parameter(help="Write a picture instead of opening a window.")] = None,
+    set: Set = None,
+    anatomy: AnatomyName = None,
+) -> int:
+    """Show a case before it is solved (anatomy, needles, fibres), or the results of a run."""
+    from thermal.case import load_case
+    from thermal.store import read_run
+
+    if item.is_dir():
+        shown: Run | Case = read_run(item)
+        from thermal.view import show
+
+        show(shown, screenshot)
+    else:
+        shown = load_case(item, set or (), anatomy)
+        from thermal.view import show
+
+        with _placed(shown):
+            show(shown, screenshot)
+    if screenshot is not None:
+        print(f"wrote {screenshot}")
+    return DONE
+
+
+@app.command
+def export(
+    run: Path,
+    *,
+    format: Annotated[str, Parameter(help="pvd: VTU files over time, for ParaView.")] = "pvd",
+) -> int:
+    """Write the fields of a run for other programs."""
+    from thermal.export import export_run
+
+    print(f"wrote {export_run(run, format)}")
+    return DONE
+
+
+@app.command
+def materials(name: str | None = None) -> int:
+    """List the library, or one entry with the source of every number."""
+    from thermal import library
+    from thermal.case.report import suggest
+    from thermal.errors import CaseError
+
+    if name is None:
+        for kind in library.KINDS:
+            print(f"{kind}:")
+            for entry in library.names(kind):
+                print(f"  {entry:<28} {library.about(kind, entry)}")
+        return DONE
+    homes = [kind for kind in library.KINDS if name in library.names(kind)]
+    if not homes:
+        everything = [entry for kind in library.KINDS for entry in library.names(kind)]
+        raise CaseError(f'materials: "{name}" is not in the library; {suggest(name, everything)}')
+    for kind in homes:
+        print(f"{name} ({kind}): {library.about(kind, name)}")
+        for number in library.sources(kind, name):
+            doubt = " [unverified]" if number["unverified"] else ""
+            note = f" ({number['note']})" if number["note"] else ""
+            print(f"  {number['key']} = {number['value']:g} {number['unit']}{doubt}")
+            print(f"      {number['source']}{note}")
+    return DONE
+
+
+@app.command
+def schema() -> int:
+    """Print the JSON schema of case files, for editors."""
+    import json
+
+    from thermal.case import case_json_schema
+
+    print(json.dumps(case_json_schema(), indent=2))
+    return DONE
+
+
+@app.command
+def doctor() -> int:
+    """Check this installation."""
+    from thermal.doctor import examine
+
+    broken = False
+    for finding in examine():
+        word = "ok" if finding.good else "FAILED" if finding.needed else "warning"
+        broken |= finding.needed and not finding.good
+        print(f"{word:<8}{finding.name}: {finding.text}", flush=True)
+    return FAILED if broken else DONE
+
+
+# ------------------------------------------------------------------------------------------------ plumbing
+
+
+def _summarise(result: Run) -> None:
+    """The numbers that matter, and where the rest is."""
+    print(f"{result.title}: {result.folder}")
+    for key, entry in result.summary.items():
+        print(f"  {key:<28} {_readable(entry['value'], entry['unit'])}")
+    pictures = [path.name for path in sorted(result.folder.glob("*.png"))]
+    print(f"pictures: {', '.join(pictures) or 'none'}; next: thermal view {result.folder}")
+    print(PURPOSE)
+
+
+_SCALES = {"m": (1e3, "mm"), "m^3": (1e6, "ml"), "m3": (1e6, "ml"), "B": (1e-6, "MB")}
+
+
+def _readable(value: Any, unit: str) -> str:
+    """A number of the summary in the unit that people use for it."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return "none" if value is None else str(value)
+    factor, shown = _SCALES.get(unit, (1.0, unit))
+    return f"{value * factor:.4g} {shown}".strip()
+
+
+@contextmanager
+def _placed(case: Case) -> Iterator[None]:
+    """Give problems that physics finds their line in the case file."""
+    from thermal.errors import CaseError
+
+    try:
+        yield
+    except CaseError as error:
+        raise case.placed(error) from error
+
+
+def _complain(error: Exception) -> None:
+    for line in getattr(error, "problems", None) or [str(error)]:
+        print(f"error: {line}", file=sys.stderr)
+
+
+def _explain(error: BaseException) -> int:
+    """Say in a line or two what went wrong; the exit code."""
+    from thermal.engine import NotConvergedError
+    from thermal.errors import CaseError
+
+    notes = list(getattr(error, "__notes__", ()))
+    if isinstance(error, CaseError):
+        _complain(error)
+        return REFUSED
+    if isinstance(error, KeyboardInterrupt):
+        print("\ninterrupted; " + ("; ".join(notes) or "nothing was left half written"), file=sys.stderr)
+        return INTERRUPTED
+    if not any(note.startswith("log: ") for note in notes):
+        with tempfile.NamedTemporaryFile("w", prefix="thermal-", suffix=".log", delete=False, encoding="utf-8") as log:
+            log.write("".join(traceback.format_exception(error)))
+        notes.append(f"log: {log.name}")
+    words = str(error).splitlines() or [type(error).__name__]
+    if isinstance(error, NotConvergedError):
+        print(f"not converged: {words[0]} ({'; '.join(notes)})", file=sys.stderr)
+        return NOT_CONVERGED
+    name = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+    print(f"failed: {name}{words[0]} ({'; '.join(notes)})", file=sys.stderr)
+    return FAILED
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt("terminated")
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does: resumable."""
+    try:
+        before = signal.signal(signal.SIGTERM, _terminate)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed, 2 bad input, 3 not converged, 130 interrupted."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.setLevel(logging.WARNING)
+    logging.getLogger("thermal").addHandler(handler)
+    try:
+        with _signals():
+            command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=True)
+            return int(command(*bound.args, **bound.kwargs) or DONE)
+    except CycloptsError:
+        return REFUSED
+    except BrokenPipeError:  # the reader of our output has gone, as in: thermal materials | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get("THERMAL_DEBUG"):
+            raise
+        return _explain(error)
+    finally:
+        logging.getLogger("thermal").removeHandler(handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

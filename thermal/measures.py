@@ -1,0 +1,153 @@
+"""The lines of a comparison: which numbers of a summary, in which unit, and what they mean to a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thermal.view import style
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One line of the table.
+
+    ``keys``: keys of the summary; the first that the run has is taken, or their sum when ``summed``. ``factor``: from
+    the SI unit of the summary to ``unit``.
+    """
+
+    name: str
+    unit: str
+    keys: tuple[str, ...]
+    meaning: str
+    factor: float = 1.0
+    form: str = "{:.2f}"
+    summed: bool = False
+
+    @property
+    def heading(self) -> str:
+        """Name with unit."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    def value(self, summary: Mapping[str, Any]) -> float | str | None:
+        """The number in ``unit``, a text, or ``None`` when the run has none."""
+        found = [plain(summary[key]) for key in self.keys if key in summary]
+        numbers = [value for value in found if isinstance(value, float)]
+        if self.summed:
+            return sum(numbers) * self.factor if numbers else None
+        if not found or found[0] is None:
+            return None
+        return found[0] * self.factor if isinstance(found[0], float) else found[0]
+
+    def text(self, summary: Mapping[str, Any]) -> str:
+        """The value as a reader wants it; a dash where there is none."""
+        value = self.value(summary)
+        if value is None:
+            return "-"
+        return style.law_words(value) if isinstance(value, str) else self.form.format(value)
+
+
+def plain(entry: Any) -> float | str | None:
+    """Value of a summary entry: a finite number, a text, or the length of a list; else ``None``."""
+    value = entry.get("value") if isinstance(entry, Mapping) else entry
+    if isinstance(value, (list, tuple)):
+        return float(len(value))
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, (int, float)):
+        return float(value) if np.isfinite(value) else None
+    return str(value)
+
+
+MEASURES = (
+    Measure("Criterion of death", "", ("zone.law",), "the rule by which tissue counts as destroyed"),
+    Measure("Zone volume", "ml", ("zone.volume",), "volume of all tissue destroyed, tumour and healthy", 1e6),
+    Measure(
+        "Tumour covered",
+        "%",
+        ("zone.tumour_coverage",),
+        "share of the tumour's volume inside the zone; anything below 100 % leaves living tumour",
+        100.0,
+        "{:.1f}",
+    ),
+    Measure(
+        "Smallest margin",
+        "mm",
+        ("zone.minimum_margin",),
+        "the thinnest layer destroyed around the tumour; negative: how far living tumour sticks out of the zone",
+        1e3,
+        "{:+.1f}",
+    ),
+    Measure(
+        "Healthy tissue lost",
+        "ml",
+        ("zone.healthy_volume",),
+        "volume of the zone outside the tumour, the margin included",
+        1e6,
+    ),
+    Measure(
+        "Longest diameter of zone",
+        "mm",
+        ("zone.longest_diameter",),
+        "of the ellipsoid with the same second moments as the zone",
+        1e3,
+        "{:.1f}",
+    ),
+    Measure(
+        "Shortest diameter of zone",
+        "mm",
+        ("zone.shortest_diameter",),
+        "of the same ellipsoid; equal to the longest for a ball",
+        1e3,
+        "{:.1f}",
+    ),
+    Measure("Highest temperature", "°C", ("peak_temperature",), "anywhere in the tissue, at any time", 1.0, "{:.1f}"),
+    Measure("Lowest temperature", "°C", ("lowest_temperature",), "anywhere in the tissue, at any time", 1.0, "{:.1f}"),
+    Measure(
+        "Treatment time",
+        "min",
+        ("duration",),
+        "simulated time of heating or freezing, pauses included",
+        1 / 60,
+        "{:.1f}",
+    ),
+    Measure(
+        "Energy from the source",
+        "kJ",
+        ("energy.delivered",),
+        "what the laser, coil or generator put into the tissue, by its own meter",
+        1e-3,
+    ),
+    Measure(
+        "Heat into the tissue",
+        "kJ",
+        ("energy.source", "energy.probes", "energy.held"),
+        "heat put into the tissue by the treatment, metabolism included; negative: heat drawn out by freezing",
+        1e-3,
+        summed=True,
+    ),
+    Measure("Particles given", "mg", ("dose.given",), "mass of particles infused or injected", 1e6),
+    Measure("Particles in the tumour", "mg", ("dose.tumour",), "mass of particles inside the tumour", 1e6),
+    Measure(
+        "Energy ledger error",
+        "",
+        ("ledger.energy_error",),
+        "energy unaccounted for, over the total put in",
+        1.0,
+        "{:.0e}",
+    ),
+    Measure(
+        "Mass ledger error",
+        "",
+        ("ledger.mass_error",),
+        "particles unaccounted for, over the total put in",
+        1.0,
+        "{:.0e}",
+    ),
+    Measure("Computing time", "s", ("wall_time",), "wall-clock time of the simulation", 1.0, "{:.0f}"),
+    Measure("Warnings", "", ("warnings",), "statements of doubtful validity in the run's summary.json", 1.0, "{:.0f}"),
+)
+"""The table, from what matters to the patient down to what matters to the numerics."""

@@ -1,0 +1,16 @@
+"""Delivery of particles to tissue: one kind each of placing them, and what it leaves behind."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from thermal.physics.delivery.infusion import Infusion
+from thermal.physics.delivery.outcome import Delivered, Delivery, Site
+from thermal.physics.delivery.placed import NoDelivery, Systemic, Uniform
+
+DeliveryEntry = Annotated[NoDelivery | Uniform | Systemic | Infusion, Field(discriminator="kind")]
+"""What may stand in ``[delivery]``."""
+
+__all__ = ["Delivered", "Delivery", "DeliveryEntry", "Infusion", "NoDelivery", "Site", "Systemic", "Uniform"]

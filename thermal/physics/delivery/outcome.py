@@ -1,0 +1,116 @@
+"""What a delivery kind is given, and what it leaves behind.
+
+*Bulk* concentration is mass per volume of tissue; *pore* concentration is mass per volume of the fluid in its pores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from thermal.engine import Engine
+from thermal.errors import CaseError
+from thermal.physics.scene import Device, Held, Reading
+from thermal.physics.tissue import Tissues
+from thermal.units import Array
+
+Progress = Callable[[float], None]
+"""Called with the finished share of the work, 0 to 1."""
+
+
+def silent(_done: float) -> None:
+    """A progress report for nobody."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """All that a delivery kind may look at.
+
+    ``tumour`` is the name of the region that is the target, or empty. ``pressure`` (Pa) and ``concentration`` (kg per
+    m3 of pore fluid) are what ``[boundaries]`` prescribes.
+    """
+
+    engine: Engine
+    tissues: Tissues
+    tumour: str
+    pressure: Held
+    concentration: Held
+
+    @property
+    def tumour_volume(self) -> Array:
+        """(n,) lumped volume of the tumour, m3; zero everywhere when there is none."""
+        if self.tumour not in self.engine.volumes:
+            return np.zeros_like(self.engine.volume)
+        return self.engine.volumes[self.tumour]
+
+    def region_volume(self, region: str, where: str) -> Array:
+        """(n,) lumped volume of a region, m3. Raises ``CaseError`` naming the key ``where`` for an unknown region."""
+        if region not in self.engine.volumes:
+            known = ", ".join(sorted(self.engine.volumes))
+            raise CaseError(f'{where} = "{region}": there is no such region; the anatomy has {known}')
+        volume = self.engine.volumes[region]
+        if not np.any(volume > 0):
+            raise CaseError(f'{where} = "{region}": the region is empty; refine the grid or move the window')
+        return volume
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """Particles where the delivery left them.
+
+    ``bulk`` (n,) kg per m3 of tissue, mobile and deposited together. ``readings``: dose and mass ledger.
+    ``fields``: more nodal fields with their units. ``history``: readings over time, each row with ``time``.
+    """
+
+    bulk: Array
+    readings: Mapping[str, Reading]
+    fields: Mapping[str, tuple[Array, str]] = field(default_factory=dict)
+    devices: tuple[Device, ...] = ()
+    history: tuple[Mapping[str, Reading], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Delivery(Protocol):
+    """A delivery kind: a frozen specification."""
+
+    @property
+    def kind(self) -> str:
+        """Name in the case file."""
+        ...
+
+    def deliver(self, site: Site, progress: Progress = silent) -> Delivered:
+        """Where the particles end up. Raises ``CaseError`` for impossible input."""
+        ...
+
+
+def dose_readings(site: Site, mass: Array, mass_in_tumour: Array, given: float) -> dict[str, Reading]:
+    """Dose in the tumour.
+
+    ``mass`` (n,) kg at the nodes, ``mass_in_tumour`` (n,) kg of it inside the tumour, ``given`` kg in all. The
+    variation is the standard deviation of the concentration over the tumour's volume divided by its mean.
+    """
+    readings = {"dose.given": Reading(given, "kg"), "dose.in_window": Reading(float(np.sum(mass)), "kg")}
+    volume = site.tumour_volume
+    within = volume > 0
+    if not within.any():
+        return readings
+    inside = float(np.sum(mass_in_tumour))
+    mean = inside / float(np.sum(volume))
+    concentration = mass_in_tumour[within] / volume[within]
+    spread = float(np.sqrt(np.sum(volume[within] * (concentration - mean) ** 2) / np.sum(volume)))
+    readings |= {
+        "dose.tumour": Reading(inside, "kg"),
+        "dose.tumour_fraction": Reading(inside / given if given > 0 else 0.0, ""),
+        "dose.tumour_mean_concentration": Reading(mean, "kg/m^3"),
+        "dose.tumour_maximum_concentration": Reading(float(np.max(concentration)), "kg/m^3"),
+        "dose.tumour_variation": Reading(spread / mean if mean > 0 else 0.0, ""),
+    }
+    return readings
+
+
+def per_volume(amount: Array, volume: Array) -> Array:
+    """``amount / volume`` (n,), zero outside the body."""
+    return np.divide(amount, volume, out=np.zeros_like(amount), where=volume > 0)

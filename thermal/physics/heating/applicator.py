@@ -1,0 +1,103 @@
+"""Thin probes a hand could hold: the needles and ball tips shared by radiofrequency and cryoablation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Discriminator, Tag, model_validator
+
+from thermal.domain import Ball, Line, Probe
+from thermal.engine import Engine
+from thermal.errors import CaseError
+from thermal.physics.scene import Device, probe_line
+from thermal.units import Array, Length, Point, Spec
+
+
+class Needle(Spec):
+    """A straight probe from ``entry`` to ``tip``; its last ``active_length`` works, the rest is insulated."""
+
+    entry: Point
+    tip: Point
+    radius: Length
+    active_length: Length
+
+    @model_validator(mode="after")
+    def _fits(self) -> Needle:
+        inserted = float(np.linalg.norm(np.subtract(self.entry, self.tip)))
+        if self.active_length > inserted * (1.0 + 1e-9):
+            raise ValueError(
+                f"active_length = {1e3 * self.active_length:.4g} mm is longer than the way from entry to tip, "
+                f"{1e3 * inserted:.4g} mm; move the entry point back along the needle or shorten active_length"
+            )
+        return self
+
+    @property
+    def probe(self) -> Probe:
+        """The working part."""
+        return probe_line(self.entry, self.tip, self.active_length, self.radius)
+
+    @property
+    def body(self) -> Line:
+        """The whole probe, for pictures."""
+        return Line(self.entry, self.tip, self.radius)
+
+    @property
+    def wall_area(self) -> float:
+        """Area of the working part's side wall, m2 (the tip's end is left out)."""
+        return 2.0 * np.pi * self.radius * self.active_length
+
+
+class BallTip(Spec):
+    """A working sphere whose shaft is left out."""
+
+    centre: Point
+    radius: Length
+
+    @property
+    def probe(self) -> Probe:
+        """The working part."""
+        return Ball(self.centre, self.radius)
+
+    @property
+    def body(self) -> Line:
+        """The sphere as a line of no length, for pictures."""
+        return Line(self.centre, self.centre, self.radius)
+
+    @property
+    def wall_area(self) -> float:
+        """Area of the sphere, m2."""
+        return 4.0 * np.pi * self.radius**2
+
+
+def _form(value: Any) -> str:
+    if isinstance(value, dict):
+        return "ball" if "centre" in value else "needle"
+    return "ball" if isinstance(value, BallTip) else "needle"
+
+
+Applicator = Annotated[
+    Annotated[Needle, Tag("needle")] | Annotated[BallTip, Tag("ball")],
+    Discriminator(_form),
+]
+"""``{entry, tip, radius, active_length}`` or ``{centre, radius}``."""
+
+
+def contact_factor(engine: Engine, applicator: Needle | BallTip, where: str) -> Array:
+    """Sub-grid shape factor (n,) m of the working part, see ``Engine.contact``.
+
+    Raises ``CaseError`` naming the key ``where`` when the probe leaves the window or touches no tissue.
+    """
+    try:
+        factor = engine.contact(applicator.probe)
+    except ValueError as error:
+        raise CaseError(f"{where}: the active part leaves the domain: {error}; move it or enlarge the window") from None
+    factor = np.where(engine.volume > 0, factor, 0.0)
+    if not np.any(factor > 0):
+        raise CaseError(f"{where}: the active part touches no tissue; move it into the body")
+    return factor
+
+
+def device(kind: str, name: str, applicator: Needle | BallTip) -> Device:
+    """For pictures."""
+    return Device(kind, name, applicator.body)

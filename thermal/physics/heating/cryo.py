@@ -1,0 +1,148 @@
+"""Cryoablation: thin probes that follow a temperature, or thaw passively."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from thermal.errors import CaseError
+from thermal.physics.heating.applicator import Applicator, contact_factor, device
+from thermal.physics.heating.schedule import ramp_events, ramp_within
+from thermal.physics.heating.source import PlainSource
+from thermal.physics.scene import Contact, Drive, Reading, Scene, State
+from thermal.units import Array, Duration, Instant, Spec, quantity
+
+ProbeTemperature = Annotated[float, *quantity("degC", ge=-200, le=100)]
+"""Boiling nitrogen is at -196 degC; a probe colder than -200 degC is a slip of the pen."""
+
+Knot = tuple[float, float | None]
+"""Time (s) and temperature (degC); None from there on for a passive probe."""
+
+
+class Cycle(Spec):
+    """One freeze and the thaw after it."""
+
+    freeze: Duration
+    thaw: Duration
+
+
+class Cryo(Spec):
+    """Cryoprobes that share one course of temperature, given in one of two ways.
+
+    ``cycles`` of freezing at ``temperature``, reached linearly within ``cooldown``, and thawing: passive, or at
+    ``thaw_temperature``. While it cools down a probe never warms the tissue: its temperature is capped by the mean of
+    the tissue that it touches. Or ``schedule``: knots of time and temperature, linear in between; ``"off"`` makes the
+    probe passive from its time on; a repeated time is a jump.
+    """
+
+    kind: Literal["cryo"]
+    probes: tuple[Applicator, ...] = Field(min_length=1)
+    """each {entry, tip, radius, active_length} or {centre, radius}"""
+    temperature: ProbeTemperature | None = None
+    """of the freezing probe in cycles"""
+    cycles: tuple[Cycle, ...] = ()
+    """freezes and thaws, one after another from time zero"""
+    cooldown: Annotated[float, *quantity("s", ge=0, le=1e5)] = 0.0
+    """time that the probe takes to reach temperature in each cycle"""
+    thaw_temperature: ProbeTemperature | None = None
+    """of a probe that warms the tissue in the thaws; passive when absent"""
+    schedule: tuple[tuple[Instant, ProbeTemperature | Literal["off"]], ...] = ()
+    """knots [time, temperature or "off"] instead of cycles"""
+
+    @model_validator(mode="after")
+    def _one_course(self) -> Cryo:
+        if bool(self.cycles) == bool(self.schedule):
+            raise ValueError(
+                'give either cycles = [{freeze = "10 min", thaw = "5 min"}, ...] with temperature = "-140 degC", '
+                'or schedule = [["0 s", "-140 degC"], ["10 min", "off"]]'
+            )
+        if self.cycles and self.temperature is None:
+            raise ValueError('cycles need the temperature of the freezing probe; add temperature = "-140 degC"')
+        if self.schedule and (self.temperature is not None or self.cooldown > 0 or self.thaw_temperature is not None):
+            raise ValueError(
+                "temperature, cooldown and thaw_temperature belong to cycles; with a schedule write them into it"
+            )
+        if any(self.cooldown > cycle.freeze for cycle in self.cycles):
+            raise ValueError(f"cooldown = {self.cooldown:g} s is longer than a freeze; the probe would never get cold")
+        if any(after[0] < before[0] for before, after in zip(self.schedule, self.schedule[1:], strict=False)):
+            raise ValueError("the schedule goes back in time; put its times in order")
+        return self
+
+    def knots(self, start_temperature: float) -> tuple[Knot, ...]:
+        """The course of the probe's temperature; each cool-down of a cycle begins at ``start_temperature`` (degC)."""
+        if self.schedule:
+            return tuple((time, None if value == "off" else value) for time, value in self.schedule)
+        knots: list[Knot] = []
+        time = 0.0
+        for cycle in self.cycles:
+            if self.cooldown > 0:
+                knots.append((time, start_temperature))
+            knots += [(time + self.cooldown, self.temperature), (time + cycle.freeze, self.temperature)]
+            knots += [
+                (time + cycle.freeze, self.thaw_temperature),
+                (time + cycle.freeze + cycle.thaw, self.thaw_temperature),
+            ]
+            time += cycle.freeze + cycle.thaw
+        return (*knots, (time, None))
+
+    def cooling_down(self, time: float) -> bool:
+        """Whether ``time`` (s) lies in the cool-down of a cycle."""
+        start = 0.0
+        for cycle in self.cycles:
+            if start <= time < start + self.cooldown:
+                return True
+            start += cycle.freeze + cycle.thaw
+        return False
+
+    def prepare(self, scene: Scene) -> PlainSource:
+        """Contact of each probe with the tissue. Raises ``CaseError`` for probes outside the domain."""
+        factors: list[Array] = []
+        problems: list[str] = []
+        for index, probe in enumerate(self.probes):
+            try:
+                factors.append(contact_factor(scene.engine, probe, f"heating.probes[{index}]"))
+            except CaseError as error:
+                problems += error.problems
+        if problems:
+            raise CaseError(*problems)
+        weights = [factor / np.sum(factor) for factor in factors]
+        start = float(np.mean([weight @ scene.initial_temperature for weight in weights]))
+        knots = self.knots(start)
+        idle = np.zeros_like(scene.engine.volume)
+
+        def act(state: State, step: float) -> Drive:
+            touched = [float(weight @ state.temperature) for weight in weights]
+            middle = state.time + 0.5 * step
+            course = course_within(knots, state.time, step)
+            if course is None:
+                return Drive(idle, readings={"probe_temperature": Reading(float(np.mean(touched)), "degC")})
+            temperature = course(middle)
+            walls = [min(temperature, near) if self.cooling_down(middle) else temperature for near in touched]
+            return Drive(
+                idle,
+                contacts=tuple(Contact(factor, wall) for factor, wall in zip(factors, walls, strict=True)),
+                readings={"probe_temperature": Reading(float(np.mean(walls)), "degC")},
+            )
+
+        return PlainSource(
+            act,
+            ramp_events(knots, scene.duration),
+            devices=tuple(device("cryoprobe", f"cryoprobe {i + 1}", probe) for i, probe in enumerate(self.probes)),
+        )
+
+
+def course_within(knots: Sequence[Knot], time: float, step: float) -> Callable[[float], float] | None:
+    """Temperature as a function of time (s) within a step that holds no knot inside; None while the probe is passive.
+
+    The last knot at or before the step rules: its value holds when the next one is ``off``; before the first, passive.
+    """
+    past = [index for index, (knot, _) in enumerate(knots) if knot <= time + 0.5 * step]
+    if not past or knots[past[-1]][1] is None:
+        return None
+    now = (knots[past[-1]][0], knots[past[-1]][1] or 0.0)
+    following = knots[past[-1] + 1 : past[-1] + 2]
+    ahead = [(knot, value) for knot, value in following if value is not None]
+    return ramp_within([now, *ahead], time, step)

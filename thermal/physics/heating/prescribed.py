@@ -1,0 +1,345 @@
+"""Heat that is written down instead of computed: power densities, prescribed temperatures, and nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from thermal.engine import Engine
+from thermal.errors import CaseError
+from thermal.physics.heating.schedule import Ramp, Switched, ramp_events, ramp_within
+from thermal.physics.heating.source import PlainSource
+from thermal.physics.scene import Drive, Held, Reading, Scene, State
+from thermal.units import Array, Length, Point, Power, PowerDensity, Spec
+
+QUADRATURE_PER_CELL = 3
+"""Quadrature points per cell edge for shapes with sharp borders."""
+SMALLEST_PARTS = 8
+"""Small cubes across a shape, at least."""
+MOST_POINTS = 2e7
+"""Quadrature points above which one per cell must do."""
+CHUNK = 500_000
+"""Quadrature points handed to the engine at a time."""
+LOST_SHARE = 1e-3
+"""Share of a shape's power that may fall outside the tissue before a warning is given."""
+NARROWEST = 0.6
+"""Standard deviation of a Gaussian in cells below which its lumped sum is off by over 0.2 % (Poisson summation)."""
+
+
+class RegionSource(Switched):
+    """Uniform power density over a named region."""
+
+    shape: Literal["region"] = "region"
+    region: str
+    density: PowerDensity
+
+    def nodal_power(self, engine: Engine) -> Array:
+        """(n,) W."""
+        return self.density * _region_volume(engine, self.region, "heating.sources")
+
+    def whole_power(self, engine: Engine) -> float:
+        """Power of the undiscretised source, W."""
+        return self.density * float(np.sum(_region_volume(engine, self.region, "heating.sources")))
+
+
+class SphereSource(Switched):
+    """Uniform power density in a sphere."""
+
+    shape: Literal["sphere"]
+    centre: Point
+    radius: Length
+    density: PowerDensity
+
+    def nodal_power(self, engine: Engine) -> Array:
+        """(n,) W: a lattice of small cubes, handed to the nodes by the adjoint of interpolation.
+
+        The cubes divide the cells evenly, so the inside is uniform; those on the border count by their share of the
+        sphere and are scaled together such that the power is exact.
+        """
+        centre = np.asarray(self.centre)
+        corners = self.radius / np.sqrt(3.0) * np.stack(np.meshgrid(*[[-1, 1]] * 3), axis=-1).reshape(-1, 3)
+        poles = self.radius * np.vstack([np.eye(3), -np.eye(3), np.zeros((1, 3))])
+        edge = _lattice_edge(_finest(engine, centre + np.vstack([corners, poles])), 2.0 * self.radius)
+        inside, border = np.zeros_like(engine.volume), np.zeros_like(engine.volume)
+        whole, partial = 0.0, 0.0
+        for offsets, shares in _ball_lattice(self.radius, edge):
+            full = shares == 1.0
+            inside += _deposit(engine, np.full(int(full.sum()), edge**3), centre + offsets[full])
+            border += _deposit(engine, edge**3 * shares[~full], centre + offsets[~full])
+            whole += edge**3 * float(full.sum())
+            partial += edge**3 * float(shares[~full].sum())
+        return self.density * (inside + (self._volume - whole) / partial * border)
+
+    @property
+    def _volume(self) -> float:
+        return 4.0 / 3.0 * np.pi * self.radius**3
+
+    def whole_power(self, engine: Engine) -> float:
+        """Power of the undiscretised source, W."""
+        return self.density * self._volume
+
+
+class BoxSource(Switched):
+    """Uniform power density in a box along the axes; ``size`` is its three edges."""
+
+    shape: Literal["box"]
+    centre: Point
+    size: tuple[Length, Length, Length]
+    density: PowerDensity
+
+    def nodal_power(self, engine: Engine) -> Array:
+        """(n,) W: a lattice of small boxes, handed to the nodes by the adjoint of interpolation."""
+        centre, size = np.asarray(self.centre), np.asarray(self.size)
+        corners = np.stack(np.meshgrid(*[[-0.5, 0.0, 0.5]] * 3), axis=-1).reshape(-1, 3) * size
+        edge = _lattice_edge(_finest(engine, centre + corners), float(np.max(size)))
+        edges = [
+            np.append(np.arange(0.0, s * (1.0 - 1e-9), edge), s) + c - 0.5 * s
+            for c, s in zip(centre, size, strict=True)
+        ]
+        x, y, z = (0.5 * (e[1:] + e[:-1]) for e in edges)
+        dx, dy, dz = (np.diff(e) for e in edges)
+        plane = np.stack([a.ravel() for a in np.meshgrid(y, z, indexing="ij")], axis=1)
+        area = np.outer(dy, dz).ravel()
+        power = np.zeros_like(engine.volume)
+        for part in np.array_split(np.arange(len(x)), max(1, len(x) * len(plane) // CHUNK)):
+            points = np.column_stack([np.repeat(x[part], len(plane)), np.tile(plane, (len(part), 1))])
+            power += _deposit(engine, self.density * np.outer(dx[part], area).ravel(), points)
+        return power
+
+    def whole_power(self, engine: Engine) -> float:
+        """Power of the undiscretised source, W."""
+        return self.density * float(np.prod(self.size))
+
+
+class GaussianSource(Switched):
+    """Power density ``peak exp(-sum((x - centre)^2 / (2 sigma^2)))``.
+
+    ``sigma`` is one standard deviation, or three, of which any may be ``"inf"``: uniform along that axis.
+    """
+
+    shape: Literal["gaussian"]
+    centre: Point
+    sigma: Length | tuple[Length | Literal["inf"], Length | Literal["inf"], Length | Literal["inf"]]
+    peak: PowerDensity
+
+    def _sigmas(self) -> Array:
+        return np.array([float(s) for s in self.sigma] if isinstance(self.sigma, tuple) else [self.sigma] * 3)
+
+    def nodal_power(self, engine: Engine) -> Array:
+        """(n,) W: density at the nodes times their volume, which converges exponentially in sigma / spacing."""
+        scaled = (engine.points - np.asarray(self.centre)) / self._sigmas()
+        return np.asarray(self.peak * np.exp(-0.5 * np.sum(scaled**2, axis=1)) * engine.volume)
+
+    def whole_power(self, engine: Engine) -> float:
+        """Power in the tissue as discretised, W: a Gaussian has no border that could fall outside unnoticed."""
+        return float(np.sum(self.nodal_power(engine)))
+
+    def narrow(self, engine: Engine) -> str | None:
+        """What to say when the cells at its centre are too wide for the Gaussian."""
+        smallest = float(np.min(self._sigmas()))
+        try:
+            spacing = engine.spacing(self.centre)
+        except ValueError:  # its tail reaches in from outside
+            return None
+        if smallest >= NARROWEST * spacing:
+            return None
+        return (
+            f"a Gaussian source with sigma = {1e3 * smallest:.3g} mm on cells of {1e3 * spacing:.3g} mm: its power is "
+            f"off by more than 0.2 % for sigma below {NARROWEST:g} cells; refine the grid there or use a point source"
+        )
+
+
+class PointSource(Switched):
+    """A power at a point."""
+
+    shape: Literal["point"]
+    position: Point
+    power: Power
+
+    def nodal_power(self, engine: Engine) -> Array:
+        """(n,) W."""
+        return _deposit(engine, np.array([self.power]), np.asarray(self.position)[None, :])
+
+    def whole_power(self, engine: Engine) -> float:
+        """Power of the undiscretised source, W."""
+        return self.power
+
+
+class LineSource(Switched):
+    """A power spread evenly over a straight line."""
+
+    shape: Literal["line"]
+    start: Point
+    end: Point
+    power: Power
+
+    def nodal_power(self, engine: Engine) -> Array:
+        """(n,) W."""
+        start, along = np.asarray(self.start), np.subtract(self.end, self.start)
+        spacing = _finest(engine, start + np.linspace(0, 1, 9)[:, None] * along) / QUADRATURE_PER_CELL
+        count = max(1, int(np.ceil(float(np.linalg.norm(along)) / spacing)))
+        points = start + ((np.arange(count) + 0.5) / count)[:, None] * along
+        return _deposit(engine, np.full(count, self.power / count), points)
+
+    def whole_power(self, engine: Engine) -> float:
+        """Power of the undiscretised source, W."""
+        return self.power
+
+
+PrescribedSource = Annotated[
+    RegionSource | SphereSource | BoxSource | GaussianSource | PointSource | LineSource, Field(discriminator="shape")
+]
+
+
+class Prescribed(Switched):
+    """Heat sources written down in the case; they add up. ``on`` and ``pulses`` here switch all of them together."""
+
+    kind: Literal["prescribed"]
+    sources: tuple[PrescribedSource, ...] = Field(min_length=1)
+
+    def prepare(self, scene: Scene) -> PlainSource:
+        """Nodal powers of all sources. Raises ``CaseError`` for unknown regions and sources outside the domain."""
+        engine, problems, warnings = scene.engine, [], []
+        powers: list[Array] = []
+        events = set(self.switch_times(scene.duration))
+        summary = {}
+        for index, source in enumerate(self.sources):
+            where = f"heating.sources[{index}]"
+            try:
+                power = source.nodal_power(engine)
+            except ValueError as error:
+                problems.append(f"{where}: {error}")
+                continue
+            powers.append(power)
+            events.update(source.switch_times(scene.duration))
+            put, whole = float(np.sum(power)), source.whole_power(engine)
+            summary[f"heating.sources.{index}.power"] = Reading(put, "W")
+            if abs(put - whole) > LOST_SHARE * abs(whole):
+                warnings.append(
+                    f"{where}: {whole - put:.4g} W of {whole:.4g} W lie outside the tissue and are left out"
+                )
+            if isinstance(source, GaussianSource) and (narrow := source.narrow(engine)):
+                warnings.append(f"{where}: {narrow}")
+        if problems:
+            raise CaseError(*problems)
+        whole_power = np.sum(powers, axis=0)
+        summary["heating.power"] = Reading(float(np.sum(whole_power)), "W")
+
+        def act(state: State, step: float) -> Drive:
+            middle = state.time + 0.5 * step
+            power = np.zeros_like(engine.volume)
+            if self.is_on(middle):
+                for source, nodal in zip(self.sources, powers, strict=True):
+                    if source.is_on(middle):
+                        power += nodal
+            return Drive(power, readings={"power": Reading(float(np.sum(power)), "W")})
+
+        density = np.divide(whole_power, engine.volume, out=np.zeros_like(whole_power), where=engine.volume > 0)
+        return PlainSource(
+            act, tuple(sorted(events)), fields={"absorbed_power": (density, "W/m^3")}, summary=summary,
+            warnings=tuple(warnings),
+        )  # fmt: skip
+
+
+class PrescribedTemperature(Spec):
+    """A region, or everything, held at a temperature that follows a schedule, linear between its knots.
+
+    A repeated time in ``schedule`` is a jump; before the first knot and after the last the value stays.
+    """
+
+    kind: Literal["temperature"]
+    schedule: Ramp
+    """knots [time, temperature]"""
+    region: str | None = None
+    """region that is held; everything when absent"""
+
+    def prepare(self, scene: Scene) -> PlainSource:
+        """Which nodes are held. Raises ``CaseError`` for an unknown region or one smaller than a cell."""
+        engine = scene.engine
+        mask = engine.volume > 0
+        if self.region is not None:
+            try:
+                mask &= _region_volume(engine, self.region, "heating.region") >= 0.5 * (1.0 - 1e-9) * engine.volume
+            except ValueError as error:
+                raise CaseError(str(error)) from None
+            if not mask.any():
+                raise CaseError(
+                    f'heating.region = "{self.region}": no node lies mostly in this region, so none can be held; '
+                    "refine the grid there"
+                )
+        idle = np.zeros_like(engine.volume)
+
+        def act(state: State, step: float) -> Drive:
+            value = ramp_within(self.schedule, state.time, step)
+            reading = Reading(value(state.time + step), "degC")
+            return Drive(
+                idle,
+                held=lambda time: Held(mask, np.full(mask.shape, value(time))),
+                readings={"held_temperature": reading},
+            )
+
+        return PlainSource(act, ramp_events(self.schedule, scene.duration))
+
+
+class NoHeating(Spec):
+    """No heat source."""
+
+    kind: Literal["none"] = "none"
+
+    def prepare(self, scene: Scene) -> PlainSource:
+        """A source that does nothing."""
+        idle = np.zeros_like(scene.engine.volume)
+        return PlainSource(lambda _state, _step: Drive(idle))
+
+
+def _region_volume(engine: Engine, region: str, where: str) -> Array:
+    if region not in engine.volumes:
+        known = ", ".join(sorted(engine.volumes))
+        raise ValueError(f'{where}: there is no region "{region}"; the anatomy has {known}')
+    return engine.volumes[region]
+
+
+def _finest(engine: Engine, at: Array) -> float:
+    """Smallest cell size (m) met at the points (q, 3); points outside the domain are ignored unless all are."""
+    sizes, message = [], ""
+    for point in at:
+        try:
+            sizes.append(engine.spacing((float(point[0]), float(point[1]), float(point[2]))))
+        except ValueError as error:
+            message = str(error)
+    if not sizes:
+        raise ValueError(f"the source lies outside the domain: {message}")
+    return min(sizes)
+
+
+def _deposit(engine: Engine, amount: Array, at: Array) -> Array:
+    """``Engine.deposit`` without the points beyond the bounding box of the nodes: their amount is lost."""
+    lower, upper = engine.points.min(axis=0), engine.points.max(axis=0)
+    within = np.all((at >= lower) & (at <= upper), axis=1)
+    return engine.deposit(amount[within], at[within])
+
+
+def _lattice_edge(cell: float, size: float) -> float:
+    """Edge of the small cubes, m: an integer part of the ``cell``, for shapes as large as ``size`` and as small."""
+    parts = QUADRATURE_PER_CELL if (QUADRATURE_PER_CELL * size / cell) ** 3 < MOST_POINTS else 1
+    return cell / max(parts, int(np.ceil(SMALLEST_PARTS * cell / size)))
+
+
+def _ball_lattice(radius: float, edge: float) -> Iterator[tuple[Array, Array]]:
+    """Centres (q, 3) of the cubes that touch a ball around the origin, slab by slab, and their shares of it (q,).
+
+    On the border the sphere is taken for its tangent plane and the cube for a slab as thick as it is along the normal.
+    """
+    count = int(np.ceil(radius / edge)) + 1
+    axis = (np.arange(-count, count) + 0.5) * edge
+    y, z = (a.ravel() for a in np.meshgrid(axis, axis, indexing="ij"))
+    for part in np.array_split(axis, max(1, len(axis) * len(y) // CHUNK)):
+        points = np.column_stack([np.repeat(part, len(y)), np.tile(y, len(part)), np.tile(z, len(part))])
+        distance = np.linalg.norm(points, axis=1)
+        thickness = edge * np.abs(points).sum(axis=1) / distance
+        shares = np.clip(0.5 + (radius - distance) / thickness, 0.0, 1.0)
+        touched = shares > 0.0
+        yield points[touched], shares[touched]

@@ -1,0 +1,124 @@
+"""When a source is on, and how a prescribed value changes: schedules shared by the heating kinds.
+
+The time loop lands on every event, so a step never contains a switch and the middle of a step always tells on which
+side of it the step lies, whatever the round-off of its ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Annotated
+
+import numpy as np
+from pydantic import AfterValidator
+
+from thermal.units import Duration, Instant, Spec, Temperature
+
+MOST_SWITCHES = 100_000
+"""More switching times than this are refused: such pulses are meant to be averaged."""
+
+
+def _ordered(intervals: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    for start, end in intervals:
+        if not end > start:
+            raise ValueError(
+                f"the interval from {start:g} s to {end:g} s is empty; write [start, end] with end > start"
+            )
+    for (_, end), (start, _) in pairwise(intervals):
+        if start < end:
+            raise ValueError(f"an interval starts at {start:g} s, before the previous one ends at {end:g} s")
+    return intervals
+
+
+Intervals = Annotated[tuple[tuple[Instant, Instant], ...], AfterValidator(_ordered)]
+"""Times from and to, s, in order: ``[["0 s", "60 s"], ["120 s", "180 s"]]``."""
+
+
+class Pulses(Spec):
+    """A rectangular pulse train that starts with each ``on`` interval."""
+
+    period: Duration
+    width: Duration
+    """time on in each period; must not exceed it"""
+
+
+class Switched(Spec):
+    """Base of the specifications that can be switched on and off.
+
+    Without ``on`` the source acts all the time; ``pulses`` chops each interval into a pulse train.
+    """
+
+    on: Intervals | None = None
+    """intervals [from, to] in which it acts; always when absent"""
+    pulses: Pulses | None = None
+    """pulse train within the intervals"""
+
+    def is_enabled(self, time: float) -> bool:
+        """Whether ``time`` (s) lies in an ``on`` interval, pulses aside."""
+        return self.on is None or any(start <= time < end for start, end in self.on)
+
+    def is_on(self, time: float) -> bool:
+        """Whether the source acts at ``time`` (s)."""
+        if self.pulses is None or not self.is_enabled(time):
+            return self.is_enabled(time)
+        start = next(start for start, end in self._intervals(np.inf) if start <= time < end)
+        phase = (time - start) % self.pulses.period
+        return phase < self.pulses.width
+
+    def switch_times(self, duration: float) -> tuple[float, ...]:
+        """All times in (0, ``duration``) at which the source switches, s, in order."""
+        times: set[float] = set()
+        for start, end in self._intervals(duration):
+            times.update((start, end))
+            if self.pulses is not None and self.pulses.width < self.pulses.period:
+                count = int(np.ceil((end - start) / self.pulses.period))
+                if count > MOST_SWITCHES:
+                    raise ValueError(
+                        f"{count} pulses of {self.pulses.period:g} s are too many to follow one by one; "
+                        "give the mean power without pulses"
+                    )
+                for begin in start + self.pulses.period * np.arange(count):
+                    times.update((float(begin), min(float(begin) + self.pulses.width, end)))
+        return tuple(sorted(time for time in times if 0.0 < time < duration))
+
+    def _intervals(self, duration: float) -> tuple[tuple[float, float], ...]:
+        if self.on is None:
+            return ((0.0, duration),)
+        return tuple((start, min(end, duration)) for start, end in self.on if start < duration)
+
+
+def _in_order(knots: Sequence[tuple[float, object]]) -> None:
+    for (before, _), (after, _) in pairwise(knots):
+        if after < before:
+            raise ValueError(f"the schedule goes back from {before:g} s to {after:g} s; put its times in order")
+
+
+def _knots(knots: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    if not knots:
+        raise ValueError('the schedule is empty; write e.g. [["0 s", "37 degC"], ["60 s", "50 degC"]]')
+    _in_order(knots)
+    return knots
+
+
+Ramp = Annotated[tuple[tuple[Instant, Temperature], ...], AfterValidator(_knots)]
+"""Temperature over time, linear between its knots, constant outside; a repeated time is a jump."""
+
+
+def ramp_events(knots: Sequence[tuple[float, object]], duration: float) -> tuple[float, ...]:
+    """Times of the knots in (0, ``duration``), s."""
+    return tuple(sorted({time for time, _ in knots if 0.0 < time < duration}))
+
+
+def ramp_within(knots: Sequence[tuple[float, float]], time: float, step: float) -> Callable[[float], float]:
+    """The ramp as a linear function on the step from ``time`` to ``time + step`` (s), which holds no knot inside.
+
+    At a jump it gives the limit from inside the step, so the end of one step and the start of the next differ.
+    """
+    middle = time + 0.5 * step
+    after = next((index for index, (knot, _) in enumerate(knots) if knot > middle), len(knots))
+    if after in (0, len(knots)):
+        constant = knots[0][1] if after == 0 else knots[-1][1]
+        return lambda _: constant
+    (t0, v0), (t1, v1) = knots[after - 1], knots[after]
+    return lambda t: v0 + (v1 - v0) * (t - t0) / (t1 - t0)

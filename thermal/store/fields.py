@@ -1,0 +1,216 @@
+"""``fields.h5``: the discretised anatomy, static fields, temperature over time and devices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from thermal.domain import Domain, Line, MeshDomain, VoxelDomain
+from thermal.errors import CaseError
+from thermal.physics.scene import Device
+from thermal.store.files import atomic
+from thermal.units import Array
+
+COORDINATES = "patient RAS, m"
+TEMPERATURE_UNIT = "degC"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A nodal field: ``values`` (n,)."""
+
+    values: Array
+    unit: str
+    long_name: str = ""
+
+
+class Frames(Protocol):
+    """Temperature fields over time."""
+
+    def __len__(self) -> int: ...
+
+    def temperature(self, index: int) -> Array:
+        """(n,) degC."""
+        ...
+
+
+@dataclass(frozen=True)
+class KeptFrames:
+    """Frames in memory: each (n,) degC."""
+
+    arrays: Sequence[Array] = ()
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def temperature(self, index: int) -> Array:
+        """(n,) degC."""
+        return np.asarray(self.arrays[index], dtype=float)
+
+
+@dataclass(frozen=True)
+class FrameFiles:
+    """Frames of a running simulation, one ``.npy`` each."""
+
+    paths: Sequence[Path] = ()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def temperature(self, index: int) -> Array:
+        """(n,) degC."""
+        return np.asarray(np.load(self.paths[index], allow_pickle=False), dtype=float)
+
+
+@dataclass(frozen=True)
+class StoredFrames:
+    """Frames of a finished run, read one by one."""
+
+    path: Path
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def temperature(self, index: int) -> Array:
+        """(n,) degC."""
+        if not -self.count <= index < self.count:
+            raise IndexError(f"frame {index} of {self.count}")
+        with open_fields(self.path) as file:
+            return np.asarray(file[f"series/temperature/{index % self.count:05d}"][()], dtype=float)
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Everything spatial of one run.
+
+    ``tumour``: its region, or empty. The ablation zone is where ``static[zone_field] >= zone_level``. ``times``: (k,) s
+    of the frames. ``background``: image values (3-D) and the affine (4, 4) from voxel index to m, for slices.
+    """
+
+    domain: Domain
+    title: str
+    tumour: str
+    zone_field: str
+    zone_level: float
+    zone_law: str
+    static: Mapping[str, Field]
+    devices: tuple[Device, ...] = ()
+    times: Array = field(default_factory=lambda: np.empty(0))
+    frames: Frames = field(default_factory=KeptFrames)
+    background: tuple[Array, Array] | None = None
+
+
+def write_fields(path: Path, fields: Fields) -> None:
+    """Write all to ``path``, atomically; regions, frames and the background as float32, static fields as they are."""
+    import h5py
+
+    packed: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+    with atomic(path) as scratch, h5py.File(scratch, "w") as file:
+        file.attrs.update({
+            "title": fields.title, "tumour": fields.tumour, "zone_field": fields.zone_field,
+            "zone_level": float(fields.zone_level), "zone_law": fields.zone_law, "coordinates": COORDINATES,
+        })  # fmt: skip
+        _write_domain(file, fields.domain, packed)
+        for name, static in fields.static.items():
+            entry = file.create_dataset(f"static/{name}", data=np.asarray(static.values), **packed)
+            entry.attrs.update({"unit": static.unit, "long_name": static.long_name or name})
+        file.require_group("static")
+        times = file.create_dataset("series/time", data=np.asarray(fields.times, dtype=float))
+        times.attrs["unit"] = "s"
+        file.require_group("series/temperature")
+        for index in range(len(fields.frames)):
+            frame = fields.frames.temperature(index).astype(np.float32)
+            entry = file.create_dataset(f"series/temperature/{index:05d}", data=frame, **packed)
+            entry.attrs["unit"] = TEMPERATURE_UNIT
+        devices = [
+            {"kind": device.kind, "name": device.name, "start": list(map(float, device.shape.start)),
+             "end": list(map(float, device.shape.end)), "radius": float(device.shape.radius)}
+            for device in fields.devices
+        ]  # fmt: skip
+        file.create_group("devices").attrs["json"] = json.dumps(devices)
+        if fields.background is not None:
+            values, affine = fields.background
+            file.create_dataset("background/values", data=np.asarray(values, dtype=np.float32), **packed)
+            file.create_dataset("background/affine", data=np.asarray(affine, dtype=float))
+
+
+def _write_domain(file: Any, domain: Domain, packed: Mapping[str, Any]) -> None:
+    mesh = file.create_group("mesh")
+    if isinstance(domain, VoxelDomain):
+        mesh.attrs["kind"] = "voxel"
+        for name, axis in zip("xyz", domain.axes, strict=True):
+            mesh.create_dataset(f"axes_{name}", data=axis)
+        mesh.create_dataset("solid", data=domain.solid, **packed)
+    else:
+        mesh.attrs["kind"] = "mesh"
+        mesh.create_dataset("points", data=domain.points, **packed)
+        mesh.create_dataset("cells", data=domain.cells, **packed)
+        mesh.require_group("boundaries")
+        for name, triangles in domain.boundaries.items():
+            mesh.create_dataset(f"boundaries/{name}", data=triangles, **packed)
+    file.require_group("shares")
+    for region, share in domain.shares.items():
+        file.create_dataset(f"shares/{region}", data=np.asarray(share, dtype=np.float32), **packed)
+
+
+@contextmanager
+def open_fields(path: Path) -> Iterator[Any]:
+    """The open file. Raises ``CaseError`` when it is missing, damaged or lacks something."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except FileNotFoundError:
+        raise CaseError(f"{path}: is missing; run the case again with --force") from None
+    except (OSError, KeyError, ValueError) as error:
+        raise CaseError(f"{path}: is damaged ({error}); run the case again with --force") from None
+
+
+def read_fields(path: Path) -> Fields:
+    """Read all but the frames, which are read when asked for. Raises ``CaseError``."""
+    with open_fields(path) as file:
+        devices = tuple(
+            Device(entry["kind"], entry["name"], Line(tuple(entry["start"]), tuple(entry["end"]), entry["radius"]))
+            for entry in json.loads(file["devices"].attrs["json"])
+        )
+        static = {
+            name: Field(np.asarray(entry[()], dtype=float), str(entry.attrs["unit"]), str(entry.attrs["long_name"]))
+            for name, entry in file["static"].items()
+        }
+        times = np.asarray(file["series/time"][()], dtype=float)
+        background = None
+        if "background" in file:
+            values, affine = file["background/values"][()], file["background/affine"][()]
+            background = np.asarray(values, dtype=float), np.asarray(affine, dtype=float)
+        return Fields(
+            domain=_read_domain(file),
+            title=str(file.attrs["title"]),
+            tumour=str(file.attrs["tumour"]),
+            zone_field=str(file.attrs["zone_field"]),
+            zone_level=float(file.attrs["zone_level"]),
+            zone_law=str(file.attrs["zone_law"]),
+            static=static,
+            devices=devices,
+            times=times,
+            frames=StoredFrames(path, len(times)),
+            background=background,
+        )
+
+
+def _read_domain(file: Any) -> Domain:
+    mesh = file["mesh"]
+    shares = {region: np.asarray(entry[()], dtype=float) for region, entry in file["shares"].items()}
+    if mesh.attrs["kind"] == "voxel":
+        x, y, z = (np.asarray(mesh[f"axes_{name}"][()], dtype=float) for name in "xyz")
+        return VoxelDomain((x, y, z), shares, np.asarray(mesh["solid"][()], dtype=bool))
+    boundaries = {name: np.asarray(entry[()], dtype=np.int64) for name, entry in mesh["boundaries"].items()}
+    points, cells = np.asarray(mesh["points"][()], dtype=float), np.asarray(mesh["cells"][()], dtype=np.int64)
+    return MeshDomain(points, cells, shares, boundaries)

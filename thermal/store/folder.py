@@ -1,0 +1,349 @@
+"""The run folder while it is written: who may write, what is kept, and how a run ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from thermal.anatomy.data import resolve, sha256
+from thermal.case.describe import differences
+from thermal.case.schema import FILE_KEYS, Case, case_hash
+from thermal.errors import CaseError
+from thermal.physics.scene import Reading
+from thermal.store.checkpoint import Checkpoint, has_checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
+from thermal.store.fields import Fields, FrameFiles, write_fields
+from thermal.store.files import atomic, read_json, sweep, write_json, write_text
+from thermal.store.history import History, HistoryFile, read_history
+from thermal.store.lock import Lock
+from thermal.store.provenance import describe_machine, now, peak_memory, thermal_version
+from thermal.units import Array
+
+STATUS, RESOLVED, PROVENANCE, SUMMARY = "status", "resolved.json", "provenance.json", "summary.json"
+HISTORY, FIELDS, LOG, CASE_FILE, FRAMES = "history.csv", "fields.h5", "log.txt", "case.toml", "frames"
+_OURS = (STATUS, RESOLVED, PROVENANCE, SUMMARY, HISTORY, FIELDS, LOG, CASE_FILE, "overview.png", "slices.png")
+_ABOUT_FILES = ("library", "input_files")
+"""Keys of resolved.json that are not part of the case."""
+
+_log = logging.getLogger("thermal")
+
+
+def input_hashes(case: Case) -> dict[str, str]:
+    """Key -> SHA-256 of every input file that the case names. Raises ``CaseError`` for files that are missing."""
+    problems: list[str] = []
+    found: dict[str, str] = {}
+    resolved = case.resolved()
+    for keys in FILE_KEYS:
+        value: Any = resolved
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        if isinstance(value, str) and value:
+            name = ".".join(keys)
+            try:
+                found[name] = sha256(resolve(value, case.folder, name))
+            except CaseError as error:
+                problems += case.placed(error).problems
+    if problems:
+        raise CaseError(*problems)
+    return found
+
+
+class RunFolder:
+    """A run folder that this process may write to; use it in a ``with`` block.
+
+    ``finished``: the folder holds the finished run of this very case and nothing needs to be done (it is then not
+    locked). ``resuming``: go on from :meth:`load_checkpoint`. Leaving the block with an exception records how the run
+    ended, and releases the lock.
+    """
+
+    def __init__(
+        self, path: Path, case: Case, *, finished: bool, resuming: bool, lock: Lock, files: dict[str, str]
+    ) -> None:
+        self.path = path
+        self.case = case
+        self.finished = finished
+        self.resuming = resuming
+        self.input_files = files
+        self._lock = lock
+        self._started = time.monotonic()
+        self._history: HistoryFile | None = None
+        self._frames: list[tuple[float, Path]] = []
+        self._handler: logging.Handler | None = None
+        self._made = False
+
+    @classmethod
+    def open(cls, path: str | Path, case: Case, *, resume: bool = False, force: bool = False) -> RunFolder:
+        """Prepare ``path`` for a run of ``case``.
+
+        Raises ``CaseError`` when another process uses the folder, when it holds another case or an unfinished run and
+        neither ``resume`` nor ``force`` is given, or when it cannot be written to.
+        """
+        path = Path(path)
+        if resume and force:
+            raise CaseError("--resume and --force contradict each other: go on with the run, or start it again?")
+        files = input_hashes(case)
+        made = not path.exists()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = Lock(path)
+            lock.acquire()
+        except OSError as error:
+            raise CaseError(
+                f"{path}: cannot be written to ({error.strerror}); choose another folder with --out"
+            ) from None
+        try:
+            finished, resuming = _judge(path, case, files, resume=resume, force=force)
+            folder = cls(path, case, finished=finished, resuming=resuming, lock=lock, files=files)
+            folder._made = made
+            if finished:
+                lock.release()
+            else:
+                folder._begin()
+        except OSError as error:
+            lock.release()
+            raise CaseError(
+                f"{path}: cannot be written to ({error.strerror}); choose another folder with --out"
+            ) from None
+        except BaseException:
+            lock.release()
+            raise
+        return folder
+
+    def _begin(self) -> None:
+        sweep(self.path)
+        if not self.resuming:
+            _clear(self.path)
+        self._status("running", "")
+        origin = self.case.origin
+        write_text(self.path / CASE_FILE, origin.text if origin is not None else "# this case was made in Python\n")
+        self.write_resolved({})
+        provenance = {
+            **describe_machine(),
+            "case_hash": case_hash(self.case, self.input_files),
+            "case_files": [name for name, _ in origin.files] if origin is not None else [],
+            "overrides": list(origin.overrides) if origin is not None else [],
+            "input_files": self.input_files,
+            "seeds": {},
+            "argv": sys.argv,
+            "started": now(),
+            "resumed": self.resuming,
+        }
+        write_json(self.path / PROVENANCE, provenance)
+        self._handler = logging.FileHandler(self.path / LOG, encoding="utf-8")
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._handler.setLevel(logging.INFO)
+        _log.addHandler(self._handler)
+        _log.setLevel(min(_log.level or logging.INFO, logging.INFO))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if error is not None and not self.finished:
+                self._end_early(error)
+        finally:
+            self.close()
+
+    def _end_early(self, error: BaseException) -> None:
+        """Leave a folder that says what happened; refused input leaves no folder, so that the case can be mended."""
+        if isinstance(error, CaseError) and not has_checkpoint(self.path):
+            _clear(self.path)
+            self.close()
+            if self._made and not os.listdir(self.path):
+                self.path.rmdir()
+            return
+        interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+        if not interrupted:
+            _log.error("the run failed", exc_info=error)
+            error.add_note(f"log: {self.path / LOG}")
+        self._status("interrupted" if interrupted else "failed", f"{type(error).__name__}: {error}".rstrip(": "))
+
+    def close(self) -> None:
+        """Release the lock and the log."""
+        if self._handler is not None:
+            _log.removeHandler(self._handler)
+            self._handler.close()
+            self._handler = None
+        self._lock.release()
+
+    def _status(self, state: str, message: str) -> None:
+        write_json(self.path / STATUS, {
+            "state": state, "message": message, "time": now(), "version": thermal_version(),
+            "case_hash": case_hash(self.case, self.input_files),
+        })  # fmt: skip
+
+    # -------------------------------------------------------------------------------------------- while running
+
+    def file(self, name: str) -> AbstractContextManager[Path]:
+        """A scratch path to draw or write to, that becomes ``name`` in the folder when the block ends."""
+        return atomic(self.path / name)
+
+    def write_resolved(self, library: Mapping[str, Any]) -> None:
+        """Write ``resolved.json``: the case with all defaults, and ``library`` numbers with their sources."""
+        write_json(self.path / RESOLVED, {**self.case.resolved(), "library": library, "input_files": self.input_files})
+
+    def save_checkpoint(self, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
+        """Keep what the run needs to go on; ``meta`` is JSON and must hold ``time`` in s."""
+        save_checkpoint(self.path, Checkpoint(arrays, {"version": thermal_version(), **meta}))
+
+    def load_checkpoint(self) -> Checkpoint | None:
+        """The checkpoint to go on from, history and frames rewound to it; ``None`` to start at the beginning."""
+        checkpoint = None
+        if self.resuming:
+            checkpoint, notes = load_checkpoint(self.path)
+            for note in notes:
+                _log.warning(note)
+        if checkpoint is None:
+            self._rewind(-np.inf)
+            return None
+        if checkpoint.meta["version"] != thermal_version():
+            raise CaseError(
+                f"{self.path}: was begun by thermal {checkpoint.meta['version']} and cannot be resumed by "
+                f"{thermal_version()}; start again with --force"
+            )
+        self._rewind(float(checkpoint.meta["time"]))
+        return checkpoint
+
+    def _rewind(self, time: float) -> None:
+        path = self.path / HISTORY
+        start = read_history(path).until(time) if path.exists() and np.isfinite(time) else None
+        self._history = HistoryFile(path, start)
+        (self.path / FRAMES).mkdir(exist_ok=True)
+        self._frames = []
+        for frame in sorted((self.path / FRAMES).glob("*.npy")):
+            instant = float(frame.stem.partition("_")[2])
+            if instant <= time:
+                self._frames.append((instant, frame))
+            else:
+                frame.unlink()
+
+    def record(self, time: float, readings: Mapping[str, Reading]) -> None:
+        """Add a row to ``history.csv``."""
+        if self._history is None:
+            self._rewind(-np.inf)
+        assert self._history is not None
+        self._history.append(time, readings)
+
+    def history(self) -> History:
+        """All rows so far."""
+        if self._history is None:
+            self._rewind(-np.inf)
+        assert self._history is not None
+        return self._history.history()
+
+    def save_frame(self, time: float, temperature: Array) -> None:
+        """Keep the temperature (n,) degC at ``time`` s for ``fields.h5``."""
+        if self._history is None:
+            self._rewind(-np.inf)
+        path = self.path / FRAMES / f"{len(self._frames):05d}_{time!r}.npy"
+        with atomic(path) as scratch:
+            np.save(scratch, np.asarray(temperature, dtype=np.float32))
+        self._frames.append((time, path))
+
+    @property
+    def frame_times(self) -> Array:
+        """(k,) s."""
+        return np.array([time for time, _ in self._frames])
+
+    @property
+    def frames(self) -> FrameFiles:
+        """The frames kept so far."""
+        return FrameFiles([path for _, path in self._frames])
+
+    # -------------------------------------------------------------------------------------------- at the end
+
+    def write_fields(self, fields: Fields) -> None:
+        """Write ``fields.h5``."""
+        write_fields(self.path / FIELDS, fields)
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write ``summary.json``: dotted key -> ``{"value", "unit"}``; values that are not finite become ``null``."""
+        write_json(self.path / SUMMARY, {key: _entry(value) for key, value in summary.items()})
+
+    def finish(self, message: str = "", seeds: Mapping[str, int] | None = None) -> None:
+        """Declare the run done; the last thing to be written."""
+        provenance = read_json(self.path / PROVENANCE)
+        ended = {"ended": now(), "wall_time_s": time.monotonic() - self._started, "peak_memory_bytes": peak_memory()}
+        write_json(self.path / PROVENANCE, {**provenance, **ended, "seeds": dict(seeds or {})})
+        self._status("done", message)
+        self.finished = True
+        remove_checkpoints(self.path)
+        shutil.rmtree(self.path / FRAMES, ignore_errors=True)
+        self.close()
+
+
+def _entry(value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return {"value": value["value"], "unit": value["unit"]}
+    if hasattr(value, "unit"):
+        return {"value": value.value, "unit": value.unit}
+    if isinstance(value, tuple):
+        return {"value": value[0], "unit": value[1]}
+    return {"value": value, "unit": ""}
+
+
+def _clear(path: Path) -> None:
+    """Remove the run that a folder holds, and nothing else."""
+    remove_checkpoints(path)
+    shutil.rmtree(path / FRAMES, ignore_errors=True)
+    for name in _OURS:
+        (path / name).unlink(missing_ok=True)
+
+
+def _foreign(names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if not name.startswith(".") and name != "lock")
+
+
+def _judge(path: Path, case: Case, files: Mapping[str, str], *, resume: bool, force: bool) -> tuple[bool, bool]:
+    """Whether the folder holds this case finished, and whether to resume. Raises ``CaseError`` for a refusal."""
+    if not (path / STATUS).exists():
+        present = _foreign(os.listdir(path))
+        if present:
+            raise CaseError(
+                f'{path}: holds other files ("{present[0]}" ...) and no run; choose an empty or a new folder with --out'
+            )
+        return False, False
+    if force:
+        return False, False
+    status = read_json(path / STATUS)
+    state = status.get("state")
+    if status.get("case_hash") != case_hash(case, files):
+        changed = _changes(path, case, files)
+        raise CaseError(
+            f"{path}: holds a run of another case ({changed}); choose another folder with --out, or replace it "
+            "with --force"
+        )
+    if state == "done":
+        return True, False
+    if resume:
+        return False, has_checkpoint(path)
+    reason = f" ({status['message']})" if status.get("message") else ""
+    words = "failed" if state == "failed" else "was interrupted"
+    raise CaseError(
+        f"{path}: holds an unfinished run of this case that {words}{reason}; go on with --resume, or start again with "
+        "--force"
+    )
+
+
+def _changes(path: Path, case: Case, files: Mapping[str, str]) -> str:
+    try:
+        old = read_json(path / RESOLVED)
+    except CaseError:
+        return "its resolved.json cannot be read"
+    old_files = old.get("input_files", {})
+    plain = {key: value for key, value in old.items() if key not in _ABOUT_FILES}
+    found = list(differences(plain, case.resolved()))
+    found += [f"{name}: the file has changed" for name in files if old_files.get(name) != files[name]]
+    return "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "") or "unknown difference"

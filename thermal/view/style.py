@@ -1,0 +1,127 @@
+"""Colours, scales and words that all pictures share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import cycle
+
+RESEARCH_NOTE = "For research use only - not for clinical decisions"
+
+TUMOUR = "#b5179e"
+UNCOVERED = "#ff7f0e"
+ARTERY = "#c9302c"
+VEIN = "#3a66b0"
+VESSEL = "#b0446a"
+ZONE = "#1fa35c"
+PARTICLES = "#e0b000"
+DEVICES = {
+    "needle": "#4d4d4d",
+    "fibre": "#00a3cc",
+    "electrode": "#2b2b2b",
+    "cryoprobe": "#1f4e79",
+    "coil": "#b87333",
+    "beam": "#00a3cc",
+}
+DEVICE = "#4d4d4d"
+ORGANS = ("#7fa3a0", "#b3a26d", "#a78bb0", "#96a5bd", "#8fae6b", "#bd9a9a")
+"""Muted colours for organs without one of their own."""
+_OWN_COLOURS = {
+    "liver": "#b5785a",
+    "gallbladder": "#7f9f3f",
+    "kidney": "#c46a55",
+    "adrenal": "#d9a441",
+    "spleen": "#9a6a8a",
+    "pancreas": "#d8b365",
+    "stomach": "#d7a0a0",
+    "duodenum": "#d9a58c",
+    "bowel": "#d9a58c",
+    "colon": "#c9a07a",
+    "lung": "#9fb8cc",
+    "heart": "#b85a5a",
+    "rib": "#ded3b4",
+    "vertebra": "#ded3b4",
+    "costal": "#ded3b4",
+    "bone": "#ded3b4",
+    "muscle": "#c58f86",
+    "iliopsoas": "#c58f86",
+    "fat": "#eedfa0",
+    "skin": "#e6c2a8",
+}
+FILLERS = frozenset({"fat", "muscle", "gas", "air", "skin", "soft_tissue", "connective_tissue", "bone", "water"})
+"""Tissues between the organs; they would only veil a 3-D picture."""
+
+CASES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#5c5c5c")
+"""One colour a treatment in comparisons: the palette of Okabe and Ito (2008), safe for colour-blind readers."""
+
+_VEIN_WORDS = ("vein", "vena", "venous", "cava", "portal")
+_ARTERY_WORDS = ("artery", "arteries", "aorta", "arterial", "trunk")
+_VESSEL_WORDS = ("vessel", "vasculature")
+
+
+def vessel_colour(region: str) -> str | None:
+    """Blue for veins, red for arteries, between them for other vessels; ``None`` when the name is not a vessel's."""
+    name = region.lower()
+    for words, colour in ((_VEIN_WORDS, VEIN), (_ARTERY_WORDS, ARTERY), (_VESSEL_WORDS, VESSEL)):
+        if any(word in name for word in words):
+            return colour
+    return None
+
+
+def organ_colours(regions: Iterable[str]) -> dict[str, str]:
+    """A colour for each region: near the look of the organ where it has one, else one of :data:`ORGANS` in turn."""
+    found: dict[str, str] = {}
+    others = cycle(ORGANS)
+    for region in regions:
+        own = (colour for word, colour in _OWN_COLOURS.items() if word in region.lower())
+        found[region] = next(own, None) or next(others)
+    return found
+
+
+def words(name: str) -> str:
+    """A region or field name as one would say it: ``portal_vein`` -> ``portal vein``."""
+    return name.replace("_", " ").strip()
+
+
+_LAWS = {
+    "arrhenius": "Arrhenius damage",
+    "cem43": "thermal dose CEM43",
+    "cryo": "lethal freezing",
+    "cold": "lethal freezing",
+    "temperature": "temperature reached",
+}
+
+
+def law_words(law: str) -> str:
+    """The criterion of death as one would say it."""
+    return _LAWS.get(law, words(law))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A fixed colour scale of temperature, degC.
+
+    ``colours`` names a colour map of even lightness in which body temperature is dark.
+    """
+
+    low: float
+    high: float
+    colours: str
+
+
+_HOT_ENDS = (45.0, 60.0, 80.0, 100.0, 150.0, 300.0, 1000.0, 2000.0)
+_COLD_ENDS = (-300.0, -200.0, -150.0, -100.0, -60.0, -40.0)
+
+
+def temperature_scale(lowest: float, highest: float) -> Scale:
+    """The scale for temperatures from ``lowest`` to ``highest`` degC.
+
+    Its ends come from a short list, so pictures of similar treatments share a scale and can be laid side by side:
+    37 degC to 45, 60, 80, 100 ... for heat, and -40, -60 ... to 37 degC for cold. Values beyond take the end's colour.
+    """
+    if lowest < 0.0:
+        low = max((end for end in _COLD_ENDS if end <= lowest), default=_COLD_ENDS[0])
+        return Scale(low, 37.0, "bone_r")
+    low = 37.0 if highest > 37.5 else 0.0
+    high = min((end for end in _HOT_ENDS if end >= highest), default=_HOT_ENDS[-1])
+    return Scale(low, high, "inferno")
