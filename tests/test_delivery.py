@@ -106,6 +106,15 @@ def test_hindered_particles_lag_and_pile_up() -> None:
     assert found.readings["ledger.mass_error"].value < 1e-9
 
 
+def test_hindered_particles_deposit_at_their_own_rate() -> None:
+    """What is retained depends on the time spent mobile, not on the speed: INF-06 again."""
+    engine = cube(8 * MM, 0.8 * MM)
+    found = infusion(hindrance=0.4, deposition_rate="1e-3 1/s").deliver(site(engine))
+    retained = found.readings["dose.deposited"].value / found.readings["dose.infused"].value
+    assert retained == pytest.approx(0.7298121, rel=0.01)
+    assert found.readings["ledger.mass_error"].value < 1e-9
+
+
 def test_sharp_contrast_conserves_and_stays_positive() -> None:
     """A tumour a thousand times tighter than its host, next to the port."""
     tumour = ball(5 * MM, (3 * MM, 1 * MM, 0.0))

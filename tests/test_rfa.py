@@ -67,6 +67,22 @@ def test_heat_is_voltage_times_current(cooling: str | None, electrode: dict[str,
     assert bool(drive.contacts) == (cooling is not None)
 
 
+def test_wall_heat_splits_between_coolant_and_tissue() -> None:
+    """Half of g (V - phi)^2 enters at the wall: film / (film + k factor) of it goes to the coolant."""
+    engine = cube(20 * MM, 2 * MM)
+    cooling = {"temperature": "10 degC", "heat_transfer": "3000 W/m^2/K"}
+    source = rfa(electrode=NEEDLE, voltage="20 V", cooling=cooling).prepare(scene(engine))
+    drive = source.drive(at(engine, 0.0), 1.0)
+    (contact,) = drive.contacts
+    touched = contact.factor > 0
+    film, factor = np.asarray(contact.film)[touched], contact.factor[touched]
+    assert contact.temperature == 10.0
+    assert film.sum() == pytest.approx(3000 * 2 * np.pi * 0.75 * MM * 20 * MM, rel=1e-12)
+    drop = 20 - source.fields["potential"][0][touched]
+    directly = 0.5 * 0.33 * factor * drop**2 * film / (film + 0.5 * factor)
+    assert drive.readings["coolant_power"].value == pytest.approx(directly.sum(), rel=1e-9)
+
+
 def test_current_is_what_reaches_the_ground() -> None:
     """The current from the dissipated power equals the flow into the grounded nodes to the solver's tolerance."""
     engine = cube(20 * MM, 2 * MM)

@@ -6,17 +6,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from thermal.engines.mesh import MeshEngine
-from thermal.physics.materials import resolve_tissue
 
 from thermal.anatomy import Anatomy
 from thermal.case import Case
 from thermal.case.parts import Boundary, ConvectiveBoundary, FixedBoundary, FluxBoundary, Freezing, Vaporisation
 from thermal.domain import FACES, SURFACE, MeshDomain, VoxelDomain
 from thermal.engine import Engine
+from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
 from thermal.errors import CaseError
+from thermal.library import Sourced
 from thermal.physics.bioheat import Bioheat, Conductivity, Enthalpy, PhaseChange, Surroundings
+from thermal.physics.materials import resolve_tissue
 from thermal.physics.scene import Held
 from thermal.physics.tissue import Tissue, Tissues
 from thermal.units import Array, Mask
@@ -28,8 +29,6 @@ VAPORISATION_HEAT = 2.257e6  # J/kg of water at 100 degC and 1 atm (IAPWS-95: 22
 MAJORITY = 0.5
 """A node belongs to a region that is held as a whole when more than this share of its volume does."""
 
-Provenance = list[dict[str, Any]]
-
 
 def make_engine(anatomy: Anatomy) -> Engine:
     """The engine for this kind of domain."""
@@ -37,7 +36,7 @@ def make_engine(anatomy: Anatomy) -> Engine:
     return engine
 
 
-def make_tissues(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[Tissues, Provenance]:
+def make_tissues(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[Tissues, list[Sourced]]:
     """Tissue of every region and where each of its numbers comes from.
 
     Raises ``CaseError`` for entries that name no region and for regions without properties.
@@ -49,7 +48,7 @@ def make_tissues(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[Tissues,
         if name not in regions and name not in anatomy.absent
     ]
     by_region: dict[str, Tissue] = {}
-    provenance: Provenance = []
+    provenance: list[Sourced] = []
     for region, material in regions.items():
         entry = case.tissues.get(region)
         overrides = {} if entry is None else {name: getattr(entry, name) for name in entry.model_fields_set}
@@ -59,14 +58,10 @@ def make_tissues(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[Tissues,
         except CaseError as error:
             problems += [f"tissues.{region}: {problem}" for problem in error.problems]
             continue
-        provenance += [{"key": f"tissues.{region}.{source['key']}", **_without(source, "key")} for source in sources]
+        provenance += [{**source, "key": f"tissues.{region}.{source['key']}"} for source in sources]
     if problems:
         raise CaseError(*problems)
     return Tissues(engine, by_region), provenance
-
-
-def _without(table: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in table.items() if name != key}
 
 
 def initial_temperature(case: Case, tissues: Tissues) -> Array:

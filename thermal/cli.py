@@ -49,7 +49,7 @@ Force = Annotated[bool, Parameter(name="--force", negative=(), help="Replace the
 
 @app.command
 def init(*names: Annotated[str, Parameter(help="[TEMPLATE] FILE")]) -> int:
-    """Write a commented case file to start from: thermal init [TEMPLATE] FILE. Without arguments, list the templates."""
+    """Write a commented case file to start from: thermal init [TEMPLATE] FILE. Without arguments, list templates."""
     from thermal.case.templates import DEFAULT, templates
     from thermal.errors import CaseError
 
@@ -81,7 +81,6 @@ def init(*names: Annotated[str, Parameter(help="[TEMPLATE] FILE")]) -> int:
 @app.command
 def validate(*cases: Path, set: Set = None, anatomy: AnatomyName = None) -> int:
     """Check case files and everything that can be checked without solving; every problem at once."""
-    from thermal import simulation
     from thermal.case import load_case
     from thermal.errors import CaseError
 
@@ -91,6 +90,8 @@ def validate(*cases: Path, set: Set = None, anatomy: AnatomyName = None) -> int:
     for path in cases:
         try:
             case = load_case(path, set or (), anatomy)
+            from thermal import simulation  # imported only once the file itself is right: it takes seconds
+
             with _placed(case):
                 notes = simulation.check(case)
         except CaseError as error:
@@ -108,6 +109,7 @@ def validate(*cases: Path, set: Set = None, anatomy: AnatomyName = None) -> int:
 @app.command
 def run(
     case: Path,
+    /,
     *,
     out: Out = None,
     set: Set = None,
@@ -138,8 +140,11 @@ def run(
         except KeyboardInterrupt as error:
             error.add_note(f"go on with: thermal run {_again(case, folder_path, set, anatomy)} --resume")
             raise
+    result = read_run(folder_path)
+    if loaded.output.pictures:
+        _draw(result)
     if not quiet:
-        _summarise(read_run(folder_path))
+        _summarise(result)
     return DONE
 
 
@@ -154,7 +159,7 @@ def _again(case: Path, folder: Path, set: Sequence[str] | None, anatomy: str | N
 
 @app.command
 def compare(
-    *cases: Annotated[Path, Parameter(name="CASE-OR-RUN")],
+    *cases_or_runs: Path,
     out: Out = None,
     anatomy: AnatomyName = None,
     force: Force = False,
@@ -163,14 +168,18 @@ def compare(
     """Compare cases or finished runs: one table, one figure, one picture; cases that are not done are run first."""
     from thermal.errors import CaseError
 
-    if not cases:
+    if not cases_or_runs:
         raise CaseError("compare: nothing given; write: thermal compare CASE_OR_RUN ... --out DIR")
     from thermal.compare import compare as compare_runs
     from thermal.progress import progress
 
     target = out if out is not None else Path("results") / "compare"
-    with progress("compare", quiet) as report:
-        result = compare_runs(cases, target, anatomy=anatomy, force=force, progress=report)
+    try:
+        with progress("compare", quiet) as report:
+            result = compare_runs(cases_or_runs, target, anatomy=anatomy, force=force, progress=report)
+    except KeyboardInterrupt as error:
+        error.add_note("the same command goes on with what is not done yet")
+        raise
     print(result)
     print(PURPOSE)
     return DONE
@@ -178,7 +187,8 @@ def compare(
 
 @app.command
 def view(
-    item: Annotated[Path, Parameter(name="CASE-OR-RUN")],
+    case_or_run: Path,
+    /,
     *,
     screenshot: Annotated[Path | None, Parameter(help="Write a picture instead of opening a window.")] = None,
     set: Set = None,
@@ -188,17 +198,16 @@ def view(
     from thermal.case import load_case
     from thermal.store import read_run
 
-    if item.is_dir():
-        shown: Run | Case = read_run(item)
-        from thermal.view import show
+    case = None if case_or_run.is_dir() else load_case(case_or_run, set or (), anatomy)
+    shown = read_run(case_or_run) if case is None else case
+    from thermal.view import RenderingError, show
 
-        show(shown, screenshot)
-    else:
-        shown = load_case(item, set or (), anatomy)
-        from thermal.view import show
-
-        with _placed(shown):
+    try:
+        with _placed(case):
             show(shown, screenshot)
+    except RenderingError as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return FAILED
     if screenshot is not None:
         print(f"wrote {screenshot}")
     return DONE
@@ -208,7 +217,9 @@ def view(
 def export(
     run: Path,
     *,
-    format: Annotated[str, Parameter(help="pvd: VTU files over time, for ParaView.")] = "pvd",
+    format: Annotated[
+        str, Parameter(help="pvd: VTU over time, for ParaView; nifti: volumes, for image viewers.")
+    ] = "pvd",
 ) -> int:
     """Write the fields of a run for other programs."""
     from thermal.export import export_run
@@ -218,7 +229,7 @@ def export(
 
 
 @app.command
-def materials(name: str | None = None) -> int:
+def materials(name: str | None = None, /) -> int:
     """List the library, or one entry with the source of every number."""
     from thermal import library
     from thermal.case.report import suggest
@@ -271,11 +282,29 @@ def doctor() -> int:
 # ------------------------------------------------------------------------------------------------ plumbing
 
 
+_SHOWN = (
+    "peak_temperature", "lowest_temperature", "zone.law", "zone.volume", "zone.tumour_coverage", "zone.minimum_margin",
+    "zone.healthy_volume", "probe.", "ledger.", "wall_time", "peak_memory",
+)  # fmt: skip
+"""Entries of the summary that are printed, by how they begin."""
+
+
+def _draw(result: Run) -> None:
+    """Draw the pictures; a machine without graphics gets none, and is told so."""
+    try:
+        from thermal.view import draw
+    except ImportError as error:  # a system library that VTK is linked to
+        logging.getLogger("thermal").warning("no pictures: %s; thermal doctor says what to install", error)
+        return
+    draw(result)
+
+
 def _summarise(result: Run) -> None:
     """The numbers that matter, and where the rest is."""
     print(f"{result.title}: {result.folder}")
     for key, entry in result.summary.items():
-        print(f"  {key:<28} {_readable(entry['value'], entry['unit'])}")
+        if key.startswith(_SHOWN):
+            print(f"  {key:<28} {_readable(entry['value'], entry['unit'])}")
     pictures = [path.name for path in sorted(result.folder.glob("*.png"))]
     print(f"pictures: {', '.join(pictures) or 'none'}; next: thermal view {result.folder}")
     print(PURPOSE)
@@ -293,14 +322,14 @@ def _readable(value: Any, unit: str) -> str:
 
 
 @contextmanager
-def _placed(case: Case) -> Iterator[None]:
+def _placed(case: Case | None) -> Iterator[None]:
     """Give problems that physics finds their line in the case file."""
     from thermal.errors import CaseError
 
     try:
         yield
     except CaseError as error:
-        raise case.placed(error) from error
+        raise (error if case is None else case.placed(error)) from error.__cause__
 
 
 def _complain(error: Exception) -> None:
@@ -356,6 +385,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     handler.setLevel(logging.WARNING)
+    handler.addFilter(lambda record: record.exc_info is None)  # tracebacks belong in the log file
     logging.getLogger("thermal").addHandler(handler)
     try:
         with _signals():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,18 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MIN_PYTHON = (3, 11)
-RENDER_TIMEOUT = 120  # s, the first picture of a fresh installation takes seconds
 LOW_DISK = 1e9  # bytes, a run folder of the flagship takes some tens of megabytes
 LOW_MEMORY = 1.5e9  # bytes, the flagship stays below 2 GB
-
-_RENDER = """
-import pyvista
-pyvista.OFF_SCREEN = True
-plotter = pyvista.Plotter(off_screen=True, window_size=(64, 64))
-plotter.add_mesh(pyvista.Sphere())
-image = plotter.screenshot(return_img=True)
-assert image.std() > 0, "the picture is empty"
-"""
 
 
 @dataclass(frozen=True)
@@ -78,17 +67,12 @@ def _user_cache() -> Path:
 
 
 def _rendering() -> Finding:
-    remedy = "apt install libegl1 libgl1 libxrender1; runs go on without pictures"
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", _RENDER], capture_output=True, text=True, timeout=RENDER_TIMEOUT, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return Finding("pictures", False, f"no picture within {RENDER_TIMEOUT} s; {remedy}", needed=False)
-    if done.returncode == 0:
-        return Finding("pictures", True, "off-screen rendering works", needed=False)
-    lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
-    return Finding("pictures", False, f"off-screen rendering fails ({lines[-1].strip()}); {remedy}", needed=False)
+        from thermal.view.rendering import rendering_problem
+    except ImportError as error:
+        return Finding("pictures", False, f"{error}; runs go on without pictures", needed=False)
+    problem = rendering_problem()
+    return Finding("pictures", problem is None, problem or "off-screen rendering works", needed=False)
 
 
 def _data() -> Finding:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thermal.engine import Operator
-from thermal.physics.bioheat import BUDGET, Bioheat
+from thermal.engines.vectors import legendre_stage
+from thermal.physics.bioheat import BUDGET, Balance, Bioheat
 from thermal.physics.damage import Law
 from thermal.physics.scene import Drive, Held, Source, State
 from thermal.units import Array, Mask
@@ -22,7 +22,7 @@ from thermal.units import Array, Mask
 SMALLEST_STEP = 1e-6  # s; a run that would need less has lost its footing
 GROWTH = 2.0  # largest ratio of successive steps in smooth regimes
 FRONT_GROWTH = 1.3  # the same while there is ice or vapour: error estimates see each node's change of phase as an error
-FRONT_STEP = 5.0  # s; largest step while there is ice or vapour
+FRONT_STEP = 10.0  # s; largest step while there is ice or vapour
 SAFETY = 0.8
 
 
@@ -56,6 +56,8 @@ class Progress:
     """J gained by the free nodes since the start"""
     step: float
     """s, proposed next step; zero asks for a fresh start"""
+    trend: Array
+    """(n,) K/s during the last step, to foresee temperatures in the middle of the next; zero after an event"""
     steps: int = 0
     stages: int = 0
     drive: Drive | None = None
@@ -93,6 +95,7 @@ class Loop:
             0.0,
             0.0,
             0.0,
+            np.zeros_like(temperature),
         )
 
     def march(self, progress: Progress) -> Iterator[Progress]:
@@ -118,15 +121,16 @@ class Loop:
         proposal = progress.step if progress.step > 0.0 else self._fresh_step(progress, living, target - now)
         step, lands = _fit(min(proposal, self.control.max_step), target - now)
         drive = self.source.drive(progress.state, step)
-        temperature = progress.state.temperature.copy()
         held, free = self._holding(drive, now + 0.5 * step)
+        temperature = progress.state.temperature.copy()
         temperature[held.mask] = held.value[held.mask]
         enthalpy = progress.enthalpy.copy()
         enthalpy[held.mask] = bioheat.heat.enthalpy(temperature)[held.mask]
-        operator = bioheat.operator(temperature)
+        operator = bioheat.operator(temperature + 0.5 * step * progress.trend)
         rate = bioheat.fastest_rate(temperature, operator, drive, free)
         stages = _stage_count(step * rate)
-        change, lines, first = self._super_step(enthalpy, temperature, operator, drive, living, free, step, stages)
+        balance = bioheat.balance(operator, drive, living, free)
+        change, lines, first = self._super_step(balance, held, enthalpy, temperature, step, stages)
         new_enthalpy = enthalpy + change
         new_temperature = bioheat.heat.temperature(new_enthalpy)
         end, _ = self._holding(drive, now + step)
@@ -137,7 +141,7 @@ class Loop:
             )
         phases = not bioheat.heat.plain(new_enthalpy)
         next_step = self._next_step(
-            step, proposal, lands and at_event, phases, new_temperature, change, first, drive, living, free
+            step, proposal, lands and at_event, phases, new_temperature, change, first, balance, free
         )
         damage = {
             name: law.accumulate(progress.state.damage[name], temperature, new_temperature, step)
@@ -151,8 +155,9 @@ class Loop:
             np.maximum(progress.hottest, new_temperature),
             progress.energy + lines,
             progress.throughput + float(np.abs(lines).sum()),
-            progress.stored + float((volume * change)[free].sum()),
+            progress.stored + float(volume @ change),
             next_step,
+            np.zeros_like(change) if lands and at_event else (new_temperature - temperature) / step,
             progress.steps + 1,
             progress.stages + stages,
             drive,
@@ -177,7 +182,7 @@ class Loop:
         held, free = self._holding(drive, progress.state.time)
         temperature[held.mask] = held.value[held.mask]
         operator = self.bioheat.operator(temperature)
-        flow, _ = self.bioheat.rates(temperature, operator, drive, living, free)
+        flow, _ = self.bioheat.balance(operator, drive, living, free).flow(temperature)
         speed = self._kelvin(np.abs(flow), free)
         slowest = 4.0 / max(self.bioheat.fastest_rate(temperature, operator, drive, free), 1e-12)
         moving = 5.0 * self.control.tolerance / speed if speed > 0 else self.control.max_step
@@ -197,8 +202,7 @@ class Loop:
         temperature: Array,
         change: Array,
         first: Array,
-        drive: Drive,
-        living: Array,
+        balance: Balance,
         free: Mask,
     ) -> float:
         """Proposal for the next step from the local error estimate; zero after an event."""
@@ -208,7 +212,7 @@ class Loop:
             return min(max(step * FRONT_GROWTH, proposal), FRONT_STEP, self.control.max_step)
         if not free.any():
             return self.control.max_step
-        last, _ = self.bioheat.rates(temperature, self.bioheat.operator(temperature), drive, living, free)
+        last, _ = balance.flow(temperature)
         volume = self.bioheat.engine.volume
         error = self._kelvin(np.abs(-0.8 * volume * change + 0.4 * step * (first + last)), free)
         factor = SAFETY * (self.control.tolerance / max(error, 1e-30)) ** (1.0 / 3.0)
@@ -218,21 +222,13 @@ class Loop:
         return max(min(wanted, self.control.max_step), SMALLEST_STEP)
 
     def _super_step(
-        self,
-        enthalpy: Array,
-        temperature: Array,
-        operator: Operator,
-        drive: Drive,
-        living: Array,
-        free: Mask,
-        step: float,
-        stages: int,
+        self, balance: Balance, held: Held, enthalpy: Array, temperature: Array, step: float, stages: int
     ) -> tuple[Array, Array, Array]:
         """One RKL2 step: change of enthalpy (n,) J/m3, integrated ledger lines (5,) J, first heat flow (n,) W."""
-        bioheat = self.bioheat
-        volume = bioheat.engine.volume
+        heat, volume = self.bioheat.heat, self.bioheat.engine.volume
         inverse = np.divide(1.0, volume, out=np.zeros_like(volume), where=volume > 0)
-        first, first_lines = bioheat.rates(temperature, operator, drive, living, free)
+        kept = np.flatnonzero(held.mask)
+        first, first_lines = balance.flow(temperature)
         weight = 4.0 / (stages**2 + stages - 2.0)
         mu_1 = step * weight / 3.0
         before, before_lines = np.zeros_like(enthalpy), np.zeros(len(BUDGET))
@@ -242,22 +238,15 @@ class Loop:
         for j in range(2, stages + 1):
             mu = (2.0 * j - 1.0) / j * b[j] / b[j - 1]
             nu = -(j - 1.0) / j * b[j] / b[j - 2]
-            mu_t = mu * weight * step
-            gamma_t = -(1.0 - b[j - 1]) * mu_t
-            stage_temperature = np.where(free, bioheat.heat.temperature(enthalpy + here), temperature)
-            operator = bioheat.operator(stage_temperature)
-            flow, lines = bioheat.rates(stage_temperature, operator, drive, living, free)
-            flow *= mu_t
-            flow += gamma_t * first
-            flow *= inverse
-            before *= nu
-            before += mu * here
-            before += flow
+            now = mu * weight * step
+            start = -(1.0 - b[j - 1]) * now
+            stage_temperature = heat.temperature(enthalpy + here)
+            stage_temperature[kept] = temperature[kept]
+            flow, lines = balance.flow(stage_temperature)
+            legendre_stage(before, here, flow, first, inverse, mu, nu, now, start)
             before, here = here, before
-            before_lines, here_lines = (
-                here_lines,
-                mu * here_lines + nu * before_lines + mu_t * lines + gamma_t * first_lines,
-            )
+            next_lines = mu * here_lines + nu * before_lines + now * lines + start * first_lines
+            before_lines, here_lines = here_lines, next_lines
         return here, here_lines, first
 
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from thermal.anatomy import Anatomy
 from thermal.assemble import (
-    Provenance,
     held_field,
     initial_temperature,
     make_bioheat,
@@ -24,6 +23,7 @@ from thermal.assemble import (
 from thermal.case import Case
 from thermal.engine import Engine
 from thermal.errors import CaseError
+from thermal.library import Sourced
 from thermal.march import Control, Loop, Progress
 from thermal.physics.bioheat import BUDGET
 from thermal.physics.delivery import Delivered, Site
@@ -53,7 +53,7 @@ class Prepared:
     source: Source
     loop: Loop
     initial: Array
-    library: Provenance
+    library: list[Sourced]
     warnings: tuple[str, ...]
 
 
@@ -99,7 +99,7 @@ def check(case: Case) -> list[str]:
     return list(anatomy.notes)
 
 
-def build(case: Case) -> tuple[Anatomy, Engine, Tissues, Provenance]:
+def build(case: Case) -> tuple[Anatomy, Engine, Tissues, list[Sourced]]:
     """Anatomy, engine and tissues of a case."""
     anatomy = case.anatomy.build(case.folder)
     engine = make_engine(anatomy)
@@ -211,14 +211,18 @@ def _record(prepared: Prepared, run: RunFolder, progress: Progress) -> None:
         **{f"energy.{line}": Reading(float(value), "J") for line, value in zip(BUDGET, progress.energy, strict=True)},
         "energy.stored": Reading(progress.stored, "J"),
     }
-    fields = {"temperature": (progress.state.temperature, "degC"), **prepared.delivered.fields}
+    fields = {
+        **prepared.delivered.fields,
+        "temperature": (progress.state.temperature, "degC"),
+        "concentration": (prepared.delivered.bulk, "kg/m^3"),
+    }
     readings |= probe_readings(prepared.case, prepared.engine, fields, prepared.source)
     if progress.drive is not None:
         readings |= progress.drive.readings
     run.record(progress.state.time, readings)
 
 
-_ARRAYS = ("enthalpy", "coldest", "hottest", "energy")
+_ARRAYS = ("enthalpy", "coldest", "hottest", "energy", "trend")
 _NUMBERS = ("throughput", "stored", "step", "steps", "stages")
 
 

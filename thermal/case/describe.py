@@ -67,6 +67,9 @@ def differences(old: Any, new: Any, at: str = "") -> Iterator[str]:
                 yield f"{inner}: {_short(old[key])} -> absent"
             else:
                 yield from differences(old[key], new[key], inner)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, (before, after) in enumerate(zip(old, new, strict=True)):
+            yield from differences(before, after, f"{at}[{index}]")
     else:
         yield f"{at}: {_short(old)} -> {_short(new)}"
 

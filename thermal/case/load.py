@@ -292,7 +292,7 @@ def _assign_item(layer: Layer, keys: Keys, value: Any) -> tuple[Layer, list[str]
         if depth == len(keys) - 1:
             place[key] = value
         else:
-            place = place[key] if isinstance(place, list) else place.setdefault(key, {})
+            place = place.setdefault(key, {}) if isinstance(place, dict) else place[int(key)]
     places = dict(layer.places)
     forget(places, path)
     places[path] = Place("--set")

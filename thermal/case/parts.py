@@ -23,10 +23,10 @@ from thermal.units import (
     Spec,
     Temperature,
     TemperatureStep,
-    _q,
+    quantity,
 )
 
-Tolerance = _q("", gt=0, le=0.1)
+Tolerance = Annotated[float, *quantity("", gt=0, le=0.1)]
 
 
 class _Boundary(Spec):
@@ -176,7 +176,7 @@ class Zone(Spec):
     """What counts as ablated."""
 
     law: LawName | None = None
-    """one of damage.laws; default: cryo when heating.kind is "cryo", else arrhenius. Its threshold stands in [damage]"""
+    """one of damage.laws; default: cryo when heating.kind is "cryo", else arrhenius; thresholds: in [damage]"""
 
 
 def _from_library(value: Any) -> Any:

@@ -25,7 +25,7 @@ from thermal.case.parts import (
     Zone,
 )
 from thermal.case.places import Keys, Place
-from thermal.case.report import CrossError, Problem, suggest
+from thermal.case.report import CrossError, Problem
 from thermal.errors import CaseError
 from thermal.physics.delivery import DeliveryEntry, NoDelivery
 from thermal.physics.heating import HeatingEntry, NoHeating
@@ -184,7 +184,10 @@ def _zone_law(zone: Zone, heating: Any) -> str:
 def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
     """Problems between values that are right one by one; a part that is absent from ``parts`` is not judged."""
     problems: list[Problem] = []
-    heating, delivery, zone, damage = (parts.get(name) for name in ("heating", "delivery", "zone", "damage"))
+    heating: Any = parts.get("heating")
+    delivery: Any = parts.get("delivery")
+    zone: Any = parts.get("zone")
+    damage: Any = parts.get("damage")
     if "particles" in parts and parts["particles"] is None:
         if heating is not None and heating.kind in _NEEDS_PARTICLES:
             problems.append(Problem(

@@ -21,6 +21,7 @@ Nodes = npt.NDArray[np.intp]
 
 BODY_TEMPERATURE = 37.0  # degC, at which tissue properties are tabulated; the zero of the enthalpy
 BOILING = 100.0  # degC, water at atmospheric pressure
+LEAST = 0.05  # share of the conductivity at 37 degC that a negative slope leaves at least
 BUDGET = ("source", "perfusion", "boundary", "probes", "held")
 """Lines of the energy ledger, W in :meth:`Bioheat.rates` and J when integrated; positive into the tissue."""
 
@@ -75,25 +76,46 @@ class Enthalpy:
 
     def temperature(self, enthalpy: Array) -> Array:
         """Temperature, (n,) degC."""
-        if self.plain(enthalpy):
-            return np.asarray(BODY_TEMPERATURE + enthalpy / self.capacity)
+        result = enthalpy / self.capacity
+        result += BODY_TEMPERATURE
+        if self._within_knots(result):
+            return result
+        changed = np.flatnonzero((result < self.coldest_liquid) | (result > self.hottest_liquid))
+        result[changed] = self._piecewise(enthalpy[changed], changed)
+        return result
+
+    @property
+    def coldest_liquid(self) -> float:
+        """Liquidus, degC; minus infinity where nothing freezes."""
+        return max((knot for knot in self.knots if knot < BODY_TEMPERATURE), default=-np.inf)
+
+    @property
+    def hottest_liquid(self) -> float:
+        """Where boiling starts, degC; infinity where nothing boils."""
+        return min((knot for knot in self.knots if knot > BODY_TEMPERATURE), default=np.inf)
+
+    def _within_knots(self, temperature: Array) -> bool:
+        return not self.knots or bool(
+            temperature.min() >= self.coldest_liquid and temperature.max() <= self.hottest_liquid
+        )
+
+    def _piecewise(self, enthalpy: Array, nodes: Nodes) -> Array:
+        """Temperature of a selection of the nodes through all knots."""
         assert self.below is not None
         assert self.above is not None
-        result = self.knots[0] + np.minimum(enthalpy - self.levels[0], 0.0) / self.below
+        levels = [level[nodes] for level in self.levels]
+        result = self.knots[0] + np.minimum(enthalpy - levels[0], 0.0) / self.below[nodes]
         for index in range(len(self.knots) - 1):
-            width = self.levels[index + 1] - self.levels[index]
+            width = levels[index + 1] - levels[index]
             rise = self.knots[index + 1] - self.knots[index]
             if rise > 0.0:
-                result += np.clip(enthalpy - self.levels[index], 0.0, width) * (rise / width)
-        result += np.maximum(enthalpy - self.levels[-1], 0.0) / self.above
+                result += np.clip(enthalpy - levels[index], 0.0, width) * (rise / width)
+        result += np.maximum(enthalpy - levels[-1], 0.0) / self.above[nodes]
         return np.asarray(result)
 
     def plain(self, enthalpy: Array) -> bool:
         """Whether every node is unfrozen and below boiling."""
-        return all(
-            bool(np.all(enthalpy <= level)) if knot > BODY_TEMPERATURE else bool(np.all(enthalpy >= level))
-            for knot, level in zip(self.knots, self.levels, strict=True)
-        )
+        return self._within_knots(BODY_TEMPERATURE + enthalpy / self.capacity)
 
     def enthalpy(self, temperature: Array) -> Array:
         """Enthalpy, (n,) J/m3; at a sharp phase change the warmer phase."""
@@ -145,13 +167,17 @@ class Conductivity:
 
     def __call__(self, temperature: Array) -> Array:
         """W/m/K at ``temperature`` (degC)."""
-        warm = np.minimum(temperature, BOILING)
-        value = np.maximum(self.at_37 * (1.0 + self.slope * (warm - BODY_TEMPERATURE)), 0.05 * self.at_37)
-        if self.frozen is None:
-            return np.asarray(value)
-        width = self.liquidus - self.solidus
-        ice = np.clip((self.liquidus - temperature) / width, 0, 1) if width > 0 else (temperature < self.liquidus) * 1.0
-        return np.asarray(value + ice * (self.frozen - value))
+        if np.any(self.slope):
+            warm = np.minimum(temperature, BOILING)
+            value = np.maximum(self.at_37 * (1.0 + self.slope * (warm - BODY_TEMPERATURE)), LEAST * self.at_37)
+        else:
+            value = self.at_37.copy()
+        if self.frozen is not None:
+            cold = np.flatnonzero(temperature < self.liquidus)
+            width = self.liquidus - self.solidus
+            ice = np.clip((self.liquidus - temperature[cold]) / width, 0.0, 1.0) if width > 0.0 else 1.0
+            value[cold] += ice * (self.frozen[cold] - value[cold])
+        return np.asarray(value)
 
 
 @dataclass(frozen=True)
@@ -205,31 +231,26 @@ class Bioheat:
         film = np.broadcast_to(np.asarray(contact.film, dtype=float), contact.factor.shape)[touched]
         return touched, np.asarray(bare / (1.0 + bare / film))
 
-    def rates(
-        self, temperature: Array, operator: Operator, drive: Drive, living: Array, free: Mask
-    ) -> tuple[Array, Array]:
-        """Heat flow into each node (n,) W, zero where not ``free``, and its sums by line of :data:`BUDGET` (5,) W.
-
-        ``living`` (n,) is the remaining share of the perfusion.
-        """
-        conducted = operator(temperature)
-        blood = self.perfusion * living * (self.arterial_temperature - temperature)
-        if self.freezes:
-            blood *= temperature > self.cells.liquidus
-        border = self.surroundings.load - self.surroundings.film * temperature
+    def balance(self, operator: Operator, drive: Drive, living: Array, free: Mask) -> Balance:
+        """The heat balance of one step; ``living`` (n,) is the remaining share of the perfusion."""
+        weight = free.astype(np.float64)
+        blood = self.perfusion * living * weight
+        film = self.surroundings.film * weight
         source = drive.power + self.metabolic
-        flow = source + blood + border - conducted
-        probes = 0.0
-        for contact in drive.contacts:
-            touched, conductance = self.contact_conductance(contact, temperature)
-            heat = conductance * (contact.temperature - temperature[touched])
-            flow[touched] += heat
-            probes += float(heat[free[touched]].sum())
-        flow *= free
-        total_source = float(source.sum())
-        lines = np.array([total_source, float(blood[free].sum()), float(border[free].sum()), probes, 0.0])
-        lines[4] = float(flow.sum()) - lines.sum()
-        return flow, lines
+        border = self.surroundings.load * weight
+        return Balance(
+            bioheat=self,
+            operator=operator,
+            contacts=drive.contacts,
+            free=weight,
+            blood=blood,
+            film=film if film.any() else None,
+            sink=blood + film,
+            load=source * weight + border + blood * self.arterial_temperature,
+            source=float(source.sum()),
+            full_blood=float(blood.sum()),
+            full_border=float(border.sum()),
+        )
 
     def fastest_rate(self, temperature: Array, operator: Operator, drive: Drive, free: Mask) -> float:
         """Upper bound of the decay rates of the linearised equation, 1/s (Gershgorin)."""
@@ -239,3 +260,50 @@ class Bioheat:
             total[touched] += conductance
         capacity = self.engine.volume * self.heat.smallest_capacity()
         return float(np.max(total[free] / capacity[free], initial=0.0))
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Heat flows of one step, with everything that does not depend on the temperature summed up beforehand.
+
+    ``operator`` holds for the whole step unless there is ice, whose front moves within it. ``free`` (n,) is 1 where the
+    temperature is free, else 0; ``blood``, ``film``, ``sink`` (n,) W/K and ``load`` (n,) W are zero where it is not.
+    ``source``: W of all sources; ``full_blood`` W/K and ``full_border`` W: sums over the free nodes.
+    """
+
+    bioheat: Bioheat
+    operator: Operator
+    contacts: tuple[Contact, ...]
+    free: Array
+    blood: Array
+    film: Array | None
+    sink: Array
+    load: Array
+    source: float
+    full_blood: float
+    full_border: float
+
+    def flow(self, temperature: Array) -> tuple[Array, Array]:
+        """Heat flow into each free node (n,) W, and its sums by line of :data:`BUDGET` (5,) W."""
+        bioheat = self.bioheat
+        cold = bioheat.freezes and bool(temperature.min() <= bioheat.cells.liquidus)
+        flow = (bioheat.operator(temperature) if cold else self.operator)(temperature)
+        flow += self.sink * temperature
+        flow *= self.free
+        np.subtract(self.load, flow, out=flow)
+        blood = bioheat.arterial_temperature * self.full_blood - float(self.blood @ temperature)
+        if cold:
+            frozen = np.flatnonzero(temperature <= bioheat.cells.liquidus)
+            stopped = self.blood[frozen] * (bioheat.arterial_temperature - temperature[frozen])
+            flow[frozen] -= stopped
+            blood -= float(stopped.sum())
+        border = self.full_border - (float(self.film @ temperature) if self.film is not None else 0.0)
+        probes = 0.0
+        for contact in self.contacts:
+            touched, conductance = bioheat.contact_conductance(contact, temperature)
+            heat = conductance * (contact.temperature - temperature[touched]) * self.free[touched]
+            flow[touched] += heat
+            probes += float(heat.sum())
+        lines = np.array([self.source, blood, border, probes, 0.0])
+        lines[4] = float(flow.sum()) - lines.sum()
+        return flow, lines

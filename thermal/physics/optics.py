@@ -58,8 +58,8 @@ def mie_coated(
 
     Relative indices m = n + ik of core and shell, size parameters of the core and of the whole sphere
     (0 < core <= shell). Only logarithmic derivatives and bounded ratios of Riccati-Bessel functions are recurred, so
-    large absorbing shells neither overflow nor lose digits: W. Yang, Appl. Opt. 42, 1710 (2003), doi:10.1364/AO.42.001710,
-    with one layer. The model is that of Bohren and Huffman, section 8.1.
+    large absorbing shells neither overflow nor lose digits: W. Yang, Appl. Opt. 42, 1710 (2003),
+    doi:10.1364/AO.42.001710, with one layer. The model is that of Bohren and Huffman, section 8.1.
     """
     m1, m2, x1, x2 = np.broadcast_arrays(
         np.asarray(core_index, dtype=np.complex128),

@@ -36,7 +36,10 @@ def _digest(array: Array) -> str:
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write atomically; the checkpoint before it is kept until the next one is whole."""
     arrays = {name: np.asarray(array) for name, array in checkpoint.arrays.items()}
-    record = {"meta": dict(checkpoint.meta), "sha256": {name: _digest(array) for name, array in arrays.items()}}
+    record: dict[str, Any] = {
+        "meta": dict(checkpoint.meta),
+        "sha256": {name: _digest(array) for name, array in arrays.items()},
+    }
     record["seal"] = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
     text = np.frombuffer(json.dumps(record).encode(), dtype=np.uint8)
     current = folder / CURRENT

@@ -143,6 +143,7 @@ class RunFolder:
         self._handler.setLevel(logging.INFO)
         _log.addHandler(self._handler)
         _log.setLevel(min(_log.level or logging.INFO, logging.INFO))
+        _log.info("thermal %s, %s %s", thermal_version(), "resuming" if self.resuming else "running", self.case.name)
 
     def __enter__(self) -> Self:
         return self
@@ -277,6 +278,7 @@ class RunFolder:
         provenance = read_json(self.path / PROVENANCE)
         ended = {"ended": now(), "wall_time_s": time.monotonic() - self._started, "peak_memory_bytes": peak_memory()}
         write_json(self.path / PROVENANCE, {**provenance, **ended, "seeds": dict(seeds or {})})
+        _log.info("done in %.1f s", time.monotonic() - self._started)
         self._status("done", message)
         self.finished = True
         remove_checkpoints(self.path)

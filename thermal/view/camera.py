@@ -22,7 +22,6 @@ DIRECTIONS = {"R": (1.0, 0.0, 0.0), "A": (0.0, 1.0, 0.0), "S": (0.0, 0.0, 1.0)}
 OPPOSITE = {"R": "L", "A": "P", "S": "I"}
 
 _FROM = (0.62, 1.0, 0.42)  # the reader stands in front of the patient, a little to the right and above
-_FINER = 2  # pictures are rendered this much finer and averaged, which smooths their edges
 _NARROWEST = 12.0  # mm, half of the smallest height shown
 
 
@@ -101,28 +100,35 @@ def aim(plotter: Any, camera: Camera) -> None:
 
 
 def photograph(
-    stage: Stage, camera: Camera, size: tuple[int, int], *, roles: Iterable[str] | None = None, window: bool = False
+    stage: Stage,
+    camera: Camera,
+    size: tuple[int, int],
+    *,
+    roles: Iterable[str] | None = None,
+    window: bool = False,
+    finer: int = 2,
 ) -> Image:
     """Render a stage off-screen to an image of ``size`` (width, height) pixels.
 
-    ``roles``: draw only these. ``window``: also the edges of the computed window.
+    ``roles``: draw only these. ``window``: also the edges of the computed window. ``finer``: how many times finer the
+    image is rendered before it is averaged, which smooths its edges.
     Raises ``RenderingError`` where nothing can be rendered.
     """
     require_rendering()
     wanted = None if roles is None else frozenset(roles)
     width, height = size
-    plotter = pv.Plotter(off_screen=True, window_size=[_FINER * width, _FINER * height])
+    plotter = pv.Plotter(off_screen=True, window_size=[finer * width, finer * height])
     try:
         plotter.background_color = "white"
         shown = (layer for layer in stage.layers if wanted is None or layer.role in wanted)
-        add_layers(plotter, shown, pen=float(_FINER))
+        add_layers(plotter, shown, pen=float(finer))
         if window:
             plotter.add_mesh(pv.Box(stage.bounds.ravel()), style="wireframe", color="#9a9a9a", line_width=1)
-        plotter.enable_depth_peeling(number_of_peels=8)
+        plotter.enable_depth_peeling(number_of_peels=4, occlusion_ratio=0.05)
         plotter.render_window.SetMultiSamples(0)  # multi-sampling and depth peeling exclude each other
         aim(plotter, camera)
         image = plotter.screenshot(None, return_img=True)[..., :3]
-        blocks = image.reshape(height, _FINER, width, _FINER, 3).mean(axis=(1, 3))
+        blocks = image.reshape(height, finer, width, finer, 3).mean(axis=(1, 3))
         return np.asarray(np.rint(blocks), dtype=np.uint8)
     finally:
         plotter.close()

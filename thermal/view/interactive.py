@@ -29,8 +29,6 @@ from thermal.view.scene import (
 from thermal.view.sheet import headline
 from thermal.view.slices import centre_of_interest
 
-_SLICE_NORMALS = ("x", "y", "z")
-
 
 def show(
     target: Run | Case | Path | str,
@@ -128,14 +126,12 @@ def add_time_slider(plotter: Any, run: Run) -> Any:
     mesh["temperature"] = nodal(run.domain, run.temperature(0))
     if isinstance(run.domain, VoxelDomain):
         mesh = mesh.extract_cells(np.flatnonzero(run.domain.solid.reshape(run.domain.cell_shape).ravel(order="F")))
-    # The slice is a fixed mixture of nodes, so one number a node carries over to its points at every time.
-    plane = mesh.slice(normal="y", origin=centre_of_interest(run))
-    values = [plane["temperature"]]
-
+    centre = centre_of_interest(run)
+    plane = mesh.slice(normal="y", origin=centre)
+    values = [np.array(plane["temperature"])]
     for index in frames[1:]:
         mesh["temperature"] = _on(mesh, run, index)
-        values.append(mesh.slice(normal="y", origin=centre_of_interest(run))["temperature"])
-
+        values.append(np.array(mesh.slice(normal="y", origin=centre)["temperature"]))
     plotter.add_mesh(
         plane,
         scalars="temperature",

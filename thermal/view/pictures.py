@@ -55,8 +55,8 @@ def draw_stage(stage: Stage, path: Path, numbers: list[tuple[str, str]] | None =
     top, low = height - 0.62, 0.36
     close, wide = frame([stage.focus]), frame([stage.bounds], room=1.05)
     camera, other = (wide, close) if whole else (close, wide)
-    main = photograph(stage, camera, (int(130 * left), int(130 * (top - low))), roles=_ROLES[whole], window=whole)
-    small = photograph(stage, other, (360, 360), roles=_ROLES[not whole], window=not whole)
+    main = photograph(stage, camera, (int(_DPI * left), int(_DPI * (top - low))), roles=_ROLES[whole], window=whole)
+    small = photograph(stage, other, (300, 300), roles=_ROLES[not whole], window=not whole, finer=2 if whole else 1)
     with sheet(width, height, title=stage.title or "Untitled case") as figure:
         axes = figure.add_axes((0.2 / width, low / height, left / width, (top - low) / height))
         show_image(axes, main, camera)
@@ -88,7 +88,7 @@ def draw_stage(stage: Stage, path: Path, numbers: list[tuple[str, str]] | None =
         spans = ", ".join(f"{n} {a:.0f} to {b:.0f}" for n, a, b in zip("xyz", lower, upper, strict=True))
         note = f"patient coordinates in mm (x to the right R, y to the front A, z to the head S): {spans}"
         figure.text(0.2 / width, 0.17 / height, note, size=9, color=FAINT, va="center")
-        return save(figure, path)
+        return save(figure, path, _DPI)
 
 
 _ROLES = {
@@ -96,7 +96,8 @@ _ROLES = {
     True: ("tumour", "zone", "vessel", "organ", "device"),
 }
 """What is drawn close up, and in a picture of the whole window."""
-_LEGEND_LINES = 17
+_LEGEND_LINES = 15
+_DPI = 110
 
 
 def _legend_layers(stage: Stage, lines: int) -> list[Layer]:

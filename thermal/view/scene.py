@@ -117,10 +117,14 @@ def body_nodes(domain: Domain) -> Mask:
 def region_index(domain: Domain) -> tuple[list[str], Any]:
     """Names of the regions, and the index (m,) of the one that has most of each cell; -1 outside the body."""
     names = list(domain.shares)
-    stack = np.stack([np.asarray(domain.shares[name]) for name in names])
-    index = stack.argmax(axis=0).astype(np.int16)
-    outside = ~domain.solid if isinstance(domain, VoxelDomain) else np.zeros(len(index), dtype=bool)
-    return names, np.where(outside | (stack.max(axis=0) <= 0.0), np.int16(-1), index)
+    cells = len(domain.solid) if isinstance(domain, VoxelDomain) else len(domain.cells)
+    index, most = np.full(cells, -1, dtype=np.int16), np.zeros(cells)
+    for number, name in enumerate(names):
+        larger = domain.shares[name] > most
+        index[larger], most[larger] = number, domain.shares[name][larger]
+    if isinstance(domain, VoxelDomain):
+        index[~domain.solid] = -1
+    return names, index
 
 
 def region_surface(domain: Domain, share: Array) -> Any:
@@ -170,7 +174,10 @@ def level_surface(domain: Domain, values: Array, level: float) -> Any:
 
 
 def _shell(mesh: Any) -> Any:
-    return mesh.extract_surface(algorithm="dataset_surface").triangulate()
+    """Outer triangles; ``clean`` joins the points that clipping doubles where nodes lie exactly on the level."""
+    surface = mesh.extract_surface(algorithm="dataset_surface").triangulate()
+    surface.clear_data()
+    return surface.clean(tolerance=1e-6)
 
 
 def _oriented(surface: Any) -> Any:

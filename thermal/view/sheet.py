@@ -49,11 +49,12 @@ def sheet(width: float, height: float, *, title: str = "") -> Iterator[Figure]:
         yield figure
 
 
-def save(figure: Figure, path: Path, dpi: int = 130) -> Path:
+def save(figure: Figure, path: Path, dpi: int = 120) -> Path:
     """Write the figure atomically in the format of ``path``'s suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as scratch:
-        figure.savefig(scratch, dpi=dpi)
+        fast = {"pil_kwargs": {"compress_level": 3}} if path.suffix.lower() == ".png" else {}
+        figure.savefig(scratch, dpi=dpi, **fast)
     return path
 
 

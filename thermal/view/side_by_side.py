@@ -24,6 +24,7 @@ Radiol 36 (2013) 166-175, doi:10.1007/s00270-012-0377-1."""
 
 _TREATED = ("tumour", "zone", "vessel", "device")
 _IN_A_ROW = 6
+_DPI = 120
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def draw_zones(treatments: Sequence[Treatment], path: Path) -> Path:
             line, column = divmod(index, columns)
             left = 0.28 + column * (side + gap)
             bottom = height - 0.62 - (line + 1) * (side + above + below) + below
-            image = photograph(stage, camera, (int(130 * side), int(130 * side)), roles=_TREATED)
+            image = photograph(stage, camera, (int(_DPI * side), int(_DPI * side)), roles=_TREATED)
             axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
             show_image(axes, image, camera, scale_bar=True, compass=1.7 if index == 0 else 0.0)
             title = textwrap.fill(treatment.title, 40, max_lines=2, placeholder=" ...")

@@ -1,0 +1,121 @@
+"""Exports: read back with other programs' readers and compared with the analytic content."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import meshio
+import nibabel as nib
+import numpy as np
+import pytest
+import pyvista as pv
+from sample_run import CENTRE, HALF, TIMES, TUMOUR_RADIUS, ellipsoid_volume, write_sample
+
+from thermal.errors import CaseError
+from thermal.export import export_run
+from thermal.store import read_run
+from thermal.store.fields import Fields, KeptFrames, write_fields
+
+AXES = (0.014, 0.011, 0.012)
+
+
+def exact_temperature(points: np.ndarray, time: float) -> np.ndarray:
+    r = np.linalg.norm((points - CENTRE) / AXES, axis=1)
+    return 37.0 + 40.0 * (1.0 - np.exp(-time / 100.0)) * np.exp(-(r**2))
+
+
+@pytest.mark.parametrize("kind", ["voxel", "mesh"])
+def test_series_opens_with_its_times(tmp_path: Path, kind: str) -> None:
+    path = export_run(write_sample(tmp_path / "run", kind=kind, zone_axes=AXES))
+    assert path == tmp_path / "run" / "export" / "series.pvd"
+    reader = pv.get_reader(str(path))
+    assert reader.time_values == TIMES.tolist()
+    for time in TIMES[[0, 2, 4]]:
+        reader.set_active_time_value(time)
+        mesh = reader.read()[0]
+        # float32 of values near 77
+        assert np.abs(mesh["temperature"] - exact_temperature(mesh.points, time)).max() < 1e-4
+    assert {"concentration", "zone", "inside_zone"} <= set(mesh.point_data.keys())
+    depth = 0.056 if kind == "voxel" else 2 * HALF  # four millimetres of air are no cells
+    assert mesh.volume == pytest.approx((2 * HALF) ** 2 * depth, rel=1e-5)
+    assert np.all(mesh.compute_cell_sizes()["Volume"] > 0.0)
+    inside = mesh.point_data_to_cell_data()["inside_zone"] @ mesh.compute_cell_sizes()["Volume"]
+    assert inside == pytest.approx(ellipsoid_volume(AXES), rel=0.03)
+    assert mesh["tumour_share"] @ mesh.compute_cell_sizes()["Volume"] == pytest.approx(
+        ellipsoid_volume((TUMOUR_RADIUS,) * 3), rel=0.02
+    )
+
+
+@pytest.mark.parametrize(("kind", "cell"), [("voxel", "hexahedron"), ("mesh", "tetra")])
+def test_another_reader_agrees(tmp_path: Path, kind: str, cell: str) -> None:
+    path = export_run(write_sample(tmp_path / "run", kind=kind, zone_axes=AXES, cells=12), out=tmp_path / "out")
+    mesh = meshio.read(path.parent / "series_00003.vtu")
+    assert list(mesh.cells_dict) == [cell]
+    assert np.abs(mesh.point_data["temperature"] - exact_temperature(mesh.points, TIMES[3])).max() < 1e-4
+    names = json.loads((path.parent / "regions.json").read_text())
+    centres = mesh.points[mesh.cells_dict[cell]].mean(axis=1)
+    region = np.array([names[str(index)] for index in mesh.cell_data_dict["region"][cell]])
+    distance = np.linalg.norm(centres - CENTRE, axis=1)
+    assert np.all(region[distance < TUMOUR_RADIUS - 0.004] == "tumour")
+    assert not np.any(region[distance > TUMOUR_RADIUS + 0.004] == "tumour")
+
+
+def test_hexahedra_are_not_tangled(tmp_path: Path) -> None:
+    path = export_run(write_sample(tmp_path / "run", cells=12))
+    mesh = meshio.read(path.parent / "series_00000.vtu")
+    corners = mesh.points[mesh.cells_dict["hexahedron"]]
+    for base, along in (
+        (0, (1, 3, 4)),
+        (6, (5, 7, 2)),
+    ):  # edges at two opposite corners, by the VTK order of a hexahedron
+        edges = corners[:, list(along)] - corners[:, [base]]
+        lengths = np.linalg.norm(edges, axis=2)
+        assert np.abs(np.linalg.det(edges)) == pytest.approx(lengths.prod(axis=1), rel=1e-6)
+
+
+def test_exporting_again_leaves_no_stale_times(tmp_path: Path) -> None:
+    folder = write_sample(tmp_path / "run", cells=8)
+    export_run(folder)
+    old = read_run(folder).fields
+    frames = KeptFrames([old.frames.temperature(0)])
+    fewer = Fields(old.domain, old.title, old.tumour, old.zone_field, old.zone_level, old.zone_law, old.static)
+    write_fields(folder / "fields.h5", Fields(**{**fewer.__dict__, "times": np.array([5.0]), "frames": frames}))
+    path = export_run(folder)
+    assert sorted(p.name for p in path.parent.glob("*.vtu")) == ["series_00000.vtu"]
+    assert pv.get_reader(str(path)).time_values == [5.0]
+
+
+def test_a_run_without_series_still_exports_its_static_fields(tmp_path: Path) -> None:
+    folder = write_sample(tmp_path / "run", cells=8)
+    old = read_run(folder).fields
+    bare = Fields(old.domain, old.title, old.tumour, old.zone_field, old.zone_level, old.zone_law, old.static)
+    write_fields(folder / "fields.h5", bare)
+    mesh = pv.get_reader(str(export_run(folder))).read()[0]
+    assert "zone" in mesh.point_data
+    assert "temperature" not in mesh.point_data
+
+
+def test_unknown_formats_and_folders_are_refused(tmp_path: Path) -> None:
+    folder = write_sample(tmp_path / "run", cells=8)
+    with pytest.raises(CaseError, match=r'"xdmf".*nifti, pvd'):
+        export_run(folder, "xdmf")
+    with pytest.raises(CaseError, match="no such run folder"):
+        export_run(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("kind", ["voxel", "mesh"])
+def test_nifti_lies_where_the_patient_does(tmp_path: Path, kind: str) -> None:
+    folder = export_run(write_sample(tmp_path / "run", kind=kind, zone_axes=AXES), "nifti", tmp_path / "nii")
+    zone = nib.load(folder / "ablation_zone.nii")
+    assert nib.aff2axcodes(zone.affine) == ("R", "A", "S")
+    inside = np.argwhere(np.asarray(zone.dataobj) == 1)
+    middle = nib.affines.apply_affine(zone.affine, inside).mean(axis=0)
+    assert middle == pytest.approx(CENTRE * 1e3, abs=0.3)
+    voxel = abs(np.linalg.det(zone.affine[:3, :3])) / 1e9
+    assert len(inside) * voxel == pytest.approx(ellipsoid_volume(AXES), rel=0.05)
+    temperature = nib.load(folder / "temperature.nii")
+    assert temperature.shape == (*zone.shape, len(TIMES))
+    hottest = np.unravel_index(np.argmax(temperature.dataobj[..., -1]), zone.shape)
+    assert nib.affines.apply_affine(zone.affine, hottest) == pytest.approx(CENTRE * 1e3, abs=2.0)
+    assert json.loads((folder / "times.json").read_text())["times"] == TIMES.tolist()
