@@ -179,8 +179,8 @@ def test_bad_use_is_exit_code_2(here: Path, capsys: pytest.CaptureFixture[str], 
 def test_a_terminated_run_can_go_on_and_ends_the_same(here: Path) -> None:
     """SIGTERM in the middle: 130, checkpoint, --resume; temperatures equal to the last digit."""
     text = (
-        CASE.replace('"10 s"', '"5 min"')
-        .replace('"5 mm"', '"1 mm"')
+        CASE.replace('"10 s"', '"2 min"')
+        .replace('"5 mm"', '"2 mm"')
         .replace("[output]", '[numerics]\nmax_step = "1 s"\n[output]')
     )
     (here / "box.toml").write_text(text)

@@ -216,6 +216,7 @@ def view(
 @app.command
 def export(
     run: Path,
+    /,
     *,
     format: Annotated[
         str, Parameter(help="pvd: VTU over time, for ParaView; nifti: volumes, for image viewers.")

