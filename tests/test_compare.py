@@ -213,10 +213,9 @@ def test_zones_under_one_camera(runs: list[Run], tmp_path: Path) -> None:
     body = image[int(0.2 * height) : int(0.75 * height)]
     first, second = (body[:, int(a) : int(b)] for a, b in bands)
     # the vein stands at the same height with the same length in both: same camera
-    veins = [
-        np.flatnonzero((np.abs(part.astype(int) - [47, 86, 148]).max(axis=-1) < 30).any(axis=1))
-        for part in (first, second)
-    ]
-    assert abs(len(veins[0]) - len(veins[1])) <= 2
+    blue = np.array([47, 86, 148])
+    rows = [(np.abs(part.astype(int) - blue).max(axis=-1) < 30).any(axis=1) for part in (first, second)]
+    assert rows[0].sum() > 0.3 * height
+    assert np.mean(rows[0] != rows[1]) < 0.02
     assert share_of(first, style.ZONE, 60) > 1e-3  # outline of the zone around the tumour
     assert share_of(second, style.UNCOVERED, 60) > 20 * share_of(first, style.UNCOVERED, 60)

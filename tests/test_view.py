@@ -162,6 +162,11 @@ def test_temperature_scales_come_from_a_short_list(
     assert (scale.low, scale.high, scale.colours) == expected
 
 
+@pytest.mark.parametrize(("share", "text"), [(1.0, "100.0"), (1.0 - 1e-12, "100.0"), (0.9996, "99.9"), (0.5, "50.0")])
+def test_coverage_is_never_rounded_up_to_the_whole(share: float, text: str) -> None:
+    assert style.percent(share) == text
+
+
 def test_radiological_directions(run: Run) -> None:
     mesh = grid(run.domain)
     for axis, name in enumerate("xyz"):

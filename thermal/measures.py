@@ -47,7 +47,9 @@ class Measure:
         value = self.value(summary)
         if value is None:
             return "-"
-        return style.law_words(value) if isinstance(value, str) else self.form.format(value)
+        if isinstance(value, str):
+            return style.law_words(value)
+        return style.percent(value / 100.0) if self.unit == "%" else self.form.format(value)
 
 
 def plain(entry: Any) -> float | str | None:

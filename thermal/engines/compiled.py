@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import TypeVar, cast
+from types import FunctionType
+from typing import Any, TypeVar, cast
 
 import numba as nb
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
+SMALL = 30_000
+"""Array size below which waking the other cores costs more than they save."""
+
 
 def compiled(function: _Function) -> _Function:
-    """Compiled over all cores, kept on disk."""
-    return cast(_Function, nb.njit(cache=True, parallel=True, fastmath={"contract"})(function))
+    """Compiled for all cores and for one, kept on disk; small arrays are left to one core."""
+    options: dict[str, Any] = {"cache": True, "fastmath": {"contract"}}
+    many = nb.njit(parallel=True, **options)(function)
+    one = nb.njit(**options)(_renamed(function))
+
+    @functools.wraps(function)
+    def chosen(*arguments: Any) -> object:
+        largest = max(getattr(argument, "size", 0) for argument in arguments)
+        return (many if largest > SMALL else one)(*arguments)
+
+    return cast(_Function, chosen)
 
 
 def compiled_serial(function: _Function) -> _Function:
     """Compiled for one core (ordered sweeps, scatters along edges), kept on disk."""
     return cast(_Function, nb.njit(cache=True)(function))
+
+
+def _renamed(function: Callable[..., object]) -> Callable[..., object]:
+    """A copy under another name: the cache on disk tells variants apart by name alone."""
+    assert isinstance(function, FunctionType)
+    copy = FunctionType(function.__code__, function.__globals__, f"{function.__name__}_serial")
+    copy.__qualname__ = f"{function.__qualname__}_serial"
+    return copy

@@ -15,33 +15,45 @@ from thermal.units import Array
 
 
 @compiled
+def _gather_edges(k: Array, hx: Array, hy: Array, hz: Array, gx: Array, gy: Array, gz: Array) -> None:
+    """Fill the conductances row by row; two passes over each cell row keep the inner loops free of dependencies."""
+    cx, cy, cz = k.shape
+    for i in nb.prange(cx + 1):
+        if i < cx:
+            for j in range(cy + 1):
+                row = gx[i, j]
+                row[:] = 0.0
+                for cj in range(max(j - 1, 0), min(j + 1, cy)):
+                    a, cells = 0.25 * hy[cj] / hx[i], k[i, cj]
+                    for m in range(cz):
+                        row[m] += a * hz[m] * cells[m]
+                    for m in range(cz):
+                        row[m + 1] += a * hz[m] * cells[m]
+        for j in range(cy + 1):
+            along_y = j < cy
+            row_z = gz[i, j]
+            row_z[:] = 0.0
+            for ci in range(max(i - 1, 0), min(i + 1, cx)):
+                for cj in range(max(j - 1, 0), min(j + 1, cy)):
+                    a, cells = 0.25 * hx[ci] * hy[cj], k[ci, cj]
+                    for m in range(cz):
+                        row_z[m] += a / hz[m] * cells[m]
+            if along_y:
+                row_y = gy[i, j]
+                row_y[:] = 0.0
+                for ci in range(max(i - 1, 0), min(i + 1, cx)):
+                    a, cells = 0.25 * hx[ci] / hy[j], k[ci, j]
+                    for m in range(cz):
+                        row_y[m] += a * hz[m] * cells[m]
+                    for m in range(cz):
+                        row_y[m + 1] += a * hz[m] * cells[m]
+
+
 def edge_conductances(k: Array, hx: Array, hy: Array, hz: Array) -> tuple[Array, Array, Array]:
     """Conductances of the edges: each carries a quarter of ``k volume / h^2`` of the four cells around it."""
     cx, cy, cz = k.shape
-    gx = np.zeros((cx, cy + 1, cz + 1))
-    gy = np.zeros((cx + 1, cy, cz + 1))
-    gz = np.zeros((cx + 1, cy + 1, cz))
-    for i in nb.prange(cx):
-        for j in range(cy):
-            a = 0.25 * hy[j] / hx[i]
-            for m in range(cz):
-                g = a * hz[m] * k[i, j, m]
-                gx[i, j, m] += g
-                gx[i, j, m + 1] += g
-                gx[i, j + 1, m] += g
-                gx[i, j + 1, m + 1] += g
-    for i in nb.prange(cx + 1):
-        for ci in range(max(i - 1, 0), min(i + 1, cx)):
-            for j in range(cy):
-                ay, az = 0.25 * hx[ci] / hy[j], 0.25 * hx[ci] * hy[j]
-                for m in range(cz):
-                    value = k[ci, j, m]
-                    g = ay * hz[m] * value
-                    gy[i, j, m] += g
-                    gy[i, j, m + 1] += g
-                    g = az / hz[m] * value
-                    gz[i, j, m] += g
-                    gz[i, j + 1, m] += g
+    gx, gy, gz = np.empty((cx, cy + 1, cz + 1)), np.empty((cx + 1, cy, cz + 1)), np.empty((cx + 1, cy + 1, cz))
+    _gather_edges(k, hx, hy, hz, gx, gy, gz)
     return gx, gy, gz
 
 

@@ -18,7 +18,6 @@ from thermal.engines.compiled import compiled
 from thermal.units import Array, Mask
 
 FEWEST_CELLS = 3  # along any axis of the coarsest grid that is still halved
-COARSEST_SWEEPS = 30
 
 Axis = tuple[npt.NDArray[np.int64], Array, Array]
 """Of each coarse node: its fine node, and the weights of the fine nodes before and after it."""
@@ -131,6 +130,19 @@ class _Level:
     down: tuple[Axis, Axis, Axis] | None
     up: tuple[tuple[npt.NDArray[np.int64], Array], ...]
 
+    def solved(self) -> Array:
+        """(n, n) pseudo-inverse of the operator on the free nodes of a grid of a few nodes."""
+        size = self.free.size
+        matrix = np.empty((size, size))
+        image = np.empty(self.free.shape)
+        for column in range(size):
+            unit = np.zeros(size)
+            unit[column] = 1.0
+            kernels.apply(*self.g, unit.reshape(self.free.shape), image)
+            matrix[:, column] = image.ravel() + self.diagonal.ravel() * unit
+        among = np.outer(self.free, self.free)
+        return np.asarray(np.linalg.pinv(np.where(among, matrix, 0.0), rcond=1e-12, hermitian=True))
+
 
 def _halved(axis: Array) -> npt.NDArray[np.int64]:
     """Fine nodes kept by the coarse axis: every second one and the last; all of a short axis."""
@@ -184,6 +196,7 @@ class Multigrid:
             kept = tuple(_halved(axis) for axis in axes)
             if all(len(coarse) == len(axis) for coarse, axis in zip(kept, axes, strict=True)):
                 self._levels.append(_Level(g, extra, inverse, mask, None, ()))
+                self._coarsest = self._levels[-1].solved()
                 return
             pairs = [_transfer(axis, coarse) for axis, coarse in zip(axes, kept, strict=True)]
             down = (pairs[0][0], pairs[1][0], pairs[2][0])
@@ -203,10 +216,7 @@ class Multigrid:
         level = self._levels[depth]
         u = np.zeros_like(rhs)
         if level.down is None:
-            for _ in range(COARSEST_SWEEPS):
-                for colour in (0, 1, 1, 0):
-                    _relax(*level.g, level.inverse, rhs, u, colour)
-            return u
+            return np.asarray(self._coarsest @ rhs.ravel()).reshape(rhs.shape)
         for colour in (0, 1):
             _relax(*level.g, level.inverse, rhs, u, colour)
         left = np.empty_like(rhs)

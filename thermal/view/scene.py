@@ -354,15 +354,16 @@ def _anatomy_layers(domain: Domain, tumour: str, held: frozenset[str]) -> list[L
 
 
 def _device_layers(devices: Sequence[Device]) -> list[Layer]:
+    kinds = [device.kind for device in devices]
     return [
         Layer(
             "device",
-            style.words(device.name or device.kind),
-            style.DEVICES.get(device.kind, style.DEVICE),
-            0.25 if device.kind == "beam" else 1.0,
-            device_surface(device),
+            style.words(d.name or d.kind) if kinds.count(d.kind) == 1 else f"{style.words(d.kind)}s",
+            style.DEVICES.get(d.kind, style.DEVICE),
+            0.25 if d.kind == "beam" else 1.0,
+            device_surface(d),
         )
-        for device in devices
+        for d in devices
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,8 @@ def save(figure: Figure, path: Path, dpi: int = 120) -> Path:
     """Write the figure atomically in the format of ``path``'s suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as scratch:
-        fast = {"pil_kwargs": {"compress_level": 3}} if path.suffix.lower() == ".png" else {}
-        figure.savefig(scratch, dpi=dpi, **fast)
+        fast = {"compress_level": 3} if path.suffix.lower() == ".png" else None
+        figure.savefig(scratch, dpi=dpi, pil_kwargs=fast)
     return path
 
 
@@ -158,15 +158,15 @@ def word(summary: Mapping[str, Any], key: str) -> str:
 
 def headline(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The numbers a reader wants first: ``(name, value with unit)``, only those that the run has."""
-    lines: Sequence[tuple[str, str, float, str]] = (
-        ("Zone volume", "zone.volume", 1e6, "{:.2f} ml"),
-        ("Tumour covered", "zone.tumour_coverage", 100.0, "{:.1f} %"),
-        ("Smallest margin", "zone.minimum_margin", 1e3, "{:+.1f} mm"),
-        ("Healthy tissue lost", "zone.healthy_volume", 1e6, "{:.2f} ml"),
-        ("Highest temperature", "peak_temperature", 1.0, "{:.1f} °C"),
+    lines: Sequence[tuple[str, str, Callable[[float], str]]] = (
+        ("Zone volume", "zone.volume", lambda v: f"{v * 1e6:.2f} ml"),
+        ("Tumour covered", "zone.tumour_coverage", lambda v: f"{style.percent(v)} %"),
+        ("Smallest margin", "zone.minimum_margin", lambda v: f"{v * 1e3:+.1f} mm"),
+        ("Healthy tissue lost", "zone.healthy_volume", lambda v: f"{v * 1e6:.2f} ml"),
+        ("Highest temperature", "peak_temperature", lambda v: f"{v:.1f} °C"),
     )
-    values = [(name, number(summary, key), factor, form) for name, key, factor, form in lines]
-    found = [(name, form.format(value * factor)) for name, value, factor, form in values if value is not None]
+    values = [(name, number(summary, key), form) for name, key, form in lines]
+    found = [(name, form(value)) for name, value, form in values if value is not None]
     lowest = number(summary, "lowest_temperature")
     if lowest is not None and lowest < 30.0:
         found.append(("Lowest temperature", f"{lowest:.1f} °C"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class Treatment:
 def draw_figure(treatments: Sequence[Treatment], path: Path) -> Path:
     """Bars: tissue destroyed, tumour covered, smallest margin, size of the zone. Returns ``path``."""
     rows = len(treatments)
-    names = [textwrap.fill(t.title, 26, max_lines=3, placeholder=" ...") for t in treatments]
+    names = [textwrap.fill(t.title, 22, max_lines=3, placeholder=" ...") for t in treatments]
     panel = 0.62 * rows + 0.75
     height = 0.75 + 2 * (panel + 0.85) + 0.45
     with sheet(12.5, height, title="Comparison of treatments") as figure:
@@ -108,14 +108,16 @@ def _volumes(axes: Any, treatments: Sequence[Treatment]) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.98), ncol=3, frameon=False, fontsize=9.5, borderpad=0.2)
 
 
-def _bars(axes: Any, treatments: Sequence[Treatment], values: Sequence[float], form: str) -> None:
+def _bars(axes: Any, treatments: Sequence[Treatment], values: Sequence[float], form: Callable[[float], str]) -> None:
     axes.barh(range(len(values)), np.nan_to_num(values), 0.56, color=[t.colour for t in treatments])
     for row, value in enumerate(values):
-        _write_value(axes, value, row, form.format(value))
+        _write_value(axes, value, row, form(value) if np.isfinite(value) else "")
 
 
 def _coverage(axes: Any, treatments: Sequence[Treatment]) -> None:
-    _bars(axes, treatments, _values(treatments, "zone.tumour_coverage", 100.0), "{:.1f} %")
+    _bars(
+        axes, treatments, _values(treatments, "zone.tumour_coverage", 100.0), lambda v: f"{style.percent(v / 100.0)} %"
+    )
     axes.axvline(100.0, color=INK, lw=1.2, ls="--")
     axes.set_xlim(0.0, 122.0)
     axes.set_xticks(range(0, 101, 20))
@@ -125,7 +127,7 @@ def _coverage(axes: Any, treatments: Sequence[Treatment]) -> None:
 
 def _margins(axes: Any, treatments: Sequence[Treatment]) -> None:
     values = _values(treatments, "zone.minimum_margin", 1e3)
-    _bars(axes, treatments, values, "{:+.1f} mm")
+    _bars(axes, treatments, values, lambda v: f"{v:+.1f} mm")
     low, high = min([0.0, *np.nan_to_num(values)]), max([SAFE_MARGIN, *np.nan_to_num(values)])
     room = 0.25 * (high - low)
     axes.set_xlim(low - (room if low < 0.0 else 0.02 * room), high + room)
@@ -166,7 +168,7 @@ def draw_zones(treatments: Sequence[Treatment], path: Path) -> Path:
     lines = -(-len(stages) // columns)
     side, gap, above, below = 3.9, 0.18, 0.62, 0.42
     width = columns * (side + gap) + 0.38
-    legend = 0.6
+    legend = 0.75
     height = 0.62 + lines * (side + above + below) + legend + 0.35
     shown: list[Layer] = []
     with sheet(width, height, title="Ablation zones over the tumour, seen by the same camera") as figure:
@@ -185,7 +187,7 @@ def draw_zones(treatments: Sequence[Treatment], path: Path) -> Path:
             handles=handles(in_legend_order(_plain_labels(shown))),
             loc="center",
             bbox_to_anchor=(0.5, (legend / 2 + 0.35) / height),
-            ncol=8,
+            ncol=max(2, int(width / 2.1)),
             frameon=False,
             fontsize=10,
         )
@@ -204,9 +206,12 @@ def _plain_labels(layers: Sequence[Layer]) -> list[Layer]:
 
 
 def _caption(run: Run) -> str:
+    zone, cover, margin = (
+        number(run.summary, f"zone.{name}") for name in ("volume", "tumour_coverage", "minimum_margin")
+    )
     parts = [
-        ("zone {:.1f} ml", number(run.summary, "zone.volume"), 1e6),
-        ("covers {:.0f} %", number(run.summary, "zone.tumour_coverage"), 100.0),
-        ("margin {:+.1f} mm", number(run.summary, "zone.minimum_margin"), 1e3),
+        "" if zone is None else f"zone {zone * 1e6:.1f} ml",
+        "" if cover is None else f"covers {style.percent(cover)} %",
+        "" if margin is None else f"margin {margin * 1e3:+.1f} mm",
     ]
-    return ",  ".join(form.format(value * factor) for form, value, factor in parts if value is not None)
+    return ",  ".join(part for part in parts if part)

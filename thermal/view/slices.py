@@ -112,7 +112,9 @@ def draw_slices(run: Run, path: Path) -> Path:
     outlines = _outlines(run)
     centre, half = _view_box(run, outlines)
     course = _course(run)
-    marks = _marks(names, run, outlines)
+    samples = [_sample(mesh, plane, centre, half) for plane in PLANES]
+    seen = {names[int(i)] for sampled in samples for i in np.unique(sampled["region"]) if i >= 0}
+    marks = _marks([name for name in names if name in seen], run, outlines)
     above, below = 1.05 + 0.25 * math.ceil(len(marks) / _LEGEND_COLUMNS), 3.2 if course else 0.45
     height = above + 2 * 3.75 + below
     with sheet(_WIDTH, height, title=run.title or "Untitled case") as figure:
@@ -128,8 +130,7 @@ def draw_slices(run: Run, path: Path) -> Path:
             hspace=0.03,
         )
         image = None
-        for column, plane in enumerate(PLANES):
-            sampled = _sample(mesh, plane, centre, half)
+        for column, (plane, sampled) in enumerate(zip(PLANES, samples, strict=True)):
             upper, lower = (figure.add_subplot(layout[row, column]) for row in (0, 1))
             _draw_regions(upper, run, names, sampled, plane, centre, half)
             upper.set_title(plane.name)
@@ -154,7 +155,7 @@ def draw_slices(run: Run, path: Path) -> Path:
             columnspacing=1.6,
         )
         if course:
-            place = (0.8 / _WIDTH, 0.85 / height, 8.9 / _WIDTH, 2.0 / height)
+            place = (0.95 / _WIDTH, 0.85 / height, 8.75 / _WIDTH, 2.0 / height)
             _draw_course(figure.add_axes(place), course, None if peak is None else float(run.times[peak]))
         at = ", ".join(f"{n} = {v:.1f}" for n, v in zip("xyz", centre, strict=True))
         figure.text(
@@ -285,15 +286,16 @@ def _segments(section: Any, plane: Plane, centre: Array) -> list[Array]:
     return found
 
 
-def _marks(names: Sequence[str], run: Run, outlines: Sequence[Outline]) -> list[Any]:
-    """Legend handles: the outlines, then the regions of the map."""
+def _marks(seen: Sequence[str], run: Run, outlines: Sequence[Outline]) -> list[Any]:
+    """Legend handles: the outlines, then the regions seen on the map."""
     marks = [Line2D([], [], color=o.colour, ls=o.dashes, lw=2.2, label=o.label) for o in outlines]
     if run.background is None:
-        colours = region_colours(names, run.tumour, held_regions(run.resolved))
-        for name, colour in zip(names, colours, strict=True):
-            if name != run.tumour and np.any(run.domain.shares[name] > 0.0):
-                label = style.words(name)
-                marks.append(Line2D([], [], ls="", marker="s", ms=9, mec="#999999", mew=0.5, color=colour, label=label))
+        names = list(run.domain.shares)
+        colours = dict(zip(names, region_colours(names, run.tumour, held_regions(run.resolved)), strict=True))
+        for name in seen:
+            if name != run.tumour:
+                words, colour = style.words(name), colours[name]
+                marks.append(Line2D([], [], ls="", marker="s", ms=9, mec="#999999", mew=0.5, color=colour, label=words))
     return marks[:16]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import cycle
@@ -95,6 +96,11 @@ _LAWS = {
 def law_words(law: str) -> str:
     """The criterion of death as one would say it."""
     return _LAWS.get(law, words(law))
+
+
+def percent(share: float) -> str:
+    """A share in per cent with one digit, rounded down: "100.0" only for the whole."""
+    return f"{math.floor(1000.0 * share + 1e-6) / 10.0:.1f}"
 
 
 @dataclass(frozen=True)

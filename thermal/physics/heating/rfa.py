@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from pydantic import model_validator
 
-from thermal.engine import Engine
+from thermal.engine import Engine, Operator
 from thermal.errors import CaseError
 from thermal.physics.far_field import held_or_far
 from thermal.physics.heating.applicator import Applicator, contact_factor, device
@@ -29,9 +29,9 @@ from thermal.physics.heating.schedule import Switched
 from thermal.physics.scene import Contact, Device, Drive, Held, Reading, Scene, State
 from thermal.units import Array, Current, HeatTransfer, Power, Spec, Temperature, Voltage
 
-RESOLVE_ABOVE = 0.01
+RESOLVE_ABOVE = 0.02
 """Relative change of the conductivity of any cell after which the potential is solved again."""
-TOLERANCE = 1e-8
+TOLERANCE = 1e-6
 """Of the potential, on the residual; the power, quadratic in its error, is much better."""
 BOILING = 100.0
 """degC, at which tissue begins to dry and to lose its conductivity."""
@@ -179,7 +179,7 @@ def _coolant(cooling: Cooling, factor: Array, area: float) -> Contact:
 
 @dataclass
 class RfaSource:
-    """The potential for 1 V between the electrodes, kept until the conductivity has changed by more than 1 %."""
+    """The potential for 1 V between the electrodes, kept until the conductivity has changed by more than 2 %."""
 
     spec: Rfa
     engine: Engine
@@ -219,19 +219,18 @@ class RfaSource:
         sigma = self.conductivity(self.engine.to_cells(temperature))
         if self._sigma is not None and np.max(np.abs(sigma - self._sigma) - RESOLVE_ABOVE * self._sigma) <= 0.0:
             return
-        self._settle(sigma, self._solved(sigma, self._potential))
-
-    def _solved(self, sigma: Array, guess: Array | None) -> Array:
+        operator = self.engine.conductance(sigma)
         link = self.engine.to_nodes(sigma) * self.factor
-        return self.engine.solve(
-            self.engine.conductance(sigma), link, link,
-            fixed=self.ground.mask, values=self.ground.value, guess=guess, tolerance=TOLERANCE,
+        potential = self.engine.solve(
+            operator, link, link,
+            fixed=self.ground.mask, values=self.ground.value, guess=self._potential, tolerance=TOLERANCE,
         )  # fmt: skip
+        self._settle(sigma, operator, potential)
 
-    def _settle(self, sigma: Array, potential: Array) -> None:
+    def _settle(self, sigma: Array, operator: Operator, potential: Array) -> None:
         """Joule heat per square volt; the conductance is its sum, so voltage times current is the heat to round-off."""
         self._sigma, self._potential = sigma, potential
-        self._volume_heat = self.engine.conductance(sigma).dissipation(potential)
+        self._volume_heat = operator.dissipation(potential)
         self._wall_heat = self.engine.to_nodes(sigma) * self.factor * (1.0 - potential) ** 2
         self._conductance = float(np.sum(self._volume_heat) + np.sum(self._wall_heat))
 
@@ -278,4 +277,5 @@ class RfaSource:
     def recall(self, memory: Mapping[str, Array]) -> None:
         """Go on from what :meth:`memory` gave, bit for bit."""
         self._voltage = float(memory["voltage"][0])
-        self._settle(np.asarray(memory["conductivity"]), np.asarray(memory["potential"]))
+        sigma = np.asarray(memory["conductivity"])
+        self._settle(sigma, self.engine.conductance(sigma), np.asarray(memory["potential"]))
