@@ -211,7 +211,7 @@ def test_time_to_240_minutes(temperature, seconds):
     assert cem43_minutes([0, seconds], [temperature, temperature]) == pytest.approx(240, rel=1e-7)
     law = Cem43()
     value = law.accumulate(np.zeros(2), np.full(2, float(temperature)), np.full(2, float(temperature)), seconds * 1.001)
-    assert (law.measure(value) >= law.level).all()
+    assert (law.measure(value, np.full(2, float(temperature)), seconds) >= law.level).all()
     assert 1 / arrhenius_rate(55, *LIVER) == pytest.approx(14, rel=0.05)
 
 
@@ -228,8 +228,8 @@ def test_cold_keeps_the_minimum():
     value = law.accumulate(law.initial(3), np.array([37.0, 37, 37]), np.array([-10.0, -41, -40]), 10.0)
     value = law.accumulate(value, np.array([-10.0, -41, -40]), np.array([20.0, 20, 20]), 100.0)
     assert value == pytest.approx([-10, -41, -40])
-    assert (law.measure(value) >= law.level).tolist() == [False, True, True]
-    assert (law.measure(law.initial(2)) < law.level).all()
+    assert (law.measure(value, np.full(3, 37.0), 110.0) >= law.level).tolist() == [False, True, True]
+    assert (law.measure(law.initial(2), np.full(2, 37.0), 1.0) < law.level).all()
     assert Cryo.model_validate({"lethal_temperature": "-20 degC"}).level == 20.0
 
 
@@ -239,7 +239,7 @@ def test_cold_keeps_the_minimum():
      (Cem43(), 240.0, [0.0, 239.9, 240.1, 1e9])],
 )  # fmt: skip
 def test_the_zone_is_where_the_measure_reaches_the_level(law, threshold, values):
-    measure = law.measure(np.array(values))
+    measure = law.measure(np.array(values), np.array([37.0, 60, 60, 90]), 600.0)
     assert np.isfinite(measure).all()
     assert (measure >= law.level).tolist() == [value >= threshold for value in values]
     assert np.all(np.diff(measure) > 0)
@@ -251,7 +251,7 @@ def test_the_border_lies_right_between_coarse_nodes(law):
 
     def border(x):
         T = 80.0 - 4e3 * x
-        m = law.measure(law.accumulate(np.zeros(x.size), T, T, 300.0)) - law.level
+        m = law.measure(law.accumulate(np.zeros(x.size), T, T, 300.0), T, 300.0) - law.level
         at = int(np.flatnonzero(m >= 0)[-1])
         return x[at] + (x[at + 1] - x[at]) * m[at] / (m[at] - m[at + 1])
 
@@ -273,3 +273,14 @@ def test_cold_nodes_cost_next_to_nothing():
             law.accumulate(value, start, start + 0.5, 1.0)
         seconds.append(time.perf_counter() - begun)
     assert min(seconds) < 0.5
+
+
+def test_in_long_mild_heating_the_border_is_the_isotherm_of_the_onset():
+    """After an hour Omega is above one wherever the onset was passed; 1 K/mm, so the border lies at x = 3 mm."""
+    law = Arrhenius()
+    for offset in np.linspace(0, 1e-3, 11):
+        x = np.arange(0, 0.015, 1e-3) + offset
+        T = 43.0 - 1e3 * x
+        m = law.measure(law.accumulate(np.zeros(x.size), T, T, 3600.0), T, 3600.0) - law.level
+        at = int(np.flatnonzero(m >= 0)[-1])
+        assert x[at] + (x[at + 1] - x[at]) * m[at] / (m[at] - m[at + 1]) == pytest.approx(3e-3, abs=1e-5)

@@ -18,7 +18,7 @@ from thermal.errors import CaseError
 from thermal.library import Sourced
 from thermal.physics.bioheat import Bioheat, Conductivity, Enthalpy, PhaseChange, Surroundings
 from thermal.physics.materials import resolve_tissue
-from thermal.physics.scene import Held
+from thermal.physics.scene import Held, region_nodes
 from thermal.physics.tissue import Tissue, Tissues
 from thermal.units import Array, Mask
 
@@ -26,8 +26,6 @@ ENGINES: Mapping[type, Any] = {VoxelDomain: VoxelEngine, MeshDomain: MeshEngine}
 """Kind of domain -> engine."""
 
 VAPORISATION_HEAT = 2.257e6  # J/kg of water at 100 degC and 1 atm (IAPWS-95: 2256.5 kJ/kg)
-MAJORITY = 0.5
-"""A node belongs to a region that is held as a whole when more than this share of its volume does."""
 
 
 def make_engine(anatomy: Anatomy) -> Engine:
@@ -92,7 +90,7 @@ def _entries(case: Case, engine: Engine) -> Iterator[tuple[str, Boundary, Array 
         elif name in engine.areas:
             yield name, entry, engine.areas[name], engine.areas[name] > 0
         elif name in engine.volumes:
-            yield name, entry, None, engine.volumes[name] > MAJORITY * engine.volume
+            yield name, entry, None, region_nodes(engine, name)
         else:
             raise CaseError(f"boundaries.{name}: names no boundary and no region; known are {_known(engine)}")
 
@@ -145,7 +143,7 @@ def make_surroundings(case: Case, tissues: Tissues, initial: Array) -> Surroundi
                 load += entry.flux * areas
     for region, tissue in tissues.by_region.items():
         if tissue.temperature is not None:
-            nodes = engine.volumes[region] > MAJORITY * engine.volume
+            nodes = region_nodes(engine, region)
             mask |= nodes
             value[nodes] = tissue.temperature
     return Surroundings(film, load, Held(mask & (engine.volume > 0), value))

@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
+# Threads that wait must not spin: several runs may share the cores, and small vector products gain nothing from them.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 if TYPE_CHECKING:
     from thermal.case import Case
     from thermal.store import Run

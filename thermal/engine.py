@@ -126,6 +126,10 @@ class Engine(Protocol):
         """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the domain."""
         ...
 
+    def holds(self, at: Array) -> Mask:
+        """(q,) whether points (q, 3) lie inside the window and inside the body, borders included."""
+        ...
+
     def conductance(self, k: Array) -> Operator:
         """Operator of the cell coefficient ``k`` (m,)."""
         ...
@@ -170,7 +174,7 @@ class Engine(Protocol):
     def deposit(self, amount: Array, at: Array) -> Array:
         """Share amounts (q,) at points (q, 3) among the nodes, (n,); adjoint of :meth:`sample`, conserves the total.
 
-        Points outside the body are dropped (their amount is lost: compare the sums).
+        Points outside the body (see :meth:`holds`) are dropped: their amount is lost.
         """
         ...
 

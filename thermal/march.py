@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thermal.engines.vectors import legendre_stage
-from thermal.physics.bioheat import BUDGET, Balance, Bioheat
+from thermal.physics.bioheat import BUDGET, Balance, Bioheat, Nodes
 from thermal.physics.damage import Law
 from thermal.physics.scene import Drive, Held, Source, State
 from thermal.units import Array, Mask
@@ -125,12 +125,11 @@ class Loop:
         temperature = progress.state.temperature.copy()
         temperature[held.mask] = held.value[held.mask]
         enthalpy = progress.enthalpy.copy()
-        enthalpy[held.mask] = bioheat.heat.enthalpy(temperature)[held.mask]
-        operator = bioheat.operator(temperature + 0.5 * step * progress.trend)
-        rate = bioheat.fastest_rate(temperature, operator, drive, free)
-        stages = _stage_count(step * rate)
-        balance = bioheat.balance(operator, drive, living, free)
-        change, lines, first = self._super_step(balance, held, enthalpy, temperature, step, stages)
+        kept = np.flatnonzero(held.mask)
+        enthalpy[kept] = bioheat.heat.take(kept).enthalpy(temperature[kept])
+        balance = bioheat.balance(bioheat.operator(temperature + 0.5 * step * progress.trend), drive, living, free)
+        stages = _stage_count(step * balance.fastest_rate(temperature, free))
+        change, lines, first = self._super_step(balance, kept, enthalpy, temperature, step, stages)
         new_enthalpy = enthalpy + change
         new_temperature = bioheat.heat.temperature(new_enthalpy)
         end, _ = self._holding(drive, now + step)
@@ -181,10 +180,10 @@ class Loop:
         temperature = progress.state.temperature.copy()
         held, free = self._holding(drive, progress.state.time)
         temperature[held.mask] = held.value[held.mask]
-        operator = self.bioheat.operator(temperature)
-        flow, _ = self.bioheat.balance(operator, drive, living, free).flow(temperature)
+        balance = self.bioheat.balance(self.bioheat.operator(temperature), drive, living, free)
+        flow, _ = balance.flow(temperature)
         speed = self._kelvin(np.abs(flow), free)
-        slowest = 4.0 / max(self.bioheat.fastest_rate(temperature, operator, drive, free), 1e-12)
+        slowest = 4.0 / max(balance.fastest_rate(temperature, free), 1e-12)
         moving = 5.0 * self.control.tolerance / speed if speed > 0 else self.control.max_step
         return float(max(min(moving, self.control.max_step), 1e-3 * slowest, SMALLEST_STEP))
 
@@ -222,12 +221,11 @@ class Loop:
         return max(min(wanted, self.control.max_step), SMALLEST_STEP)
 
     def _super_step(
-        self, balance: Balance, held: Held, enthalpy: Array, temperature: Array, step: float, stages: int
+        self, balance: Balance, kept: Nodes, enthalpy: Array, temperature: Array, step: float, stages: int
     ) -> tuple[Array, Array, Array]:
         """One RKL2 step: change of enthalpy (n,) J/m3, integrated ledger lines (5,) J, first heat flow (n,) W."""
         heat, volume = self.bioheat.heat, self.bioheat.engine.volume
         inverse = np.divide(1.0, volume, out=np.zeros_like(volume), where=volume > 0)
-        kept = np.flatnonzero(held.mask)
         first, first_lines = balance.flow(temperature)
         weight = 4.0 / (stages**2 + stages - 2.0)
         mu_1 = step * weight / 3.0

@@ -22,7 +22,6 @@ from thermal.assemble import (
 )
 from thermal.case import Case
 from thermal.engine import Engine
-from thermal.errors import CaseError
 from thermal.library import Sourced
 from thermal.march import Control, Loop, Progress
 from thermal.physics.bioheat import BUDGET
@@ -30,6 +29,7 @@ from thermal.physics.delivery import Delivered, Site
 from thermal.physics.particles import Particle
 from thermal.physics.scene import Device, Payload, Reading, Scene, Source, State
 from thermal.physics.tissue import Tissues
+from thermal.places import check_places
 from thermal.results import probe_readings, summarise
 from thermal.store import Checkpoint, Field, Fields, Run, RunFolder, read_run
 from thermal.units import Array
@@ -95,7 +95,7 @@ def check(case: Case) -> list[str]:
     """
     anatomy, engine, tissues, _ = build(case)
     make_bioheat(case, tissues, initial_temperature(case, tissues))
-    check_positions(case, engine)
+    check_places(case, engine)
     return list(anatomy.notes)
 
 
@@ -107,23 +107,11 @@ def build(case: Case) -> tuple[Anatomy, Engine, Tissues, list[Sourced]]:
     return anatomy, engine, tissues, library
 
 
-def check_positions(case: Case, engine: Engine) -> None:
-    """Raise ``CaseError`` for probe points outside the window or outside the body."""
-    problems = []
-    for name, probe in case.probes.items():
-        try:
-            engine.sample(engine.volume, np.array([probe.position]))
-        except ValueError as error:
-            problems.append(f"probes.{name}.position: {error}; move the point inside or enlarge the window")
-    if problems:
-        raise CaseError(*problems)
-
-
 def prepare(case: Case, report: Report) -> Prepared:
     """Everything before time starts: anatomy, particles delivered, heat source prepared."""
     report("anatomy", 0.0)
     anatomy, engine, tissues, library = build(case)
-    check_positions(case, engine)
+    check_places(case, engine)
     initial = initial_temperature(case, tissues)
     bioheat = make_bioheat(case, tissues, initial)
     site = Site(
@@ -138,7 +126,7 @@ def prepare(case: Case, report: Report) -> Prepared:
     if case.particles is not None:
         particle = Particle(case.particles)
         library += particle.sources()
-        payload = Payload(delivered.bulk, particle.optics, particle.specific_absorption_rate)
+        payload = Payload(delivered.bulk, particle.optics, particle.specific_absorption_rate, particle.doubts)
     report("heating", 0.0)
     scene = Scene(engine, tissues, payload, held_field(case, engine, "potential"), case.bioheat.duration, initial)
     source = case.heating.prepare(scene)
@@ -211,9 +199,13 @@ def _record(prepared: Prepared, run: RunFolder, progress: Progress) -> None:
         **{f"energy.{line}": Reading(float(value), "J") for line, value in zip(BUDGET, progress.energy, strict=True)},
         "energy.stored": Reading(progress.stored, "J"),
     }
+    laws = prepared.loop.laws
     fields = {
         **prepared.delivered.fields,
+        **{name: (value, laws[name].unit) for name, value in progress.state.damage.items()},
         "temperature": (progress.state.temperature, "degC"),
+        "highest_temperature": (progress.hottest, "degC"),
+        "lowest_temperature": (progress.coldest, "degC"),
         "concentration": (prepared.delivered.bulk, "kg/m^3"),
     }
     readings |= probe_readings(prepared.case, prepared.engine, fields, prepared.source)
@@ -252,7 +244,7 @@ def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) ->
     """Judge the zone, write fields and summary."""
     case, engine = prepared.case, prepared.engine
     law = case.zone_law
-    measure = law.measure(last.state.damage[law.kind])
+    measure = law.measure(last.state.damage[law.kind], last.hottest, last.state.time)
     zone = measure_zone(engine, measure, law.level, prepared.anatomy.tumour)
     static = _static_fields(prepared, last)
     static["zone"] = Field(measure, law.measure_unit, f"ablated where at or above {law.level:g}, by the law {law.kind}")

@@ -53,9 +53,8 @@ def parse(text: str, unit: str) -> float:
     try:
         value = float(quantity.to(unit if unit else "dimensionless").magnitude)
     except pint.DimensionalityError:
-        raise ValueError(
-            f'"{text}" has dimension {quantity.dimensionality}; expected {unit or "a plain number"}, e.g. "{wanted}"'
-        ) from None
+        found = _kind_of(quantity)
+        raise ValueError(f'"{text}" is {found}; expected {_KINDS.get(unit, unit)}, e.g. "{wanted}"') from None
     except Exception as error:
         raise ValueError(f'"{text}" cannot be converted to {unit}; write e.g. "{wanted}"') from error
     if not np.isfinite(value):
@@ -74,13 +73,36 @@ _EXAMPLES = {
 }  # fmt: skip
 
 
+_KINDS = {
+    "": "a plain number", "m": "a length", "s": "a time", "kg": "a mass", "degC": "a temperature",
+    "K": "a temperature difference", "W": "a power", "Pa": "a pressure", "V": "a voltage", "A": "a current",
+    "Hz": "a frequency", "1/s": "a rate", "m^3": "a volume", "m^3/s": "a volume flow",
+    "kg/m^3": "a density or concentration", "W/m/K": "a thermal conductivity", "J/kg/K": "a specific heat capacity",
+    "J/kg": "a specific heat", "W/m^3": "a power density", "W/m^2": "a power per area",
+    "W/m^2/K": "a heat transfer coefficient", "J/m^3": "an energy density", "J/mol": "an energy per amount",
+    "A/m": "a field strength", "S/m": "an electrical conductivity", "1/m": "an absorption or scattering coefficient",
+    "1/K": "a relative change per kelvin", "m^2/s": "a diffusivity", "m^2/Pa/s": "a hydraulic conductivity",
+    "Pa*s": "a viscosity", "m^2/kg": "a cross-section per mass", "H*m^2/kg": "an intrinsic loss power",
+    "min": "a time", "m^2": "an area", "J": "an energy", "m/s": "a speed", "N": "a force", "ohm": "a resistance",
+}  # fmt: skip
+"""What is measured in a unit; of units that measure alike, the first names what was found."""
+
+
+def _kind_of(quantity: Any) -> str:
+    """A found quantity in words: "a length", or what it is measured in."""
+    for unit, name in _KINDS.items():
+        if quantity.check(_registry().get_dimensionality(unit)):
+            return name
+    return f"measured in {quantity.units}"
+
+
 def example(unit: str) -> str:
     """A quantity of this unit as one would write it in a case file."""
     return _EXAMPLES.get(unit, f"1 {unit}")
 
 
 def quantity(unit: str, **limits: float) -> Any:
-    """Field metadata of a quantity: strings become floats in ``unit``; pydantic limits (``gt``, ``ge``, ``lt``, ``le``) hold."""
+    """Field metadata of a quantity: strings become floats in ``unit``; pydantic ``limits`` (gt, ge, lt, le) hold."""
 
     def convert(value: object) -> object:
         if isinstance(value, str):

@@ -106,12 +106,12 @@ def field_docs(model: type[BaseModel]) -> dict[str, str]:
     return found
 
 
-def models_within(expected: Expected, seen: dict[str, type[BaseModel]] | None = None) -> dict[str, type[BaseModel]]:
-    """Every model reachable from an annotation, by class name."""
-    seen = {} if seen is None else seen
+def models_within(expected: Expected, seen: set[type[BaseModel]] | None = None) -> set[type[BaseModel]]:
+    """Every model reachable from an annotation."""
+    seen = set() if seen is None else seen
     if expected.model is not None:
-        if expected.model.__name__ not in seen:
-            seen[expected.model.__name__] = expected.model
+        if expected.model not in seen:
+            seen.add(expected.model)
             for inner in expected.fields().values():
                 models_within(inner, seen)
         return seen
@@ -128,8 +128,10 @@ def models_within(expected: Expected, seen: dict[str, type[BaseModel]] | None = 
 def json_schema(model: type[BaseModel]) -> dict[str, Any]:
     """JSON schema of a case file: quantities are texts with units, fields carry their docstrings."""
     schema = model.model_json_schema()
-    for name, found in models_within(Expected(model)).items():
-        node = schema if found is model else schema.get("$defs", {}).get(name)
+    definitions = schema.get("$defs", {})
+    for found in models_within(Expected(model)):
+        qualified = f"{found.__module__}.{found.__qualname__}".replace(".", "__")  # where two classes share a name
+        node = schema if found is model else definitions.get(qualified) or definitions.get(found.__name__)
         if node is None:
             continue
         for field, text in field_docs(found).items():

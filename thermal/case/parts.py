@@ -200,7 +200,22 @@ ParticlesEntry = Annotated[AnyParticle, BeforeValidator(_from_library)]
 """The ``[particles]`` table: a library entry (``material``), or a definition (``kind`` and its keys)."""
 
 
-ProbeField = Literal["temperature", "concentration", "pressure", "fluence", "potential"]
+ProbeField = Literal[
+    "temperature",
+    "highest_temperature",
+    "lowest_temperature",
+    "arrhenius",
+    "cem43",
+    "concentration",
+    "pore_concentration",
+    "deposited_concentration",
+    "pressure",
+    "fluence",
+    "potential",
+    "field_amplitude",
+    "absorbed_power",
+]
+"""Fields of a run that a probe can record; those of a delivery, a heating or a damage law need that kind or law."""
 
 
 class ProbePoint(Spec):

@@ -163,11 +163,18 @@ _PART = re.compile(r'"[^"]+"|[\w\-]+')
 
 _PROVIDERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "concentration": ("delivery", ("infusion", "uniform", "systemic")),
+    "pore_concentration": ("delivery", ("infusion",)),
+    "deposited_concentration": ("delivery", ("infusion",)),
     "pressure": ("delivery", ("infusion",)),
     "fluence": ("heating", ("photothermal",)),
     "potential": ("heating", ("rfa",)),
+    "field_amplitude": ("heating", ("magnetic",)),
+    "absorbed_power": ("heating", ("prescribed", "photothermal", "magnetic", "rfa")),
 }
 """Field -> the table and those of its kinds that make this field."""
+
+_LAWS = ("arrhenius", "cem43")
+"""Fields that a damage law of the same name makes."""
 
 _COLD = ("cryo",)
 """Heating kinds whose zone is judged by the lethal isotherm."""
@@ -213,6 +220,11 @@ def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
         ))  # fmt: skip
     for name, probe in (parts.get("probes") or {}).items():
         for index, wanted in enumerate(probe.fields):
+            if wanted in _LAWS and damage is not None and wanted not in damage.laws:
+                problems.append(Problem(
+                    ("probes", name, "fields", index),
+                    f'found "{wanted}", which is not among damage.laws ({", ".join(damage.laws)}); add it there',
+                ))  # fmt: skip
             table, kinds = _PROVIDERS.get(wanted, ("", ()))
             provider = parts.get(table)
             if provider is not None and provider.kind not in kinds:

@@ -155,6 +155,10 @@ class MeshEngine:
         cell, _ = self._find(np.asarray(point, dtype=float)[None, :])
         return float(self._longest(cell)[0])
 
+    def holds(self, at: Array) -> Mask:
+        """(q,) whether points (q, 3) lie in the mesh, its surface included."""
+        return self._locator.find(at)[2]
+
     def conductance(self, k: Array) -> GraphOperator:
         """Operator of the cell coefficient ``k`` (m,)."""
         return GraphOperator(self.graph, self._edge_map @ np.asarray(k, dtype=float))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from types import MappingProxyType
 
 import numpy as np
@@ -21,6 +22,9 @@ from thermal.engines import kernels, marching, probes
 from thermal.engines.elliptic import solve_graph
 from thermal.engines.multigrid import Multigrid
 from thermal.units import Array, Mask
+
+BORDER = 1e-9
+"""Share of a cell's edge (of the window's, at its faces) within which a point counts as on the border (round-off)."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +198,12 @@ class VoxelEngine:
         cells, _ = self._locate(np.asarray(point, dtype=float)[None, :])
         return max(float(h[cell[0]]) for h, cell in zip(self._spacings, cells, strict=True))
 
+    def holds(self, at: Array) -> Mask:
+        """(q,) whether points (q, 3) lie inside the window and inside the body, borders included."""
+        within = self._in_window(at)
+        within[within] = self._in_body(np.asarray(at)[within])[2]
+        return within
+
     def conductance(self, k: Array) -> Operator:
         """Operator of the cell coefficient ``k`` (m,)."""
         solid = np.where(self.domain.solid, k, 0.0).reshape(self.domain.cell_shape)
@@ -276,11 +286,17 @@ class VoxelEngine:
         volume = self.volume
         return np.divide(self._gather(k * self.cell_volume), volume, out=np.zeros_like(volume), where=volume > 0)
 
+    def _in_window(self, at: Array) -> Mask:
+        """(q,) whether points (q, 3) lie in the window, give or take round-off."""
+        lower, upper = (np.array([axis[end] for axis in self.domain.axes]) for end in (0, -1))
+        slack = BORDER * (upper - lower)
+        return np.asarray(((at >= lower - slack) & (at <= upper + slack)).all(axis=1))
+
     def _locate(self, at: Array) -> tuple[list[npt.NDArray[np.int64]], list[Array]]:
         """Cell index and position in the cell (0..1) along each axis, for points (q, 3)."""
         cells, fractions = [], []
         for name, axis, coordinate in zip("xyz", self.domain.axes, np.asarray(at, dtype=float).T, strict=True):
-            slack = 1e-9 * (axis[-1] - axis[0])
+            slack = BORDER * (axis[-1] - axis[0])
             outside = ~((coordinate >= axis[0] - slack) & (coordinate <= axis[-1] + slack))
             if outside.any():
                 raise ValueError(
@@ -292,9 +308,32 @@ class VoxelEngine:
             fractions.append(np.clip((coordinate - axis[cell]) / (axis[cell + 1] - axis[cell]), 0.0, 1.0))
         return cells, fractions
 
-    def _corners(self, at: Array) -> tuple[npt.NDArray[np.int64], Array, Mask]:
-        """Node numbers (q, 8), trilinear weights (q, 8), and whether the cell is inside the body (q,)."""
-        (i, j, k), (a, b, c) = self._locate(at)
+    def _in_body(self, at: Array) -> tuple[list[npt.NDArray[np.int64]], list[Array], Mask]:
+        """As :meth:`_locate`, and whether the cell is inside the body (q,); on a border one that is, is taken."""
+        cells, fractions = self._locate(at)
+        solid = self.domain.solid.reshape(self.domain.cell_shape)
+        inside = solid[tuple(cells)]
+        aside = [np.where(f < BORDER, -1, np.where(f > 1.0 - BORDER, 1, 0)) for f in fractions]
+        stray = np.flatnonzero(~inside & np.any(aside, axis=0))
+        for across in list(product((0, 1), repeat=3))[1:]:
+            steps = [
+                np.clip(cell[stray] + on * step[stray], 0, count - 1) - cell[stray]
+                for cell, step, on, count in zip(cells, aside, across, solid.shape, strict=True)
+            ]
+            found = solid[tuple(cell[stray] + step for cell, step in zip(cells, steps, strict=True))]
+            for cell, fraction, step in zip(cells, fractions, steps, strict=True):
+                moved = np.flatnonzero(found & (step != 0))
+                cell[stray[moved]] += step[moved]
+                fraction[stray[moved]] = np.where(step[moved] < 0, 1.0, 0.0)
+            inside[stray[found]] = True
+            stray = stray[~found]
+        return cells, fractions, inside
+
+    def _corners(
+        self, cells: list[npt.NDArray[np.int64]], fractions: list[Array]
+    ) -> tuple[npt.NDArray[np.int64], Array]:
+        """Node numbers (q, 8) and trilinear weights (q, 8)."""
+        (i, j, k), (a, b, c) = cells, fractions
         _, ny, nz = self.domain.shape
         nodes, weights = [], []
         for di, wa in ((0, 1 - a), (1, a)):
@@ -302,20 +341,19 @@ class VoxelEngine:
                 for dk, wc in ((0, 1 - c), (1, c)):
                     nodes.append(((i + di) * ny + j + dj) * nz + k + dk)
                     weights.append(wa * wb * wc)
-        _, cy, cz = self.domain.cell_shape
-        return np.stack(nodes, axis=1), np.stack(weights, axis=1), self.domain.solid[(i * cy + j) * cz + k]
+        return np.stack(nodes, axis=1), np.stack(weights, axis=1)
 
     def sample(self, u: Array, at: Array) -> Array:
         """Trilinear interpolation of nodal ``u`` at points (q, 3). Raises ``ValueError`` outside the window."""
-        nodes, weights, _ = self._corners(at)
+        nodes, weights = self._corners(*self._locate(at))
         return np.asarray((u[nodes] * weights).sum(axis=1))
 
     def deposit(self, amount: Array, at: Array) -> Array:
         """Adjoint of :meth:`sample`; amounts at points outside the window or the body are dropped."""
-        lower, upper = (np.array([axis[end] for axis in self.domain.axes]) for end in (0, -1))
-        within = ((at >= lower) & (at <= upper)).all(axis=1)
-        nodes, weights, solid = self._corners(np.asarray(at)[within])
-        shared = weights * (np.asarray(amount)[within] * solid)[:, None]
+        within = self._in_window(at)
+        cells, fractions, inside = self._in_body(np.asarray(at)[within])
+        nodes, weights = self._corners(cells, fractions)
+        shared = weights * (np.asarray(amount)[within] * inside)[:, None]
         return np.asarray(np.bincount(nodes.ravel(), shared.ravel(), minlength=self.volume.size), dtype=float)
 
     def spread(self, probe: Probe) -> tuple[Array, float]:

@@ -113,6 +113,11 @@ class Enthalpy:
         result += np.maximum(enthalpy - levels[-1], 0.0) / self.above[nodes]
         return np.asarray(result)
 
+    def take(self, nodes: Nodes) -> Enthalpy:
+        """The same relation at a selection of the nodes."""
+        below, above = (None if side is None else side[nodes] for side in (self.below, self.above))
+        return Enthalpy(self.capacity[nodes], self.knots, tuple(level[nodes] for level in self.levels), below, above)
+
     def plain(self, enthalpy: Array) -> bool:
         """Whether every node is unfrozen and below boiling."""
         return self._within_knots(BODY_TEMPERATURE + enthalpy / self.capacity)
@@ -158,7 +163,12 @@ class Conductivity:
     def constant(self, temperature: Array) -> bool:
         """Whether every value is the one at 37 degC."""
         warm = self.frozen is None or bool(np.all(temperature > self.liquidus))
-        return warm and not bool(np.any(self.slope))
+        return warm and not self.rises
+
+    @cached_property
+    def rises(self) -> bool:
+        """Whether the conductivity of unfrozen tissue depends on the temperature anywhere."""
+        return bool(np.any(self.slope))
 
     def take(self, nodes: Nodes) -> Conductivity:
         """The same relation at a selection of the nodes."""
@@ -167,7 +177,7 @@ class Conductivity:
 
     def __call__(self, temperature: Array) -> Array:
         """W/m/K at ``temperature`` (degC)."""
-        if np.any(self.slope):
+        if self.rises:
             warm = np.minimum(temperature, BOILING)
             value = np.maximum(self.at_37 * (1.0 + self.slope * (warm - BODY_TEMPERATURE)), LEAST * self.at_37)
         else:
@@ -215,6 +225,11 @@ class Bioheat:
         return self.cells.frozen is not None
 
     @cached_property
+    def heat_capacity_bound(self) -> Array:
+        """(n,) J/K, the smallest that each node can have."""
+        return self.engine.volume * self.heat.smallest_capacity()
+
+    @cached_property
     def _warm_operator(self) -> Operator:
         return self.engine.conductance(self.cells.at_37)
 
@@ -224,12 +239,11 @@ class Bioheat:
             return self._warm_operator
         return self.engine.conductance(self.cells(self.engine.to_cells(temperature)))
 
-    def contact_conductance(self, contact: Contact, temperature: Array) -> tuple[Nodes, Array]:
-        """Nodes that a probe touches (t,) and the conductance (t,) W/K between each and the probe's coolant or wall."""
-        touched = np.flatnonzero(contact.factor)
-        bare = contact.factor[touched] * self.nodes.take(touched)(temperature[touched])
-        film = np.broadcast_to(np.asarray(contact.film, dtype=float), contact.factor.shape)[touched]
-        return touched, np.asarray(bare / (1.0 + bare / film))
+    def touch(self, contact: Contact) -> Touch:
+        """A probe's contact, reduced to the nodes that it touches."""
+        nodes = np.flatnonzero(contact.factor)
+        film = np.broadcast_to(np.asarray(contact.film, dtype=float), contact.factor.shape)[nodes]
+        return Touch(nodes, contact.factor[nodes], film, contact.temperature, self.nodes.take(nodes))
 
     def balance(self, operator: Operator, drive: Drive, living: Array, free: Mask) -> Balance:
         """The heat balance of one step; ``living`` (n,) is the remaining share of the perfusion."""
@@ -241,7 +255,7 @@ class Bioheat:
         return Balance(
             bioheat=self,
             operator=operator,
-            contacts=drive.contacts,
+            touches=tuple(self.touch(contact) for contact in drive.contacts),
             free=weight,
             blood=blood,
             film=film if film.any() else None,
@@ -252,14 +266,21 @@ class Bioheat:
             full_border=float(border.sum()),
         )
 
-    def fastest_rate(self, temperature: Array, operator: Operator, drive: Drive, free: Mask) -> float:
-        """Upper bound of the decay rates of the linearised equation, 1/s (Gershgorin)."""
-        total = operator.bound + self.perfusion + self.surroundings.film
-        for contact in drive.contacts:
-            touched, conductance = self.contact_conductance(contact, temperature)
-            total[touched] += conductance
-        capacity = self.engine.volume * self.heat.smallest_capacity()
-        return float(np.max(total[free] / capacity[free], initial=0.0))
+
+@dataclass(frozen=True)
+class Touch:
+    """A probe at the nodes that it touches (t,): shape ``factor`` m, coolant ``film`` W/K, tissue ``conductivity``."""
+
+    nodes: Nodes
+    factor: Array
+    film: Array
+    temperature: float
+    conductivity: Conductivity
+
+    def conductance(self, temperature: Array) -> Array:
+        """(t,) W/K between each node, at ``temperature`` (t,), and the probe's coolant or wall."""
+        bare = self.factor * self.conductivity(temperature)
+        return np.asarray(bare / (1.0 + bare / self.film))
 
 
 @dataclass(frozen=True)
@@ -273,7 +294,7 @@ class Balance:
 
     bioheat: Bioheat
     operator: Operator
-    contacts: tuple[Contact, ...]
+    touches: tuple[Touch, ...]
     free: Array
     blood: Array
     film: Array | None
@@ -299,11 +320,19 @@ class Balance:
             blood -= float(stopped.sum())
         border = self.full_border - (float(self.film @ temperature) if self.film is not None else 0.0)
         probes = 0.0
-        for contact in self.contacts:
-            touched, conductance = bioheat.contact_conductance(contact, temperature)
-            heat = conductance * (contact.temperature - temperature[touched]) * self.free[touched]
-            flow[touched] += heat
+        for touch in self.touches:
+            near = temperature[touch.nodes]
+            heat = touch.conductance(near) * (touch.temperature - near) * self.free[touch.nodes]
+            flow[touch.nodes] += heat
             probes += float(heat.sum())
         lines = np.array([self.source, blood, border, probes, 0.0])
         lines[4] = float(flow.sum()) - lines.sum()
         return flow, lines
+
+    def fastest_rate(self, temperature: Array, free: Mask) -> float:
+        """Upper bound of the decay rates of the linearised equation, 1/s (Gershgorin)."""
+        total = self.operator.bound + self.sink
+        for touch in self.touches:
+            total[touch.nodes] += touch.conductance(temperature[touch.nodes])
+        rate = np.divide(total, self.bioheat.heat_capacity_bound, out=np.zeros_like(total), where=free)
+        return float(rate.max(initial=0.0))

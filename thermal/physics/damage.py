@@ -70,8 +70,11 @@ class Law(Protocol):
         """Value after ``step`` s in which the temperature went linearly from ``start`` to ``end`` degC; all (n,)."""
         ...
 
-    def measure(self, value: Array) -> Array:
-        """A field whose level set at :attr:`level` is the border of the zone and that interpolates well, (n,)."""
+    def measure(self, value: Array, hottest: Array, elapsed: float) -> Array:
+        """A field whose level set at :attr:`level` is the border of the zone and that interpolates well, (n,).
+
+        ``hottest`` (n,) degC is the highest temperature so far, ``elapsed`` s the time simulated.
+        """
         ...
 
     def sources(self) -> list[library.Sourced]:
@@ -222,13 +225,19 @@ class Arrhenius(Spec):
         after[touched] = np.minimum(after[touched] + gained, ARRHENIUS_CAP)
         return after
 
-    def measure(self, value: Array) -> Array:
-        """ln(Omega), kept between ln(1e-3) and ln(1e3).
+    def measure(self, value: Array, hottest: Array, elapsed: float) -> Array:
+        """ln(Omega) where the onset was passed, carried on below it, kept between ln(1e-3) and ln(1e3).
 
         Where temperature is linear in space Omega is nearly exponential, so its logarithm is what interpolates well
-        between two nodes; the bounds keep untouched nodes (Omega = 0) and fully dead ones from pulling the border.
+        between two nodes. In long, mild heating Omega jumps at the onset from above one to zero, and the border of the
+        zone is the isotherm of the onset: the measure is therefore at most that of a temperature excess, and nodes that
+        stayed below the onset have what they would have gathered at their highest temperature.
         """
-        return np.asarray(np.log(np.clip(value, ARRHENIUS_FLOOR, ARRHENIUS_CAP)))
+        frequency_factor, activation_energy = self.constants
+        literal = elapsed * arrhenius_rate(hottest, frequency_factor, activation_energy)
+        gathered = np.log(np.clip(np.where(value > 0.0, value, literal), ARRHENIUS_FLOOR, ARRHENIUS_CAP))
+        steepness = activation_energy / (GAS_CONSTANT * (self.onset + ZERO_CELSIUS) ** 2)
+        return np.asarray(np.minimum(gathered, self.level + steepness * (hottest - self.onset)))
 
     def sources(self) -> list[library.Sourced]:
         """The constants of the parameter set in use; nothing for constants of the case."""
@@ -263,7 +272,7 @@ class Cem43(Spec):
             after[touched] = np.minimum(after[touched] + cem43_ramp(start[touched], end[touched], step), CEM43_CAP)
         return after
 
-    def measure(self, value: Array) -> Array:
+    def measure(self, value: Array, hottest: Array, elapsed: float) -> Array:
         """log2(dose / 1 min), kept between 0.25 min and 250 000 min.
 
         Doubling the dose takes one kelvin more (above 43 degC), so where temperature is linear in space this is too;
@@ -300,7 +309,7 @@ class Cryo(Spec):
         """Lowest temperature so far, (n,)."""
         return np.minimum(value, np.minimum(start, end))
 
-    def measure(self, value: Array) -> Array:
+    def measure(self, value: Array, hottest: Array, elapsed: float) -> Array:
         """Minus the lowest temperature: how far below 0 degC the tissue was, K."""
         return np.asarray(-value)
 

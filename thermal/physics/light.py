@@ -19,11 +19,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from pydantic import model_validator
 
-from thermal.domain import FACES, SURFACE, Line
+from thermal.domain import FACES, SURFACE, Ball, Line, Probe
 from thermal.engine import Engine
 from thermal.errors import CaseError
-from thermal.physics.scene import Device
-from thermal.units import Array, Fraction, Irradiance, Length, Mask, Number, Point, Power, Spec
+from thermal.physics.scene import Device, probe_line
+from thermal.units import Array, Fraction, Irradiance, Length, Number, Point, Power, Spec
 
 LONGEST_FREE_PATH = 1.0
 """m; keeps D finite where the tissue table has neither absorption nor scattering."""
@@ -96,8 +96,8 @@ class LightSource(Protocol):
         """First collisions of ``power`` W. Raises ``CaseError`` when the light misses the tissue."""
         ...
 
-    def device(self, name: str) -> Device:
-        """For pictures."""
+    def device(self, name: str, where: str) -> Device:
+        """The source as a device; ``where`` is its key in the case file."""
         ...
 
 
@@ -156,9 +156,12 @@ class Fibre(Spec):
         nothing = np.zeros_like(diffuse)
         return Emission(diffuse, nothing, nothing)
 
-    def device(self, name: str) -> Device:
-        """For pictures."""
-        return Device("fibre", name, Line(self.entry, self.tip, self.radius))
+    def device(self, name: str, where: str) -> Device:
+        """The fibre with the part that emits; ``where`` is its key in the case file."""
+        active: Probe = Ball(self.tip, self.radius)
+        if self.diffuser is not None:
+            active = probe_line(self.entry, self.tip, self.diffuser, self.radius)
+        return Device("fibre", name, Line(self.entry, self.tip, self.radius), active, f"{where}.tip")
 
 
 def _top_hat(share: Array) -> Array:
@@ -229,8 +232,8 @@ class Beam(Spec):
             emission.entry_faces,
         )
 
-    def device(self, name: str) -> Device:
-        """For pictures: the last three centimetres before ``position``."""
+    def device(self, name: str, where: str) -> Device:
+        """The last three centimetres before ``position``; light that misses the tissue is found by :meth:`emit`."""
         direction = np.asarray(self.direction) / np.linalg.norm(self.direction)
         start = np.asarray(self.position) - 0.03 * direction
         return Device("beam", name, Line(tuple(start.tolist()), self.position, 0.5 * self.diameter))
@@ -246,9 +249,8 @@ def _normals(direction: Array) -> tuple[Array, Array]:
 def _follow(engine: Engine, medium: Medium, starts: Array, direction: Array, power: Array, step: float) -> Emission:
     """Attenuate parallel rays (r,) through ``starts`` (r, 3), coming from outside the domain, in steps of ``step`` m.
 
-    The collisions of a step are deposited at their centroid, so power is conserved step by step. Voids one cell wide,
-    all of whose corners touch tissue (the notches of a staircase), count as tissue; what collides there is handed to
-    the other collisions.
+    A step counts as in tissue when its middle is. Its collisions are deposited at their centroid (in the middle, where
+    the centroid has left the body), so power is conserved step by step.
     """
     lower, upper = engine.points.min(axis=0), engine.points.max(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -260,11 +262,9 @@ def _follow(engine: Engine, medium: Medium, starts: Array, direction: Array, pow
     enter, leave = near.max(axis=1), far.min(axis=1)
     side = near.argmax(axis=1) * 2 + (direction[near.argmax(axis=1)] < 0)
 
-    tissue = (engine.volume > 0).astype(float)
     scattering = engine.to_nodes(medium.scattering)
     absorbed, diffuse, path = (np.zeros_like(engine.volume) for _ in range(3))
     left = power.copy()
-    collisions = 0.0
     faces: set[str] = set()
     rays = np.flatnonzero(leave > enter)
     done = 0
@@ -274,7 +274,7 @@ def _follow(engine: Engine, medium: Medium, starts: Array, direction: Array, pow
         length = np.clip(leave[rays, None] - begin, 0.0, step)
         middle = starts[rays, None] + (begin + 0.5 * length)[:, :, None] * direction
         points = np.clip(middle, lower, upper).reshape(-1, 3)
-        solid = _in_tissue(engine, tissue, points) & (length.ravel() > 0.0)
+        solid = engine.holds(points) & (length.ravel() > 0.0)
         mu_a, mu_s = np.zeros(len(points)), np.zeros(len(points))
         mu_a[solid] = engine.sample(medium.absorption, points[solid])
         mu_s[solid] = engine.sample(scattering, points[solid])
@@ -288,8 +288,8 @@ def _follow(engine: Engine, medium: Medium, starts: Array, direction: Array, pow
         mean = np.where(depth > 1e-12, collided / thick, before)
         at = np.clip(starts[rays, None] + (begin + centroid * length)[:, :, None] * direction, lower, upper)
         at = at.reshape(-1, 3)[solid]
+        at = np.where(engine.holds(at)[:, None], at, points[solid])
         hit, share = collided.ravel()[solid], (mu_a / np.maximum(mu_a + mu_s, 1e-300))[solid]
-        collisions += float(np.sum(hit))
         absorbed += engine.deposit(hit * share, at)
         diffuse += engine.deposit(hit * (1.0 - share), at)
         path += engine.deposit((mean * length).ravel()[solid], at)
@@ -299,26 +299,7 @@ def _follow(engine: Engine, medium: Medium, starts: Array, direction: Array, pow
         done += STEPS_AT_ONCE
         rays = rays[(left[rays] > FADED * power[rays]) & (enter[rays] + done * step < leave[rays])]
     fluence = np.divide(path, engine.volume, out=np.zeros_like(path), where=engine.volume > 0)
-    caught = float(np.sum(absorbed) + np.sum(diffuse))
-    scale = collisions / caught if caught > 0.0 else 1.0
-    return Emission(
-        diffuse * scale, absorbed * scale, fluence * scale, entry_faces=frozenset(faces & set(engine.areas))
-    )
-
-
-def _in_tissue(engine: Engine, tissue: Array, at: Array) -> Mask:
-    """(q,) whether the points (q, 3) in the bounding box lie in the body; ``tissue`` (n,) is 1 at nodes with volume.
-
-    An engine whose domain does not fill its bounding box raises for points outside: the points are then halved until
-    each part lies on one side (neighbours in the list are neighbours on a ray).
-    """
-    try:
-        return engine.sample(tissue, at) > 1.0 - 1e-9
-    except ValueError:
-        if len(at) == 1 or not np.any(engine.deposit(np.ones(len(at)), at)):
-            return np.zeros(len(at), dtype=bool)
-    middle = len(at) // 2
-    return np.concatenate([_in_tissue(engine, tissue, at[:middle]), _in_tissue(engine, tissue, at[middle:])])
+    return Emission(diffuse, absorbed, fluence, entry_faces=frozenset(faces & set(engine.areas)))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from thermal.domain import Line
+from thermal.domain import FACES, Line, Probe
 from thermal.engine import Engine
 from thermal.physics.tissue import Tissues
 from thermal.units import Array, Mask
@@ -35,6 +35,10 @@ class Device:
     """needle, fibre, electrode, cryoprobe, coil or beam"""
     name: str
     shape: Line
+    active: Probe | None = None
+    """the part that works, which must lie in tissue; None for what stays outside the body"""
+    place: str = ""
+    """key of the case file that says where ``active`` ends, e.g. ``heating.electrode.tip``"""
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,13 @@ class Payload:
     ``concentration``: (n,) bulk mass concentration of the carrier in tissue, kg per m3 of tissue (pore plus deposited).
     ``optics``: absorption and reduced scattering, in 1/m per kg/m3, at a vacuum wavelength in m.
     ``specific_absorption_rate``: W per kg of carrier as function of field amplitude (A/m, array) and frequency (Hz).
+    ``doubts``: what to say about the validity of that at an amplitude (A/m) and frequency (Hz).
     """
 
     concentration: Array
     optics: Callable[[float], tuple[float, float]] | None = None
     specific_absorption_rate: Callable[[Array, float], Array] | None = None
+    doubts: Callable[[float, float], tuple[str, ...]] = lambda amplitude, frequency: ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,22 @@ class Held:
 
     mask: Mask
     value: Array
+
+
+QUARTER = 0.25 * (1.0 - 1e-9)
+"""Share of a node's volume from which a node on a voxel grid belongs to a region that is held as a whole."""
+
+
+def region_nodes(engine: Engine, region: str) -> Mask:
+    """(n,) nodes to hold when ``region`` is held at a value.
+
+    On a mesh, whose cells follow the region's border, every node of its cells. On voxels, a quarter of a node's volume:
+    the border then moves to the nearest layer of nodes (a plane across an axis half a cell beyond a node gives it just
+    that share), so that a ball or a vessel keeps its size on average and one that is a voxel thin is not lost. With
+    half of the volume it would lose a third of a cell all around.
+    """
+    least = QUARTER if FACES[0] in engine.areas else 0.0
+    return np.asarray((engine.volumes[region] > least * engine.volume) & (engine.volume > 0))
 
 
 @dataclass(frozen=True)
@@ -162,6 +184,11 @@ class Heating(Protocol):
     @property
     def kind(self) -> str:
         """Name in the case file."""
+        ...
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """What it places, known before anything is solved."""
         ...
 
     def prepare(self, scene: Scene) -> Source:

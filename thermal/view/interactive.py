@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import pyvista as pv
 
+from thermal import places
+from thermal.assemble import make_engine
 from thermal.case import Case
 from thermal.domain import VoxelDomain
 from thermal.physics.scene import Device
@@ -29,6 +32,8 @@ from thermal.view.scene import (
 from thermal.view.sheet import headline
 from thermal.view.slices import centre_of_interest
 
+_log = logging.getLogger("thermal")
+
 
 def show(
     target: Run | Case | Path | str,
@@ -37,10 +42,9 @@ def show(
 ) -> Path | None:
     """Show a finished run, or a case before anything is solved.
 
-    ``target``: a run, its folder, or a case. ``devices``: those of a case, by default what its delivery and heating say
-    they place (:class:`Placed`); a run knows its own. With ``screenshot`` the picture is written there without a window
-    and its path is returned; else a window opens, with a slider of time for a run, and the call returns when it is
-    closed.
+    ``target``: a run, its folder, or a case. ``devices``: those of a case, by default what its delivery and heating
+    place; a run knows its own. With ``screenshot`` the picture is written there without a window and its path is
+    returned; else a window opens, with a slider of time for a run, and the call returns when it is closed.
 
     Raises ``RenderingError`` where there is no display (or, for a screenshot, no rendering), and ``CaseError`` for a
     folder that is not a finished run and for an anatomy that cannot be built.
@@ -59,22 +63,17 @@ def show(
     return None
 
 
-@runtime_checkable
-class Placed(Protocol):
-    """A kind of delivery or heating that knows from the case file alone where its devices go."""
-
-    def devices(self) -> tuple[Device, ...]:
-        """Needles, fibres, electrodes, probes, coils."""
-        ...
-
-
 def case_stage(case: Case, devices: Sequence[Device] | None = None) -> Stage:
-    """Anatomy and devices of a case, from its file alone. Raises ``CaseError`` for an anatomy that cannot be built."""
-    if devices is None:
-        kinds = (case.delivery, case.heating)
-        devices = [device for kind in kinds if isinstance(kind, Placed) for device in kind.devices()]
+    """Anatomy and devices of a case, from its file alone; what is misplaced is shown where it is, with a warning.
+
+    Raises ``CaseError`` for an anatomy that cannot be built.
+    """
+    anatomy = case.anatomy.build(case.folder)
+    for problem in places.misplaced(case, make_engine(anatomy)):
+        _log.warning(problem)
     held = [name for name, tissue in case.tissues.items() if tissue.temperature is not None]
-    return anatomy_stage(case.anatomy.build(case.folder), devices, title=case.title or case.name, held=held)
+    placed = places.devices(case) if devices is None else devices
+    return anatomy_stage(anatomy, placed, title=case.title or case.name, held=held)
 
 
 def build_window(stage: Stage, run: Run | None, *, off_screen: bool) -> Any:

@@ -70,6 +70,12 @@ class Infusion(Spec):
             raise ValueError("entry and tip are the same point; the needle needs a direction")
         return self
 
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """The needle."""
+        shape = Line(self.entry, self.tip, self.port_radius)
+        return (Device("needle", "infusion needle", shape, Ball(self.tip, self.port_radius), "delivery.tip"),)
+
     def deliver(self, site: Site, progress: Progress = silent) -> Delivered:
         """Solve the flow, carry the particles, let them diffuse. Raises ``CaseError`` for a tip outside the tissue."""
         engine, tissues = site.engine, site.tissues
@@ -122,7 +128,7 @@ class Infusion(Spec):
                 "deposited_concentration": (per_volume(cargo.deposited, engine.volume), "kg/m^3"),
                 "pressure": (pressure, "Pa"),
             },
-            (Device("needle", "infusion needle", Line(self.entry, self.tip, self.port_radius)),),
+            self.devices,
             tuple(history),
             self._warnings(port_pressure, cargo),
         )

@@ -81,6 +81,11 @@ class Delivery(Protocol):
         """Name in the case file."""
         ...
 
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """What it places, known before anything is solved."""
+        ...
+
     def deliver(self, site: Site, progress: Progress = silent) -> Delivered:
         """Where the particles end up. Raises ``CaseError`` for impossible input."""
         ...

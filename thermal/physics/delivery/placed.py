@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from thermal.errors import CaseError
 from thermal.physics.delivery.outcome import Delivered, Progress, Site, dose_readings, per_volume, silent
-from thermal.physics.scene import Reading
+from thermal.physics.scene import Device, Reading
 from thermal.units import Array, Concentration, Fraction, Mass, Spec
 
 MEDIAN_TUMOUR_FRACTION = 0.007
@@ -19,6 +19,7 @@ MEDIAN_TUMOUR_FRACTION = 0.007
 class NoDelivery(Spec):
     """No particles."""
 
+    devices: ClassVar[tuple[Device, ...]] = ()
     kind: Literal["none"] = "none"
 
     def deliver(self, site: Site, progress: Progress = silent) -> Delivered:
@@ -29,6 +30,7 @@ class NoDelivery(Spec):
 class Uniform(Spec):
     """A uniform bulk concentration, as if mixed in by hand."""
 
+    devices: ClassVar[tuple[Device, ...]] = ()
     kind: Literal["uniform"]
     concentration: Concentration
     """mass of particles per volume of tissue"""
@@ -44,6 +46,7 @@ class Uniform(Spec):
 class Systemic(Spec):
     """A share of an injected dose, uniform in the tumour; the rest of the dose is elsewhere in the body."""
 
+    devices: ClassVar[tuple[Device, ...]] = ()
     kind: Literal["systemic"]
     injected_mass: Mass
     """of particles, in the whole body"""

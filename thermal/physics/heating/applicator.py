@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Discriminator, Tag, model_validator
@@ -21,6 +21,8 @@ class Needle(Spec):
     tip: Point
     radius: Length
     active_length: Length
+    end: ClassVar[str] = "tip"
+    """key of the point where it ends"""
 
     @model_validator(mode="after")
     def _fits(self) -> Needle:
@@ -53,6 +55,8 @@ class BallTip(Spec):
 
     centre: Point
     radius: Length
+    end: ClassVar[str] = "centre"
+    """key of the point where it ends"""
 
     @property
     def probe(self) -> Probe:
@@ -98,6 +102,6 @@ def contact_factor(engine: Engine, applicator: Needle | BallTip, where: str) -> 
     return factor
 
 
-def device(kind: str, name: str, applicator: Needle | BallTip) -> Device:
-    """For pictures."""
-    return Device(kind, name, applicator.body)
+def device(kind: str, name: str, applicator: Needle | BallTip, where: str = "") -> Device:
+    """The applicator as a device; ``where`` is its key in the case file."""
+    return Device(kind, name, applicator.body, applicator.probe, f"{where}.{applicator.end}")

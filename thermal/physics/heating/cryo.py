@@ -12,7 +12,7 @@ from thermal.errors import CaseError
 from thermal.physics.heating.applicator import Applicator, contact_factor, device
 from thermal.physics.heating.schedule import ramp_events, ramp_within
 from thermal.physics.heating.source import PlainSource
-from thermal.physics.scene import Contact, Drive, Reading, Scene, State
+from thermal.physics.scene import Contact, Device, Drive, Reading, Scene, State
 from thermal.units import Array, Duration, Instant, Spec, quantity
 
 ProbeTemperature = Annotated[float, *quantity("degC", ge=-200, le=100)]
@@ -97,6 +97,14 @@ class Cryo(Spec):
             start += cycle.freeze + cycle.thaw
         return False
 
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """The cryoprobes."""
+        return tuple(
+            device("cryoprobe", f"cryoprobe {i + 1}", probe, f"heating.probes[{i}]")
+            for i, probe in enumerate(self.probes)
+        )
+
     def prepare(self, scene: Scene) -> PlainSource:
         """Contact of each probe with the tissue. Raises ``CaseError`` for probes outside the domain."""
         factors: list[Array] = []
@@ -127,11 +135,7 @@ class Cryo(Spec):
                 readings={"probe_temperature": Reading(float(np.mean(walls)), "degC")},
             )
 
-        return PlainSource(
-            act,
-            ramp_events(knots, scene.duration),
-            devices=tuple(device("cryoprobe", f"cryoprobe {i + 1}", probe) for i, probe in enumerate(self.probes)),
-        )
+        return PlainSource(act, ramp_events(knots, scene.duration), devices=self.devices)
 
 
 def course_within(knots: Sequence[Knot], time: float, step: float) -> Callable[[float], float] | None:

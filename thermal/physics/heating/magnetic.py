@@ -71,7 +71,7 @@ class Coil(Spec):
         return np.asarray(np.hypot(across - self.radius, np.maximum(np.abs(along) - 0.5 * (self.length or 0.0), 0.0)))
 
     def device(self, name: str) -> Device:
-        """For pictures: a short thick cylinder."""
+        """A short thick cylinder."""
         half = 0.5 * (self.length or 0.1 * self.radius) * self._direction()
         start, end = np.asarray(self.centre) - half, np.asarray(self.centre) + half
         return Device("coil", name, Line(tuple(start.tolist()), tuple(end.tolist()), self.radius))
@@ -95,6 +95,11 @@ class Magnetic(Switched):
                 'radius = "50 mm", turns = 5, current = "200 A"}]'
             )
         return self
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """The coils."""
+        return tuple(coil.device(f"coil {index + 1}") for index, coil in enumerate(self.coils))
 
     def field_amplitude(self, points: Array) -> Array:
         """Peak field strength (q,) A/m at ``points`` (q, 3) m."""
@@ -125,10 +130,11 @@ class Magnetic(Switched):
             return Drive(power if on else idle, readings={"power": Reading(total if on else 0.0, "W")})
 
         strongest = float(np.max(amplitude))
+        on_particles = float(np.max(amplitude, where=payload.concentration > 0, initial=0.0))
         return PlainSource(
             act,
             self.switch_times(scene.duration),
-            devices=tuple(coil.device(f"coil {index + 1}") for index, coil in enumerate(self.coils)),
+            devices=self.devices,
             fields={"field_amplitude": (amplitude, "A/m"), "absorbed_power": (density, "W/m^3")},
             summary={
                 "heating.power": Reading(total, "W"),
@@ -136,6 +142,7 @@ class Magnetic(Switched):
                 "heating.field_frequency_product": Reading(strongest * self.frequency, "A/m/s"),
             },
             warnings=(
+                *payload.doubts(on_particles, self.frequency),
                 *exposure_warnings(strongest, self.frequency),
                 eddy_warning(strongest, self.frequency, 0.5 * float(np.max(np.ptp(points, axis=0)))),
             ),

@@ -29,7 +29,7 @@ from thermal.physics.light import (
     one_or_many,
     solve_light,
 )
-from thermal.physics.scene import Drive, Reading, Scene, State
+from thermal.physics.scene import Device, Drive, Reading, Scene, State
 from thermal.physics.tissue import Tissues
 from thermal.units import Array, Length, PositiveNumber, Power
 
@@ -58,7 +58,6 @@ class _Lamp:
 
     source: LightSource
     power: float
-    name: str
 
 
 class Photothermal(Switched):
@@ -94,9 +93,18 @@ class Photothermal(Switched):
 
     def _lamps(self) -> tuple[_Lamp, ...]:
         sources: tuple[LightSource, ...] = (*self.fibre, *self.beam)
-        names = [f"fibre {i + 1}" for i in range(len(self.fibre))] + [f"beam {i + 1}" for i in range(len(self.beam))]
         powers = [own if own is not None else self.power or 0.0 for own in self._own_powers()]
-        return tuple(_Lamp(*parts) for parts in zip(sources, powers, names, strict=True))
+        return tuple(_Lamp(*parts) for parts in zip(sources, powers, strict=True))
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """Fibres and beams."""
+        tables: tuple[tuple[str, tuple[LightSource, ...]], ...] = (("fibre", self.fibre), ("beam", self.beam))
+        return tuple(
+            source.device(f"{table} {i + 1}", f"heating.{table}" if len(sources) == 1 else f"heating.{table}[{i}]")
+            for table, sources in tables
+            for i, source in enumerate(sources)
+        )
 
     def prepare(self, scene: Scene) -> PlainSource:
         """Solve the light. Raises ``CaseError`` without optical data or when the light misses the tissue."""
@@ -165,7 +173,7 @@ class Photothermal(Switched):
         return PlainSource(
             act,
             self.switch_times(scene.duration),
-            devices=tuple(lamp.source.device(lamp.name) for lamp in self._lamps()),
+            devices=self.devices,
             fields={"fluence": (fluence, "W/m^2"), "absorbed_power": (density, "W/m^3")},
             summary={
                 "light.power_in": Reading(light.power, "W"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -12,7 +12,7 @@ from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.heating.schedule import Ramp, Switched, ramp_events, ramp_within
 from thermal.physics.heating.source import PlainSource
-from thermal.physics.scene import Drive, Held, Reading, Scene, State
+from thermal.physics.scene import Device, Drive, Held, Reading, Scene, State, region_nodes
 from thermal.units import Array, Length, Point, Power, PowerDensity, Spec
 
 QUADRATURE_PER_CELL = 3
@@ -250,6 +250,7 @@ class PrescribedTemperature(Spec):
     A repeated time in ``schedule`` is a jump; before the first knot and after the last the value stays.
     """
 
+    devices: ClassVar[tuple[Device, ...]] = ()
     kind: Literal["temperature"]
     schedule: Ramp
     """knots [time, temperature]"""
@@ -262,12 +263,13 @@ class PrescribedTemperature(Spec):
         mask = engine.volume > 0
         if self.region is not None:
             try:
-                mask &= _region_volume(engine, self.region, "heating.region") >= 0.5 * (1.0 - 1e-9) * engine.volume
+                _region_volume(engine, self.region, "heating.region")
             except ValueError as error:
                 raise CaseError(str(error)) from None
+            mask = region_nodes(engine, self.region)
             if not mask.any():
                 raise CaseError(
-                    f'heating.region = "{self.region}": no node lies mostly in this region, so none can be held; '
+                    f'heating.region = "{self.region}": it takes no quarter of any node\'s volume, so none can be held; '
                     "refine the grid there"
                 )
         idle = np.zeros_like(engine.volume)
@@ -287,6 +289,7 @@ class PrescribedTemperature(Spec):
 class NoHeating(Spec):
     """No heat source."""
 
+    devices: ClassVar[tuple[Device, ...]] = ()
     kind: Literal["none"] = "none"
 
     def prepare(self, scene: Scene) -> PlainSource:

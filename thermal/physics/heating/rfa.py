@@ -31,8 +31,10 @@ from thermal.units import Array, Current, HeatTransfer, Power, Spec, Temperature
 
 RESOLVE_ABOVE = 0.02
 """Relative change of the conductivity of any cell after which the potential is solved again."""
+FIRST_TOLERANCE = 1e-8
+"""Of the first potential, on the residual; the power, quadratic in its error, is much better."""
 TOLERANCE = 1e-6
-"""Of the potential, on the residual; the power, quadratic in its error, is much better."""
+"""Of the later ones, which start from the one before."""
 BOILING = 100.0
 """degC, at which tissue begins to dry and to lose its conductivity."""
 DRY = 105.0
@@ -223,7 +225,8 @@ class RfaSource:
         link = self.engine.to_nodes(sigma) * self.factor
         potential = self.engine.solve(
             operator, link, link,
-            fixed=self.ground.mask, values=self.ground.value, guess=self._potential, tolerance=TOLERANCE,
+            fixed=self.ground.mask, values=self.ground.value, guess=self._potential,
+            tolerance=FIRST_TOLERANCE if self._potential is None else TOLERANCE,
         )  # fmt: skip
         self._settle(sigma, operator, potential)
 

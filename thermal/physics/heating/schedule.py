@@ -13,6 +13,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator
 
+from thermal.physics.scene import Device
 from thermal.units import Duration, Instant, Spec, Temperature
 
 MOST_SWITCHES = 100_000
@@ -53,6 +54,11 @@ class Switched(Spec):
     """intervals [from, to] in which it acts; always when absent"""
     pulses: Pulses | None = None
     """pulse train within the intervals"""
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """What it places: nothing, unless it says so."""
+        return ()
 
     def is_enabled(self, time: float) -> bool:
         """Whether ``time`` (s) lies in an ``on`` interval, pulses aside."""

@@ -1,0 +1,334 @@
+"""Write ``case-reference.md`` from the schema of case files.
+
+    python docs/generate_reference.py            write the page
+    python docs/generate_reference.py --check    exit with 1 if the page is not what would be written
+
+Tables, keys, units, limits, defaults and most of the words come from ``thermal.case``. The words for keys whose meaning
+the schema leaves to the name or to the docstring of the table stand in ``WORDS``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from thermal.case.describe import field_docs
+from thermal.case.expected import Expected
+from thermal.case.schema import Case
+
+PAGE = Path(__file__).parent / "case-reference.md"
+
+INTRODUCTION = """\
+<!-- Written by docs/generate_reference.py from the schema; do not edit. -->
+
+# Case reference
+
+Every table and key that a case file may hold. `thermal schema` prints the same as a JSON schema for editors, and
+`thermal validate CASE` names every problem with its file and line.
+
+A **quantity** is a text with a unit: `power = "2 W"`. The column *takes* names the SI unit that it is converted to;
+any unit of the same dimension will do (`"5 ul/min"`, `"0.5 W/cm^3"`, `"37 degC"`, `"860 ml/min/kg"`). Numbers without
+a dimension are written bare, or as a text with a per cent sign. A **point** is three lengths in patient coordinates,
+RAS: x to the patient's right, y to the front, z to the head. Temperatures are in degrees Celsius.
+
+In `extends = "other.toml"` a file builds on another: tables merge, values and lists replace, and a table with another
+`kind` replaces the whole table. File names count from the folder of the file that holds them; `"data:NAME"` is looked
+for in the folder `$THERMAL_DATA`, then in `$XDG_CACHE_HOME/thermal` or `~/.cache/thermal`. On the command line
+`--set table.key=value` changes single values, and `--anatomy NAME` takes the place of the extended anatomy file.
+
+Unknown keys, wrong dimensions and values out of range are errors.
+"""
+
+WORDS: Mapping[tuple[str, str], str] = {
+    ("TissueEntry", "density"): "mass density",
+    ("TissueEntry", "heat_capacity"): "specific heat capacity",
+    ("TissueEntry", "metabolic_heat"): "heat made by the living tissue itself",
+    ("TissueEntry", "refractive_index"): "for the reflection of light at the skin; 1.4 where nothing is known",
+    ("Optics", "wavelength"): "vacuum wavelength; data are used within 10 nm of it",
+    ("GoldSphere", "diameter"): "of the sphere",
+    ("GoldShell", "core_diameter"): "of the dielectric core",
+    ("GoldShell", "shell_thickness"): "of the gold shell",
+    ("GoldRod", "diameter"): "thickness of the rod",
+    ("MeasuredOptics", "wavelength"): "vacuum wavelength",
+    ("Photothermal", "wavelength"): "vacuum wavelength of the laser",
+    ("Photothermal", "power"): "power of every fibre and beam that has none of its own",
+    ("Photothermal", "fibre"): "interstitial fibres",
+    ("Photothermal", "beam"): "beams from outside",
+    ("Photothermal", "air"): "faces of the window that border on air, besides the skin and the faces a beam enters by",
+    ("Photothermal", "light_spacing"): "largest cell of the light's own grid; default: found from the optics",
+    ("Photothermal", "refractive_index"): "of the tissue at the skin; default: the tissue table's",
+    ("Pulses", "period"): "time from the start of one pulse to the start of the next",
+    ("Fibre", "entry"): "where the fibre enters; gives its direction",
+    ("Fibre", "tip"): "end of the fibre: centre of a point source, or end of the diffuser",
+    ("Fibre", "radius"): "of the emitting surface",
+    ("Fibre", "diffuser"): "length of a diffusing tip; a point source when absent",
+    ("Beam", "position"): "a point on the axis, on the surface or before it",
+    ("Beam", "direction"): "of propagation; any length",
+    ("Beam", "diameter"): "whole width of a top-hat, 1/e2 width of a Gaussian",
+    ("Beam", "profile"): "across the beam",
+    ("Beam", "power"): "of this beam; default: heating.power",
+    ("Beam", "irradiance"): "on the axis, instead of a power",
+    ("Beam", "specular"): "share reflected at entry; default: Fresnel's at normal incidence",
+    ("Magnetic", "frequency"): "of the field",
+    ("Coil", "centre"): "of the winding",
+    ("Coil", "radius"): "of the winding",
+    ("Coil", "turns"): "number of turns",
+    ("Needle", "entry"): "where the probe enters; gives its direction",
+    ("Needle", "tip"): "far end",
+    ("Needle", "radius"): "of the probe",
+    ("Needle", "active_length"): "length that works, back from the tip; the rest is insulated",
+    ("BallTip", "centre"): "of the working sphere",
+    ("BallTip", "radius"): "of the working sphere",
+    ("Cycle", "freeze"): "time of the freeze, cool-down included",
+    ("Cycle", "thaw"): "time of the thaw after it",
+    ("Prescribed", "sources"): "heat sources; they add up",
+    ("RegionSource", "region"): "region that is heated",
+    ("RegionSource", "density"): "power per volume",
+    ("SphereSource", "centre"): "of the sphere",
+    ("SphereSource", "radius"): "of the sphere",
+    ("SphereSource", "density"): "power per volume",
+    ("BoxSource", "centre"): "of the box",
+    ("BoxSource", "size"): "three edges",
+    ("BoxSource", "density"): "power per volume",
+    ("GaussianSource", "centre"): "of the Gaussian",
+    ("GaussianSource", "sigma"): "one standard deviation, or three, of which any may be \"inf\": uniform along that axis",
+    ("GaussianSource", "peak"): "power per volume at the centre",
+    ("PointSource", "position"): "of the source",
+    ("PointSource", "power"): "power put in",
+    ("LineSource", "start"): "one end",
+    ("LineSource", "end"): "other end",
+    ("LineSource", "power"): "power put in, spread evenly",
+}
+"""(model, key) -> meaning, where the schema has no words of its own."""
+
+NOUNS = {"kind", "shape"}
+"""Keys that tell the members of a union apart; they need no words."""
+
+FACTORS = {"m": (1e3, "mm")}
+"""Units in which a default is easier to read."""
+
+
+def code(text: str) -> str:
+    """Inline code that a table cell can hold."""
+    return "`" + text.replace("|", "\\|") + "`"
+
+
+def prose(text: str) -> str:
+    """A docstring of the schema as Markdown."""
+    text = re.sub(r":\w+:`~?([^`]*)`", r"``\1``", text)
+    return re.sub(r"``([^`]*)``", r"`\1`", text)
+
+
+def cell(text: str) -> str:
+    """Markdown that a table cell can hold."""
+    return " ".join(prose(text).split()).replace("|", "\\|")
+
+
+def quantity(value: float, unit: str) -> str:
+    """A default as one would write it."""
+    factor, shown = FACTORS.get(unit, (1.0, unit))
+    return f'"{value * factor:.6g} {shown}"' if unit else f"{value:.6g}"
+
+
+def literal(value: Any, expected: Expected | None) -> str:
+    """A default of any kind, as TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and expected is not None and expected.unit is not None:
+        return quantity(value, expected.unit)
+    if isinstance(value, (tuple, list)):
+        inner = [literal(item, expected.inside(index) if expected else None) for index, item in enumerate(value)]
+        return inner[0] if inner and len(inner) == 3 and len(set(inner)) == 1 else f"[{', '.join(inner)}]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def default(info: FieldInfo) -> str:
+    """What holds when the key is left out."""
+    if info.is_required():
+        return "**required**"
+    value = info.get_default(call_default_factory=True)
+    if value is None or value in ((), {}):
+        return ""
+    if isinstance(value, BaseModel):
+        kind = getattr(value, "kind", None)
+        return code(f'kind = "{kind}"') if "kind" in type(value).model_fields else "see there"
+    expected = Expected.field(info)
+    if expected.members:
+        expected = next((member for member in expected.members if member.suits(value)), expected)
+    return code(literal(value, expected))
+
+
+def spoken(expected: Expected, path: str) -> str:
+    """What a key takes, in words."""
+    for entry in expected.metadata:
+        given = getattr(entry, "json_schema_input_type", PydanticUndefined)
+        if isinstance(entry, BeforeValidator) and given is not PydanticUndefined and given is not Any:
+            return "one, or three: " + spoken(Expected.of(get_args(given)[0]), path)
+    if expected.unit is not None:
+        words = f"quantity, {code(expected.unit)}" if expected.unit else "number"
+        limits = expected.limits_text()
+        return f"{words}; {limits}" if limits and "1e+30" not in limits else words
+    if expected.model is not None:
+        return f"table [`[{path}]`](#{anchor(path)})"
+    arguments = get_args(expected.annotation)
+    if get_origin(expected.annotation) is Literal:
+        return " or ".join(code(f'"{choice}"' if isinstance(choice, str) else str(choice)) for choice in arguments)
+    if expected.is_table:
+        return f"table of names, each {spoken(Expected.of(arguments[1]), path + '.NAME')}"
+    if expected.is_list and arguments[-1] is Ellipsis:
+        inner = Expected.of(arguments[0])
+        many = f"list of {_plural(spoken(inner, path))}"
+        return f"{many}, or one of them" if _accepts_one(expected) else many
+    if expected.is_list:
+        parts = [spoken(Expected.of(part), path) for part in arguments]
+        if set(parts) == {"quantity, `m`; at least -10 m and at most 10 m"}:
+            return "point"
+        return f"three of: {parts[0]}" if len(set(parts)) == 1 and len(parts) == 3 else f"list of: {'; '.join(parts)}"
+    if expected.members:
+        return " or ".join(dict.fromkeys(spoken(member, path) for member in expected.members))
+    limits = expected.limits_text()
+    names = {bool: "`true` or `false`", str: "text", int: "whole number", float: "number"}
+    return names[expected.annotation] + (f"; {limits}" if limits else "")
+
+
+def _plural(words: str) -> str:
+    return words.replace("table [", "tables [", 1) if words.startswith("table [") else words
+
+
+def _accepts_one(expected: Expected) -> bool:
+    return any(isinstance(entry, BeforeValidator) and entry.func.__name__ == "one_or_many" for entry in expected.metadata)
+
+
+def anchor(path: str) -> str:
+    """Target of a link to the section of a table."""
+    return "case-" + re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-")
+
+
+def inner_tables(expected: Expected, path: str) -> list[tuple[str, Expected, str]]:
+    """Tables below a key: (path, what is expected, tag of a union's member or "")."""
+    if expected.model is not None:
+        return [(path, expected, "")]
+    if expected.discriminator is not None and expected.members:
+        return [(path, member, tag) for tag, member in expected.tags().items() if member.model is not None]
+    if expected.members:
+        return [found for member in expected.members for found in inner_tables(member, path)]
+    if expected.is_table:
+        return inner_tables(Expected.of(get_args(expected.annotation)[1]), f"{path}.NAME")
+    if expected.is_list:
+        return inner_tables(Expected.of(get_args(expected.annotation)[0]), path)
+    return []
+
+
+def words_for(model: type[BaseModel], key: str) -> str:
+    """Meaning of a key: the schema's words, else ours."""
+    docs = {model.model_fields[name].alias or name: text for name, text in field_docs(model).items()
+            if name in model.model_fields}  # fmt: skip
+    if key in docs:
+        return cell(docs[key])
+    if key in NOUNS:
+        return ""
+    return cell(WORDS[model.__name__, key])
+
+
+def rows(model: type[BaseModel], path: str) -> Iterable[str]:
+    """Lines of the table of keys."""
+    yield "| key | takes | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    for name, info in model.model_fields.items():
+        key = info.alias or name
+        inner = f"{path}.{key}" if path else key
+        yield f"| {code(key)} | {spoken(Expected.field(info), inner)} | {default(info)} | {words_for(model, key)} |"
+
+
+def heading(path: str, expected: Expected, tag: str, key: str) -> str:
+    """Name of a table, with the kind that it is."""
+    several = "[" if ".NAME" not in path and _in_list(path) else ""
+    name = f"`{several}[{path}]{']' if several else ''}`"
+    return f'{name}, `{key} = "{tag}"`' if tag and key else name
+
+
+def _in_list(path: str) -> bool:
+    expected: Expected | None = Expected(Case)
+    for part in path.split("."):
+        if expected is None:
+            return False
+        members = [member.inside(part) for member in expected.members] if expected.members else [expected.inside(part)]
+        expected = next((member for member in members if member is not None), None)
+    return expected is not None and expected.is_list
+
+
+def section(path: str, expected: Expected, tag: str, key: str, level: int, seen: set[str]) -> Iterable[str]:
+    """One table and those below it."""
+    model = expected.model
+    assert model is not None
+    yield f"({anchor(path + '-' + tag if tag else path)})="
+    yield f"{'#' * level} {heading(path, expected, tag, key)}"
+    yield ""
+    yield prose(inspect.cleandoc(model.__doc__ or ""))
+    yield ""
+    yield from rows(model, path)
+    yield ""
+    for name, info in model.model_fields.items():
+        yield from below(f"{path}.{info.alias or name}", Expected.field(info), level + 1, seen)
+
+
+def below(path: str, expected: Expected, level: int, seen: set[str]) -> Iterable[str]:
+    """Sections of the tables that a key holds; those met before are not repeated."""
+    found = inner_tables(expected, path)
+    discriminator = expected.discriminator
+    for union in (expected, *(_elements(expected))):
+        discriminator = discriminator or union.discriminator
+    key = discriminator if isinstance(discriminator, str) else ""
+    told_apart = len(found) > 1
+    fresh = [entry for entry in found if f"{entry[0]} {entry[2]} {entry[1].annotation}" not in seen]
+    for number, (where, inner, tag) in enumerate(fresh):
+        seen.add(f"{where} {tag} {inner.annotation}")
+        if told_apart and number == 0:
+            yield f"({anchor(where)})="
+            yield f"{'#' * level} `[{where}]`"
+            yield ""
+            yield "One of the following tables." if key else "One of two forms."
+            yield ""
+        shown = tag or (inner.annotation.__name__.lower() if told_apart else "")
+        yield from section(where, inner, shown, key, level + told_apart, seen)
+
+
+def _elements(expected: Expected) -> list[Expected]:
+    arguments = [argument for argument in get_args(expected.annotation) if argument is not Ellipsis]
+    if expected.is_table:
+        return [Expected.of(arguments[1])]
+    return [Expected.of(arguments[0])] if expected.is_list else []
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [INTRODUCTION, "## Top level", "", *rows(Case, ""), ""]
+    lines[3:3] = []
+    seen: set[str] = set()
+    for name, info in Case.model_fields.items():
+        lines += below(name, Expected.field(info), 2, seen)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check the page."""
+    text = page()
+    if "--check" in arguments:
+        same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
+        print(f"{PAGE.name}: {'up to date' if same else 'out of date; run: python docs/generate_reference.py'}")
+        return 0 if same else 1
+    PAGE.write_text(text, encoding="utf-8")
+    print(f"wrote {PAGE.name}: {len(text.splitlines())} lines")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,61 @@
+"""Where a case puts its devices and probe points, known and checked before anything is solved."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from thermal.case import Case
+from thermal.domain import Line
+from thermal.engine import Engine
+from thermal.errors import CaseError
+from thermal.physics.scene import Device
+from thermal.units import Array
+
+STATIONS = 33
+"""Points along the active part of a device that are looked at."""
+
+
+def devices(case: Case) -> tuple[Device, ...]:
+    """Needles, fibres, electrodes, cryoprobes, coils and beams of a case."""
+    return (*case.delivery.devices, *case.heating.devices)
+
+
+def misplaced(case: Case, engine: Engine) -> list[str]:
+    """One line for each probe point and each active part of a device that is not wholly in the window and the body."""
+    problems = []
+    for name, probe in case.probes.items():
+        problems += _outside(engine, f"probes.{name}.position", "the point", np.array([probe.position]))
+    for device in devices(case):
+        if isinstance(device.active, Line):
+            start, end = np.asarray(device.active.start), np.asarray(device.active.end)
+            stations = end + np.linspace(0.0, 1.0, STATIONS)[:, None] * (start - end)
+        elif device.active is not None:
+            stations = np.array([device.active.centre])
+        else:
+            continue
+        problems += _outside(engine, device.place, f"the {device.name}", stations)
+    return problems
+
+
+def check_places(case: Case, engine: Engine) -> None:
+    """Raise ``CaseError`` with all that :func:`misplaced` finds."""
+    problems = misplaced(case, engine)
+    if problems:
+        raise CaseError(*problems)
+
+
+def _outside(engine: Engine, key: str, what: str, stations: Array) -> list[str]:
+    """What to say about the ``stations`` (q, 3), the first of them the tip, that lie outside."""
+    held = engine.holds(stations)
+    if held.all():
+        return []
+    x, y, z = (float(value) for value in stations[np.flatnonzero(~held)[0]])
+    part = what if len(stations) == 1 else f"the tip of {what}"
+    if held[0]:
+        part = f"{100 * np.mean(~held):.0f} % of the active part of {what}, e.g. its point at"
+    place = f"({1e3 * x:.4g}, {1e3 * y:.4g}, {1e3 * z:.4g}) mm"
+    try:
+        engine.spacing((x, y, z))
+    except ValueError as error:
+        return [f"{key}: {part} {place} is outside: {error}; move it inside or enlarge the window"]
+    return [f"{key}: {part} {place} lies outside the body; move it into tissue"]
