@@ -23,6 +23,7 @@ from pydantic_core import PydanticUndefined
 from thermal.case.describe import field_docs
 from thermal.case.expected import Expected
 from thermal.case.schema import Case
+from thermal.units import HUGE, Point
 
 PAGE = Path(__file__).parent / "case-reference.md"
 
@@ -173,14 +174,12 @@ def spoken(expected: Expected, path: str) -> str:
         if isinstance(entry, BeforeValidator) and given is not PydanticUndefined and given is not Any:
             return "one, or three: " + spoken(Expected.of(get_args(given)[0]), path)
     if expected.unit is not None:
-        words = f"quantity, {code(expected.unit)}" if expected.unit else "number"
-        limits = expected.limits_text()
-        return f"{words}; {limits}" if limits and "1e+30" not in limits else words
+        return (f"quantity, {code(expected.unit)}" if expected.unit else "number") + limits(expected)
     if expected.model is not None:
         return f"table [`[{path}]`](#{anchor(path)})"
     arguments = get_args(expected.annotation)
     if get_origin(expected.annotation) is Literal:
-        return " or ".join(code(f'"{choice}"' if isinstance(choice, str) else str(choice)) for choice in arguments)
+        return ", ".join(code(f'"{choice}"' if isinstance(choice, str) else str(choice)) for choice in arguments)
     if expected.is_table:
         return f"table of names, each {spoken(Expected.of(arguments[1]), path + '.NAME')}"
     if expected.is_list and arguments[-1] is Ellipsis:
@@ -189,18 +188,29 @@ def spoken(expected: Expected, path: str) -> str:
         return f"{many}, or one of them" if _accepts_one(expected) else many
     if expected.is_list:
         parts = [spoken(Expected.of(part), path) for part in arguments]
-        if set(parts) == {"quantity, `m`; at least -10 m and at most 10 m"}:
+        if expected.annotation == Point:
             return "point"
-        return f"three of: {parts[0]}" if len(set(parts)) == 1 and len(parts) == 3 else f"list of: {'; '.join(parts)}"
+        count = {2: "pair", 3: "triple"}[len(parts)]
+        return f"{count} of {_plural(parts[0])}" if len(set(parts)) == 1 else f"{count}: {'; '.join(parts)}"
     if expected.members:
         return " or ".join(dict.fromkeys(spoken(member, path) for member in expected.members))
-    limits = expected.limits_text()
     names = {bool: "`true` or `false`", str: "text", int: "whole number", float: "number"}
-    return names[expected.annotation] + (f"; {limits}" if limits else "")
+    return names[expected.annotation] + limits(expected)
+
+
+def limits(expected: Expected) -> str:
+    """The limits of a number in its SI unit, in brackets; nothing where any number will do."""
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    given = [f"{signs[name]} {limit:g}" for name, limit in expected.limits.items() if abs(limit) < HUGE]
+    return f" ({', '.join(given)})" if given else ""
 
 
 def _plural(words: str) -> str:
-    return words.replace("table [", "tables [", 1) if words.startswith("table [") else words
+    for one in ("table [", "pair", "whole number", "number", "quantity"):
+        if words.startswith(one):
+            many = {"table [": "tables [", "quantity": "quantities"}.get(one, one + "s")
+            return many + words.removeprefix(one)
+    return words
 
 
 def _accepts_one(expected: Expected) -> bool:
@@ -250,9 +260,11 @@ def rows(model: type[BaseModel], path: str) -> Iterable[str]:
 
 def heading(path: str, expected: Expected, tag: str, key: str) -> str:
     """Name of a table, with the kind that it is."""
-    several = "[" if ".NAME" not in path and _in_list(path) else ""
+    several = "[" if _in_list(path) else ""
     name = f"`{several}[{path}]{']' if several else ''}`"
-    return f'{name}, `{key} = "{tag}"`' if tag and key else name
+    if not tag:
+        return name
+    return f'{name}, `{key} = "{tag}"`' if key else f"{name}, {tag.removesuffix('tip')}"
 
 
 def _in_list(path: str) -> bool:
@@ -297,7 +309,7 @@ def below(path: str, expected: Expected, level: int, seen: set[str]) -> Iterable
             yield ""
             yield "One of the following tables." if key else "One of two forms."
             yield ""
-        shown = tag or (inner.annotation.__name__.lower() if told_apart else "")
+        shown = tag if told_apart or key else ""
         yield from section(where, inner, shown, key, level + told_apart, seen)
 
 
@@ -311,7 +323,6 @@ def _elements(expected: Expected) -> list[Expected]:
 def page() -> str:
     """The whole page."""
     lines = [INTRODUCTION, "## Top level", "", *rows(Case, ""), ""]
-    lines[3:3] = []
     seen: set[str] = set()
     for name, info in Case.model_fields.items():
         lines += below(name, Expected.field(info), 2, seen)

@@ -21,7 +21,7 @@ from thermal.units import Array, Mask
 
 SMALLEST_STEP = 1e-6  # s; a run that would need less has lost its footing
 GROWTH = 2.0  # largest ratio of successive steps in smooth regimes
-FRONT_GROWTH = 1.3  # the same while there is ice or vapour: error estimates see each node's change of phase as an error
+FRONT_GROWTH = 1.5  # the same while there is ice or vapour: error estimates see each node's change of phase as an error
 FRONT_STEP = 10.0  # s; largest step while there is ice or vapour
 SAFETY = 0.8
 
@@ -57,7 +57,8 @@ class Progress:
     step: float
     """s, proposed next step; zero asks for a fresh start"""
     trend: Array
-    """(n,) K/s during the last step, to foresee temperatures in the middle of the next; zero after an event"""
+    """(n,) K/s of the free nodes during the last step, to foresee temperatures in the middle of the next; zero after an
+    event"""
     steps: int = 0
     stages: int = 0
     drive: Drive | None = None
@@ -100,10 +101,10 @@ class Loop:
 
     def march(self, progress: Progress) -> Iterator[Progress]:
         """Yield the state after every step until ``duration``; start from :meth:`start` or a stored state."""
-        marks = _marks((*self.stops, *self.source.events), self.duration)
+        marks, jumps = _marks(self.stops, self.source.events, self.duration)
         while progress.state.time < self.duration:
-            target = float(marks[np.searchsorted(marks, progress.state.time * (1 + 1e-12) + 1e-9, side="right")])
-            progress = self._step(progress, target, target in self.source.events)
+            target = float(marks[np.searchsorted(marks, progress.state.time + SMALLEST_STEP, side="right")])
+            progress = self._step(progress, target, target in jumps)
             yield progress
 
     def _living(self, progress: Progress) -> Array:
@@ -142,8 +143,10 @@ class Loop:
         next_step = self._next_step(
             step, proposal, lands and at_event, phases, new_temperature, change, first, balance, free
         )
+        begin, _ = self._holding(drive, now)
+        earlier = np.where(begin.mask, begin.value, progress.state.temperature)
         damage = {
-            name: law.accumulate(progress.state.damage[name], temperature, new_temperature, step)
+            name: law.accumulate(progress.state.damage[name], earlier, new_temperature, step)
             for name, law in self.laws.items()
         }
         volume = bioheat.engine.volume
@@ -156,7 +159,7 @@ class Loop:
             progress.throughput + float(np.abs(lines).sum()),
             progress.stored + float(volume @ change),
             next_step,
-            np.zeros_like(change) if lands and at_event else (new_temperature - temperature) / step,
+            np.zeros_like(change) if lands and at_event else free * (new_temperature - temperature) / step,
             progress.steps + 1,
             progress.stages + stages,
             drive,
@@ -263,7 +266,16 @@ def _fit(proposal: float, left: float) -> tuple[float, bool]:
     return proposal, False
 
 
-def _marks(times: Sequence[float], duration: float) -> Array:
-    """Sorted times in (0, duration] that steps land on."""
-    inside = [time for time in times if 1e-9 < time < duration * (1.0 - 1e-12)]
-    return np.unique(np.array([*inside, duration]))
+def _marks(stops: Sequence[float], events: Sequence[float], duration: float) -> tuple[Array, set[float]]:
+    """Sorted times in (0, duration] that steps land on, and those of them at which the drive jumps.
+
+    Times closer than the smallest step are one: an event is taken at the stop next to it, which may differ from it by
+    round-off (0.1 s times 600 is not 60 s).
+    """
+    apart = 2.0 * SMALLEST_STEP
+    kept = np.unique([*(time for time in stops if apart < time < duration - apart), duration])
+    jumps = np.unique([time for time in events if apart < time < duration])
+    after = np.searchsorted(kept, jumps)
+    for near in (kept[np.maximum(after - 1, 0)], kept[after]):
+        jumps = np.where(np.abs(near - jumps) <= apart, near, jumps)
+    return np.union1d(kept, jumps), set(jumps.tolist())

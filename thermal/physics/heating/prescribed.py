@@ -13,7 +13,7 @@ from thermal.errors import CaseError
 from thermal.physics.heating.schedule import Ramp, Switched, ramp_events, ramp_within
 from thermal.physics.heating.source import PlainSource
 from thermal.physics.scene import Device, Drive, Held, Reading, Scene, State, region_nodes
-from thermal.units import Array, Length, Point, Power, PowerDensity, Spec
+from thermal.units import Array, Length, Point, PowerDensity, Spec, quantity
 
 QUADRATURE_PER_CELL = 3
 """Quadrature points per cell edge for shapes with sharp borders."""
@@ -27,6 +27,9 @@ LOST_SHARE = 1e-3
 """Share of a shape's power that may fall outside the tissue before a warning is given."""
 NARROWEST = 0.6
 """Standard deviation of a Gaussian in cells below which its lumped sum is off by over 0.2 % (Poisson summation)."""
+
+
+SignedPower = Annotated[float, *quantity("W", ge=-1e6, le=1e6)]
 
 
 class RegionSource(Switched):
@@ -153,11 +156,11 @@ class GaussianSource(Switched):
 
 
 class PointSource(Switched):
-    """A power at a point."""
+    """A power at a point; negative: a heat sink."""
 
     shape: Literal["point"]
     position: Point
-    power: Power
+    power: SignedPower
 
     def nodal_power(self, engine: Engine) -> Array:
         """(n,) W."""
@@ -169,12 +172,12 @@ class PointSource(Switched):
 
 
 class LineSource(Switched):
-    """A power spread evenly over a straight line."""
+    """A power spread evenly over a straight line; negative: a heat sink."""
 
     shape: Literal["line"]
     start: Point
     end: Point
-    power: Power
+    power: SignedPower
 
     def nodal_power(self, engine: Engine) -> Array:
         """(n,) W."""
