@@ -100,7 +100,7 @@ WORDS: Mapping[tuple[str, str], str] = {
     ("BoxSource", "size"): "three edges",
     ("BoxSource", "density"): "power per volume",
     ("GaussianSource", "centre"): "of the Gaussian",
-    ("GaussianSource", "sigma"): "one standard deviation, or three, of which any may be \"inf\": uniform along that axis",
+    ("GaussianSource", "sigma"): 'one standard deviation, or three, of which any may be "inf": uniform along that axis',
     ("GaussianSource", "peak"): "power per volume at the centre",
     ("PointSource", "position"): "of the source",
     ("PointSource", "power"): "power put in",
@@ -214,7 +214,9 @@ def _plural(words: str) -> str:
 
 
 def _accepts_one(expected: Expected) -> bool:
-    return any(isinstance(entry, BeforeValidator) and entry.func.__name__ == "one_or_many" for entry in expected.metadata)
+    return any(
+        isinstance(entry, BeforeValidator) and entry.func.__name__ == "one_or_many" for entry in expected.metadata
+    )
 
 
 def anchor(path: str) -> str:

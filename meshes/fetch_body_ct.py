@@ -54,7 +54,7 @@ class FetchError(RuntimeError):
 
 
 def cache_folder() -> Path:
-    """Where "data:" in a case file looks when THERMAL_DATA is not set (the same rule as thermal.anatomy.data)."""
+    """Where "data:" in a case file looks after THERMAL_DATA (the same rule as thermal.anatomy.data)."""
     home = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (home if home.is_absolute() else Path.home() / ".cache") / "thermal"
 
@@ -110,10 +110,13 @@ def extract(archive: Path, wanted: dict[str, tuple[str, str]], folder: Path) -> 
 
 
 def fetch(folder: Path, files: dict[str, tuple[str, str]]) -> None:
+    given = os.environ.get("THERMAL_DATA")
+    for place in (folder, *([Path(given)] if given else [])):
+        missing = {name: what for name, what in files.items() if not present(place / name, what[1])}
+        if not missing:
+            print(f"{place}: all {len(files)} files are there already")
+            return
     missing = {name: what for name, what in files.items() if not present(folder / name, what[1])}
-    if not missing:
-        print(f"{folder}: all {len(files)} files are there already")
-        return
     with tempfile.TemporaryDirectory(prefix="thermal-fetch-") as scratch:
         extract(download(Path(scratch)), missing, folder)
 

@@ -15,7 +15,7 @@ from test_view import read_png, share_of
 
 from thermal import compare as package_compare
 from thermal.case import Case
-from thermal.compare import anatomy_differences, compare, write_comparison
+from thermal.comparison import anatomy_differences, compare, write_comparison
 from thermal.errors import CaseError
 from thermal.store import Run, read_run
 from thermal.view import rendering_problem, style

@@ -200,7 +200,7 @@ def test_a_tissue_without_a_library():
 
 
 def test_bad_overrides_are_case_errors():
-    with pytest.raises(CaseError, match=r"density: .*expected kg/m"):
+    with pytest.raises(CaseError, match=r"density: .*expected a density"):
         resolve_tissue("liver", {"density": "3 m"})
     with pytest.raises(CaseError, match="densty"):
         resolve_tissue("liver", {"densty": "3 m"})

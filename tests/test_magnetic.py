@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 from pydantic import ValidationError
 from scenes import MM, at, ball, cube, scene
 
+from thermal.case import load_case
 from thermal.errors import CaseError
 from thermal.physics.heating.magnetic import Coil, Magnetic, eddy_warning, exposure_warnings
 from thermal.physics.scene import Payload
+from thermal.simulation import prepare
 from thermal.units import VACUUM_PERMEABILITY, Array
 
 LOOP = {"centre": ["0 mm", "0 mm", "0 mm"], "axis": [0, 0, 1], "radius": "50 mm", "current": "100 A"}
@@ -111,6 +114,60 @@ def test_eddy_estimate_is_stated() -> None:
     """16.5 kW/m3 at 15 cm and 4.85e8 A/m/s in 0.4 S/m."""
     assert "1.65e+04 W/m3" in eddy_warning(4.85e3, 1e5, 0.15)
     assert "not included" in eddy_warning(4.85e3, 1e5, 0.15)
+
+
+def test_doubts_about_the_particles_are_asked_where_they_are() -> None:
+    """At the strongest field that any particle meets, not at the strongest of the window."""
+    engine = cube(10 * MM, 2 * MM)
+    loaded = (engine.points[:, 2] < -7 * MM).astype(float)
+    asked: list[tuple[float, float]] = []
+
+    def doubts(amplitude: float, frequency: float) -> tuple[str, ...]:
+        asked.append((amplitude, frequency))
+        return ("too strong for the formula",)
+
+    coil = [{**LOOP, "centre": ["0 mm", "0 mm", "30 mm"], "axis": [0, 0, 1]}]
+    payload = Payload(loaded, specific_absorption_rate=constant_ilp, doubts=doubts)
+    source = magnetic(coils=coil).prepare(scene(engine, payload=payload))
+    field, _ = source.fields["field_amplitude"]
+    assert asked == [(pytest.approx(field[loaded > 0].max(), rel=1e-12), 1e5)]
+    assert asked[0][0] < 0.9 * field.max()
+    assert "too strong for the formula" in source.warnings
+
+
+def test_a_run_warns_beyond_linear_response(tmp_path: Path) -> None:
+    """From the case file to the warnings of the run: 20 nm magnetite at 15 and 1.5 kA/m, xi = 8.2 and 0.82."""
+    text = """\
+schema_version = 1
+[anatomy]
+kind = "phantom"
+size = "12 mm"
+voxel_size = "4 mm"
+background = "liver"
+[particles]
+kind = "iron_oxide"
+core_diameter = "20 nm"
+anisotropy = "20 kJ/m^3"
+[delivery]
+kind = "uniform"
+concentration = "1 mg/ml"
+[heating]
+kind = "magnetic"
+frequency = "100 kHz"
+amplitude = "15 kA/m"
+[bioheat]
+duration = "1 s"
+"""
+    warned = []
+    for amplitude in ("15 kA/m", "1.5 kA/m"):
+        file = tmp_path / "case.toml"
+        file.write_text(text.replace("15 kA/m", amplitude))
+        prepared = prepare(load_case(file), lambda stage, share: None)
+        warned.append([warning for warning in prepared.warnings if "linear response" in warning])
+    assert len(warned[0]) == 1
+    assert "xi = 8.2" in warned[0][0]
+    assert "xi < 1" in warned[0][0]
+    assert warned[1] == []
 
 
 def test_particles_without_magnetism_are_refused() -> None:

@@ -139,14 +139,14 @@ def test_second_order_in_time() -> None:
         return float(10.0 * np.exp(-rate * t) + forced * ringing)
 
     errors = []
-    for step in (20.0, 10.0, 5.0, 2.5):  # three stages each: with more stages the constant would change
+    for step in (10.0, 5.0, 2.5, 1.25):  # three stages each: with more stages the constant would change
         march = loop(problem, lambda t: heat * np.sin(omega * t) * mode * engine.volume, 120.0, step=step)
         last = run(march, 37.0 + 10.0 * mode)
         assert last.steps == round(120 / step)
         assert last.stages == 3 * last.steps
         errors.append(l2(engine, last.state.temperature - 37.0 - exact(120.0) * mode))
     assert np.all(orders(errors) > 1.9), (errors, orders(errors))
-    assert errors[-1] < 0.02
+    assert errors[-1] < 0.001
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.01])
@@ -167,8 +167,45 @@ def test_many_stages_are_second_order_too(slope: float) -> None:
     assert np.all(orders(errors) > 1.7), (errors, orders(errors), stages)
 
 
+def test_conductivity_of_the_middle_of_a_step() -> None:
+    """While tissue warms steadily, a conductivity taken at the start of each step would be late: first order."""
+    axis = np.linspace(0.0, 0.02, 21)
+    engine = grid((axis, axis[:2], axis[:2].copy()))
+    problem = bioheat(engine, slope=0.02, held=faces(engine, "x-", "x+"))
+    power = 2.5e6 * engine.volume
+
+    def found(step: float) -> Array:
+        return run(loop(problem, lambda t: power, 60.0, step=step)).state.temperature
+
+    reference = found(0.0625)
+    assert reference.max() > 60.0
+    errors = [l2(engine, found(step) - reference) for step in (4.0, 2.0, 1.0)]
+    assert np.all(orders(errors) > 1.8), (errors, orders(errors))
+
+
+def test_collapse_of_perfusion_within_a_step() -> None:
+    """Blood stops while tissue coagulates: damage is foreseen to the middle of a step, else the blood cools for longer
+    and the error is of first order (1.3 K at 10 s here, and unseen by the step control)."""
+    axis = np.linspace(0.0, 0.03, 31)
+    engine = grid((axis, axis[:2], axis[:2].copy()))
+    problem = bioheat(engine, perfusion=6e4, held=faces(engine, "x-", "x+"))
+    power = 2.5e6 * np.exp(-0.5 * ((engine.points[:, 0] - 0.015) / 0.004) ** 2) * engine.volume
+    laws = {"arrhenius": Arrhenius()}
+
+    def found(**steps: Any) -> Array:
+        march = loop(problem, lambda t: power, 120.0, laws=laws, perfusion_stops="arrhenius", **steps)
+        last = run(march)
+        assert last.state.damage["arrhenius"].max() > 100.0
+        return last.state.temperature
+
+    reference = found(step=0.1)
+    errors = [float(np.abs(found(step=step) - reference).max()) for step in (10.0, 5.0, 2.5)]
+    assert np.all(orders(errors) > 1.8), (errors, orders(errors))
+    assert np.abs(found() - reference).max() < 0.1  # with the steps that the default tolerance chooses
+
+
 def pennes(slope: float) -> tuple[Callable[[Array, float], Array], Callable[[Array, float], Array]]:
-    """Manufactured ``T = 37 + 20 S (1 - exp(-t/60))`` with S = product of sin(pi x / L), and the source that makes it."""
+    """Manufactured ``T = 37 + 20 S (1 - exp(-t/60))``, S the product of sin(pi x / L), and the source that makes it."""
     length, k, perfusion = 0.05, 0.5, 26752.0
     p = np.pi / length
 
@@ -240,7 +277,7 @@ def test_steps_follow_the_tolerance() -> None:
         return last.state.temperature, last.steps
 
     reference, _ = found(1e-5)
-    assert reference.max() > 42.0
+    assert reference.max() > 39.0
     rough, good, fine = (found(tolerance) for tolerance in (0.2, 0.02, 0.002))
     errors = [float(np.abs(values - reference).max()) for values, _ in (rough, good, fine)]
     assert errors[1] < 0.05
@@ -278,7 +315,7 @@ def everything(engine: VoxelEngine, turned: bool = False) -> Loop:
     )
     factor = engine.contact(Ball((-0.006, 0.006, 0.006) if turned else (0.006, 0.006, 0.006), 1e-3))
     hot = np.exp(-0.5 * ((x - 0.020) ** 2 + (y - 0.006) ** 2 + (z - 0.006) ** 2) / 0.003**2)
-    power = 1.5e7 * hot * engine.volume
+    power = 5e7 * hot * engine.volume
     clamp = (x > 0.027) & (z < 0.003)
 
     def act(state: State, step: float) -> Drive:
@@ -432,7 +469,7 @@ def test_turning_the_problem_by_90_degrees_turns_the_answer() -> None:
     found = run(everything(turned, turned=True)).state
     for one, other in ((straight.temperature, found.temperature), (straight.damage["cem43"], found.damage["cem43"])):
         expected = np.rot90(one.reshape(engine.domain.shape), 1, axes=(0, 1)).ravel()
-        np.testing.assert_allclose(other, expected, rtol=1e-12 * 1e3, atol=1e-10)
+        np.testing.assert_allclose(other, expected, rtol=1e-12, atol=1e-12)
 
 
 # ------------------------------------------------------------------------------------------------ change of phase
@@ -503,8 +540,7 @@ def test_freezing_front_moves_like_neumanns(solidus: float) -> None:
     profile = last.state.temperature[::4]
     expected = {-1.0: {-1.0: 26.911}, -8.0: {-8.0: 25.477, -1.0: 26.779}}[solidus]
     for level, front in expected.items():
-        level += 1e-9 if solidus == -1.0 else 0.0  # noqa: PLW2901
-        index = int(np.flatnonzero(profile <= level)[-1])
+        index = int(np.flatnonzero(profile <= level + 1e-9)[-1])
         share = (level - profile[index]) / (profile[index + 1] - profile[index])
         assert index + share == pytest.approx(front, abs=0.12)  # mm; prototypes: 0.09 and 0.10 at this spacing
     assert last.coldest.min() >= -150.0 - 1e-6
@@ -625,5 +661,5 @@ def test_a_run_goes_on_bit_for_bit(part: float) -> None:
 def test_a_problem_that_blows_up_says_when() -> None:
     engine = cube(2)
     march = loop(bioheat(engine), lambda t: np.full(engine.volume.size, np.nan if t > 5 else 0.0), 20.0, step=2.5)
-    with pytest.raises(FloatingPointError, match="at 7.5 s with a step of 2.5 s"):
+    with pytest.raises(FloatingPointError, match=r"at 7\.5 s with a step of 2\.5 s"):
         run(march)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thermal.case import load_case as load_case
-    from thermal.compare import compare as compare
+    from thermal.comparison import compare as compare
     from thermal.simulation import simulate as simulate
 
-_HOMES = {"load_case": "thermal.case", "simulate": "thermal.simulation", "compare": "thermal.compare"}
+_HOMES = {"load_case": "thermal.case", "simulate": "thermal.simulation", "compare": "thermal.comparison"}
 
 __all__ = ["__version__", "compare", "load_case", "simulate"]
 
@@ -31,6 +31,6 @@ def __getattr__(name: str) -> Any:
             return "0+unknown"
     if name in _HOMES:
         found = getattr(importlib.import_module(_HOMES[name]), name)
-        globals()[name] = found  # the function, not the module of the same name
+        globals()[name] = found
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

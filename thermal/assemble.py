@@ -149,10 +149,6 @@ def make_surroundings(case: Case, tissues: Tissues, initial: Array) -> Surroundi
     return Surroundings(film, load, Held(mask & (engine.volume > 0), value))
 
 
-def _leaves_heat_alone(entry: Boundary) -> bool:
-    return isinstance(entry, FixedBoundary) and entry.temperature is None
-
-
 def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
     """The bioheat problem. Raises ``CaseError`` when a cryoprobe meets tissue without freezing data."""
     engine, blood = tissues.engine, case.bioheat

@@ -174,7 +174,7 @@ def compare(
 
     if not cases_or_runs:
         raise CaseError("compare: nothing given; write: thermal compare CASE_OR_RUN ... --out DIR")
-    from thermal.compare import compare as compare_runs
+    from thermal.comparison import compare as compare_runs
     from thermal.progress import progress
 
     target = out if out is not None else Path("results") / "compare"

@@ -107,20 +107,22 @@ class Loop:
             progress = self._step(progress, target, target in jumps)
             yield progress
 
-    def _living(self, progress: Progress) -> Array:
-        """(n,) share of the perfusion that is left: exp(-Omega), none where tissue has been frozen."""
-        living = np.ones_like(progress.enthalpy)
-        if self.perfusion_stops is not None:
-            living = np.exp(-np.minimum(progress.state.damage[self.perfusion_stops], 700.0))
-            if self.bioheat.freezes:
-                living *= progress.coldest > self.bioheat.cells.liquidus
-        return living
+    def _living(self, progress: Progress, ahead: float) -> Array:
+        """(n,) share of the perfusion that is left ``ahead`` s from now: exp(-Omega), none where tissue has frozen."""
+        if self.perfusion_stops is None:
+            return np.ones_like(progress.enthalpy)
+        now, damage = progress.state.temperature, progress.state.damage[self.perfusion_stops]
+        foreseen = self.laws[self.perfusion_stops].accumulate(damage, now, now + ahead * progress.trend, ahead)
+        living = np.exp(-np.minimum(foreseen, 700.0))
+        if self.bioheat.freezes:
+            living *= progress.coldest > self.bioheat.cells.liquidus
+        return np.asarray(living)
 
     def _step(self, progress: Progress, target: float, at_event: bool) -> Progress:
         bioheat, now = self.bioheat, progress.state.time
-        living = self._living(progress)
-        proposal = progress.step if progress.step > 0.0 else self._fresh_step(progress, living, target - now)
+        proposal = progress.step if progress.step > 0.0 else self._fresh_step(progress, target - now)
         step, lands = _fit(min(proposal, self.control.max_step), target - now)
+        living = self._living(progress, 0.5 * step)
         drive = self.source.drive(progress.state, step)
         held, free = self._holding(drive, now + 0.5 * step)
         temperature = progress.state.temperature.copy()
@@ -175,7 +177,7 @@ class Loop:
         mask = now.mask | always.mask
         return Held(mask, np.where(now.mask, now.value, always.value)), solid & ~mask
 
-    def _fresh_step(self, progress: Progress, living: Array, left: float) -> float:
+    def _fresh_step(self, progress: Progress, left: float) -> float:
         """First step after a jump: the fastest node moves by a few tolerances."""
         if self.control.first_step is not None:
             return self.control.first_step
@@ -183,6 +185,7 @@ class Loop:
         temperature = progress.state.temperature.copy()
         held, free = self._holding(drive, progress.state.time)
         temperature[held.mask] = held.value[held.mask]
+        living = self._living(progress, 0.0)
         balance = self.bioheat.balance(self.bioheat.operator(temperature), drive, living, free)
         flow, _ = balance.flow(temperature)
         speed = self._kelvin(np.abs(flow), free)

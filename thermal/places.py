@@ -33,7 +33,7 @@ def misplaced(case: Case, engine: Engine) -> list[str]:
             stations = np.array([device.active.centre])
         else:
             continue
-        problems += _outside(engine, device.place, f"the {device.name}", stations)
+        problems += _outside(engine, device.place, device.name, stations)
     return problems
 
 

@@ -30,10 +30,20 @@ def probe_readings(
     for name, probe in case.probes.items():
         for wanted in probe.fields:
             values, unit = fields[wanted] if wanted in fields else source.fields[wanted]
-            readings[f"probe.{name}.{wanted}"] = Reading(
-                float(engine.sample(values, np.array([probe.position]))[0]), unit
-            )
+            readings[f"probe.{name}.{wanted}"] = Reading(_at(engine, values, wanted, probe.position), unit)
     return readings
+
+
+DECAYING = frozenset({"fluence"})
+"""Fields that fall off like an exponential: between nodes, their logarithm is interpolated."""
+
+
+def _at(engine: Engine, values: Array, name: str, position: tuple[float, float, float]) -> float:
+    """A field at a point."""
+    at = np.array([position])
+    if name in DECAYING and float(engine.sample((values <= 0.0).astype(float), at)[0]) == 0.0:
+        return float(np.exp(engine.sample(np.log(np.maximum(values, np.finfo(float).tiny)), at)[0]))
+    return float(engine.sample(values, at)[0])
 
 
 def summarise(

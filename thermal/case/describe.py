@@ -145,7 +145,10 @@ def json_schema(model: type[BaseModel]) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-_LIMITS = {"exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most"}
+_LIMITS = {
+    "exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most",
+    "gt": "above", "ge": "at least", "lt": "below", "le": "at most",
+}  # fmt: skip
 
 
 def _quantities(node: Any) -> None:

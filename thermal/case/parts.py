@@ -23,17 +23,16 @@ from thermal.units import (
     Spec,
     Temperature,
     TemperatureStep,
-    quantity,
 )
-
-Tolerance = Annotated[float, *quantity("", gt=0, le=0.1)]
 
 
 class _Boundary(Spec):
     potential: Potential | None = None
-    """electric potential that the boundary is held at, e.g. "0 V" for the ground pad; insulated when absent"""
+    """electric potential that the boundary is held at, e.g. "0 V" for the ground pad; when absent no current crosses
+    (where no boundary has a potential, the cuts through the body are at 0 V)"""
     pressure: Pressure | None = None
-    """interstitial pressure that the boundary is held at; impermeable when absent"""
+    """interstitial pressure that the boundary is held at; when absent no fluid crosses (where no boundary has a
+    pressure, the cuts through the body are at 0 Pa)"""
     concentration: Concentration | None = None
     """particle concentration of tissue fluid at the boundary, kg per m3; nothing crosses by diffusion when absent"""
 
@@ -43,7 +42,7 @@ class FixedBoundary(_Boundary):
 
     kind: Literal["fixed"]
     temperature: Temperature | None = None
-    """temperature that the boundary is held at; no heat crosses when absent"""
+    """temperature that the boundary is held at; when absent it is, for heat, as if the case did not name it"""
 
     @model_validator(mode="after")
     def _holds_something(self) -> Self:
@@ -235,9 +234,7 @@ class Numerics(Spec):
     max_step: Duration = 10.0
     """longest time step"""
     first_step: Duration | None = None
-    """first time step and first after each switch; default: chosen from the explicit stability limit"""
-    linear_tolerance: Tolerance = 1e-9
-    """relative residual of the steady solves (pressure, potential, fluence)"""
+    """first time step and first after each switch; default: a few tolerances over the first heating rate"""
 
 
 class Output(Spec):

@@ -272,8 +272,8 @@ class PrescribedTemperature(Spec):
             mask = region_nodes(engine, self.region)
             if not mask.any():
                 raise CaseError(
-                    f'heating.region = "{self.region}": it takes no quarter of any node\'s volume, so none can be held; '
-                    "refine the grid there"
+                    f'heating.region = "{self.region}": it takes no quarter of any node\'s volume, so none can be '
+                    "held; refine the grid there"
                 )
         idle = np.zeros_like(engine.volume)
 

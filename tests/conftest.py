@@ -1,0 +1,59 @@
+"""Fixtures and rules for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from thermal import load_case, simulate
+from thermal.anatomy.data import VARIABLE, data_folders
+from thermal.store import Run
+
+BODY_CT = ("body_ct_3mm.nii.gz", "body_labels_3mm.nii.gz")
+"""What the tests marked ``realdata`` need, all in one folder."""
+CATALOGUE = Path(__file__).parent / "catalogue"
+
+
+def body_ct_folder() -> Path | None:
+    """Where the body CT lies: in ``$THERMAL_DATA``, else in the user's cache."""
+    return next((folder for folder in data_folders() if all((folder / name).is_file() for name in BODY_CT)), None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Slow tests run only when asked for (``-m slow``, or by name); tests on the body CT are skipped where there is none."""
+    if not config.option.markexpr and not any("::" in argument for argument in config.args):
+        slow = [item for item in items if "slow" in item.keywords]
+        if slow:
+            config.hook.pytest_deselected(items=slow)
+            items[:] = [item for item in items if "slow" not in item.keywords]
+    found = body_ct_folder()
+    looked = " and ".join(str(folder) for folder in data_folders())
+    reason = f"no body CT in {looked}; run meshes/fetch_body_ct.py or set {VARIABLE}"
+    for item in items:
+        if found is None and "realdata" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for runs that several tests look at."""
+    return tmp_path_factory.mktemp("results")
+
+
+RunCase = Callable[..., Run]
+
+
+@pytest.fixture(scope="session")
+def run_case(results: Path) -> RunCase:
+    """Run ``tests/catalogue/NAME.toml`` with overrides (``"table.key=value"``), once for all tests that ask for it."""
+    done: dict[tuple[str, ...], Run] = {}
+
+    def run(name: str, *overrides: str) -> Run:
+        key = (name, *overrides)
+        if key not in done:
+            done[key] = simulate(load_case(CATALOGUE / f"{name}.toml", overrides), results / f"{len(done):03d}_{name}")
+        return done[key]
+
+    return run

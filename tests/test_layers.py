@@ -1,0 +1,145 @@
+"""Imports only go down, and third-party libraries stay where they belong."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "thermal"
+
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("__main__",),
+    ("cli",),
+    ("__init__", "doctor"),
+    ("comparison",),
+    ("measures", "export"),
+    ("view",),
+    ("simulation",),
+    ("places", "results"),
+    ("assemble", "march", "store", "zone"),
+    ("case",),
+    ("anatomy", "physics", "engines"),
+    ("engine",),
+    ("domain", "library"),
+    ("units", "errors", "progress"),
+)
+"""Modules and subpackages of ``thermal``, the highest first. Each may import only from the lines below its own; those
+on one line know nothing of each other."""
+
+HOMES: dict[str, tuple[str, ...]] = {
+    "numba": ("engines",),
+    "skfem": ("engines",),
+    "pyamg": ("engines",),
+    "pyvista": ("view", "export"),
+    "vtkmodules": ("view", "export"),
+    "matplotlib": ("view",),
+    "h5py": ("store",),
+    "meshio": ("anatomy",),
+    "miepython": ("physics",),
+    "magpylib": ("physics",),
+    "pint": ("units",),
+    "cyclopts": ("cli",),
+}
+"""Library -> the only parts that may import it."""
+STRANGERS: dict[str, tuple[str, ...]] = {"engines": ("pydantic",), "engine": ("pydantic",), "domain": ("pydantic",)}
+"""Part -> libraries that it may not import: case files are none of its business."""
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """One import: ``part`` of the package, where it stands, and the full name of what it imports."""
+
+    part: str
+    place: str
+    target: str
+
+    @property
+    def of_thermal(self) -> str | None:
+        """The part of ``thermal`` that is imported, if any."""
+        first, _, rest = self.target.partition(".")
+        return None if first != "thermal" else rest.partition(".")[0] or "__init__"
+
+
+def arrows(package: Path) -> Iterator[Arrow]:
+    """Every import of a package called ``thermal``, also those inside functions and those for type checkers."""
+    for file in sorted(package.rglob("*.py")):
+        path = file.relative_to(package)
+        part = path.parts[0].removesuffix(".py")
+        here = ("thermal", *path.parent.parts)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                start = ".".join(here[: len(here) - node.level + 1]) if node.level else ""
+                module = ".".join(filter(None, [start, node.module]))
+                # "from thermal import march" imports the module, "from thermal.march import Loop" a name in it
+                targets = [f"thermal.{a.name}" for a in node.names] if module == "thermal" else [module]
+            else:
+                continue
+            for target in targets:
+                yield Arrow(part, f"{path}:{node.lineno}", target)
+
+
+def faults(package: Path) -> list[str]:
+    """Every arrow that goes up, sideways or out of bounds."""
+    depth = {part: index for index, line in enumerate(LAYERS) for part in line}
+    found = []
+    for arrow in arrows(package):
+        part, wanted = arrow.part, arrow.of_thermal
+        library = arrow.target.partition(".")[0]
+        if part not in depth:
+            found.append(f"{arrow.place}: {part} has no place in LAYERS")
+        elif wanted is not None and wanted != part and depth.get(wanted, -1) <= depth[part]:
+            found.append(f"{arrow.place}: {part} may not import {wanted}")
+        elif part not in HOMES.get(library, (part,)) or library in STRANGERS.get(part, ()):
+            found.append(f"{arrow.place}: {part} may not import {library}")
+    return found
+
+
+def test_imports_only_go_down() -> None:
+    assert faults(PACKAGE) == []
+
+
+def test_the_table_names_every_part_once_and_no_other() -> None:
+    named = [part for line in LAYERS for part in line]
+    assert len(named) == len(set(named))
+    there = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert set(named) == there - {"data", "__pycache__"}
+
+
+@pytest.mark.parametrize(
+    ("place", "line", "fault"),
+    [
+        ("units.py", "from thermal.domain import Line", "units may not import domain"),
+        ("physics/light.py", "from thermal.engines.voxel import VoxelEngine", "physics may not import engines"),
+        ("engines/voxel.py", "from thermal.physics import scene", "engines may not import physics"),
+        ("engines/voxel.py", "from thermal import physics", "engines may not import physics"),
+        ("engines/voxel.py", "from ..physics.scene import Held", "engines may not import physics"),
+        ("engines/voxel.py", "def f():\n    import pydantic", "engines may not import pydantic"),
+        ("march.py", "if 1:\n    import thermal.simulation", "march may not import simulation"),
+        ("physics/tissue.py", "import numba as nb", "physics may not import numba"),
+        ("simulation.py", "import pyvista", "simulation may not import pyvista"),
+        ("zone.py", "from thermal import load_case", "zone may not import load_case"),
+        ("novelty.py", "import os", "novelty has no place in LAYERS"),
+    ],
+)
+def test_an_arrow_that_goes_up_is_found(tmp_path: Path, place: str, line: str, fault: str) -> None:
+    file = tmp_path / place
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("import numpy\nfrom thermal.errors import CaseError\n" * (place != "novelty.py") + line)
+    if place == "units.py":
+        file.write_text(line)
+    assert [problem.partition(": ")[2] for problem in faults(tmp_path)] == [fault]
+
+
+def test_arrows_that_go_down_are_fine(tmp_path: Path) -> None:
+    (tmp_path / "engines").mkdir()
+    (tmp_path / "engines" / "voxel.py").write_text(
+        "import numba\nfrom thermal.engine import Engine\nfrom . import mesh"
+    )
+    (tmp_path / "cli.py").write_text("import thermal\nfrom thermal import simulation\nimport cyclopts")
+    assert faults(tmp_path) == []
