@@ -65,6 +65,16 @@ probes = [
   { entry = ["0 mm", "0 mm", "40 mm"], tip = ["0 mm", "0 mm", "TIP mm"], radius = "1 mm", active_length = "15 mm" },
 ]
 """
+RFA = """
+[heating]
+kind = "rfa"
+power = "10 W"
+[heating.electrode]
+entry = ["0 mm", "0 mm", "40 mm"]
+tip = ["0 mm", "0 mm", "TIP mm"]
+radius = "1 mm"
+active_length = "15 mm"
+"""
 POINT = """
 [probes.deep]
 position = ["0 mm", "0 mm", "-30 mm"]
@@ -91,6 +101,7 @@ def found(case: Case) -> list[str]:
         (DIFFUSER, "heating.fibre.tip", "the tip of fibre 1"),
         (FIBRES, "heating.fibre[1].tip", "fibre 2"),
         (CRYO, "heating.probes[1].tip", "the tip of cryoprobe 2"),
+        (RFA, "heating.electrode.tip", "the tip of electrode"),
         (POINT, "probes.tip.position", "the point"),
     ],
 )
@@ -106,7 +117,7 @@ def test_tips_outside_are_named_with_their_key(tmp_path: Path, table: str, key: 
     assert beyond.endswith("move it inside or enlarge the window")
 
 
-@pytest.mark.parametrize("table", [DIFFUSER, CRYO])
+@pytest.mark.parametrize("table", [DIFFUSER, CRYO, RFA])
 def test_active_parts_must_lie_wholly_in_tissue(tmp_path: Path, table: str) -> None:
     """15 mm that end 10 mm below the skin: a third of it is in the air."""
     assert found(load(tmp_path, table, 4.99)) == []

@@ -23,7 +23,10 @@ from thermal.units import (
     Spec,
     Temperature,
     TemperatureStep,
+    quantity,
 )
+
+SimulatedTime = Annotated[float, *quantity("s", ge=1e-3, le=1e9)]
 
 
 class _Boundary(Spec):
@@ -118,7 +121,7 @@ class Vaporisation(Spec):
 class Bioheat(Spec):
     """Pennes bioheat: where the tissue starts, the blood, and how long to simulate."""
 
-    duration: Duration
+    duration: SimulatedTime
     """simulated time"""
     initial_temperature: Annotated[
         Annotated[Temperature, Tag("value")] | Annotated[dict[str, Temperature], Tag("table")],

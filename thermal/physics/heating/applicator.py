@@ -102,6 +102,6 @@ def contact_factor(engine: Engine, applicator: Needle | BallTip, where: str) -> 
     return factor
 
 
-def device(kind: str, name: str, applicator: Needle | BallTip, where: str = "") -> Device:
+def device(kind: str, name: str, applicator: Needle | BallTip, where: str) -> Device:
     """The applicator as a device; ``where`` is its key in the case file."""
     return Device(kind, name, applicator.body, applicator.probe, f"{where}.{applicator.end}")

@@ -108,6 +108,13 @@ class Rfa(Switched):
             raise ValueError("cooling needs an electrode")
         return self
 
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """The electrode, if there is one."""
+        if self.electrode is None:
+            return ()
+        return (device("electrode", "electrode", self.electrode, "heating.electrode"),)
+
     def prepare(self, scene: Scene) -> RfaSource:
         """First solution at the initial temperature. Raises ``CaseError`` for impossible input."""
         engine, tissues = scene.engine, scene.tissues
@@ -118,18 +125,16 @@ class Rfa(Switched):
             for name, tissue in tissues.by_region.items()
         }
         factor = np.zeros_like(engine.volume)
-        devices: tuple[Device, ...] = ()
         contact = None
         if self.electrode is not None:
             factor = contact_factor(engine, self.electrode, "heating.electrode")
-            devices = (device("electrode", "electrode", self.electrode),)
             if self.cooling is not None:
                 contact = _coolant(self.cooling, factor, self.electrode.wall_area)
         ground, span = self._ground(engine, scene.grounded)
         source = RfaSource(
             self, engine, ElectricalConductivity(at_body, tissues.mix_cells(rises)),
             tissues.nodes("conductivity", 'heating.kind = "rfa"'), factor, contact, ground, span,
-            self.switch_times(scene.duration), devices,
+            self.switch_times(scene.duration), self.devices,
             tuple(
                 f"tissues.{name}.electrical_conductivity_slope is not given: its electrical conductivity does not "
                 "change with temperature below 100 degC"

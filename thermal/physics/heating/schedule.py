@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
 from thermal.physics.scene import Device
 from thermal.units import Duration, Instant, Spec, Temperature
 
 MOST_SWITCHES = 100_000
 """More switching times than this are refused: such pulses are meant to be averaged."""
+SHORTEST = 1e-5
+"""s; the time loop does not tell apart what is much closer, so shorter intervals, pulses and pauses are refused."""
 
 
 def _ordered(intervals: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
@@ -25,6 +27,11 @@ def _ordered(intervals: tuple[tuple[float, float], ...]) -> tuple[tuple[float, f
         if not end > start:
             raise ValueError(
                 f"the interval from {start:g} s to {end:g} s is empty; write [start, end] with end > start"
+            )
+        if end - start < SHORTEST:
+            raise ValueError(
+                f"the interval of {end - start:g} s at {start:g} s is too short to be followed (the shortest is "
+                f"{SHORTEST:g} s); make it longer and the power smaller in proportion"
             )
     for (_, end), (start, _) in pairwise(intervals):
         if start < end:
@@ -42,6 +49,19 @@ class Pulses(Spec):
     period: Duration
     width: Duration
     """time on in each period; must not exceed it"""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.width > self.period:
+            raise ValueError(
+                f"width = {self.width:g} s is longer than period = {self.period:g} s; a pulse must end before the next"
+            )
+        if self.width < SHORTEST or 0.0 < self.period - self.width < SHORTEST:
+            raise ValueError(
+                f"pulses of {self.width:g} s every {self.period:g} s are too short to be followed (pulse and pause: at "
+                f"least {SHORTEST:g} s each); give the mean power without pulses"
+            )
+        return self
 
 
 class Switched(Spec):
