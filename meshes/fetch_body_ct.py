@@ -109,13 +109,13 @@ def extract(archive: Path, wanted: dict[str, tuple[str, str]], folder: Path) -> 
             print(f"{folder / name}: {len(content) / 1e6:.2f} MB")
 
 
-def fetch(folder: Path, files: dict[str, tuple[str, str]]) -> None:
-    given = os.environ.get("THERMAL_DATA")
-    for place in (folder, *([Path(given)] if given else [])):
-        missing = {name: what for name, what in files.items() if not present(place / name, what[1])}
-        if not missing:
+def fetch(places: list[Path], files: dict[str, tuple[str, str]]) -> None:
+    """Put the files into the last of ``places``, unless one of them has them all."""
+    for place in places:
+        if all(present(place / name, digest) for name, (_, digest) in files.items()):
             print(f"{place}: all {len(files)} files are there already")
             return
+    folder = places[-1]
     missing = {name: what for name, what in files.items() if not present(folder / name, what[1])}
     with tempfile.TemporaryDirectory(prefix="thermal-fetch-") as scratch:
         extract(download(Path(scratch)), missing, folder)
@@ -127,7 +127,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="also the MR and the second CT's labels that tests use")
     given = parser.parse_args(arguments)
     try:
-        fetch(given.to if given.to is not None else cache_folder(), BODY | (OTHERS if given.all else {}))
+        shared = os.environ.get("THERMAL_DATA")
+        usual = [*([Path(shared)] if shared else []), cache_folder()]
+        fetch([given.to] if given.to is not None else usual, BODY | (OTHERS if given.all else {}))
     except (FetchError, OSError, tarfile.TarError) as error:
         print(f"fetch_body_ct: {error}", file=sys.stderr)
         return 1

@@ -33,8 +33,26 @@ def misplaced(case: Case, engine: Engine) -> list[str]:
             stations = np.array([device.active.centre])
         else:
             continue
-        problems += _outside(engine, device.place, device.name, stations)
+        problems += _outside(engine, device.place, device.name, stations) or _cut(engine, device, stations)
     return problems
+
+
+def _cut(engine: Engine, device: Device, stations: Array) -> list[str]:
+    """What to say when a face of the window runs through the device along its length, as in a model of one half."""
+    assert device.active is not None
+    radius = device.active.radius * (1.0 - 1e-9)
+    axis = stations[0] - stations[-1]
+    length = float(np.linalg.norm(axis))
+    across = radius * np.sqrt(np.maximum(1.0 - (axis / length) ** 2, 0.0) if length > 0.0 else np.ones(3))
+    lower, upper = engine.points.min(axis=0), engine.points.max(axis=0)
+    sides = ((stations - across < lower) | (stations + across > upper)).any(axis=0)
+    if not sides.any():
+        return []
+    names = ", ".join(name for name, cut in zip("xyz", sides, strict=True) if cut)
+    return [
+        f"{device.place}: {device.name} ({2e3 * radius:.3g} mm thick) is cut by a face of the window across {names}; a "
+        "device cannot be modelled in halves: enlarge the window so that it lies inside"
+    ]
 
 
 def check_places(case: Case, engine: Engine) -> None:

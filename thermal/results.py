@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 
 from thermal.case import Case
+from thermal.case.parts import Freezing, Vaporisation
 from thermal.engine import Engine
 from thermal.march import Progress
 from thermal.physics.bioheat import BUDGET
 from thermal.physics.delivery import Delivered
 from thermal.physics.scene import Reading, Source
+from thermal.physics.tissue import Tissues
 from thermal.store import History
 from thermal.store.provenance import peak_memory
-from thermal.units import Array
+from thermal.units import ZERO_CELSIUS, Array
 from thermal.zone import Zone
 
 
@@ -46,6 +48,49 @@ def _at(engine: Engine, values: Array, name: str, position: tuple[float, float, 
     return float(engine.sample(values, at)[0])
 
 
+CHARRED = 300.0
+"""degC, above which tissue has charred and none of its properties hold (order of magnitude, unverified)."""
+
+
+def doubts(case: Case, tissues: Tissues, last: Progress) -> tuple[str, ...]:
+    """What the temperatures reached say against the model: phases that it leaves out, tissue that is none any more."""
+    solid = tissues.engine.volume > 0
+    coldest, hottest = float(last.coldest[solid].min()), float(last.hottest[solid].max())
+    found = []
+    freezing, boiling = case.bioheat.freezing, case.bioheat.vaporisation
+    if isinstance(freezing, Freezing) and coldest < freezing.liquidus:
+        needed = ("frozen_conductivity", "frozen_heat_capacity", "latent_heat")
+        found += _left_out(tissues, needed, f"{coldest:.3g} degC", "freezing", "too cold")
+    if isinstance(boiling, Vaporisation) and hottest > boiling.start:
+        found += _left_out(tissues, ("water_fraction",), f"{hottest:.4g} degC", "vaporisation", "too hot")
+    if hottest > CHARRED:
+        found.append(
+            f"bioheat: tissue reached {hottest:.4g} degC; above some {CHARRED:g} degC it chars and none of its "
+            "properties hold: lower the power, or look for a source that is narrower than its grid"
+        )
+    if coldest < -ZERO_CELSIUS:
+        found.append(
+            f"bioheat: a heat sink drew tissue to {coldest:.4g} degC, below absolute zero; temperatures near it "
+            'mean nothing: lower its power, or use heating.kind = "cryo", whose probes hold a temperature'
+        )
+    return tuple(found)
+
+
+def _left_out(tissues: Tissues, needed: tuple[str, ...], reached: str, change: str, error: str) -> list[str]:
+    lacking = sorted(
+        f"tissues.{region}.{name}"
+        for region, tissue in tissues.by_region.items()
+        for name in needed
+        if getattr(tissue, name) is None
+    )
+    if not lacking:
+        return []
+    return [
+        f"bioheat.{change}: tissue reached {reached}, but its {change} is left out everywhere because the case and the "
+        f'library lack {", ".join(lacking)}; temperatures are {error}: give these, or write {change} = "off"'
+    ]
+
+
 def summarise(
     case: Case,
     engine: Engine,
@@ -69,6 +114,7 @@ def summarise(
         "lowest_temperature": (float(last.coldest[solid].min()), "degC"),
         "zone.law": (case.zone_law.kind, ""),
         **zone.as_readings(),
+        "ledger.mass_error": (0.0, ""),
         **delivered.readings,
         **source.summary,
         **_energy(history),

@@ -30,7 +30,7 @@ from thermal.physics.particles import Particle
 from thermal.physics.scene import Device, Payload, Reading, Scene, Source, State
 from thermal.physics.tissue import Tissues
 from thermal.places import check_places
-from thermal.results import probe_readings, summarise
+from thermal.results import doubts, probe_readings, summarise
 from thermal.store import Checkpoint, Field, Fields, Run, RunFolder, read_run
 from thermal.units import Array
 from thermal.zone import measure_zone
@@ -265,13 +265,16 @@ def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) ->
     )
     fields = {name: (field.values, field.unit) for name, field in static.items()}
     probes = probe_readings(case, engine, fields, prepared.source)
+    late = doubts(case, prepared.tissues, last)
+    for warning in late:
+        _log.warning(warning)
     run.write_summary(
         summarise(
             case,
             engine,
             prepared.delivered,
             prepared.source,
-            prepared.warnings,
+            (*prepared.warnings, *late),
             last,
             zone,
             probes,

@@ -111,6 +111,7 @@ def measure_zone(engine: Engine, measure: Array, level: float, tumour: str | Non
     surface = engine.isosurface(measure, level)
     area = float(_areas(surface).sum())
     lost = _lost(engine, inside, measure)
+    touches = _touches(engine, measure, level)
     target, spared, healthy, margin = (None,) * 4
     if tumour is not None:
         target = float(engine.volumes[tumour].sum())
@@ -122,8 +123,8 @@ def measure_zone(engine: Engine, measure: Array, level: float, tumour: str | Non
         equivalent_diameter=float(np.cbrt(6.0 * volume / np.pi)),
         principal_diameters=_principal_diameters(engine, inside, volume),
         surface_area=area,
-        sphericity=float(np.cbrt(36.0 * np.pi * volume**2)) / area if area > 0.0 else None,
-        touches_boundary=_touches(engine, measure, level),
+        sphericity=float(np.cbrt(36.0 * np.pi * volume**2)) / area if area > 0.0 and not touches else None,
+        touches_boundary=touches,
         lost=lost,
         tumour_volume=target,
         tumour_coverage=min(lost[tumour] / target, 1.0) if tumour is not None and target else None,

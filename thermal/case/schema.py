@@ -143,6 +143,12 @@ class Case(Spec):
         notes = []
         if self.particles is not None and self.delivery.kind == "none":
             notes.append('particles: nothing delivers them (delivery.kind = "none"), so they play no part')
+        if self.bioheat.perfusion_stops and "arrhenius" not in self.damage.laws:
+            notes.append("bioheat.perfusion_stops: perfusion follows the arrhenius damage, which is not among "
+                         "damage.laws, so it never stops; add the law, or write perfusion_stops = false")  # fmt: skip
+        if (on := getattr(self.heating, "on", None)) and all(start >= self.bioheat.duration for start, _ in on):
+            notes.append(f"heating.on: begins when the simulation has ended ({self.bioheat.duration:g} s), so nothing "
+                         "heats; raise bioheat.duration")  # fmt: skip
         unused = {"potential": "heating", "pressure": "delivery", "concentration": "delivery"}
         for name, boundary in self.boundaries.items():
             for key, table in unused.items():
