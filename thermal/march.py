@@ -113,7 +113,9 @@ class Loop:
             return np.ones_like(progress.enthalpy)
         now, damage = progress.state.temperature, progress.state.damage[self.perfusion_stops]
         foreseen = self.laws[self.perfusion_stops].accumulate(damage, now, now + ahead * progress.trend, ahead)
-        living = np.exp(-np.minimum(foreseen, 700.0))
+        living = np.ones_like(foreseen)
+        hurt = np.flatnonzero(foreseen)
+        living[hurt] = np.exp(-np.minimum(foreseen[hurt], 700.0))
         if self.bioheat.freezes:
             living *= progress.coldest > self.bioheat.cells.liquidus
         return np.asarray(living)

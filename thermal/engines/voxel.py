@@ -141,6 +141,10 @@ class VoxelEngine:
         return np.diff(x), np.diff(y), np.diff(z)
 
     @cached_property
+    def _all_solid(self) -> bool:
+        return bool(self.domain.solid.all())
+
+    @cached_property
     def points(self) -> Array:
         """(n, 3) m."""
         return np.stack([a.ravel() for a in np.meshgrid(*self.domain.axes, indexing="ij")], axis=1)
@@ -206,7 +210,7 @@ class VoxelEngine:
 
     def conductance(self, k: Array) -> Operator:
         """Operator of the cell coefficient ``k`` (m,)."""
-        solid = np.where(self.domain.solid, k, 0.0).reshape(self.domain.cell_shape)
+        solid = (k if self._all_solid else np.where(self.domain.solid, k, 0.0)).reshape(self.domain.cell_shape)
         return VoxelOperator(*kernels.edge_conductances(solid, *self._spacings), self.domain.shape, solid)
 
     def solve(

@@ -237,6 +237,10 @@ class Bioheat:
         """Conductance operator at ``temperature`` (n,)."""
         if self.cells.constant(temperature):
             return self._warm_operator
+        return self.cold_operator(temperature)
+
+    def cold_operator(self, temperature: Array) -> Operator:
+        """The same where the conductivity is known not to be that at 37 degC everywhere."""
         return self.engine.conductance(self.cells(self.engine.to_cells(temperature)))
 
     def touch(self, contact: Contact) -> Touch:
@@ -257,6 +261,7 @@ class Bioheat:
             operator=operator,
             touches=tuple(self.touch(contact) for contact in drive.contacts),
             free=weight,
+            kept=np.flatnonzero(~free),
             blood=blood,
             film=film if film.any() else None,
             sink=blood + film,
@@ -288,14 +293,15 @@ class Balance:
     """Heat flows of one step, with everything that does not depend on the temperature summed up beforehand.
 
     ``operator`` holds for the whole step unless there is ice, whose front moves within it. ``free`` (n,) is 1 where the
-    temperature is free, else 0; ``blood``, ``film``, ``sink`` (n,) W/K and ``load`` (n,) W are zero where it is not.
-    ``source``: W of all sources; ``full_blood`` W/K and ``full_border`` W: sums over the free nodes.
+    temperature is free and 0 at the nodes ``kept``, where ``blood``, ``film``, ``sink`` (n,) W/K and ``load`` W are
+    zero. ``source``: W of all sources; ``full_blood`` W/K and ``full_border`` W: sums over the free nodes.
     """
 
     bioheat: Bioheat
     operator: Operator
     touches: tuple[Touch, ...]
     free: Array
+    kept: Nodes
     blood: Array
     film: Array | None
     sink: Array
@@ -308,10 +314,10 @@ class Balance:
         """Heat flow into each free node (n,) W, and its sums by line of :data:`BUDGET` (5,) W."""
         bioheat = self.bioheat
         cold = bioheat.freezes and bool(temperature.min() <= bioheat.cells.liquidus)
-        flow = (bioheat.operator(temperature) if cold else self.operator)(temperature)
+        flow = (bioheat.cold_operator(temperature) if cold else self.operator)(temperature)
         flow += self.sink * temperature
-        flow *= self.free
         np.subtract(self.load, flow, out=flow)
+        flow[self.kept] = 0.0
         blood = bioheat.arterial_temperature * self.full_blood - float(self.blood @ temperature)
         if cold:
             frozen = np.flatnonzero(temperature <= bioheat.cells.liquidus)
