@@ -1,6 +1,6 @@
 """Analytic solutions that the catalogue's cases are held against, from closed forms and quadrature.
 
-Written independently of the package: nothing here imports it. SI units; theta is the temperature above that of the blood.
+Written independently of the package: nothing here imports it. SI units; theta is the temperature above the blood's.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ REFERENCE = Tissue(0.5, 1060.0 * 3600.0, 6.4e-3 * 1000.0 * 4180.0)
 UNPERFUSED = Tissue(0.5, 1060.0 * 3600.0, 0.0)
 
 
-# --------------------------------------------------------------------------------------------------- Pennes, steady
+# -------------------------------------------------------------------------------------- Pennes, steady
 
 
 def heated_slab(t: Tissue, source: float, length: float, x: float) -> float:
@@ -75,9 +75,7 @@ def heated_ball(t: Tissue, source: float, radius: float, r: float) -> float:
     if r < radius:
         near = np.sinh(m * r) / (m * r) if r > 0 else 1.0
         return float(source / t.blood * (1.0 - (1.0 + m * radius) * np.exp(-m * radius) * near))
-    return float(
-        source / t.blood * (m * radius * np.cosh(m * radius) - np.sinh(m * radius)) * np.exp(-m * r) / (m * r)
-    )
+    return float(source / t.blood * (m * radius * np.cosh(m * radius) - np.sinh(m * radius)) * np.exp(-m * r) / (m * r))
 
 
 def hot_ball(t: Tissue, wall: float, radius: float, r: float) -> float:
@@ -111,7 +109,7 @@ def hot_cylinder_power(t: Tissue, wall: float, radius: float) -> float:
     return float(2.0 * np.pi * t.conductivity * wall * m * radius * k1(m * radius) / k0(m * radius))
 
 
-# ------------------------------------------------------------------------------------------------ Pennes, transient
+# ----------------------------------------------------------------------------------- Pennes, transient
 
 
 def heated_ball_transient(t: Tissue, source: float, radius: float, r: float, time: float) -> float:
@@ -124,9 +122,7 @@ def heated_ball_transient(t: Tissue, source: float, radius: float, r: float, tim
             x = radius / (2 * s)
             return float(erf(x) - 2.0 / np.sqrt(np.pi) * x * np.exp(-(x**2)))
         near, far = (radius - r) / (2 * s), (radius + r) / (2 * s)
-        return float(
-            0.5 * (erf(far) + erf(near)) - s / (r * np.sqrt(np.pi)) * (np.exp(-(near**2)) - np.exp(-(far**2)))
-        )
+        return float(0.5 * (erf(far) + erf(near)) - s / (r * np.sqrt(np.pi)) * (np.exp(-(near**2)) - np.exp(-(far**2))))
 
     rate = source / t.capacity
     value, _ = quad(lambda s: rate * np.exp(-t.decay * s) * share(s), 0.0, time, epsabs=1e-10, epsrel=1e-9, limit=400)
@@ -161,7 +157,17 @@ def slab_between_fluids(
     return t_left - flux * (1.0 / h_left + x / conductivity)
 
 
-# ------------------------------------------------------------------------------------------------------- freezing
+def cooling_ball(biot: float, fourier: float, share: float, terms: int = 60) -> float:
+    """(T - T_air) / (T_0 - T_air) in a ball at ``share`` of its radius; 1 - z cot z = Bi (Carslaw and Jaeger 9.4)."""
+    total = 0.0
+    for n in range(terms):
+        z = brentq(lambda z: 1.0 - z / np.tan(z) - biot, n * np.pi + 1e-9, (n + 1) * np.pi - 1e-9)
+        weight = 4.0 * (np.sin(z) - z * np.cos(z)) / (2.0 * z - np.sin(2.0 * z))
+        total += weight * np.exp(-(z**2) * fourier) * np.sinc(z * share / np.pi)
+    return float(total)
+
+
+# -------------------------------------------------------------------------------------------- freezing
 
 
 @dataclass(frozen=True)
@@ -234,7 +240,9 @@ class LineSink:
         s = self.s
         if r < self.front(time):
             y = r**2 / (4.0 * s.frozen_diffusivity * time)
-            return float(s.melting + self.sink / (4.0 * np.pi * s.frozen_conductivity) * (expi(-y) - expi(-self.root**2)))
+            return float(
+                s.melting + self.sink / (4.0 * np.pi * s.frozen_conductivity) * (expi(-y) - expi(-(self.root**2)))
+            )
         y = r**2 / (4.0 * s.diffusivity * time)
         return float(s.initial - (s.initial - s.melting) * exp1(y) / exp1(self.ratio * self.root**2))
 
@@ -293,7 +301,7 @@ class MushyNeumann:
         return float(s.initial - (s.initial - s.melting) * erfc(z / a3) / erfc(self.second / a3))
 
 
-# ---------------------------------------------------------------------------------------------------- electricity
+# ----------------------------------------------------------------------------------------- electricity
 
 
 def sphere_resistance(conductivity: float, inner: float, outer: float) -> float:
@@ -307,7 +315,7 @@ def sphere_joule(conductivity: float, voltage: float, inner: float, outer: float
     return float(conductivity * field**2)
 
 
-# ---------------------------------------------------------------------------------------------------------- light
+# ----------------------------------------------------------------------------------------------- light
 
 
 def diffusion_optics(absorption: float, scattering: float) -> tuple[float, float]:
@@ -328,7 +336,7 @@ def absorbed_within(absorption: float, scattering: float, radius: float) -> floa
     return float(1.0 - (1.0 + mu * radius) * np.exp(-mu * radius))
 
 
-# ------------------------------------------------------------------------------------------------------- infusion
+# -------------------------------------------------------------------------------------------- infusion
 
 
 def port_pressure(flow: float, permeability: float, inner: float, outer: float) -> float:
@@ -341,7 +349,7 @@ def infusate_front(flow: float, porosity: float, port: float, time: float) -> fl
     return float(np.cbrt(port**3 + 3.0 * flow * time / (4.0 * np.pi * porosity)))
 
 
-# --------------------------------------------------------------------------------------------------------- damage
+# ---------------------------------------------------------------------------------------------- damage
 
 JACQUES = (7.39e39, 2.577e5)
 """A in 1/s and Ea in J/mol of liver."""
@@ -350,9 +358,7 @@ JACQUES = (7.39e39, 2.577e5)
 def arrhenius(times: np.ndarray, temperatures: np.ndarray, onset: float = 40.0) -> float:
     """Omega of a finely sampled history above an onset temperature (trapezoidal rule)."""
     factor, energy = JACQUES
-    rate = np.where(
-        temperatures >= onset, factor * np.exp(-energy / (GAS_CONSTANT * (temperatures + 273.15))), 0.0
-    )
+    rate = np.where(temperatures >= onset, factor * np.exp(-energy / (GAS_CONSTANT * (temperatures + 273.15))), 0.0)
     return float(np.trapezoid(rate, times))
 
 

@@ -22,7 +22,7 @@ def body_ct_folder() -> Path | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Slow tests run only when asked for (``-m slow``, or by name); tests on the body CT are skipped where there is none."""
+    """Slow tests run only when asked for (``-m slow``, or by name), tests on the body CT only where there is one."""
     if not config.option.markexpr and not any("::" in argument for argument in config.args):
         slow = [item for item in items if "slow" in item.keywords]
         if slow:

@@ -27,10 +27,10 @@ def test_solves_like_a_direct_solver(preconditioned: bool) -> None:
         lambda u: a @ u,
         rhs,
         (lambda r: r / np.diag(a)) if preconditioned else None,
-        tolerance=1e-12,
+        tolerance=1e-11,  # at 1e-12 round-off stops one raw matrix in six
         max_iterations=9999,
     )
-    assert np.linalg.norm(a @ x - rhs) <= 1e-12 * np.linalg.norm(rhs)
+    assert np.linalg.norm(a @ x - rhs) <= 1e-11 * np.linalg.norm(rhs)
     # the condition number of the unscaled matrix bounds the error; of the raw matrix it is 1e8 times larger
     np.testing.assert_allclose(scale * x, np.linalg.solve(chain(60, 0.5) + 0.1 * np.eye(60), rhs / scale), rtol=1e-6)
     if preconditioned:

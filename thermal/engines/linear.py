@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from thermal.engine import NotConvergedError
+from thermal.engine import NotConvergedError, inner
 from thermal.units import Array
 
 Apply = Callable[[Array], Array]
@@ -48,13 +48,13 @@ def conjugate_gradients(
         return x, 0
     goal = tolerance * size
     if kernel is not None:
-        imbalance = abs(float(np.vdot(kernel, rhs)))
+        imbalance = abs(inner(kernel, rhs))
         if imbalance > max(goal, 1e-12 * size):
             raise NotConvergedError(
                 f"the sources do not balance (their sum is {imbalance / size:.1e} of their norm) and nothing fixes the "
                 "level of the solution; hold it somewhere (a fixed boundary) or add an uptake term"
             )
-        rhs = rhs - kernel * np.vdot(kernel, rhs)
+        rhs = rhs - kernel * inner(kernel, rhs)
         _project(x, kernel)
 
     work = np.empty_like(x)
@@ -62,7 +62,7 @@ def conjugate_gradients(
     previous = np.inf
     while True:
         residual = rhs - apply(x)
-        norm = float(np.linalg.norm(residual))
+        norm = float(np.sqrt(inner(residual, residual)))
         if norm <= goal:
             return x, done
         if not np.isfinite(norm):
@@ -92,7 +92,7 @@ def _sweep(
     direction = np.zeros_like(x)
     image = direction
     step, energy = 0.0, 1.0
-    norm = float(np.linalg.norm(residual))
+    norm = float(np.sqrt(inner(residual, residual)))
     while norm > goal:
         if done >= max_iterations:
             raise NotConvergedError(
@@ -102,13 +102,13 @@ def _sweep(
             )
         z = residual if precondition is None else precondition(residual)
         if kernel is not None:
-            z = z - kernel * np.vdot(kernel, z)
-        gain = -step * float(np.vdot(z, image)) / energy
-        energy = float(np.vdot(z, residual))
+            z = z - kernel * inner(kernel, z)
+        gain = -step * inner(z, image) / energy
+        energy = inner(z, residual)
         direction *= gain
         direction += z
         image = apply(direction)
-        curvature = float(np.vdot(direction, image))
+        curvature = inner(direction, image)
         if not (curvature > 0.0 and energy > 0.0):
             culprit = "operator" if energy > 0.0 else "preconditioner"
             raise NotConvergedError(
@@ -124,7 +124,7 @@ def _sweep(
         if kernel is not None:
             _project(x, kernel)
             _project(residual, kernel)
-        norm = float(np.linalg.norm(residual))
+        norm = float(np.sqrt(inner(residual, residual)))
         done += 1
         if not np.isfinite(norm):
             raise NotConvergedError(f"the residual became {norm} after {done} iterations; check the coefficients")
@@ -133,4 +133,4 @@ def _sweep(
 
 def _project(u: Array, kernel: Array) -> None:
     """Remove the part of ``u`` along the unit vector ``kernel``, in place."""
-    u -= kernel * np.vdot(kernel, u)
+    u -= kernel * inner(kernel, u)

@@ -36,6 +36,11 @@ class Locator:
         return np.asarray(self.corners.mean(axis=1))
 
     @cached_property
+    def _bounds(self) -> tuple[Array, Array]:
+        """Lower and upper corner of all, (3,) m each."""
+        return self.corners.min(axis=(0, 1)), self.corners.max(axis=(0, 1))
+
+    @cached_property
     def _classes(self) -> list[tuple[Any, Index, float]]:
         """Tree of centroids, cell numbers and largest radius (centroid to corner) of each size class."""
         radius = np.linalg.norm(self.corners - self._centroids[:, None], axis=2).max(axis=1)
@@ -56,7 +61,7 @@ class Locator:
         at = np.atleast_2d(np.asarray(at, dtype=float))
         cell = np.zeros(len(at), np.int64)
         weights = np.full((len(at), 4), 0.25)
-        lower, upper = self.corners.min(axis=(0, 1)), self.corners.max(axis=(0, 1))
+        lower, upper = self._bounds
         slack = 1e-9 * (upper - lower)
         left = np.flatnonzero(((at >= lower - slack) & (at <= upper + slack)).all(axis=1))
         found = np.zeros(len(at), np.bool_)

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engine import Engine, Operator
+from thermal.engine import Engine, Operator, inner
 from thermal.physics.scene import Contact, Drive, Held
 from thermal.units import Array, Mask
 
@@ -318,13 +318,13 @@ class Balance:
         flow += self.sink * temperature
         np.subtract(self.load, flow, out=flow)
         flow[self.kept] = 0.0
-        blood = bioheat.arterial_temperature * self.full_blood - float(self.blood @ temperature)
+        blood = bioheat.arterial_temperature * self.full_blood - inner(self.blood, temperature)
         if cold:
             frozen = np.flatnonzero(temperature <= bioheat.cells.liquidus)
             stopped = self.blood[frozen] * (bioheat.arterial_temperature - temperature[frozen])
             flow[frozen] -= stopped
             blood -= float(stopped.sum())
-        border = self.full_border - (float(self.film @ temperature) if self.film is not None else 0.0)
+        border = self.full_border - (inner(self.film, temperature) if self.film is not None else 0.0)
         probes = 0.0
         for touch in self.touches:
             near = temperature[touch.nodes]

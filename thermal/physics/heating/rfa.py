@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import model_validator
 
 from thermal.engine import Engine, Operator
@@ -47,16 +48,20 @@ BODY = 37.0
 
 @dataclass(frozen=True)
 class ElectricalConductivity:
-    """sigma(T) of cells, S/m: linear between 0 and 100 degC, then falling smoothly (log-cubic) to its dry value.
+    """sigma(T), S/m: linear between 0 and 100 degC, then falling smoothly (log-cubic) to its dry value.
 
-    ``at_body`` (m,) S/m at 37 degC; ``rise`` (m,) S/m/K.
+    ``at_body`` S/m at 37 degC and ``rise`` S/m/K, of cells (m,) or nodes (n,).
     """
 
     at_body: Array
     rise: Array
 
+    def take(self, places: npt.NDArray[np.intp]) -> ElectricalConductivity:
+        """The same relation at a selection of the places."""
+        return ElectricalConductivity(self.at_body[places], self.rise[places])
+
     def __call__(self, temperature: Array) -> Array:
-        """S/m at the temperature of the cells (m,) degC."""
+        """S/m at the temperature of the places, degC."""
         wet = self.at_body + self.rise * (np.clip(temperature, 0.0, BOILING) - BODY)
         dried = np.clip((temperature - BOILING) / (DRY - BOILING), 0.0, 1.0)
         return np.asarray(np.maximum(wet, DRY_SHARE * self.at_body) * DRY_SHARE ** (dried**2 * (3.0 - 2.0 * dried)))
@@ -133,6 +138,9 @@ class Rfa(Switched):
         ground, span = self._ground(engine, scene.grounded)
         source = RfaSource(
             self, engine, ElectricalConductivity(at_body, tissues.mix_cells(rises)),
+            ElectricalConductivity(
+                tissues.nodes("electrical_conductivity", 'heating.kind = "rfa"'), tissues.mix_nodes(rises)
+            ),
             tissues.nodes("conductivity", 'heating.kind = "rfa"'), factor, contact, ground, span,
             self.switch_times(scene.duration), self.devices,
             tuple(
@@ -141,7 +149,7 @@ class Rfa(Switched):
                 for name, slope in sorted(slopes.items()) if slope is None
             ),
         )  # fmt: skip
-        source.solve(scene.initial_temperature)
+        source.solve(scene.initial_temperature, cooled=False)
         source.summary = {"heating.initial_impedance": Reading(source.impedance, "ohm")}
         return source
 
@@ -184,6 +192,10 @@ def _coolant(cooling: Cooling, factor: Array, area: float) -> Contact:
     return Contact(factor, cooling.temperature, np.where(factor > 0, film, np.inf))
 
 
+def _changed(new: Array, old: Array) -> bool:
+    return bool(np.max(np.abs(new - old) - RESOLVE_ABOVE * old) > 0.0)
+
+
 @dataclass
 class RfaSource:
     """The potential for 1 V between the electrodes, kept until the conductivity has changed by more than 2 %."""
@@ -191,6 +203,7 @@ class RfaSource:
     spec: Rfa
     engine: Engine
     conductivity: ElectricalConductivity
+    node_conductivity: ElectricalConductivity
     thermal_conductivity: Array
     factor: Array
     coolant: Contact | None
@@ -201,6 +214,7 @@ class RfaSource:
     warnings: tuple[str, ...]
     summary: Mapping[str, Reading] = field(default_factory=dict)
     _sigma: Array | None = None
+    _link: Array = field(default_factory=lambda: np.zeros(0))
     _potential: Array | None = None
     _volume_heat: Array = field(default_factory=lambda: np.zeros(0))
     _wall_heat: Array = field(default_factory=lambda: np.zeros(0))
@@ -221,25 +235,41 @@ class RfaSource:
         density = np.divide(power, volume, out=np.zeros_like(power), where=volume > 0)
         return {"potential": (self._voltage * self._potential, "V"), "absorbed_power": (density, "W/m^3")}
 
-    def solve(self, temperature: Array) -> None:
+    def solve(self, temperature: Array, *, cooled: bool = True) -> None:
         """Bring the potential up to date with the temperature (n,) degC, if the conductivity has changed enough."""
         sigma = self.conductivity(self.engine.to_cells(temperature))
-        if self._sigma is not None and np.max(np.abs(sigma - self._sigma) - RESOLVE_ABOVE * self._sigma) <= 0.0:
+        link = self.link(temperature, cooled)
+        if self._sigma is not None and not (_changed(sigma, self._sigma) or _changed(link, self._link)):
             return
         operator = self.engine.conductance(sigma)
-        link = self.engine.to_nodes(sigma) * self.factor
         potential = self.engine.solve(
             operator, link, link,
             fixed=self.ground.mask, values=self.ground.value, guess=self._potential,
             tolerance=FIRST_TOLERANCE if self._potential is None else TOLERANCE,
         )  # fmt: skip
-        self._settle(sigma, operator, potential)
+        self._settle(sigma, link, operator, potential)
 
-    def _settle(self, sigma: Array, operator: Operator, potential: Array) -> None:
+    def link(self, temperature: Array, cooled: bool) -> Array:
+        """Conductance (n,) S between the electrode's wall and each node, at the mean of their temperatures.
+
+        Taken at the node's own temperature, a cooled electrode on coarse voxels would have a tenth too little
+        resistance: the tissue at its wall, which the current must cross first, is as cold as the wall.
+        """
+        near = np.flatnonzero(self.factor)
+        wall = temperature[near]
+        if cooled and self.coolant is not None:
+            back = np.broadcast_to(np.asarray(self._share_returned()), self.factor.shape)[near]
+            wall = self.coolant.temperature * (1.0 - back) + wall * back
+        link = np.zeros_like(self.factor)
+        sigma = self.node_conductivity.take(near)(0.5 * (temperature[near] + wall))
+        link[near] = sigma * self.factor[near]
+        return link
+
+    def _settle(self, sigma: Array, link: Array, operator: Operator, potential: Array) -> None:
         """Joule heat per square volt; the conductance is its sum, so voltage times current is the heat to round-off."""
-        self._sigma, self._potential = sigma, potential
+        self._sigma, self._link, self._potential = sigma, link, potential
         self._volume_heat = operator.dissipation(potential)
-        self._wall_heat = self.engine.to_nodes(sigma) * self.factor * (1.0 - potential) ** 2
+        self._wall_heat = link * (1.0 - potential) ** 2
         self._conductance = float(np.sum(self._volume_heat) + np.sum(self._wall_heat))
 
     def drive(self, state: State, step: float) -> Drive:
@@ -278,6 +308,7 @@ class RfaSource:
         assert self._potential is not None
         return {
             "conductivity": self._sigma.copy(),
+            "link": self._link.copy(),
             "potential": self._potential.copy(),
             "voltage": np.array([self._voltage]),
         }
@@ -286,4 +317,5 @@ class RfaSource:
         """Go on from what :meth:`memory` gave, bit for bit."""
         self._voltage = float(memory["voltage"][0])
         sigma = np.asarray(memory["conductivity"])
-        self._settle(sigma, self.engine.conductance(sigma), np.asarray(memory["potential"]))
+        link, potential = np.asarray(memory["link"]), np.asarray(memory["potential"])
+        self._settle(sigma, link, self.engine.conductance(sigma), potential)
