@@ -20,14 +20,14 @@ from scenes import MM, at, cube, scene
 from scripts import script
 from test_layers import HOMES, LAYERS
 
-from thermal import assemble, load_case, march, simulate, simulation
+from thermal import assemble, heat, load_case, march, simulate, simulation
 from thermal.anatomy.data import resolve
 from thermal.case import Case
 from thermal.case.parts import Freezing, Vaporisation
 from thermal.cli import app
 from thermal.engines import probes
 from thermal.errors import CaseError
-from thermal.physics import bioheat, light, magnetism
+from thermal.physics import light, magnetism
 from thermal.physics.damage import Arrhenius, Cem43, Cryo
 from thermal.physics.delivery import infusion, placed
 from thermal.physics.heating import photothermal, rfa
@@ -350,7 +350,7 @@ def test_numbers_of_the_physics_page_are_those_of_the_code() -> None:
         f"({freezing.solidus:g} to {freezing.liquidus:g} °C)",
         f"\\cdot {assemble.VAPORISATION_HEAT / 1e6:g}$ MJ/kg over {boiling.start:g} to {boiling.end:g} °C",
         f"$\\rho_b = {case.bioheat.blood_density:g}$ kg/m³ and $c_b = {case.bioheat.blood_heat_capacity:g}$ J/kg/K",
-        f"not below {100 * bioheat.LEAST:g} % of",
+        f"not below {100 * heat.LEAST:g} % of",
         f"default of {100 * placed.MEDIAN_TUMOUR_FRACTION:g} % is the median",
         f"port pressure of $10^{np.log10(infusion.OPENING_PRESSURE):.0f}$ Pa",
         f"where all but {100 * photothermal.MINOR_SHARE:g} % of the power",

@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("case",),
     ("anatomy", "physics", "engines"),
     ("engine",),
+    ("heat",),
     ("domain", "library"),
     ("units", "errors", "progress"),
 )

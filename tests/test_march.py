@@ -12,8 +12,9 @@ import pytest
 
 from thermal.domain import FACES, Ball, VoxelDomain
 from thermal.engines.voxel import VoxelEngine
+from thermal.heat import BUDGET, Conductivity, Enthalpy, PhaseChange
 from thermal.march import Control, Loop, Progress
-from thermal.physics.bioheat import BUDGET, Bioheat, Conductivity, Enthalpy, PhaseChange, Surroundings
+from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.damage import Arrhenius, Cem43
 from thermal.physics.heating.source import PlainSource
 from thermal.physics.scene import Contact, Drive, Held, State
@@ -357,11 +358,11 @@ def test_ledger_closes_with_every_line_active() -> None:
     drive = march.source.drive(last.state, 1.0)
     assert drive.held is not None
     free = ~problem.surroundings.held.mask & ~drive.held(0.0).mask & (problem.engine.volume > 0)
-    begin = problem.heat.enthalpy(np.full(free.size, 37.0))
-    gained = float((problem.engine.volume * (last.enthalpy - begin))[free].sum())
+    begin = problem.heat.content(np.full(free.size, 37.0))
+    gained = float((problem.engine.volume * problem.heat.capacity * (last.v - begin))[free].sum())
     assert last.stored == pytest.approx(gained, abs=1e-12 * last.throughput)
     # the temperature belongs to the enthalpy
-    np.testing.assert_allclose(last.state.temperature[free], problem.heat.temperature(last.enthalpy)[free], atol=1e-12)
+    np.testing.assert_allclose(last.state.temperature[free], problem.heat.temperature(last.v)[free], atol=1e-12)
 
 
 def test_lines_of_the_ledger_are_what_they_are_called() -> None:
@@ -632,7 +633,7 @@ def test_a_run_goes_on_bit_for_bit(part: float) -> None:
         state=State(
             left.state.time, left.state.temperature.copy(), {k: v.copy() for k, v in left.state.damage.items()}
         ),
-        enthalpy=left.enthalpy.copy(),
+        v=left.v.copy(),
         drive=None,
     )
     resumed = list(everything(_uneven()).march(stored))
@@ -642,7 +643,7 @@ def test_a_run_goes_on_bit_for_bit(part: float) -> None:
         np.testing.assert_array_equal(one.state.temperature, other.state.temperature)
     one, other = history[-1], resumed[-1]
     for name in (
-        "enthalpy",
+        "v",
         "coldest",
         "hottest",
         "energy",

@@ -15,8 +15,9 @@ from thermal.engine import Engine
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
 from thermal.errors import CaseError
+from thermal.heat import Conductivity, Enthalpy, PhaseChange
 from thermal.library import Sourced
-from thermal.physics.bioheat import Bioheat, Conductivity, Enthalpy, PhaseChange, Surroundings
+from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.materials import resolve_tissue
 from thermal.physics.scene import Held, region_nodes
 from thermal.physics.tissue import Tissue, Tissues

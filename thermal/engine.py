@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thermal.domain import Probe
+from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
 
 
@@ -92,9 +93,22 @@ class Window(Protocol):
 class Engine(Protocol):
     """Geometry, operators and solves of one discretised anatomy."""
 
+    def total(self, a: Array) -> float:
+        """Sum of an array over all nodes (cells, or whatever it belongs to), on every process."""
+        ...
+
+    def maximum(self, a: Array) -> float:
+        """Largest value of an array over all nodes; minus infinity of an empty one."""
+        ...
+
+    def minimum(self, a: Array) -> float:
+        """Smallest value of an array over all nodes; infinity of an empty one."""
+        ...
+
     @property
     def points(self) -> Array:
-        """(n, 3) node coordinates, m."""
+        """(n, 3) node coordinates, m; an engine that runs on several processes has here, and in every nodal array, the
+        nodes of its own process."""
         ...
 
     @property
@@ -151,6 +165,13 @@ class Engine(Protocol):
         """
         ...
 
+    def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
+        """The bioheat equation on this engine, to be marched in time; ``precision`` of the increments within a step.
+
+        An engine without kernels in single precision works in double precision, whatever is asked for.
+        """
+        ...
+
     def transport(self, operator: Operator, pressure: Array) -> Transport:
         """Transport by the edge fluxes of a Darcy solve."""
         ...
@@ -194,11 +215,6 @@ class Engine(Protocol):
     def isosurface(self, u: Array, level: float) -> Surface:
         """Triangles of ``u = level``."""
         ...
-
-
-def total(a: Array) -> float:
-    """Sum of a nodal array."""
-    return float(np.sum(a))
 
 
 def inner(a: Array, b: Array) -> float:

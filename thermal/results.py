@@ -10,8 +10,8 @@ import numpy as np
 from thermal.case import Case
 from thermal.case.parts import Freezing, Vaporisation
 from thermal.engine import Engine
+from thermal.heat import BUDGET
 from thermal.march import Progress
-from thermal.physics.bioheat import BUDGET
 from thermal.physics.delivery import Delivered
 from thermal.physics.scene import Reading, Source
 from thermal.physics.tissue import Tissues

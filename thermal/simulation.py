@@ -22,9 +22,9 @@ from thermal.assemble import (
 )
 from thermal.case import Case
 from thermal.engine import Engine
+from thermal.heat import BUDGET
 from thermal.library import Sourced
 from thermal.march import Control, Loop, Progress
-from thermal.physics.bioheat import BUDGET
 from thermal.physics.delivery import Delivered, Site
 from thermal.physics.particles import Particle
 from thermal.physics.scene import Device, Payload, Reading, Scene, Source, State
@@ -130,14 +130,14 @@ def prepare(case: Case, report: Report) -> Prepared:
     report("heating", 0.0)
     scene = Scene(engine, tissues, payload, held_field(case, engine, "potential"), case.bioheat.duration, initial)
     source = case.heating.prepare(scene)
-    laws = case.damage.chosen()
+    laws, numerics = case.damage.chosen(), case.numerics
     for law in laws.values():
         library += law.sources()
     loop = Loop(
         bioheat,
         source,
         laws,
-        Control(case.numerics.temperature_tolerance, case.numerics.max_step, case.numerics.first_step),
+        Control(numerics.temperature_tolerance, numerics.max_step, numerics.first_step, numerics.precision),
         case.bioheat.duration,
         "arrhenius" if case.bioheat.perfusion_stops and "arrhenius" in laws else None,
         output_times(case),
@@ -214,7 +214,7 @@ def _record(prepared: Prepared, run: RunFolder, progress: Progress) -> None:
     run.record(progress.state.time, readings)
 
 
-_ARRAYS = ("enthalpy", "coldest", "hottest", "energy", "trend")
+_ARRAYS = ("v", "coldest", "hottest", "energy", "trend")
 _NUMBERS = ("throughput", "stored", "step", "steps", "stages")
 
 

@@ -236,6 +236,8 @@ class Numerics(Spec):
     """error allowed in one time step"""
     max_step: Duration = 10.0
     """longest time step"""
+    precision: Literal["single", "double"] = "single"
+    """of the change of temperature within a time step on voxels; the state and the ledgers are always double"""
     first_step: Duration | None = None
     """first time step and first after each switch; default: a few tolerances over the first heating rate"""
 

@@ -17,7 +17,16 @@ SMALL = 30_000
 
 def compiled(function: _Function) -> _Function:
     """Compiled for all cores and for one, kept on disk; small arrays are left to one core."""
-    options: dict[str, Any] = {"cache": True, "fastmath": {"contract"}}
+    return _both(function, {"contract"})
+
+
+def compiled_fast(function: _Function) -> _Function:
+    """The same with sums and extremes taken in any order (always the same one), so that they vectorise."""
+    return _both(function, {"contract", "reassoc", "nsz", "nnan"})
+
+
+def _both(function: _Function, liberties: set[str]) -> _Function:
+    options: dict[str, Any] = {"cache": True, "fastmath": liberties}
     many = nb.njit(parallel=True, **options)(function)
     one = nb.njit(**options)(_renamed(function))
 

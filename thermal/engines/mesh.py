@@ -24,6 +24,9 @@ from thermal.engines.elliptic import solve_graph
 from thermal.engines.graph import Graph, GraphOperator, GraphTransport, Index
 from thermal.engines.linear import Apply
 from thermal.engines.locate import Locator
+from thermal.engines.operator_heat import OperatorStepper
+from thermal.engines.serial import OneProcess
+from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
 
 STRONG_DIAGONAL = 10.0
@@ -50,7 +53,7 @@ class WholeMesh:
 
 
 @dataclass(frozen=True)
-class MeshEngine:
+class MeshEngine(OneProcess):
     """See :class:`thermal.engine.Engine`. Raises ``ValueError`` for cells without volume at first use."""
 
     domain: MeshDomain
@@ -189,6 +192,10 @@ class MeshEngine:
             tolerance=tolerance,
             precondition=_multigrid(operator, diagonal, free & (operator.diagonal + diagonal > 0)),
         )
+
+    def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
+        """See :meth:`thermal.engine.Engine.stepper`."""
+        return OperatorStepper(self, problem)
 
     def transport(self, operator: Operator, pressure: Array) -> GraphTransport:
         """Transport by the edge fluxes ``G_ij (p_i - p_j)``; look at its ``uphill_share``."""

@@ -22,6 +22,9 @@ from thermal.engine import Operator, Surface
 from thermal.engines import kernels, marching, probes
 from thermal.engines.elliptic import solve_graph
 from thermal.engines.multigrid import Multigrid
+from thermal.engines.serial import OneProcess
+from thermal.engines.voxel_heat import VoxelStepper
+from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
 
 BORDER = 1e-9
@@ -135,7 +138,7 @@ def _tensor_apply(matrices: tuple[sparse.csr_array, ...], u: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class VoxelEngine:
+class VoxelEngine(OneProcess):
     """See :class:`thermal.engine.Engine`. Nodes and cells are numbered in C order of the grid."""
 
     domain: VoxelDomain
@@ -267,6 +270,10 @@ class VoxelEngine:
             tolerance=tolerance,
             precondition=Multigrid(self.domain.axes, operator.k, diagonal, free),
         )
+
+    def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
+        """See :meth:`thermal.engine.Engine.stepper`."""
+        return VoxelStepper(self.domain, self.volume, problem, precision)
 
     def transport(self, operator: Operator, pressure: Array) -> VoxelTransport:
         """Transport by the edge fluxes ``G_ij (p_i - p_j)``."""

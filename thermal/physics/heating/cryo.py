@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from thermal.engine import inner
 from thermal.errors import CaseError
 from thermal.physics.heating.applicator import Applicator, contact_factor, device
 from thermal.physics.heating.schedule import ramp_events, ramp_within
@@ -116,13 +117,21 @@ class Cryo(Spec):
                 problems += error.problems
         if problems:
             raise CaseError(*problems)
-        weights = [factor / np.sum(factor) for factor in factors]
-        start = float(np.mean([weight @ scene.initial_temperature for weight in weights]))
+        near = [np.flatnonzero(factor) for factor in factors]
+
+        def touched_by(temperature: Array) -> list[float]:
+            """Mean temperature of the tissue at each probe, degC."""
+            return [
+                inner(factor[nodes], temperature[nodes]) / float(np.sum(factor[nodes]))
+                for factor, nodes in zip(factors, near, strict=True)
+            ]
+
+        start = float(np.mean(touched_by(scene.initial_temperature)))
         knots = self.knots(start)
         idle = np.zeros_like(scene.engine.volume)
 
         def act(state: State, step: float) -> Drive:
-            touched = [float(weight @ state.temperature) for weight in weights]
+            touched = touched_by(state.temperature)
             middle = state.time + 0.5 * step
             course = course_within(knots, state.time, step)
             if course is None:

@@ -1,0 +1,118 @@
+"""The heat march on any engine: Runge-Kutta-Legendre steps by its conductance operator, in double precision.
+
+Plain NumPy around the operator. Sums and extremes go through the engine, which may hold a part of the nodes only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from thermal.engine import Engine, Operator
+from thermal.engines.legendre import Stage, first_weight, integrate
+from thermal.heat import Action, HeatProblem, Rates, Stepped
+from thermal.units import Array
+
+
+class OperatorStepper:
+    """See :class:`thermal.heat.HeatStepper`."""
+
+    def __init__(self, engine: Engine, problem: HeatProblem) -> None:
+        """``problem`` on the nodes and cells of ``engine``."""
+        self._engine, self._problem = engine, problem
+        self._capacity = engine.volume * problem.relation.capacity
+        self._smallest = engine.volume * problem.relation.smallest_capacity()
+        self._film = problem.film if engine.maximum(problem.film) > 0.0 else None
+        self._at_37: Operator | None = None
+
+    def begin(self, v: Array, temperature: Array, middle: Array, action: Action) -> Rates:
+        """See :meth:`thermal.heat.HeatStepper.begin`."""
+        engine, problem = self._engine, self._problem
+        self._v, self._temperature, self._action = v, temperature, action
+        self._weight = (action.free & (engine.volume > 0)).astype(np.float64)
+        self._inverse = np.divide(self._weight, self._capacity, out=np.zeros_like(v), where=self._weight > 0)
+        self._blood = action.blood * self._weight
+        self._border = problem.border * self._weight
+        self._power = action.power * self._weight
+        self._source = engine.total(action.power)
+        self._middle = middle
+        liquidus = problem.relation.liquid[0]
+        touched = min((touch.temperature for touch in action.touches), default=np.inf)
+        self._cold = min(engine.minimum(temperature), touched) <= liquidus
+        self._operator = self._operator_at(middle)
+        self._first, self._lines = self._flow(temperature)
+        rate = self._inverse * self._first
+        return Rates(self._decay(middle), engine.maximum(np.abs(rate)))
+
+    def _operator_at(self, temperature: Array) -> Operator:
+        cells = self._problem.cells
+        if cells.rises or (cells.frozen is not None and self._engine.minimum(temperature) <= cells.liquidus):
+            return self._engine.conductance(cells(self._engine.to_cells(temperature)))
+        if self._at_37 is None:
+            self._at_37 = self._engine.conductance(cells.at_37)
+        return self._at_37
+
+    def _decay(self, middle: Array) -> float:
+        """Upper bound of the decay rates of the linearised equation, 1/s (Gershgorin)."""
+        engine, problem = self._engine, self._problem
+        sink = self._blood if self._film is None else self._blood + self._film
+        for touch in self._action.touches:
+            sink = sink.copy()
+            sink[touch.nodes] += touch.conductance(middle[touch.nodes])
+        bound = self._operator.bound
+        if self._cold and problem.cells.frozen is not None:
+            bound = np.maximum(bound, engine.conductance(problem.cells.frozen).bound)
+        rate = np.divide(bound + sink, self._smallest, out=np.zeros_like(sink), where=self._weight > 0)
+        return engine.maximum(rate)
+
+    def _flow(self, temperature: Array) -> tuple[Array, Array]:
+        """Heat into each free node (n,) W, and the lines of the ledger (5,) W."""
+        engine, problem = self._engine, self._problem
+        icy = self._cold or engine.minimum(temperature) <= problem.relation.liquid[0]
+        operator = self._operator_at(temperature) if icy else self._operator
+        flowing = np.where(temperature > problem.relation.liquid[0], self._blood, 0.0) if icy else self._blood
+        from_blood = flowing * (problem.arterial_temperature - temperature)
+        from_border = self._border
+        if self._film is not None:
+            from_border = from_border - self._film * self._weight * temperature
+        flow = self._weight * -operator(temperature) + self._power + from_blood + from_border
+        probes = np.zeros(1)
+        for touch in self._action.touches:
+            near = temperature[touch.nodes]
+            heat = touch.conductance(near) * (touch.temperature - near) * self._weight[touch.nodes]
+            flow[touch.nodes] += heat
+            probes = np.append(probes, heat)
+        lines = np.array([self._source, engine.total(from_blood), engine.total(from_border), engine.total(probes), 0.0])
+        lines[4] = engine.total(flow) - lines.sum()
+        return flow, lines
+
+    def advance(self, step: float, stages: int) -> Stepped:
+        """See :meth:`thermal.heat.HeatStepper.advance`."""
+        relation, kept = self._problem.relation, np.flatnonzero(~self._action.free)
+        here = first_weight(stages) * step * self._inverse * self._first
+        before = np.zeros_like(here)
+
+        def run(stage: Stage) -> Array:
+            nonlocal here, before
+            temperature = relation.temperature(self._v + here)
+            temperature[kept] = self._temperature[kept]
+            flow, lines = self._flow(temperature)
+            flow = step * (stage.now * flow + stage.start * self._first)
+            here, before = stage.mu * here + stage.nu * before + self._inverse * flow, here
+            return lines
+
+        lines = integrate(self._lines, step, stages, run)
+        v = self._v + here
+        stored = self._engine.total(self._capacity * here)
+        if not np.isfinite(stored):
+            raise FloatingPointError("the temperature became infinite")
+        temperature = relation.temperature(v)
+        temperature[kept] = self._temperature[kept]
+        return Stepped(v, temperature, lines, stored, self._error(v, temperature, here, step))
+
+    def _error(self, v: Array, temperature: Array, change: Array, step: float) -> float | None:
+        """Local error from the flows at both ends of the step, K; None where there is ice or vapour."""
+        liquidus, onset = self._problem.relation.liquid
+        if self._cold or self._engine.minimum(temperature) <= liquidus or self._engine.maximum(temperature) >= onset:
+            return None
+        last, _ = self._flow(temperature)
+        return self._engine.maximum(np.abs(0.4 * step * self._inverse * (self._first + last) - 0.8 * change))

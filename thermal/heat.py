@@ -1,0 +1,257 @@
+"""The bioheat equation as an engine marches it: what is known of the tissue, what acts in a step, what comes out.
+
+``d(rho c v)/dt = div(k(T) grad T) + q + b (T_a - T)`` at nodes, T = T(v). The state v is the volumetric enthalpy over
+the capacity of unfrozen tissue: kelvin, zero at 37 degC, equal to ``T - 37`` where tissue is neither frozen nor boiling
+(enthalpy form: V. Voller, M. Cross, Int. J. Heat Mass Transfer 24 (1981) 545-556). With it no latent heat is lost
+whatever the step, and single precision has its digits where they matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from thermal.units import Array, Mask
+
+Nodes = npt.NDArray[np.intp]
+Precision = Literal["single", "double"]
+
+BODY_TEMPERATURE = 37.0
+"""degC, at which tissue properties are tabulated; the zero of the enthalpy."""
+BOILING = 100.0
+"""degC, water at atmospheric pressure."""
+LEAST = 0.05
+"""Share of the conductivity at 37 degC that a negative slope leaves at least."""
+BUDGET = ("source", "perfusion", "boundary", "probes", "held")
+"""Lines of the energy ledger, J; positive into the tissue."""
+
+
+@dataclass(frozen=True)
+class PhaseChange:
+    """Temperatures between which latent heat is taken up, degC, and the heat itself (n,) J/m3."""
+
+    start: float
+    end: float
+    latent: Array
+
+
+@dataclass(frozen=True)
+class Freezing:
+    """``width`` (n,) K: how far v falls between liquidus and solidus (degC; equal for a sharp front). ``ratio`` (n,):
+    capacity of frozen over that of unfrozen tissue."""
+
+    solidus: float
+    liquidus: float
+    width: Array
+    ratio: Array
+
+
+@dataclass(frozen=True)
+class Boiling:
+    """``width`` (n,) K: how far v rises between ``start`` and ``end`` (degC)."""
+
+    start: float
+    end: float
+    width: Array
+
+
+@dataclass(frozen=True)
+class Enthalpy:
+    """Relation between v (K) and temperature (degC) of nodes; ``capacity`` (n,) J/m3/K of unfrozen tissue."""
+
+    capacity: Array
+    freezing: Freezing | None = None
+    boiling: Boiling | None = None
+
+    @staticmethod
+    def build(
+        capacity: Array,
+        freezing: PhaseChange | None = None,
+        frozen_capacity: Array | None = None,
+        boiling: PhaseChange | None = None,
+    ) -> Enthalpy:
+        """Relation for tissue that may freeze and may boil; arrays (n,), ``frozen_capacity`` J/m3/K."""
+        ice = steam = None
+        if freezing is not None:
+            assert frozen_capacity is not None
+            ratio = frozen_capacity / capacity
+            width = freezing.latent / capacity + 0.5 * (1.0 + ratio) * (freezing.end - freezing.start)
+            ice = Freezing(freezing.start, freezing.end, width, ratio)
+        if boiling is not None:
+            width = boiling.latent / capacity + (boiling.end - boiling.start)
+            steam = Boiling(boiling.start, boiling.end, width)
+        return Enthalpy(capacity, ice, steam)
+
+    @property
+    def liquid(self) -> tuple[float, float]:
+        """Liquidus and start of boiling, degC; infinite where there is none."""
+        return (
+            -np.inf if self.freezing is None else self.freezing.liquidus,
+            np.inf if self.boiling is None else self.boiling.start,
+        )
+
+    def take(self, nodes: Nodes) -> Enthalpy:
+        """The same relation at a selection of the nodes."""
+        ice, steam = self.freezing, self.boiling
+        return Enthalpy(
+            self.capacity[nodes],
+            None if ice is None else Freezing(ice.solidus, ice.liquidus, ice.width[nodes], ice.ratio[nodes]),
+            None if steam is None else Boiling(steam.start, steam.end, steam.width[nodes]),
+        )
+
+    def temperature(self, v: Array) -> Array:
+        """Temperature, (n,) degC."""
+        result = v + BODY_TEMPERATURE
+        ice, steam = self.freezing, self.boiling
+        if ice is not None and (cold := np.flatnonzero(result < ice.liquidus)).size:
+            below = ice.liquidus - result[cold]
+            width = ice.width[cold]
+            mushy = np.minimum(below, width) * ((ice.liquidus - ice.solidus) / width)
+            result[cold] = ice.liquidus - mushy - np.maximum(below - width, 0.0) / ice.ratio[cold]
+        if steam is not None and (hot := np.flatnonzero(result > steam.start)).size:
+            above = result[hot] - steam.start
+            width = steam.width[hot]
+            wet = np.minimum(above, width) * ((steam.end - steam.start) / width)
+            result[hot] = steam.start + wet + np.maximum(above - width, 0.0)
+        return np.asarray(result)
+
+    def content(self, temperature: Array) -> Array:
+        """v, (n,) K; at a sharp phase change that of the warmer phase."""
+        result = temperature - BODY_TEMPERATURE
+        ice, steam = self.freezing, self.boiling
+        if ice is not None and (cold := np.flatnonzero(temperature < ice.liquidus)).size:
+            range_, below = ice.liquidus - ice.solidus, ice.liquidus - temperature[cold]
+            part = np.minimum(below / range_, 1.0) if range_ > 0.0 else 1.0
+            frozen = np.maximum(below - range_, 0.0) * ice.ratio[cold]
+            result[cold] = ice.liquidus - BODY_TEMPERATURE - ice.width[cold] * part - frozen
+        if steam is not None and (hot := np.flatnonzero(temperature > steam.start)).size:
+            range_, above = steam.end - steam.start, temperature[hot] - steam.start
+            dry = np.maximum(above - range_, 0.0)
+            result[hot] = steam.start - BODY_TEMPERATURE + steam.width[hot] * np.minimum(above / range_, 1.0) + dry
+        return np.asarray(result)
+
+    def smallest_capacity(self) -> Array:
+        """(n,) J/m3/K, for the spectral bound."""
+        return self.capacity if self.freezing is None else self.capacity * np.minimum(self.freezing.ratio, 1.0)
+
+
+@dataclass(frozen=True)
+class Conductivity:
+    """Thermal conductivity ``k37 (1 + slope (T - 37))`` up to 100 degC, going over to ``frozen`` in the freezing range.
+
+    Arrays are (m,) at cells or (n,) at nodes; ``frozen`` is None where nothing may freeze.
+    """
+
+    at_37: Array
+    slope: Array
+    frozen: Array | None = None
+    solidus: float = 0.0
+    liquidus: float = 0.0
+
+    @cached_property
+    def rises(self) -> bool:
+        """Whether the conductivity of unfrozen tissue depends on the temperature anywhere."""
+        return bool(np.any(self.slope))
+
+    def take(self, nodes: Nodes) -> Conductivity:
+        """The same relation at a selection of the places."""
+        frozen = None if self.frozen is None else self.frozen[nodes]
+        return Conductivity(self.at_37[nodes], self.slope[nodes], frozen, self.solidus, self.liquidus)
+
+    def __call__(self, temperature: Array) -> Array:
+        """W/m/K at ``temperature`` (degC)."""
+        if self.rises:
+            warm = np.minimum(temperature, BOILING)
+            value = np.maximum(self.at_37 * (1.0 + self.slope * (warm - BODY_TEMPERATURE)), LEAST * self.at_37)
+        else:
+            value = self.at_37.copy()
+        if self.frozen is not None:
+            cold = np.flatnonzero(temperature < self.liquidus)
+            width = self.liquidus - self.solidus
+            ice = np.clip((self.liquidus - temperature[cold]) / width, 0.0, 1.0) if width > 0.0 else 1.0
+            value[cold] += ice * (self.frozen[cold] - value[cold])
+        return np.asarray(value)
+
+
+@dataclass(frozen=True)
+class HeatProblem:
+    """What does not change in time. ``film`` (n,) W/K towards outside temperatures, ``border`` (n,) W: film times the
+    outside temperature (degC) plus prescribed flux."""
+
+    relation: Enthalpy
+    cells: Conductivity
+    nodes: Conductivity
+    arterial_temperature: float
+    film: Array
+    border: Array
+
+
+@dataclass(frozen=True)
+class Touch:
+    """A probe at the nodes that it touches (t,): shape ``factor`` m, coolant ``film`` W/K, tissue ``conductivity``."""
+
+    nodes: Nodes
+    factor: Array
+    film: Array
+    temperature: float
+    conductivity: Conductivity
+
+    def conductance(self, temperature: Array) -> Array:
+        """(t,) W/K between each node, at ``temperature`` (t,), and the probe's coolant or wall."""
+        bare = self.factor * self.conductivity(temperature)
+        return np.asarray(bare / (1.0 + bare / self.film))
+
+
+@dataclass(frozen=True)
+class Action:
+    """What acts during one step.
+
+    ``power`` (n,) W of all sources; ``blood`` (n,) W/K: ``w rho_b c_b`` times nodal volume, as far as it still flows
+    (frozen tissue has none in any case); ``free`` (n,): nodes whose temperature is not prescribed.
+    """
+
+    power: Array
+    blood: Array
+    free: Mask
+    touches: tuple[Touch, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rates:
+    """At the start of a step: ``decay`` 1/s bounds the decay rates of the linearised equation (Gershgorin); ``heating``
+    K/s is the largest rate of change of v of a free node."""
+
+    decay: float
+    heating: float
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """A step done. ``lines`` (5,) J of :data:`BUDGET`; ``stored`` J gained by the free nodes; ``error`` K: estimate of
+    the local error, None where ice or vapour would make every node's change of phase look like one."""
+
+    v: Array
+    temperature: Array
+    lines: Array
+    stored: float
+    error: float | None
+
+
+class HeatStepper(Protocol):
+    """The bioheat equation on one engine. Holds the arrays of one step between :meth:`begin` and :meth:`advance`."""
+
+    def begin(self, v: Array, temperature: Array, middle: Array, action: Action) -> Rates:
+        """Take up a step from ``v`` (n,) K and ``temperature`` (n,) degC, prescribed values at nodes that are not free.
+
+        Conductivity of unfrozen tissue and of probes' contacts is that at ``middle`` (n,) degC, the temperature
+        foreseen in the middle of the step; that of ice follows its front within the step.
+        """
+        ...
+
+    def advance(self, step: float, stages: int) -> Stepped:
+        """One Runge-Kutta-Legendre step of ``step`` s; nodes that are not free keep their temperature."""
+        ...
