@@ -327,17 +327,19 @@ def test_bioheat_takes_each_tissue_by_its_volume(tmp_path: Path) -> None:
 def test_phase_changes_and_metabolism_can_be_left_out(tmp_path: Path) -> None:
     case, tissues, engine = built(tmp_path)
     problem = make_bioheat(case, tissues, initial_temperature(case, tissues))
-    assert problem.freezes
-    assert problem.heat.knots == (-8.0, -1.0, 99.0, 100.0)
+    ice, steam = problem.heat.freezing, problem.heat.boiling
+    assert ice is not None
+    assert steam is not None
+    assert (ice.solidus, ice.liquidus, steam.start, steam.end) == (-8.0, -1.0, 99.0, 100.0)
     # the latent heats are those of the tissues: 99 to 100 degC takes the water of the liver
     liver = tissues.by_region["liver"]
     assert liver.water_fraction is not None
     inside = engine.volumes["liver"] == engine.volume
-    width = (problem.heat.levels[3] - problem.heat.levels[2])[inside]
+    width = (steam.width * problem.heat.capacity)[inside]
     water = liver.density * (liver.water_fraction * VAPORISATION_HEAT + liver.heat_capacity)
     np.testing.assert_allclose(width, water, rtol=1e-12)
     plain, tissues, _ = built(tmp_path, 'freezing = "off"\nvaporisation = "off"\nmetabolism = false\n')
     without = make_bioheat(plain, tissues, initial_temperature(plain, tissues))
-    assert not without.freezes
-    assert without.heat.knots == ()
+    assert without.heat.freezing is None
+    assert without.heat.boiling is None
     assert not without.metabolic.any()

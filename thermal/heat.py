@@ -164,17 +164,25 @@ class Conductivity:
 
     def __call__(self, temperature: Array) -> Array:
         """W/m/K at ``temperature`` (degC)."""
-        if self.rises:
-            warm = np.minimum(temperature, BOILING)
-            value = np.maximum(self.at_37 * (1.0 + self.slope * (warm - BODY_TEMPERATURE)), LEAST * self.at_37)
-        else:
-            value = self.at_37.copy()
-        if self.frozen is not None:
-            cold = np.flatnonzero(temperature < self.liquidus)
-            width = self.liquidus - self.solidus
-            ice = np.clip((self.liquidus - temperature[cold]) / width, 0.0, 1.0) if width > 0.0 else 1.0
-            value[cold] += ice * (self.frozen[cold] - value[cold])
-        return np.asarray(value)
+        return self.with_ice(self.unfrozen(temperature), temperature)
+
+    def unfrozen(self, temperature: Array) -> Array:
+        """W/m/K at ``temperature`` (degC) if nothing froze."""
+        if not self.rises:
+            return self.at_37
+        warm = np.minimum(temperature, BOILING)
+        return np.maximum(self.at_37 * (1.0 + self.slope * (warm - BODY_TEMPERATURE)), LEAST * self.at_37)
+
+    def with_ice(self, unfrozen: Array, temperature: Array) -> Array:
+        """W/m/K of tissue whose unfrozen conductivity is given, as far as it is frozen at ``temperature`` (degC)."""
+        if self.frozen is None:
+            return unfrozen
+        value = unfrozen.copy()
+        cold = np.flatnonzero(temperature < self.liquidus)
+        width = self.liquidus - self.solidus
+        ice = np.clip((self.liquidus - temperature[cold]) / width, 0.0, 1.0) if width > 0.0 else 1.0
+        value[cold] += ice * (self.frozen[cold] - value[cold])
+        return value
 
 
 @dataclass(frozen=True)

@@ -34,30 +34,31 @@ class OperatorStepper:
         self._border = problem.border * self._weight
         self._power = action.power * self._weight
         self._source = engine.total(action.power)
-        self._middle = middle
+        self._unfrozen = problem.cells.unfrozen(engine.to_cells(middle)) if problem.cells.rises else problem.cells.at_37
         liquidus = problem.relation.liquid[0]
         touched = min((touch.temperature for touch in action.touches), default=np.inf)
         self._cold = min(engine.minimum(temperature), touched) <= liquidus
-        self._operator = self._operator_at(middle)
+        self._plain = not self._cold and engine.maximum(temperature) <= problem.relation.liquid[1]
+        self._operator = self._warm_operator()
+        self._touching = [touch.conductance(middle[touch.nodes]) for touch in action.touches]
         self._first, self._lines = self._flow(temperature)
         rate = self._inverse * self._first
-        return Rates(self._decay(middle), engine.maximum(np.abs(rate)))
+        return Rates(self._decay(), engine.maximum(np.abs(rate)))
 
-    def _operator_at(self, temperature: Array) -> Operator:
-        cells = self._problem.cells
-        if cells.rises or (cells.frozen is not None and self._engine.minimum(temperature) <= cells.liquidus):
-            return self._engine.conductance(cells(self._engine.to_cells(temperature)))
+    def _warm_operator(self) -> Operator:
+        if self._problem.cells.rises:
+            return self._engine.conductance(self._unfrozen)
         if self._at_37 is None:
-            self._at_37 = self._engine.conductance(cells.at_37)
+            self._at_37 = self._engine.conductance(self._unfrozen)
         return self._at_37
 
-    def _decay(self, middle: Array) -> float:
+    def _decay(self) -> float:
         """Upper bound of the decay rates of the linearised equation, 1/s (Gershgorin)."""
         engine, problem = self._engine, self._problem
         sink = self._blood if self._film is None else self._blood + self._film
-        for touch in self._action.touches:
+        for touch, g in zip(self._action.touches, self._touching, strict=True):
             sink = sink.copy()
-            sink[touch.nodes] += touch.conductance(middle[touch.nodes])
+            sink[touch.nodes] += g
         bound = self._operator.bound
         if self._cold and problem.cells.frozen is not None:
             bound = np.maximum(bound, engine.conductance(problem.cells.frozen).bound)
@@ -68,7 +69,9 @@ class OperatorStepper:
         """Heat into each free node (n,) W, and the lines of the ledger (5,) W."""
         engine, problem = self._engine, self._problem
         icy = self._cold or engine.minimum(temperature) <= problem.relation.liquid[0]
-        operator = self._operator_at(temperature) if icy else self._operator
+        operator = self._operator
+        if icy:
+            operator = engine.conductance(problem.cells.with_ice(self._unfrozen, engine.to_cells(temperature)))
         flowing = np.where(temperature > problem.relation.liquid[0], self._blood, 0.0) if icy else self._blood
         from_blood = flowing * (problem.arterial_temperature - temperature)
         from_border = self._border
@@ -76,9 +79,10 @@ class OperatorStepper:
             from_border = from_border - self._film * self._weight * temperature
         flow = self._weight * -operator(temperature) + self._power + from_blood + from_border
         probes = np.zeros(1)
-        for touch in self._action.touches:
+        for touch, g in zip(self._action.touches, self._touching, strict=True):
             near = temperature[touch.nodes]
-            heat = touch.conductance(near) * (touch.temperature - near) * self._weight[touch.nodes]
+            g = g if self._plain else touch.conductance(near)
+            heat = g * (touch.temperature - near) * self._weight[touch.nodes]
             flow[touch.nodes] += heat
             probes = np.append(probes, heat)
         lines = np.array([self._source, engine.total(from_blood), engine.total(from_border), engine.total(probes), 0.0])

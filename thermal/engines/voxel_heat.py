@@ -31,8 +31,8 @@ class _Padded:
         self.dtype: type[np.floating[Any]] = np.float32 if precision == "single" else np.float64
         self._nodes = tuple(count + 2 for count in self.shape)
         widths = [np.diff(axis) for axis in domain.axes]
-        x, y, z = (np.pad(width**-2.0, 1).astype(self.dtype) for width in widths)
-        self.inverse_squares: tuple[Real, Real, Real] = (x, y, z)
+        inverse_squares: list[Real] = [np.pad(width**-2.0, 1).astype(self.dtype) for width in widths]
+        self.inverse_squares = (inverse_squares[0], inverse_squares[1], inverse_squares[2])
         """of the cells' edges along each axis, 1/m2"""
         quarter = 0.25 * widths[0][:, None, None] * widths[1][None, :, None] * widths[2][None, None, :]
         self._solid_quarter = np.where(domain.solid.reshape(domain.cell_shape), quarter, 0.0)
@@ -164,7 +164,10 @@ class VoxelStepper:
             self._shaped(temperature),
             self._icy if self._cold else self._warm,
             *self._grid.inverse_squares,
-            *(self._shaped(a) for a in (action.power, action.blood, problem.film, problem.border)),
+            self._shaped(action.power),
+            self._shaped(action.blood),
+            self._shaped(problem.film),
+            self._shaped(problem.border),
             problem.arterial_temperature,
             problem.relation.liquid[0],
             self._inverse,

@@ -1,0 +1,174 @@
+"""Two implementations of one step: fused kernels on voxels against plain NumPy around the operator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from thermal.domain import Ball, VoxelDomain
+from thermal.engines.legendre import first_weight, later_stages, stage_count
+from thermal.engines.operator_heat import OperatorStepper
+from thermal.engines.voxel import VoxelEngine
+from thermal.heat import (
+    Action,
+    Conductivity,
+    Enthalpy,
+    HeatProblem,
+    HeatStepper,
+    PhaseChange,
+    Precision,
+    Rates,
+    Stepped,
+    Touch,
+)
+from thermal.units import Array
+
+RNG_SEED = 20260101
+
+
+def engine() -> VoxelEngine:
+    """Uneven axes, three tissues at random, a corner of void."""
+    rng = np.random.default_rng(RNG_SEED)
+    axes = tuple(np.cumsum(rng.uniform(0.8e-3, 1.6e-3, count)) for count in (9, 11, 13))
+    solid = np.ones((8, 10, 12), dtype=bool)
+    solid[:3, :4, :5] = False
+    return VoxelEngine(VoxelDomain((axes[0], axes[1], axes[2]), {"tissue": solid.ravel() * 1.0}, solid.ravel()))
+
+
+class Problem:
+    """A problem with films, blood, a probe, held nodes, and tissue that may freeze and boil."""
+
+    def __init__(self, *, slope: float = 2e-3, phases: bool = True, probe: float = 20.0) -> None:
+        self.engine = engine()
+        rng = np.random.default_rng(RNG_SEED + 1)
+        n, m = self.engine.volume.size, self.engine.domain.solid.size
+        at_37 = rng.uniform(0.2, 0.7, m)
+        capacity = rng.uniform(3e6, 4e6, n)
+        freezing = PhaseChange(-8.0, -1.0, rng.uniform(2e8, 3e8, n)) if phases else None
+        boiling = PhaseChange(99.0, 100.0, rng.uniform(1e8, 2e8, n)) if phases else None
+        relation = Enthalpy.build(capacity, freezing, rng.uniform(1.6e6, 2e6, n), boiling)
+
+        def conductivity(k: Array) -> Conductivity:
+            steep = np.full(k.size, slope)
+            return Conductivity(k, steep, 4.0 * k, -8.0, -1.0) if phases else Conductivity(k, steep)
+
+        nodes = conductivity(np.where(self.engine.volume > 0, self.engine.to_nodes(at_37), 1.0))
+        film = 20.0 * self.engine.areas["z+"]
+        self.problem = HeatProblem(relation, conductivity(at_37), nodes, 36.5, film, 15.0 * film)
+        factor = self.engine.contact(Ball((*(0.5 * (a[0] + a[-1]) for a in self.engine.domain.axes),), 0.8e-3))
+        near = np.flatnonzero(factor)
+        self.touch = Touch(near, factor[near], np.full(near.size, 0.05), probe, nodes.take(near))
+        self.free = (self.engine.volume > 0) & ~(self.engine.areas["x-"] > 0)
+        self.blood = 4e4 * self.engine.volume * rng.uniform(0.0, 1.0, n)
+        self.power = 2e5 * self.engine.volume * rng.uniform(0.0, 1.0, n)
+
+    def start(self, low: float, high: float) -> Array:
+        temperature = np.random.default_rng(RNG_SEED + 2).uniform(low, high, self.free.size)
+        return np.where(self.engine.volume > 0, temperature, 37.0)
+
+    def step(self, stepper: HeatStepper, temperature: Array, length: float) -> tuple[Rates, Stepped]:
+        v = self.problem.relation.content(temperature)
+        action = Action(self.power, self.blood, self.free, (self.touch,))
+        rates = stepper.begin(v, temperature, temperature, action)
+        return rates, stepper.advance(length, stage_count(length * rates.decay))
+
+    def both(self, precision: Precision, temperature: Array, length: float) -> tuple[tuple[Rates, Stepped], ...]:
+        fused = self.engine.stepper(self.problem, precision)
+        return self.step(fused, temperature, length), self.step(
+            OperatorStepper(self.engine, self.problem), temperature, length
+        )
+
+
+RANGES = {"warm": (30.0, 80.0), "freezing": (-30.0, 40.0), "boiling": (60.0, 108.0), "all": (-40.0, 110.0)}
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_fused_kernels_do_the_same_as_the_operator(name: str) -> None:
+    """In double precision both differ by the order of the sums alone: 1e-11 of 150 K, 1e-11 of the energy."""
+    problem = Problem()
+    (rates, fused), (expected_rates, plain) = problem.both("double", problem.start(*RANGES[name]), 3.0)
+    assert rates.decay == pytest.approx(expected_rates.decay, rel=1e-12) or name != "warm"
+    assert rates.heating == pytest.approx(expected_rates.heating, rel=1e-11)
+    np.testing.assert_allclose(fused.v, plain.v, atol=1e-10)
+    np.testing.assert_allclose(fused.temperature, plain.temperature, atol=1e-10)
+    scale = float(np.abs(plain.lines).sum())
+    np.testing.assert_allclose(fused.lines, plain.lines, atol=1e-11 * scale)
+    assert fused.stored == pytest.approx(plain.stored, abs=1e-11 * scale)
+    assert (fused.error is None) == (plain.error is None) == (name != "warm")
+    if fused.error is not None:
+        assert fused.error == pytest.approx(plain.error, rel=1e-9)
+
+
+@pytest.mark.parametrize("precision", ["single", "double"])
+@pytest.mark.parametrize("name", RANGES)
+def test_the_ledger_of_a_step_closes(name: str, precision: Precision) -> None:
+    """To round-off of the precision of the increments, whose sums are gathered row by row."""
+    problem = Problem()
+    (_, fused), _ = problem.both(precision, problem.start(*RANGES[name]), 3.0)
+    opened = abs(fused.stored - float(fused.lines.sum())) / float(np.abs(fused.lines).sum())
+    assert opened < (1e-13 if precision == "double" else 3e-6)
+
+
+def test_single_precision_loses_digits_of_the_change_alone() -> None:
+    """Six digits of a change of some 20 K; none where nothing changes."""
+    problem = Problem()
+    start = problem.start(36.0, 60.0)
+    (_, single), (_, double) = problem.both("single", start, 2.0)
+    change = float(np.abs(double.v - problem.problem.relation.content(start)).max())
+    assert change > 5.0
+    np.testing.assert_allclose(single.v, double.v, atol=2e-6 * change)
+
+
+def test_a_probe_colder_than_ice_makes_ice_within_the_step() -> None:
+    """No node is frozen at the start of the step: the warm kernels would miss the ice that forms."""
+    problem = Problem(probe=-140.0)
+    (_, fused), (_, plain) = problem.both("double", problem.start(0.0, 5.0), 5.0)
+    assert plain.temperature.min() < -3.0
+    np.testing.assert_allclose(fused.temperature, plain.temperature, atol=1e-10)
+
+
+def test_a_step_that_runs_into_boiling_is_done_again_with_it() -> None:
+    """All liquid at the start, boiling at the end: heat above 99 degC must go into vapour."""
+    problem = Problem(slope=0.0)
+    problem.power *= 600.0
+    (_, fused), (_, plain) = problem.both("double", problem.start(80.0, 90.0), 2.0)
+    assert plain.temperature.max() >= 99.5
+    np.testing.assert_allclose(fused.temperature, plain.temperature, atol=1e-9)
+
+
+def test_nothing_happens_in_tissue_at_rest() -> None:
+    """37 degC with blood of 37 degC is exactly steady in both precisions."""
+    problem = Problem(phases=False)
+    problem.power[:] = 0.0
+    rest = HeatProblem(
+        problem.problem.relation,
+        problem.problem.cells,
+        problem.problem.nodes,
+        37.0,
+        0.0 * problem.power,
+        0.0 * problem.power,
+    )
+    temperature = np.full(problem.free.size, 37.0)
+    for precision in ("single", "double"):
+        stepper = problem.engine.stepper(rest, precision)
+        stepper.begin(temperature - 37.0, temperature, temperature, Action(problem.power, problem.blood, problem.free))
+        assert np.array_equal(stepper.advance(10.0, 5).temperature, temperature)
+
+
+@pytest.mark.parametrize("stages", [3, 5, 9, 21])
+def test_stages_are_those_of_a_second_order_scheme(stages: int) -> None:
+    """For u' = z u the result is 1 + z + z^2/2 up to third order: differences of the polynomial at zero."""
+
+    def polynomial(z: float) -> float:
+        before, here = 0.0, first_weight(stages) * z
+        for stage in later_stages(stages):
+            now = stage.mu * here + stage.nu * before + z * (stage.now * (1.0 + here) + stage.start)
+            before, here = here, now
+        return 1.0 + here
+
+    z = 1e-3
+    assert (polynomial(z) - polynomial(-z)) / (2.0 * z) == pytest.approx(1.0, abs=2e-7)
+    assert (polynomial(z) - 2.0 + polynomial(-z)) / z**2 == pytest.approx(1.0, abs=1e-5)
+    # stable on the whole interval that it promises
+    promised = (stages**2 + stages - 2.0) / 2.0
+    assert max(abs(polynomial(-x)) for x in np.linspace(0.0, promised, 400)) <= 1.0 + 1e-12
