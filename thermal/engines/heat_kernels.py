@@ -176,8 +176,9 @@ def linear_stage(
 ) -> None:
     """A stage where neither ice nor vapour is near: the equation is linear in the increments ``here`` and ``before``.
 
-    ``before = mu here + nu before + now (A here) / C + start first``. ``sums``: heat into free nodes, W, and what of it
-    the sink took, both beyond those of the start of the step.
+    ``before = mu here + nu before + now (A here) / C + start first``. ``sums``: heat that nodes
+    at a prescribed temperature take from their neighbours and heat that the sink takes, W, both beyond those of the
+    start of the step.
     """
     nx, ny = sums.shape[0], sums.shape[1]
     nz = here.shape[2] - 2
@@ -188,7 +189,7 @@ def linear_stage(
             o, s, w, f = before[i, j], sink[i, j], inverse[i, j], first[i, j]
             x0, x1, y0, y1 = rx[i - 1], rx[i], ry[j - 1], ry[j]
             nothing = kv.dtype.type(0.0)
-            flow, lost = nothing, nothing
+            held, lost = nothing, nothing
             for m in range(1, nz + 1):
                 a00, a01 = k00[m - 1] + k00[m], k01[m - 1] + k01[m]
                 a10, a11 = k10[m - 1] + k10[m], k11[m - 1] + k11[m]
@@ -201,9 +202,9 @@ def linear_stage(
                 taken = s[m] * u
                 q -= taken
                 o[m] = mu * u + nu * o[m] + now * (w[m] * q) + start * f[m]
-                flow += q if w[m] > nothing else nothing
+                held += nothing if w[m] > nothing else q
                 lost += taken
-            sums[i - 1, j - 1, 0] = flow
+            sums[i - 1, j - 1, 0] = held
             sums[i - 1, j - 1, 1] = lost
 
 
@@ -274,7 +275,8 @@ def phase_stage(
 
     ``steady`` W is what flows in at body temperature besides blood, ``sink`` W/K what films and probes take per kelvin
     above it; all are zero at nodes that are not free.
-    ``before = mu here + nu before + now F(theta) / C + start first``. ``sums``: heat into free nodes, from blood, W.
+    ``before = mu here + nu before + now F(theta) / C + start first``. ``sums``: heat into nodes
+    at a prescribed temperature, heat from blood, W.
     """
     nx, ny = sums.shape[0], sums.shape[1]
     nz = here.shape[2] - 2
@@ -286,7 +288,7 @@ def phase_stage(
             p, b, t = steady[i, j], blood[i, j], sink[i, j]
             x0, x1, y0, y1 = rx[i - 1], rx[i], ry[j - 1], ry[j]
             nothing = kv.dtype.type(0.0)
-            flow, bled = nothing, nothing
+            held, bled = nothing, nothing
             for m in range(1, nz + 1):
                 a00, a01 = k00[m - 1] + k00[m], k01[m - 1] + k01[m]
                 a10, a11 = k10[m - 1] + k10[m], k11[m - 1] + k11[m]
@@ -299,29 +301,39 @@ def phase_stage(
                 from_blood = b[m] * (arterial - u) if u > liquidus else nothing
                 q += p[m] - t[m] * u + from_blood
                 o[m] = mu * h[m] + nu * o[m] + now * (w[m] * q) + start * f[m]
-                flow += q if w[m] > nothing else nothing
+                held += nothing if w[m] > nothing else q
                 bled += from_blood
-            sums[i - 1, j - 1, 0] = flow
+            sums[i - 1, j - 1, 0] = held
             sums[i - 1, j - 1, 1] = bled
 
 
 @compiled_fast
-def add_up(v: Array, change: Real, capacity: Array, new: Array, sums: Array) -> None:
-    """``new = v + change``. ``sums``: heat stored, J; lowest and highest ``new``, K; largest size of the change."""
+def weigh(change: Real, capacity: Array, sums: Array) -> None:
+    """``sums``: heat stored by the change of v, J, and by its magnitude."""
+    nx, ny, nz = capacity.shape
+    for i in nb.prange(nx):
+        for j in range(ny):
+            added, c = change[i + 1, j + 1], capacity[i, j]
+            stored, size = 0.0, 0.0
+            for m in range(nz):
+                stored += c[m] * added[m + 1]
+                size += c[m] * abs(added[m + 1])
+            sums[i, j, 0], sums[i, j, 1] = stored, size
+
+
+@compiled_fast
+def add_up(v: Array, change: Real, share: float, new: Array, sums: Array) -> None:
+    """``new = v + change + share |change|``. ``sums``: lowest and highest ``new``, K."""
     nx, ny, nz = v.shape
     for i in nb.prange(nx):
         for j in range(ny):
-            row, added, out, c = v[i, j], change[i + 1, j + 1], new[i, j], capacity[i, j]
-            stored, lowest, highest, largest = 0.0, np.inf, -np.inf, 0.0
+            row, added, out = v[i, j], change[i + 1, j + 1], new[i, j]
+            lowest, highest = np.inf, -np.inf
             for m in range(nz):
-                d = added[m + 1]
-                value = row[m] + d
+                value = row[m] + (added[m + 1] + share * abs(added[m + 1]))
                 out[m] = value
-                stored += c[m] * d
                 lowest, highest = min(lowest, value), max(highest, value)
-                largest = max(largest, abs(d))
-            s = sums[i, j]
-            s[0], s[1], s[2], s[3] = stored, lowest, highest, largest
+            sums[i, j, 0], sums[i, j, 1] = lowest, highest
 
 
 @compiled_fast

@@ -231,15 +231,16 @@ class VoxelStepper:
             number((stage.now + stage.start) * step),
             sums,
         )
-        flow, lost = float(sums[..., 0].sum()), float(sums[..., 1].sum())
-        source, blood, border, probes, _ = self._lines
-        lines = [source, blood - (lost - by_film - sum(taken)), border - by_film, probes - sum(taken)]
-        return np.array([*lines, float(self._lines.sum()) + flow - sum(lines)])
+        held, lost = float(sums[..., 0].sum()), float(sums[..., 1].sum())
+        by_probes = sum(taken)
+        beyond = np.array([0.0, lost - by_film - by_probes, by_film, by_probes, held])
+        return np.asarray(self._lines - beyond)
 
     def _steady(self) -> None:
         """Fill the parts of a phase stage that stay the same from stage to stage."""
         problem, action, grid = self._problem, self._action, self._grid
         free = action.free & self._solid
+        self._wasted = float(action.power[~free].sum())
         self._border = np.where(free, problem.border - BODY_TEMPERATURE * problem.film, 0.0)
         self._power = grid.fill(np.where(free, action.power, 0.0) + self._border)
         self._blood = grid.fill(np.where(free, action.blood, 0.0))
@@ -293,21 +294,27 @@ class VoxelStepper:
             number(stage.start * step),
             sums,
         )
-        flow, blood = float(sums[..., 0].sum()), float(sums[..., 1].sum())
+        held, blood = float(sums[..., 0].sum()), float(sums[..., 1].sum())
         by_film = self._loss.ravel()[self._film_places] * theta.ravel()[self._film_places]
         border = float(self._border.sum()) - float(by_film.sum(dtype=np.float64))
-        lines = [float(self._lines[0]), blood, border, probes]
-        return np.array([*lines, flow - sum(lines)])
+        return np.array([self._lines[0], blood, border, probes, -held - self._wasted])
 
     def _settled(self, lines: Array) -> tuple[Stepped, float, float]:
-        """The state after all stages, and the lowest and highest temperature that a liquid would have, degC."""
-        v = np.empty_like(self._v)
-        sums = np.empty((*self._grid.shape[:2], 4))
-        kernels.add_up(self._shaped(self._v), self._here, self._shaped(self._capacity), self._shaped(v), sums)
-        stored, largest = float(sums[..., 0].sum()), float(sums[..., 3].max())
-        if not np.isfinite([stored, largest]).all():
+        """The state after all stages, and the lowest and highest temperature that a liquid would have, degC.
+
+        What the rounding of the increments took or gave is handed back in proportion to them, so that single precision
+        keeps the balance of energy as double precision does.
+        """
+        sums = np.empty((*self._grid.shape[:2], 2))
+        kernels.weigh(self._here, self._shaped(self._capacity), sums)
+        stored, size, wanted = float(sums[..., 0].sum()), float(sums[..., 1].sum()), float(lines.sum())
+        if not np.isfinite([stored, wanted]).all():
             raise FloatingPointError("the temperature became infinite")
-        low, high = float(sums[..., 1].min()) + BODY_TEMPERATURE, float(sums[..., 2].max()) + BODY_TEMPERATURE
+        share = (wanted - stored) / size if size > 0.0 else 0.0
+        v = np.empty_like(self._v)
+        kernels.add_up(self._shaped(self._v), self._here, share, self._shaped(v), sums)
+        stored += share * size
+        low, high = float(sums[..., 0].min()) + BODY_TEMPERATURE, float(sums[..., 1].max()) + BODY_TEMPERATURE
         liquidus, onset = self._problem.relation.liquid
         liquid = liquidus < low and high < onset
         temperature = v + BODY_TEMPERATURE if liquid else self._problem.relation.temperature(v)
