@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from thermal.heat import (
     Conductivity,
     Enthalpy,
     HeatProblem,
+    HeatState,
     HeatStepper,
     PhaseChange,
     Precision,
@@ -33,6 +36,12 @@ def engine() -> VoxelEngine:
     solid = np.ones((8, 10, 12), dtype=bool)
     solid[:3, :4, :5] = False
     return VoxelEngine(VoxelDomain((axes[0], axes[1], axes[2]), {"tissue": solid.ravel() * 1.0}, solid.ravel()))
+
+
+class Done(NamedTuple):
+    rates: Rates
+    stepped: Stepped
+    state: HeatState
 
 
 class Problem:
@@ -66,13 +75,14 @@ class Problem:
         temperature = np.random.default_rng(RNG_SEED + 2).uniform(low, high, self.free.size)
         return np.where(self.engine.volume > 0, temperature, 37.0)
 
-    def step(self, stepper: HeatStepper, temperature: Array, length: float) -> tuple[Rates, Stepped]:
+    def step(self, stepper: HeatStepper, temperature: Array, length: float) -> Done:
         v = self.problem.relation.content(temperature)
+        state = HeatState(v, temperature.copy(), temperature.copy(), temperature.copy())
         action = Action(self.power, self.blood, self.free, (self.touch,))
-        rates = stepper.begin(v, temperature, temperature, action)
-        return rates, stepper.advance(length, stage_count(length * rates.decay))
+        rates = stepper.begin(state, lambda: temperature, action)
+        return Done(rates, stepper.advance(length, stage_count(length * rates.decay)), state)
 
-    def both(self, precision: Precision, temperature: Array, length: float) -> tuple[tuple[Rates, Stepped], ...]:
+    def both(self, precision: Precision, temperature: Array, length: float) -> tuple[Done, Done]:
         fused = self.engine.stepper(self.problem, precision)
         return self.step(fused, temperature, length), self.step(
             OperatorStepper(self.engine, self.problem), temperature, length
@@ -86,11 +96,11 @@ RANGES = {"warm": (30.0, 80.0), "freezing": (-30.0, 40.0), "boiling": (60.0, 108
 def test_fused_kernels_do_the_same_as_the_operator(name: str) -> None:
     """In double precision both differ by the order of the sums alone: 1e-11 of 150 K, 1e-11 of the energy."""
     problem = Problem()
-    (rates, fused), (expected_rates, plain) = problem.both("double", problem.start(*RANGES[name]), 3.0)
+    (rates, fused, state), (expected_rates, plain, expected) = problem.both("double", problem.start(*RANGES[name]), 3.0)
     assert rates.decay == pytest.approx(expected_rates.decay, rel=1e-12) or name != "warm"
     assert rates.heating == pytest.approx(expected_rates.heating, rel=1e-11)
-    np.testing.assert_allclose(fused.v, plain.v, atol=1e-10)
-    np.testing.assert_allclose(fused.temperature, plain.temperature, atol=1e-10)
+    for name_of_array in ("v", "temperature", "coldest", "hottest"):
+        np.testing.assert_allclose(getattr(state, name_of_array), getattr(expected, name_of_array), atol=1e-10)
     scale = float(np.abs(plain.lines).sum())
     np.testing.assert_allclose(fused.lines, plain.lines, atol=1e-11 * scale)
     assert fused.stored == pytest.approx(plain.stored, abs=1e-11 * scale)
@@ -104,10 +114,10 @@ def test_fused_kernels_do_the_same_as_the_operator(name: str) -> None:
 def test_the_ledger_of_a_step_closes(name: str, precision: Precision) -> None:
     """In either precision: the state gains what the lines say. The lines of both differ by the digits of single."""
     problem = Problem()
-    (_, fused), (_, plain) = problem.both(precision, problem.start(*RANGES[name]), 3.0)
+    (_, fused, state), (_, plain, _) = problem.both(precision, problem.start(*RANGES[name]), 3.0)
     scale = float(np.abs(fused.lines).sum())
     v = problem.problem.relation.content(problem.start(*RANGES[name]))
-    gained = float((problem.engine.volume * problem.problem.relation.capacity * (fused.v - v))[problem.free].sum())
+    gained = float((problem.engine.volume * problem.problem.relation.capacity * (state.v - v))[problem.free].sum())
     assert abs(gained - float(fused.lines.sum())) < 1e-13 * scale
     assert abs(fused.stored - gained) < 1e-13 * scale
     np.testing.assert_allclose(fused.lines, plain.lines, atol=2e-5 * scale if precision == "single" else 1e-11 * scale)
@@ -117,7 +127,7 @@ def test_single_precision_loses_digits_of_the_change_alone() -> None:
     """Six digits of a change of some 20 K; none where nothing changes."""
     problem = Problem()
     start = problem.start(36.0, 60.0)
-    (_, single), (_, double) = problem.both("single", start, 2.0)
+    single, double = (state for *_, state in problem.both("single", start, 2.0))
     change = float(np.abs(double.v - problem.problem.relation.content(start)).max())
     assert change > 5.0
     np.testing.assert_allclose(single.v, double.v, atol=2e-6 * change)
@@ -126,7 +136,7 @@ def test_single_precision_loses_digits_of_the_change_alone() -> None:
 def test_a_probe_colder_than_ice_makes_ice_within_the_step() -> None:
     """No node is frozen at the start of the step: the warm kernels would miss the ice that forms."""
     problem = Problem(probe=-140.0)
-    (_, fused), (_, plain) = problem.both("double", problem.start(0.0, 5.0), 5.0)
+    fused, plain = (state for *_, state in problem.both("double", problem.start(0.0, 5.0), 5.0))
     assert plain.temperature.min() < -3.0
     np.testing.assert_allclose(fused.temperature, plain.temperature, atol=1e-10)
 
@@ -135,7 +145,7 @@ def test_a_step_that_runs_into_boiling_is_done_again_with_it() -> None:
     """All liquid at the start, boiling at the end: heat above 99 degC must go into vapour."""
     problem = Problem(slope=0.0)
     problem.power *= 600.0
-    (_, fused), (_, plain) = problem.both("double", problem.start(80.0, 90.0), 2.0)
+    fused, plain = (state for *_, state in problem.both("double", problem.start(80.0, 90.0), 2.0))
     assert plain.temperature.max() >= 99.5
     np.testing.assert_allclose(fused.temperature, plain.temperature, atol=1e-9)
 
@@ -153,10 +163,13 @@ def test_nothing_happens_in_tissue_at_rest() -> None:
         0.0 * problem.power,
     )
     temperature = np.full(problem.free.size, 37.0)
-    for precision in ("single", "double"):
+    precisions: tuple[Precision, ...] = ("single", "double")
+    for precision in precisions:
         stepper = problem.engine.stepper(rest, precision)
-        stepper.begin(temperature - 37.0, temperature, temperature, Action(problem.power, problem.blood, problem.free))
-        assert np.array_equal(stepper.advance(10.0, 5).temperature, temperature)
+        state = HeatState(temperature - 37.0, temperature.copy(), temperature.copy(), temperature.copy())
+        stepper.begin(state, lambda: temperature, Action(problem.power, problem.blood, problem.free))
+        stepper.advance(10.0, 5)
+        assert np.array_equal(state.temperature, temperature)
 
 
 @pytest.mark.parametrize("stages", [3, 5, 9, 21])

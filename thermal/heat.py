@@ -8,6 +8,7 @@ whatever the step, and single precision has its digits where they matter.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -229,6 +230,16 @@ class Action:
 
 
 @dataclass(frozen=True)
+class HeatState:
+    """What a march works on in place, all (n,): v in K, temperature, lowest and highest temperature so far, degC."""
+
+    v: Array
+    temperature: Array
+    coldest: Array
+    hottest: Array
+
+
+@dataclass(frozen=True)
 class Rates:
     """At the start of a step: ``decay`` 1/s bounds the decay rates of the linearised equation (Gershgorin); ``heating``
     K/s is the largest rate of change of v of a free node."""
@@ -242,8 +253,6 @@ class Stepped:
     """A step done. ``lines`` (5,) J of :data:`BUDGET`; ``stored`` J gained by the free nodes; ``error`` K: estimate of
     the local error, None where ice or vapour would make every node's change of phase look like one."""
 
-    v: Array
-    temperature: Array
     lines: Array
     stored: float
     error: float | None
@@ -252,14 +261,17 @@ class Stepped:
 class HeatStepper(Protocol):
     """The bioheat equation on one engine. Holds the arrays of one step between :meth:`begin` and :meth:`advance`."""
 
-    def begin(self, v: Array, temperature: Array, middle: Array, action: Action) -> Rates:
-        """Take up a step from ``v`` (n,) K and ``temperature`` (n,) degC, prescribed values at nodes that are not free.
+    def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
+        """Take up a step from ``state``, in which nodes that are not free have their prescribed values.
 
-        Conductivity of unfrozen tissue and of probes' contacts is that at ``middle`` (n,) degC, the temperature
+        Conductivity of unfrozen tissue and of probes' contacts is that at ``middle()`` (n,) degC, the temperature
         foreseen in the middle of the step; that of ice follows its front within the step.
         """
         ...
 
     def advance(self, step: float, stages: int) -> Stepped:
-        """One Runge-Kutta-Legendre step of ``step`` s; nodes that are not free keep their temperature."""
+        """One Runge-Kutta-Legendre step of ``step`` s on the state in place; nodes that are not free stay as they are.
+
+        Raises ``FloatingPointError``, the state being as before, when the result is not finite.
+        """
         ...

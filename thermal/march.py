@@ -9,13 +9,13 @@ through the same recurrence as the field, so the ledger closes to round-off.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from thermal.engines.legendre import stage_count
-from thermal.heat import BUDGET, HeatStepper, Nodes, Precision, Rates, Stepped
+from thermal.heat import BUDGET, HeatState, HeatStepper, Nodes, Precision, Rates, Stepped
 from thermal.physics.bioheat import Bioheat
 from thermal.physics.damage import Law
 from thermal.physics.scene import Drive, Held, Source, State
@@ -44,7 +44,11 @@ class Control:
 
 @dataclass(frozen=True)
 class Progress:
-    """Everything that the loop needs to go on from here, bit for bit."""
+    """Everything that the loop needs to go on from here, bit for bit.
+
+    The loop works on the arrays of ``state.temperature``, ``v``, ``coldest`` and ``hottest`` in place: what is to
+    outlive the next step must be copied (:meth:`copy`).
+    """
 
     state: State
     v: Array
@@ -61,13 +65,20 @@ class Progress:
     """J gained by the free nodes since the start"""
     step: float
     """s, proposed next step; zero asks for a fresh start"""
-    trend: Array
-    """(n,) K/s of the free nodes during the last step, to foresee temperatures in the middle of the next; zero after an
-    event"""
+    earlier: Array | None = None
+    """(n,) degC at the start of the last step, to foresee temperatures in the middle of the next; None after an event,
+    and where nothing depends on it"""
+    last_step: float = 0.0
+    """s, from ``earlier`` to now"""
     steps: int = 0
     stages: int = 0
     drive: Drive | None = None
     """what acted during the last step"""
+
+    def copy(self) -> Progress:
+        """The same with arrays of its own."""
+        state = replace(self.state, temperature=self.state.temperature.copy())
+        return replace(self, state=state, v=self.v.copy(), coldest=self.coldest.copy(), hottest=self.hottest.copy())
 
     @property
     def energy_error(self) -> float:
@@ -93,7 +104,7 @@ class Loop:
         """The state at time zero, from (n,) degC."""
         damage = {name: law.initial(len(temperature)) for name, law in self.laws.items()}
         return Progress(
-            State(0.0, temperature, damage),
+            State(0.0, temperature.copy(), damage),
             self.bioheat.heat.content(temperature),
             temperature.copy(),
             temperature.copy(),
@@ -101,11 +112,13 @@ class Loop:
             0.0,
             0.0,
             0.0,
-            np.zeros_like(temperature),
         )
 
     def march(self, progress: Progress) -> Iterator[Progress]:
-        """Yield the state after every step until ``duration``; start from :meth:`start` or a stored state."""
+        """Yield the state after every step until ``duration``; start from :meth:`start` or a stored state.
+
+        Works on the arrays of ``progress`` in place.
+        """
         marks, jumps = _marks(self.stops, self.source.events, self.duration)
         while progress.state.time < self.duration:
             target = float(marks[np.searchsorted(marks, progress.state.time + SMALLEST_STEP, side="right")])
@@ -128,7 +141,10 @@ class Loop:
         if self.perfusion_stops is None:
             return None
         now, damage = progress.state.temperature, progress.state.damage[self.perfusion_stops]
-        foreseen = self.laws[self.perfusion_stops].accumulate(damage, now, now + ahead * progress.trend, ahead)
+        law = self.laws[self.perfusion_stops]
+        foreseen = (
+            law.accumulate(damage, now, _foreseen(progress, ahead), ahead) if progress.earlier is not None else damage
+        )
         living = np.ones_like(foreseen)
         hurt = np.flatnonzero(foreseen)
         living[hurt] = np.exp(-np.minimum(foreseen[hurt], 700.0))
@@ -141,50 +157,63 @@ class Loop:
         """Take up a step whose middle is ``ahead`` s away; also returns the nodes held at a temperature during it."""
         held, free = self._holding(drive, progress.state.time + ahead)
         kept = np.flatnonzero(held.mask)
-        v, temperature = progress.v.copy(), progress.state.temperature.copy()
-        temperature[kept] = held.value[kept]
-        v[kept] = self.bioheat.heat.take(kept).content(temperature[kept])
+        state = HeatState(progress.v, progress.state.temperature, progress.coldest, progress.hottest)
+        if not np.array_equal(state.temperature[kept], held.value[kept]):
+            state.temperature[kept] = held.value[kept]
+            state.v[kept] = self.bioheat.heat.take(kept).content(held.value[kept])
         action = self.bioheat.action(drive, self._living(progress, ahead), free)
-        return self._stepper.begin(v, temperature, temperature + ahead * progress.trend, action), kept
+
+        def middle() -> Array:
+            return np.where(free, _foreseen(progress, ahead), state.temperature)
+
+        return self._stepper.begin(state, middle, action), kept
 
     def _step(self, progress: Progress, target: float, at_event: bool) -> Progress:
         now = progress.state.time
         proposal = progress.step if progress.step > 0.0 else self._fresh_step(progress, target - now)
         step, lands = _fit(min(proposal, self.control.max_step), target - now)
         drive = self.source.drive(progress.state, step)
+        earlier = progress.state.temperature.copy() if self._looks_back or drive.contacts else None
         rates, kept = self._begin(progress, drive, 0.5 * step)
         stages = stage_count(step * rates.decay)
         try:
             stepped = self._stepper.advance(step, stages)
         except FloatingPointError as error:
-            raise FloatingPointError(
-                f"{error} at {now + step:g} s with a step of {step:g} s and {stages} stages"
-            ) from None
-        earlier, temperature = progress.state.temperature, stepped.temperature
-        trend = np.zeros_like(temperature) if lands and at_event else (temperature - earlier) / step
-        if kept.size:
-            trend[kept] = 0.0
+            place = f"at {now + step:g} s with a step of {step:g} s and {stages} stages"
+            raise FloatingPointError(f"{error} {place}") from None
+        temperature = progress.state.temperature
+        if drive.held is not None:
             temperature[kept] = self._holding(drive, now + step)[0].value[kept]
-            earlier = earlier.copy()
+            progress.coldest[kept] = np.minimum(progress.coldest[kept], temperature[kept])
+            progress.hottest[kept] = np.maximum(progress.hottest[kept], temperature[kept])
+        if earlier is not None:
             earlier[kept] = self._holding(drive, now)[0].value[kept]
         damage = {
             name: law.accumulate(progress.state.damage[name], earlier, temperature, step)
             for name, law in self.laws.items()
+            if earlier is not None
         }
+        ends = lands and at_event
         return Progress(
             State(target if lands else now + step, temperature, damage),
-            stepped.v,
-            np.minimum(progress.coldest, temperature),
-            np.maximum(progress.hottest, temperature),
+            progress.v,
+            progress.coldest,
+            progress.hottest,
             progress.energy + stepped.lines,
             progress.throughput + float(np.abs(stepped.lines).sum()),
             progress.stored + stepped.stored,
-            0.0 if lands and at_event else self._next_step(step, proposal, stepped),
-            trend,
+            0.0 if ends else self._next_step(step, proposal, stepped),
+            None if ends else earlier,
+            step,
             progress.steps + 1,
             progress.stages + stages,
             drive,
         )
+
+    @property
+    def _looks_back(self) -> bool:
+        """Whether anything but probes depends on the temperature at the start of a step."""
+        return bool(self.laws) or self.bioheat.cells.rises
 
     def _holding(self, drive: Drive, time: float) -> tuple[Held, Mask]:
         """Nodes whose temperature is prescribed at ``time``, and those that are free."""
@@ -214,6 +243,14 @@ class Loop:
         if factor >= 1.0 and step < proposal:  # the step was cut short by a target, not by its error
             wanted = max(wanted, proposal)
         return max(min(wanted, self.control.max_step), SMALLEST_STEP)
+
+
+def _foreseen(progress: Progress, ahead: float) -> Array:
+    """(n,) degC ahead of now (s), if the temperature goes on as in the last step."""
+    now = progress.state.temperature
+    if progress.earlier is None:
+        return now
+    return np.asarray(now + (ahead / progress.last_step) * (now - progress.earlier))
 
 
 def _fit(proposal: float, left: float) -> tuple[float, bool]:

@@ -214,13 +214,15 @@ def _record(prepared: Prepared, run: RunFolder, progress: Progress) -> None:
     run.record(progress.state.time, readings)
 
 
-_ARRAYS = ("v", "coldest", "hottest", "energy", "trend")
-_NUMBERS = ("throughput", "stored", "step", "steps", "stages")
+_ARRAYS = ("v", "coldest", "hottest", "energy")
+_NUMBERS = ("throughput", "stored", "step", "last_step", "steps", "stages")
 
 
 def _freeze(progress: Progress, prepared: Prepared, wall: float) -> tuple[dict[str, Array], dict[str, Any]]:
     arrays = {name: getattr(progress, name) for name in _ARRAYS}
     arrays["temperature"] = progress.state.temperature
+    if progress.earlier is not None:
+        arrays["earlier"] = progress.earlier
     arrays |= {f"damage.{name}": value for name, value in progress.state.damage.items()}
     arrays |= {f"source.{name}": value for name, value in prepared.source.memory().items()}
     meta = {name: getattr(progress, name) for name in _NUMBERS}
@@ -233,7 +235,8 @@ def _thaw(checkpoint: Checkpoint, prepared: Prepared) -> tuple[Progress, float]:
     state = State(meta["time"], np.asarray(arrays["temperature"]), _under("damage.", arrays))
     progress = prepared.loop.start(prepared.initial)
     values = {name: np.asarray(arrays[name]) for name in _ARRAYS} | {name: meta[name] for name in _NUMBERS}
-    return replace(progress, state=state, **values), float(meta["wall"])
+    earlier = np.asarray(arrays["earlier"]) if "earlier" in arrays else None
+    return replace(progress, state=state, earlier=earlier, **values), float(meta["wall"])
 
 
 def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:

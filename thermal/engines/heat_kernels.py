@@ -4,7 +4,8 @@ State arrays are nodes ``(nx, ny, nz)`` in double precision. Work arrays carry a
 ``(nx+2, ny+2, nz+2)``, in the working precision, so that no row asks whether it lies at the border: cell coefficients
 ``kv (nx+1, ny+1, nz+1)`` (a quarter of conductivity times cell volume) are zero in the ring and nothing flows there.
 ``rx (nx+1,)`` etc. are the inverse squares of the cells' edges. Sums are gathered by rows, ``sums (nx, ny, .)``, and
-added up by the caller, so they do not depend on the number of threads.
+added up by the caller, so they do not depend on the number of threads. A ``box`` (i0, i1, j0, j1, m0, m1) of padded
+nodes, half-open, is where something changes in a step; sums are then of its rows.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from thermal.units import Array
 
 Real = npt.NDArray[np.floating[Any]]
 """An array in the working precision."""
+Box = npt.NDArray[np.int64]
 Number = np.floating[Any]
 """A number in the working precision: a Python float would pull the arithmetic up to double precision."""
 
@@ -49,22 +51,23 @@ def fill_conductivity(temperature: Array, base: Array, slope: Array, rises: bool
 
 
 @compiled_fast
-def follow_ice(theta: Real, warm: Real, frozen: Array, solidus: float, liquidus: float, kv: Real) -> None:
+def follow_ice(theta: Real, warm: Real, frozen: Array, solidus: float, liquidus: float, box: Box, kv: Real) -> None:
     """``kv`` of a stage: ``warm`` where the cell's mean ``theta`` (K above body temperature, as ``solidus``) is above
-    the liquidus, going over to ``frozen``."""
+    the liquidus, going over to ``frozen``; at the cells around the nodes of the box."""
     cx, cy, cz = frozen.shape
     width = liquidus - solidus
-    for i in nb.prange(1, cx + 1):
-        for j in range(1, cy + 1):
+    m0, m1 = max(box[4] - 1, 1), min(box[5], cz + 1)
+    for i in nb.prange(max(box[0] - 1, 1), min(box[1], cx + 1)):
+        for j in range(max(box[2] - 1, 1), min(box[3], cy + 1)):
             a, b, c, d = theta[i, j], theta[i, j + 1], theta[i + 1, j], theta[i + 1, j + 1]
             row, bare, ice = kv[i, j], warm[i, j], frozen[i - 1, j - 1]
             coldest = np.inf
-            for m in range(1, cz + 2):
+            for m in range(m0, m1 + 1):
                 coldest = min(coldest, min(min(a[m], b[m]), min(c[m], d[m])))
-            for m in range(1, cz + 1):
+            for m in range(m0, m1):
                 row[m] = bare[m]
             if coldest < liquidus:
-                for m in range(1, cz + 1):
+                for m in range(m0, m1):
                     mean = 0.125 * (a[m] + a[m + 1] + b[m] + b[m + 1] + c[m] + c[m + 1] + d[m] + d[m + 1])
                     if mean < liquidus:
                         share = min((liquidus - mean) / width, 1.0) if width > 0.0 else 1.0
@@ -110,13 +113,15 @@ def first_flow(
     arterial: float,
     liquidus: float,
     inverse: Real,
+    negligible: float,
     first: Real,
     sink: Real,
     sums: Array,
 ) -> None:
     """Rate of change ``first`` (K/s) of v at the start of a step, and what is lost per kelvin, ``sink`` (W/K).
 
-    ``sums``: heat into free nodes, heat from blood, heat from the border, W; largest rate, K/s.
+    Rates up to ``negligible`` K/s are taken for zero. ``sums``: heat into free nodes, heat from blood, heat from the
+    border, W; largest rate, K/s; first and last padded node of the row that has any.
     """
     nx, ny, nz = temperature.shape
     for i in nb.prange(nx):
@@ -139,6 +144,7 @@ def first_flow(
             w, out, lost = inverse[i + 1, j + 1], first[i + 1, j + 1], sink[i + 1, j + 1]
             p, b, f, e = power[i, j], blood[i, j], film[i, j], border[i, j]
             flow, bled, crossed, fastest = 0.0, 0.0, 0.0, 0.0
+            lowest, highest = nz + 2, 0
             for m in range(nz):
                 u = c[m]
                 free = 1.0 if w[m + 1] > 0 else 0.0
@@ -147,7 +153,9 @@ def first_flow(
                 from_border = free * (e[m] - f[m] * u)
                 total = free * (q[m] + p[m]) + from_blood + from_border
                 rate = total * w[m + 1]
-                out[m + 1] = rate
+                moves = abs(rate) > negligible
+                out[m + 1] = rate if moves else 0.0
+                lowest, highest = min(lowest, m + 1 if moves else nz + 2), max(highest, m + 1 if moves else 0)
                 lost[m + 1] = flowing + free * f[m]
                 flow += total
                 bled += from_blood
@@ -155,6 +163,7 @@ def first_flow(
                 fastest = max(fastest, abs(rate))
             row = sums[i, j]
             row[0], row[1], row[2], row[3] = flow, bled, crossed, fastest
+            row[4], row[5] = lowest, highest
 
 
 @compiled_fast
@@ -172,6 +181,7 @@ def linear_stage(
     nu: Number,
     now: Number,
     start: Number,
+    box: Box,
     sums: Array,
 ) -> None:
     """A stage where neither ice nor vapour is near: the equation is linear in the increments ``here`` and ``before``.
@@ -180,17 +190,16 @@ def linear_stage(
     at a prescribed temperature take from their neighbours and heat that the sink takes, W, both beyond those of the
     start of the step.
     """
-    nx, ny = sums.shape[0], sums.shape[1]
-    nz = here.shape[2] - 2
-    for i in nb.prange(1, nx + 1):
-        for j in range(1, ny + 1):
+    m0, m1 = box[4], box[5]
+    for i in nb.prange(box[0], box[1]):
+        for j in range(box[2], box[3]):
             c, xm, xp, ym, yp = here[i, j], here[i - 1, j], here[i + 1, j], here[i, j - 1], here[i, j + 1]
             k00, k01, k10, k11 = kv[i - 1, j - 1], kv[i - 1, j], kv[i, j - 1], kv[i, j]
             o, s, w, f = before[i, j], sink[i, j], inverse[i, j], first[i, j]
             x0, x1, y0, y1 = rx[i - 1], rx[i], ry[j - 1], ry[j]
             nothing = kv.dtype.type(0.0)
             held, lost = nothing, nothing
-            for m in range(1, nz + 1):
+            for m in range(m0, m1):
                 a00, a01 = k00[m - 1] + k00[m], k01[m - 1] + k01[m]
                 a10, a11 = k10[m - 1] + k10[m], k11[m - 1] + k11[m]
                 below = (k00[m - 1] + k01[m - 1]) + (k10[m - 1] + k11[m - 1])
@@ -204,8 +213,8 @@ def linear_stage(
                 o[m] = mu * u + nu * o[m] + now * (w[m] * q) + start * f[m]
                 held += nothing if w[m] > nothing else q
                 lost += taken
-            sums[i - 1, j - 1, 0] = held
-            sums[i - 1, j - 1, 1] = lost
+            sums[i - box[0], j - box[2], 0] = held
+            sums[i - box[0], j - box[2], 1] = lost
 
 
 @compiled_fast
@@ -219,33 +228,35 @@ def stage_temperature(
     steam_width: Array,
     onset: float,
     dry: float,
+    box: Box,
     theta: Real,
 ) -> None:
     """Temperature above body temperature (K) of ``v + change`` by :class:`thermal.heat.Enthalpy`; knots likewise above
     body temperature, widths empty where there is no such phase."""
-    nx, ny, nz = v.shape
     freezes, boils = ice_width.size > 0, steam_width.size > 0
-    for i in nb.prange(nx):
-        for j in range(ny):
-            row, added, out = v[i, j], change[i + 1, j + 1], theta[i + 1, j + 1]
+    m0, m1 = box[4], box[5]
+    for i in nb.prange(box[0], box[1]):
+        for j in range(box[2], box[3]):
+            row, added, out = v[i - 1, j - 1], change[i, j], theta[i, j]
             lowest, highest = np.inf, -np.inf
-            for m in range(nz):
-                value = row[m] + added[m + 1]
-                out[m + 1] = value
+            for m in range(m0, m1):
+                value = row[m - 1] + added[m]
+                out[m] = value
                 lowest, highest = min(lowest, value), max(highest, value)
             if freezes and lowest < liquidus:
-                wide, ratio = ice_width[i, j], ice_ratio[i, j]
-                for m in range(nz):
-                    below = liquidus - (row[m] + added[m + 1])
+                wide, ratio = ice_width[i - 1, j - 1], ice_ratio[i - 1, j - 1]
+                for m in range(m0, m1):
+                    below = liquidus - (row[m - 1] + added[m])
                     if below > 0.0:
-                        mushy = min(below, wide[m]) * ((liquidus - solidus) / wide[m])
-                        out[m + 1] = liquidus - mushy - max(below - wide[m], 0.0) / ratio[m]
+                        mushy = min(below, wide[m - 1]) * ((liquidus - solidus) / wide[m - 1])
+                        out[m] = liquidus - mushy - max(below - wide[m - 1], 0.0) / ratio[m - 1]
             if boils and highest > onset:
-                wide = steam_width[i, j]
-                for m in range(nz):
-                    above = (row[m] + added[m + 1]) - onset
+                wide = steam_width[i - 1, j - 1]
+                for m in range(m0, m1):
+                    above = (row[m - 1] + added[m]) - onset
                     if above > 0.0:
-                        out[m + 1] = onset + min(above, wide[m]) * ((dry - onset) / wide[m]) + max(above - wide[m], 0.0)
+                        wet = min(above, wide[m - 1]) * ((dry - onset) / wide[m - 1])
+                        out[m] = onset + wet + max(above - wide[m - 1], 0.0)
 
 
 @compiled_fast
@@ -268,6 +279,7 @@ def phase_stage(
     nu: Number,
     now: Number,
     start: Number,
+    box: Box,
     sums: Array,
 ) -> None:
     """A stage with ice or vapour: flows at the temperature ``theta`` (K above body temperature, as ``arterial`` and
@@ -278,10 +290,9 @@ def phase_stage(
     ``before = mu here + nu before + now F(theta) / C + start first``. ``sums``: heat into nodes
     at a prescribed temperature, heat from blood, W.
     """
-    nx, ny = sums.shape[0], sums.shape[1]
-    nz = here.shape[2] - 2
-    for i in nb.prange(1, nx + 1):
-        for j in range(1, ny + 1):
+    m0, m1 = box[4], box[5]
+    for i in nb.prange(box[0], box[1]):
+        for j in range(box[2], box[3]):
             c, xm, xp, ym, yp = theta[i, j], theta[i - 1, j], theta[i + 1, j], theta[i, j - 1], theta[i, j + 1]
             k00, k01, k10, k11 = kv[i - 1, j - 1], kv[i - 1, j], kv[i, j - 1], kv[i, j]
             o, h, w, f = before[i, j], here[i, j], inverse[i, j], first[i, j]
@@ -289,7 +300,7 @@ def phase_stage(
             x0, x1, y0, y1 = rx[i - 1], rx[i], ry[j - 1], ry[j]
             nothing = kv.dtype.type(0.0)
             held, bled = nothing, nothing
-            for m in range(1, nz + 1):
+            for m in range(m0, m1):
                 a00, a01 = k00[m - 1] + k00[m], k01[m - 1] + k01[m]
                 a10, a11 = k10[m - 1] + k10[m], k11[m - 1] + k11[m]
                 below = (k00[m - 1] + k01[m - 1]) + (k10[m - 1] + k11[m - 1])
@@ -303,51 +314,57 @@ def phase_stage(
                 o[m] = mu * h[m] + nu * o[m] + now * (w[m] * q) + start * f[m]
                 held += nothing if w[m] > nothing else q
                 bled += from_blood
-            sums[i - 1, j - 1, 0] = held
-            sums[i - 1, j - 1, 1] = bled
+            sums[i - box[0], j - box[2], 0] = held
+            sums[i - box[0], j - box[2], 1] = bled
 
 
 @compiled_fast
-def weigh(change: Real, capacity: Array, sums: Array) -> None:
-    """``sums``: heat stored by the change of v, J, and by its magnitude."""
-    nx, ny, nz = capacity.shape
-    for i in nb.prange(nx):
-        for j in range(ny):
-            added, c = change[i + 1, j + 1], capacity[i, j]
-            stored, size = 0.0, 0.0
-            for m in range(nz):
-                stored += c[m] * added[m + 1]
-                size += c[m] * abs(added[m + 1])
-            sums[i, j, 0], sums[i, j, 1] = stored, size
-
-
-@compiled_fast
-def add_up(v: Array, change: Real, share: float, new: Array, sums: Array) -> None:
-    """``new = v + change + share |change|``. ``sums``: lowest and highest ``new``, K."""
-    nx, ny, nz = v.shape
-    for i in nb.prange(nx):
-        for j in range(ny):
-            row, added, out = v[i, j], change[i + 1, j + 1], new[i, j]
-            lowest, highest = np.inf, -np.inf
-            for m in range(nz):
-                value = row[m] + (added[m + 1] + share * abs(added[m + 1]))
-                out[m] = value
+def weigh(v: Array, change: Real, capacity: Array, box: Box, sums: Array) -> None:
+    """``sums``: heat stored by the change of v, J, and by its magnitude; lowest and highest v after it, K."""
+    m0, m1 = box[4], box[5]
+    for i in nb.prange(box[0], box[1]):
+        for j in range(box[2], box[3]):
+            row, added, c = v[i - 1, j - 1], change[i, j], capacity[i - 1, j - 1]
+            stored, size, lowest, highest = 0.0, 0.0, np.inf, -np.inf
+            for m in range(m0, m1):
+                stored += c[m - 1] * added[m]
+                size += c[m - 1] * abs(added[m])
+                value = row[m - 1] + added[m]
                 lowest, highest = min(lowest, value), max(highest, value)
-            sums[i, j, 0], sums[i, j, 1] = lowest, highest
+            s = sums[i - box[0], j - box[2]]
+            s[0], s[1], s[2], s[3] = stored, size, lowest, highest
 
 
 @compiled_fast
-def largest_error(change: Real, first: Real, last: Real, step: float, rows: Array) -> None:
+def add_up(v: Array, change: Real, share: float, box: Box, temperature: Array, coldest: Array, hottest: Array) -> None:
+    """``v += change + share |change|`` in place; for liquid tissue its temperature and the extremes so far, degC."""
+    m0, m1 = box[4], box[5]
+    for i in nb.prange(box[0], box[1]):
+        for j in range(box[2], box[3]):
+            row, added, out = v[i - 1, j - 1], change[i, j], temperature[i - 1, j - 1]
+            low, high = coldest[i - 1, j - 1], hottest[i - 1, j - 1]
+            for m in range(m0, m1):
+                d = added[m]
+                value = row[m - 1] + (d + share * abs(d))
+                row[m - 1] = value
+                # where nothing changed the temperature may be a prescribed one
+                now = value + BODY_TEMPERATURE if d != 0 else out[m - 1]
+                out[m - 1] = now
+                low[m - 1], high[m - 1] = min(low[m - 1], now), max(high[m - 1], now)
+
+
+@compiled_fast
+def largest_error(change: Real, first: Real, last: Real, step: Number, box: Box, rows: Array) -> None:
     """Largest of ``|-0.8 change + 0.4 step (first + last)|`` of each row, K.
 
     The estimate of B. P. Sommeijer, L. F. Shampine, J. G. Verwer, J. Comput. Appl. Math. 88 (1998) 315-326.
     """
-    nx, ny = rows.shape
-    nz = change.shape[2] - 2
-    for i in nb.prange(1, nx + 1):
-        for j in range(1, ny + 1):
+    m0, m1 = box[4], box[5]
+    early, late = change.dtype.type(0.4) * step, change.dtype.type(0.8)
+    for i in nb.prange(box[0], box[1]):
+        for j in range(box[2], box[3]):
             d, a, b = change[i, j], first[i, j], last[i, j]
-            found = 0.0
-            for m in range(1, nz + 1):
-                found = max(found, abs(0.4 * step * (a[m] + b[m]) - 0.8 * d[m]))
-            rows[i - 1, j - 1] = found
+            found = change.dtype.type(0.0)
+            for m in range(m0, m1):
+                found = max(found, abs(early * (a[m] + b[m]) - late * d[m]))
+            rows[i - box[0], j - box[2]] = found

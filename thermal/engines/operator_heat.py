@@ -5,11 +5,13 @@ Plain NumPy around the operator. Sums and extremes go through the engine, which 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from thermal.engine import Engine, Operator
 from thermal.engines.legendre import Stage, first_weight, integrate
-from thermal.heat import Action, HeatProblem, Rates, Stepped
+from thermal.heat import Action, HeatProblem, HeatState, Rates, Stepped
 from thermal.units import Array
 
 
@@ -24,23 +26,27 @@ class OperatorStepper:
         self._film = problem.film if engine.maximum(problem.film) > 0.0 else None
         self._at_37: Operator | None = None
 
-    def begin(self, v: Array, temperature: Array, middle: Array, action: Action) -> Rates:
+    def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
         engine, problem = self._engine, self._problem
-        self._v, self._temperature, self._action = v, temperature, action
+        self._state, self._action = state, action
+        temperature = state.temperature
         self._weight = (action.free & (engine.volume > 0)).astype(np.float64)
-        self._inverse = np.divide(self._weight, self._capacity, out=np.zeros_like(v), where=self._weight > 0)
+        self._inverse = np.divide(self._weight, self._capacity, out=np.zeros_like(temperature), where=self._weight > 0)
         self._blood = action.blood * self._weight
         self._border = problem.border * self._weight
         self._power = action.power * self._weight
         self._source = engine.total(action.power)
-        self._unfrozen = problem.cells.unfrozen(engine.to_cells(middle)) if problem.cells.rises else problem.cells.at_37
+        foreseen = middle() if problem.cells.rises or action.touches else temperature
+        self._unfrozen = problem.cells.at_37
+        if problem.cells.rises:
+            self._unfrozen = problem.cells.unfrozen(engine.to_cells(foreseen))
         liquidus = problem.relation.liquid[0]
         touched = min((touch.temperature for touch in action.touches), default=np.inf)
         self._cold = min(engine.minimum(temperature), touched) <= liquidus
         self._plain = not self._cold and engine.maximum(temperature) <= problem.relation.liquid[1]
         self._operator = self._warm_operator()
-        self._touching = [touch.conductance(middle[touch.nodes]) for touch in action.touches]
+        self._touching = [touch.conductance(foreseen[touch.nodes]) for touch in action.touches]
         self._first, self._lines = self._flow(temperature)
         rate = self._inverse * self._first
         return Rates(self._decay(), engine.maximum(np.abs(rate)))
@@ -91,30 +97,35 @@ class OperatorStepper:
 
     def advance(self, step: float, stages: int) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
-        relation, kept = self._problem.relation, np.flatnonzero(~self._action.free)
+        relation, state, kept = self._problem.relation, self._state, np.flatnonzero(~self._action.free)
         here = first_weight(stages) * step * self._inverse * self._first
         before = np.zeros_like(here)
 
+        def temperature_after(change: Array) -> Array:
+            temperature = relation.temperature(state.v + change)
+            temperature[kept] = state.temperature[kept]
+            return temperature
+
         def run(stage: Stage) -> Array:
             nonlocal here, before
-            temperature = relation.temperature(self._v + here)
-            temperature[kept] = self._temperature[kept]
-            flow, lines = self._flow(temperature)
+            flow, lines = self._flow(temperature_after(here))
             flow = step * (stage.now * flow + stage.start * self._first)
             here, before = stage.mu * here + stage.nu * before + self._inverse * flow, here
             return lines
 
         lines = integrate(self._lines, step, stages, run)
-        v = self._v + here
         stored = self._engine.total(self._capacity * here)
         if not np.isfinite(stored):
             raise FloatingPointError("the temperature became infinite")
-        temperature = relation.temperature(v)
-        temperature[kept] = self._temperature[kept]
-        return Stepped(v, temperature, lines, stored, self._error(v, temperature, here, step))
+        state.temperature[:] = temperature_after(here)
+        state.v[:] += here
+        np.minimum(state.coldest, state.temperature, out=state.coldest)
+        np.maximum(state.hottest, state.temperature, out=state.hottest)
+        return Stepped(lines, stored, self._error(here, step))
 
-    def _error(self, v: Array, temperature: Array, change: Array, step: float) -> float | None:
+    def _error(self, change: Array, step: float) -> float | None:
         """Local error from the flows at both ends of the step, K; None where there is ice or vapour."""
+        temperature = self._state.temperature
         liquidus, onset = self._problem.relation.liquid
         if self._cold or self._engine.minimum(temperature) <= liquidus or self._engine.maximum(temperature) >= onset:
             return None

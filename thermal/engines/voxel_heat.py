@@ -7,16 +7,16 @@ within the step are in the working precision, so that single precision loses dig
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from thermal.domain import VoxelDomain
 from thermal.engines import heat_kernels as kernels
-from thermal.engines.heat_kernels import Real
+from thermal.engines.heat_kernels import Box, Real
 from thermal.engines.legendre import Stage, first_weight, integrate
-from thermal.heat import BODY_TEMPERATURE, Action, HeatProblem, Nodes, Precision, Rates, Stepped, Touch
+from thermal.heat import BODY_TEMPERATURE, Action, HeatProblem, HeatState, Nodes, Precision, Rates, Stepped, Touch
 from thermal.units import Array, Mask
 
 NOTHING = np.zeros((0, 0, 0))
@@ -68,10 +68,73 @@ class _Contact:
         self.touch = touch
         self.places = grid.places(touch.nodes)
         self.free = free[touch.nodes].astype(np.float64)
+        i, j, k = (index + 1 for index in np.unravel_index(touch.nodes, grid.shape))
+        self.box = np.array([i.min(), i.max() + 1, j.min(), j.max() + 1, k.min(), k.max() + 1])
 
     def conductance(self, temperature: Array) -> Array:
         """(t,) W/K to the free nodes it touches, at their ``temperature`` (t,) degC."""
         return self.touch.conductance(temperature) * self.free
+
+
+def _extent(first: Array, last: Array) -> Box:
+    """The box of rows (nx, ny) that reach from padded node ``first`` to ``last``; empty where nothing does."""
+    rows = np.argwhere(last > 0)
+    if not rows.size:
+        return np.zeros(6, np.int64)
+    (i0, j0), (i1, j1) = rows.min(axis=0) + 1, rows.max(axis=0) + 2
+    return np.array([i0, i1, j0, j1, first.min(), last.max() + 1], np.int64)
+
+
+def _inside(box: Box) -> tuple[slice, slice, slice]:
+    return slice(box[0], box[1]), slice(box[2], box[3]), slice(box[4], box[5])
+
+
+def _hull(one: Box, other: Box) -> Box:
+    """The smallest box around both; an empty one has no end above zero."""
+    if one[1] == 0 or other[1] == 0:
+        return other if one[1] == 0 else one
+    return np.where([True, False] * 3, np.minimum(one, other), np.maximum(one, other))
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """The flow at the end of a step, which is that at the start of the next one if nothing else has changed."""
+
+    state: HeatState
+    action: Action
+    held: Array
+    """prescribed temperatures"""
+    lines: Array
+    fastest: float
+    extent: Box
+
+    def serves(self, state: HeatState, action: Action, kept: Nodes) -> bool:
+        """Whether it is what a step from ``state`` under ``action`` begins with."""
+        mine = self.action
+        return (
+            state.temperature is self.state.temperature
+            and action.power is mine.power
+            and action.blood is mine.blood
+            and not action.touches
+            and not mine.touches
+            and np.array_equal(action.free, mine.free)
+            and np.array_equal(state.temperature[kept], self.held)
+        )
+
+
+@dataclass(frozen=True)
+class Weight:
+    """Change of a step: heat ``stored``, J, with the ``share`` of its magnitude that is handed back; lowest and highest
+    temperature after it if all is liquid, degC."""
+
+    stored: float
+    share: float
+    coldest: float
+    hottest: float
+
+
+NEGLIGIBLE = 1e-7
+"""K/s that single precision takes for rest (0.4 mK an hour), so that tissue at rest costs nothing."""
 
 
 class VoxelStepper:
@@ -84,6 +147,7 @@ class VoxelStepper:
         relation, cells = problem.relation, problem.cells
         self._capacity = volume * relation.capacity
         self._solid = volume > 0
+        self._negligible = NEGLIGIBLE if precision == "single" else 0.0
         self._base = grid.conducting(cells.at_37)
         self._slope = cells.slope.reshape(self._base.shape) if cells.rises else NOTHING
         self._frozen = NOTHING if cells.frozen is None else grid.conducting(cells.frozen)
@@ -100,23 +164,37 @@ class VoxelStepper:
         if (steam := relation.boiling) is not None:
             self._steam_width = self._shaped(steam.width)
             self._onset, self._dry = steam.start - BODY_TEMPERATURE, steam.end - BODY_TEMPERATURE
-        self._free = np.zeros(0, np.bool_)
-        self._inverse = self._sink = self._first = self._here = self._before = grid.nodes()
         self._warm = grid.cells()
+        self._fill_warm(np.full_like(volume, BODY_TEMPERATURE))
         self._icy = grid.cells() if self._frozen.size else self._warm
-        self._theta = grid.nodes()
+        self._sink, self._first, self._last, self._here, self._before = (grid.nodes() for _ in range(5))
+        self._theta = grid.nodes() if self._frozen.size or self._steam_width.size else self._here
+        self._box = self._whole
+        self._decay = 0.0
+        self._free = np.zeros(0, np.bool_)
+        self._release(self._solid)
+        self._ahead: Ahead | None = None
         self._frozen_decay = self._decay_of_all_frozen()
 
     def _shaped(self, u: Array) -> Array:
         return u.reshape(self._grid.shape)
 
+    @property
+    def _whole(self) -> Box:
+        """The box of all nodes."""
+        nx, ny, nz = self._grid.shape
+        return np.array([1, nx + 1, 1, ny + 1, 1, nz + 1])
+
+    def _fill_warm(self, temperature: Array) -> None:
+        rises = self._problem.cells.rises
+        kernels.fill_conductivity(self._shaped(temperature), self._base, self._slope, rises, self._warm)
+
     def _decay_of_all_frozen(self) -> float:
         """Largest decay rate of what could freeze, all of it frozen, 1/s."""
         if not self._frozen.size:
             return 0.0
-        self._release(self._solid)
         self._icy[1:-1, 1:-1, 1:-1] = self._frozen
-        return self._largest_decay(self._icy, self._grid.nodes())
+        return self._largest_decay(self._icy, self._sink)
 
     def _largest_decay(self, kv: Real, sink: Real) -> float:
         rows = np.empty(self._grid.shape[:2])
@@ -128,38 +206,46 @@ class VoxelStepper:
         if np.array_equal(free, self._free):
             return
         self._free = free.copy()
+        self._kept = np.flatnonzero(~free)
         inverse = np.divide(1.0, self._capacity, out=np.zeros_like(self._capacity), where=free & self._solid)
         self._inverse = self._grid.fill(inverse)
-        self._sink, self._first, self._here, self._before = (self._grid.nodes() for _ in range(4))
 
-    def begin(self, v: Array, temperature: Array, middle: Array, action: Action) -> Rates:
+    def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.serves(state, action, self._kept):
+            self._first, self._last = self._last, self._first
+            self._state, self._lines, self._extent = state, ahead.lines, ahead.extent
+            return Rates(self._decay, ahead.fastest)
         self._release(action.free)
-        self._v, self._temperature, self._action = v, temperature, action
+        self._state, self._action = state, action
         self._contacts = [_Contact(touch, self._grid, action.free) for touch in action.touches]
         liquidus, onset = self._problem.relation.liquid
-        coldest = min([float(temperature.min()), *(touch.temperature for touch in action.touches)])
+        coldest = min([float(state.temperature.min()), *(touch.temperature for touch in action.touches)])
         self._cold = coldest <= liquidus
-        self._plain = not self._cold and float(temperature.max()) <= onset
-        cells = self._problem.cells
-        kernels.fill_conductivity(self._shaped(middle), self._base, self._slope, cells.rises, self._warm)
-        self._conductances = [
-            contact.conductance((middle if self._plain else temperature)[contact.touch.nodes])
-            for contact in self._contacts
-        ]
+        self._plain = not self._cold and float(state.temperature.max()) <= onset
+        changing = self._problem.cells.rises
+        foreseen = middle() if changing or self._contacts else state.temperature
+        if changing:
+            self._fill_warm(foreseen)
+        at = foreseen if self._plain else state.temperature
+        self._conductances = [contact.conductance(at[contact.touch.nodes]) for contact in self._contacts]
         if self._cold:
-            self._follow_ice(self._grid.fill(temperature - BODY_TEMPERATURE))
-        self._lines = self._first_flow(temperature, self._first)
-        decay = self._largest_decay(self._warm, self._sink)
-        return Rates(max(decay, self._frozen_decay) if self._cold else decay, self._fastest)
+            np.copyto(self._theta, self._grid.fill(state.temperature - BODY_TEMPERATURE))
+            self._follow_ice(self._whole)
+        self._lines, self._fastest, self._extent = self._flow(self._first)
+        self._decay = self._largest_decay(self._warm, self._sink)
+        if self._cold:
+            self._decay = max(self._decay, self._frozen_decay)
+        return Rates(self._decay, self._fastest)
 
-    def _follow_ice(self, theta: Real) -> None:
-        kernels.follow_ice(theta, self._warm, self._frozen, self._solidus, self._liquidus, self._icy)
+    def _follow_ice(self, box: Box) -> None:
+        kernels.follow_ice(self._theta, self._warm, self._frozen, self._solidus, self._liquidus, box, self._icy)
 
-    def _first_flow(self, temperature: Array, rate: Real) -> Array:
-        """Fill ``rate`` K/s and the sink at a temperature; returns the lines of the ledger, W."""
-        problem, action = self._problem, self._action
-        sums = np.empty((*self._grid.shape[:2], 4))
+    def _flow(self, rate: Real) -> tuple[Array, float, Box]:
+        """Fill ``rate`` K/s and the sink; the lines of the ledger, W, the largest rate and the box of all rates."""
+        problem, action, temperature = self._problem, self._action, self._state.temperature
+        sums = np.empty((*self._grid.shape[:2], 6))
         kernels.first_flow(
             self._shaped(temperature),
             self._icy if self._cold else self._warm,
@@ -171,37 +257,61 @@ class VoxelStepper:
             problem.arterial_temperature,
             problem.relation.liquid[0],
             self._inverse,
+            self._negligible,
             rate,
             self._sink,
             sums,
         )
-        self._fastest = float(sums[..., 3].max())
+        fastest, extent = float(sums[..., 3].max()), _extent(sums[..., 4], sums[..., 5])
         flow, blood, border = (float(sums[..., index].sum()) for index in range(3))
         probes = 0.0
         for contact, g in zip(self._contacts, self._conductances, strict=True):
             heat = g * (contact.touch.temperature - temperature[contact.touch.nodes])
             rate.ravel()[contact.places] += heat * self._inverse.ravel()[contact.places]
             self._sink.ravel()[contact.places] += g
-            self._fastest = max(self._fastest, float(np.abs(rate.ravel()[contact.places]).max(initial=0.0)))
+            fastest = max(fastest, float(np.abs(rate.ravel()[contact.places]).max(initial=0.0)))
+            extent = _hull(extent, contact.box)
             probes += float(heat.sum())
         source = float(action.power.sum())
-        return np.array([source, blood, border, probes, flow + probes - (source + blood + border + probes)])
+        lines = np.array([source, blood, border, probes, flow - (source + blood + border)])
+        return lines, fastest, extent
 
     def advance(self, step: float, stages: int) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
+        for work in (self._here, self._before):
+            work[_inside(self._box)] = 0.0
         if self._plain:
-            stepped, low, high = self._settled(self._march(step, stages, self._linear_stage))
+            self._box = self._reached(stages)
+            lines = self._march(step, stages, self._linear_stage)
+            weight = self._weighed(lines)
             liquidus, onset = self._problem.relation.liquid
-            if liquidus < low and high < onset:
-                return replace(stepped, error=self._error(stepped.temperature, step))
+            if liquidus < weight.coldest and weight.hottest < onset:
+                self._add_up(weight.share)
+                return Stepped(lines, weight.stored, self._error(step))
+        self._box = self._whole
         self._steady()
-        stepped, _, _ = self._settled(self._march(step, stages, self._phase_stage))
-        return stepped
+        lines = self._march(step, stages, self._phase_stage)
+        weight = self._weighed(lines)
+        self._add_up_phases(weight.share)
+        return Stepped(lines, weight.stored, None)
+
+    def _reached(self, stages: int) -> Box:
+        """The box of nodes that a step of ``stages`` can change."""
+        if self._extent[1] == 0:
+            return np.array([1, 2, 1, 2, 1, 2])
+        reach = np.array([-stages, stages] * 3)
+        return np.asarray(np.clip(self._extent + reach, 1, self._whole[1::2].repeat(2)))
+
+    def _rows(self, count: int) -> Array:
+        """Room for sums of the rows of the box."""
+        box = self._box
+        return np.empty((box[1] - box[0], box[3] - box[2], count))
 
     def _march(self, step: float, stages: int, run: Callable[[Stage, float], Array]) -> Array:
         """All stages; afterwards ``_here`` holds the change of v. Returns the time integral of the lines, J."""
-        self._before.fill(0.0)
-        np.multiply(self._first, self._grid.dtype(first_weight(stages) * step), out=self._here)
+        box = _inside(self._box)
+        self._before[box] = 0.0
+        np.multiply(self._first[box], self._grid.dtype(first_weight(stages) * step), out=self._here[box])
 
         def one(stage: Stage) -> Array:
             lines = run(stage, step)
@@ -213,7 +323,7 @@ class VoxelStepper:
     def _linear_stage(self, stage: Stage, step: float) -> Array:
         """A stage without change of phase; returns the lines of the ledger (W) of the stage before."""
         number = self._grid.dtype
-        sums = np.empty((*self._grid.shape[:2], 2))
+        sums = self._rows(2)
         here = self._here.ravel()
         taken = [float((g * here[c.places]).sum()) for c, g in zip(self._contacts, self._conductances, strict=True)]
         by_film = float((self._problem.film[self._film_nodes] * here[self._film_places]).sum())
@@ -229,6 +339,7 @@ class VoxelStepper:
             number(stage.nu),
             number(stage.now * step),
             number((stage.now + stage.start) * step),
+            self._box,
             sums,
         )
         held, lost = float(sums[..., 0].sum()), float(sums[..., 1].sum())
@@ -251,7 +362,7 @@ class VoxelStepper:
         grid, number = self._grid, self._grid.dtype
         theta = self._theta
         kernels.stage_temperature(
-            self._shaped(self._v),
+            self._shaped(self._state.v),
             self._here,
             self._ice_width,
             self._ice_ratio,
@@ -260,10 +371,11 @@ class VoxelStepper:
             self._steam_width,
             self._onset,
             self._dry,
+            self._box,
             theta,
         )
         if self._frozen.size:
-            self._follow_ice(theta)
+            self._follow_ice(self._box)
         steady, sink, probes = self._power, self._loss, 0.0
         if self._contacts:
             steady, sink = steady.copy(), sink.copy()
@@ -274,7 +386,7 @@ class VoxelStepper:
             steady.ravel()[contact.places] += g * offset
             sink.ravel()[contact.places] += g
             probes += float((g * (offset - near)).sum())
-        sums = np.empty((*grid.shape[:2], 2))
+        sums = self._rows(2)
         kernels.phase_stage(
             theta,
             self._icy,
@@ -292,6 +404,7 @@ class VoxelStepper:
             number(stage.nu),
             number(stage.now * step),
             number(stage.start * step),
+            self._box,
             sums,
         )
         held, blood = float(sums[..., 0].sum()), float(sums[..., 1].sum())
@@ -299,33 +412,44 @@ class VoxelStepper:
         border = float(self._border.sum()) - float(by_film.sum(dtype=np.float64))
         return np.array([self._lines[0], blood, border, probes, -held - self._wasted])
 
-    def _settled(self, lines: Array) -> tuple[Stepped, float, float]:
-        """The state after all stages, and the lowest and highest temperature that a liquid would have, degC.
+    def _weighed(self, lines: Array) -> Weight:
+        """What the change of v amounts to. Raises ``FloatingPointError`` if it is not finite.
 
         What the rounding of the increments took or gave is handed back in proportion to them, so that single precision
         keeps the balance of energy as double precision does.
         """
-        sums = np.empty((*self._grid.shape[:2], 2))
-        kernels.weigh(self._here, self._shaped(self._capacity), sums)
+        sums = self._rows(4)
+        kernels.weigh(self._shaped(self._state.v), self._here, self._shaped(self._capacity), self._box, sums)
         stored, size, wanted = float(sums[..., 0].sum()), float(sums[..., 1].sum()), float(lines.sum())
         if not np.isfinite([stored, wanted]).all():
             raise FloatingPointError("the temperature became infinite")
         share = (wanted - stored) / size if size > 0.0 else 0.0
-        v = np.empty_like(self._v)
-        kernels.add_up(self._shaped(self._v), self._here, share, self._shaped(v), sums)
-        stored += share * size
-        low, high = float(sums[..., 0].min()) + BODY_TEMPERATURE, float(sums[..., 1].max()) + BODY_TEMPERATURE
-        liquidus, onset = self._problem.relation.liquid
-        liquid = liquidus < low and high < onset
-        temperature = v + BODY_TEMPERATURE if liquid else self._problem.relation.temperature(v)
-        kept = np.flatnonzero(~self._action.free)
-        temperature[kept] = self._temperature[kept]
-        return Stepped(v, temperature, lines, stored, None), low, high
+        coldest, hottest = float(sums[..., 2].min()), float(sums[..., 3].max())
+        return Weight(stored + share * size, share, coldest + BODY_TEMPERATURE, hottest + BODY_TEMPERATURE)
 
-    def _error(self, temperature: Array, step: float) -> float:
-        """Local error from the flows at both ends of the step, K."""
-        last = self._grid.nodes()
-        self._first_flow(temperature, last)
-        rows = np.empty(self._grid.shape[:2])
-        kernels.largest_error(self._here, self._first, last, step, rows)
+    def _add_up(self, share: float) -> None:
+        """Take over the change of liquid tissue."""
+        state = self._state
+        arrays = (self._shaped(a) for a in (state.temperature, state.coldest, state.hottest))
+        kernels.add_up(self._shaped(state.v), self._here, share, self._box, *arrays)
+
+    def _add_up_phases(self, share: float) -> None:
+        """Take over the change of tissue that may be frozen or boiling."""
+        state = self._state
+        change = self._here[1:-1, 1:-1, 1:-1].astype(np.float64).ravel()
+        state.v[:] += change + share * np.abs(change)
+        held = state.temperature[self._kept]
+        state.temperature[:] = self._problem.relation.temperature(state.v)
+        state.temperature[self._kept] = held
+        np.minimum(state.coldest, state.temperature, out=state.coldest)
+        np.maximum(state.hottest, state.temperature, out=state.hottest)
+
+    def _error(self, step: float) -> float:
+        """Local error from the flows at both ends of the step, K; keeps the later one for the next step."""
+        lines, fastest, extent = self._flow(self._last)
+        rows = self._rows(1)[..., 0]
+        kernels.largest_error(self._here, self._first, self._last, self._grid.dtype(step), self._box, rows)
+        if not self._problem.cells.rises:
+            held = self._state.temperature[self._kept]
+            self._ahead = Ahead(self._state, self._action, held, lines, fastest, extent)
         return float(rows.max())
