@@ -41,7 +41,9 @@ class Locator:
     @cached_property
     def _bounds(self) -> tuple[Array, Array]:
         """Lower and upper corner of all cells, (d,) m each."""
-        used = self.points[np.unique(self.cells)]
+        mask = np.zeros(len(self.points), np.bool_)
+        mask[self.cells] = True
+        used = self.points[mask]
         return used.min(axis=0), used.max(axis=0)
 
     @cached_property
@@ -64,7 +66,7 @@ class Locator:
         return np.concatenate([1.0 - rest.sum(axis=1), rest[:, :, 0]], axis=1)
 
     def find(self, at: Array) -> tuple[Index, Array, Mask]:
-        """Cell (q,), barycentric weights (q, d + 1), in [0, 1] with sum one, and whether each point (q, d) was found."""
+        """Cell (q,), barycentric weights (q, d + 1), in [0, 1] with sum one, and whether points (q, d) were found."""
         at = np.atleast_2d(np.asarray(at, dtype=float))
         cell = np.zeros(len(at), np.int64)
         weights = np.full((len(at), self.cells.shape[1]), 1.0 / self.cells.shape[1])

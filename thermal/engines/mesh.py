@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
 from types import MappingProxyType
 from typing import Any
 
+import numba as nb
 import numpy as np
 import skfem
 
-from thermal.domain import SURFACE, MeshDomain, Probe
+from thermal.domain import SURFACE, MeshDomain, Probe, facets
 from thermal.engine import Surface
 from thermal.engines import marching
+from thermal.engines.compiled import compiled
 from thermal.engines.graph import Index
-from thermal.engines.simplices import SimplexEngine, chunks, sides
+from thermal.engines.simplices import SimplexEngine
 from thermal.units import Array
 
 
@@ -64,11 +65,8 @@ class MeshEngine(SimplexEngine):
         """Cells (m, 4) turned so that every tetrahedron is positively oriented, and their volumes (m,) m3."""
         cells = np.array(self.domain.cells, dtype=np.int64)
         volume, longest = np.empty(len(cells)), np.empty(len(cells))
-        for part in chunks(len(cells)):
-            a, b, c = sides(self.points, cells[part])
-            volume[part] = _dot(np.cross(a, b), c) / 6.0
-            longest[part] = np.max([_dot(side, side) for side in (a, b, c)], axis=0) ** 1.5
-        flat = np.abs(volume) <= 1e-14 * longest
+        _measure(self.points, cells, volume, longest)
+        flat = np.abs(volume) <= 1e-14 * longest**3
         if flat.any():
             raise ValueError(
                 f"{int(flat.sum())} of {len(flat)} tetrahedra have no volume (the first is cell {int(flat.argmax())}); "
@@ -107,26 +105,19 @@ class MeshEngine(SimplexEngine):
     @cached_property
     def areas(self) -> Mapping[str, Array]:
         """Boundary -> (n,) lumped area, m2; always with ``surface``, the whole outer border."""
-        facets = dict(self.domain.boundaries)
-        if SURFACE not in facets:
-            facets[SURFACE] = self.mesh.facets[:, self.mesh.boundary_facets()].T
+        named = dict(self.domain.boundaries)
+        if SURFACE not in named:
+            named[SURFACE] = facets(self.cells).outer
         areas = {}
-        for name, triangles in facets.items():
+        for name, triangles in named.items():
             a, b, c = (self.points[triangles[:, corner]] for corner in range(3))
             third = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6.0
             areas[name] = self._sum(triangles, np.repeat(third, 3))
         return MappingProxyType(areas)
 
     def _edge_factors(self) -> Array:
-        """``-V grad_a . grad_b``; the gradients are the normals of the faces over three times the volume."""
         factors = np.empty((len(self.cells), 6))
-        for part in chunks(len(self.cells)):
-            a, b, c = sides(self.points, self.cells[part])
-            normals = [np.cross(b, c), np.cross(c, a), np.cross(a, b)]
-            normals.insert(0, -(normals[0] + normals[1] + normals[2]))
-            scale = -1.0 / (36.0 * self.cell_volume[part])
-            for column, (i, j) in enumerate(combinations(range(4), 2)):
-                factors[part, column] = scale * _dot(normals[i], normals[j])
+        _stiffness(self.points, self.cells, factors)
         return factors
 
     def inside(self, u: Array, level: float) -> Array:
@@ -138,5 +129,46 @@ class MeshEngine(SimplexEngine):
         return marching.tetrahedra_surface(self.points, self.cells, u, level)
 
 
-def _dot(a: Array, b: Array) -> Array:
-    return np.asarray(np.einsum("ij,ij->i", a, b))
+@compiled
+def _measure(points: Array, cells: Index, volume: Array, longest: Array) -> None:
+    """Signed volume of each tetrahedron and the longest of the edges at its first corner."""
+    for cell in nb.prange(len(cells)):
+        side = np.empty((3, 3))
+        longest[cell] = 0.0
+        for corner in range(3):
+            square = 0.0
+            for axis in range(3):
+                side[corner, axis] = points[cells[cell, corner + 1], axis] - points[cells[cell, 0], axis]
+                square += side[corner, axis] ** 2
+            longest[cell] = max(longest[cell], np.sqrt(square))
+        triple = 0.0
+        for axis in range(3):
+            after, last = (axis + 1) % 3, (axis + 2) % 3
+            triple += side[0, axis] * (side[1, after] * side[2, last] - side[1, last] * side[2, after])
+        volume[cell] = triple / 6.0
+
+
+@compiled
+def _stiffness(points: Array, cells: Index, factors: Array) -> None:
+    """``-V grad_a . grad_b`` of the six edges; gradients are normals of faces over three times the volume."""
+    for cell in nb.prange(len(cells)):
+        side, normal = np.empty((3, 3)), np.zeros((4, 3))
+        for corner in range(3):
+            for axis in range(3):
+                side[corner, axis] = points[cells[cell, corner + 1], axis] - points[cells[cell, 0], axis]
+        triple = 0.0
+        for axis in range(3):
+            after, last = (axis + 1) % 3, (axis + 2) % 3
+            for corner in range(3):
+                b, c = side[(corner + 1) % 3], side[(corner + 2) % 3]
+                normal[corner + 1, axis] = b[after] * c[last] - b[last] * c[after]
+                normal[0, axis] -= normal[corner + 1, axis]
+            triple += side[0, axis] * normal[1, axis]
+        edge = 0
+        for i in range(3):
+            for j in range(i + 1, 4):
+                product = 0.0
+                for axis in range(3):
+                    product += normal[i, axis] * normal[j, axis]
+                factors[cell, edge] = -product / (6.0 * triple)
+                edge += 1

@@ -15,7 +15,6 @@ from types import MappingProxyType
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 import pyamg
 import scipy.sparse as sparse
 
@@ -397,18 +396,3 @@ def _gather(start: Index, cell: Unsigned, factor: Array, k: Array, out: Array) -
         for entry in range(nb.uint64(start[edge]), nb.uint64(start[edge + 1])):
             rest += factor[entry] * k[cell[entry]]
         out[edge] = rest
-
-
-CHUNK = 1 << 16
-"""Cells that are looked at together where temporary arrays would be large."""
-
-
-def chunks(count: int) -> list[slice]:
-    """Slices over ``count`` cells."""
-    return [slice(first, first + CHUNK) for first in range(0, count, CHUNK)]
-
-
-def sides(points: Array, cells: npt.NDArray[np.int64]) -> list[Array]:
-    """Vectors (m, d) from the first corner of each cell to the others."""
-    origin = points[cells[:, 0]]
-    return [points[cells[:, corner]] - origin for corner in range(1, cells.shape[1])]
