@@ -37,7 +37,9 @@ def disc(radii: Array, angles: int) -> tuple[Array, Array]:
     if radii[0] == 0.0:  # all points of the first arc are one
         triangles = np.where(triangles <= angles, 0, triangles)
         triangles = triangles[
-            (triangles[:, 0] != triangles[:, 1]) & (triangles[:, 1] != triangles[:, 2]) & (triangles[:, 0] != triangles[:, 2])
+            (triangles[:, 0] != triangles[:, 1])
+            & (triangles[:, 1] != triangles[:, 2])
+            & (triangles[:, 0] != triangles[:, 2])
         ]
         used, renumbered = np.unique(triangles, return_inverse=True)
         place, triangles = place[used], renumbered.reshape(-1, 3)

@@ -54,7 +54,7 @@ def _cut(engine: Engine, device: Device, stations: Array) -> list[str]:
     sides = ((stations - across < lower) | (stations + across > upper)).any(axis=0)
     if not sides.any():
         return []
-    names = ", ".join(name for name, cut in zip("xyz", sides, strict=True) if cut)
+    names = ", ".join("xyz"[axis] for axis in np.flatnonzero(sides))
     return [
         f"{device.place}: {device.name} ({2e3 * radius:.3g} mm thick) is cut by a face of the window across {names}; a "
         "device cannot be modelled in halves: enlarge the window so that it lies inside"

@@ -107,17 +107,11 @@ class Mesh(Spec):
         notes += more
         if self.tumour is not None and self.tumour not in regions:
             raise CaseError(f'anatomy.tumour = "{self.tumour}" is not a region of the mesh: {", ".join(regions)}')
-        boundaries = (
-            {name: _off_axis(part, points) for name, part in {SURFACE: outer, **named}.items()}
-            if self.half_plane is not None
-            else {SURFACE: outer, **named}
-        )
-        notes += tuple(
-            f'boundary "{name}" lies on the axis of symmetry, which is no border, and is left out'
-            for name, part in boundaries.items() if not len(part)
-        )  # fmt: skip
-        boundaries = {name: part for name, part in boundaries.items() if len(part)}
-        return self._anatomy(points, cells, owner, regions, boundaries, notes, form, path)
+        borders = {SURFACE: outer, **named}
+        if self.half_plane is not None:
+            borders, more = _off_axis(borders, points)
+            notes += more
+        return self._anatomy(points, cells, owner, regions, borders, notes, form, path)
 
     def _anatomy(
         self,
@@ -175,8 +169,8 @@ class Mesh(Spec):
         if thickness > 1e-6 * float(np.ptp(points[used], axis=0).max()):
             raise CaseError(
                 f'{file.place}: with half_plane = "{self.half_plane}" the coordinate {"xyz"[none]} must be the same '
-                f"everywhere, but it spans {1e3 * thickness:.4g} mm; name the plane that the triangles lie in, or leave "
-                "half_plane out for tetrahedra"
+                f"everywhere, but it spans {1e3 * thickness:.4g} mm; name the plane that the triangles lie in, or "
+                "leave half_plane out for tetrahedra"
             )
         return np.column_stack([points[:, r], np.zeros(len(points)), points[:, z]])
 
@@ -249,9 +243,13 @@ def _on_axis(points: Array, place: str) -> Array:
     return points
 
 
-def _off_axis(segments: Index, points: Array) -> Index:
-    """The segments (f, 2) that do not lie on the axis."""
-    return segments[(points[segments, 0] > 0.0).any(axis=1)]
+def _off_axis(borders: Mapping[str, Index], points: Array) -> tuple[dict[str, Index], tuple[str, ...]]:
+    """Boundaries without the segments (f, 2) that lie on the axis, and notes on those of which nothing is left."""
+    kept = {name: part[(points[part, 0] > 0.0).any(axis=1)] for name, part in borders.items()}
+    gone = [name for name, part in kept.items() if not len(part)]
+    return {name: part for name, part in kept.items() if len(part)}, tuple(
+        f'boundary "{name}" lies on the axis of symmetry, which is no border, and is left out' for name in gone
+    )
 
 
 def _boundaries(

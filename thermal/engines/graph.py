@@ -5,9 +5,9 @@ exactly. Cells that are not Delaunay give some negative ``G_ij``: sums and ledge
 principles and the sign of nodal dissipation do not.
 
 Rows are stored as sliced ELLPACK (A. Monakov, A. Lokhmotov, A. Avetisyan, HiPEAC 2010,
-doi:10.1007/978-3-642-11515-8_10): :data:`LANES` rows side by side, padded to the longest of them, so that the inner loop runs over rows and becomes vector
-instructions. Rows are sorted by length within windows of :data:`WINDOW` nodes, which leaves almost no padding. Indices
-are unsigned, as numba otherwise tests each for being counted from the end.
+doi:10.1007/978-3-642-11515-8_10): :data:`LANES` rows side by side, padded to the longest of them, so that the inner
+loop runs over rows and becomes vector instructions. Rows are sorted by length within windows of :data:`WINDOW` nodes,
+which leaves almost no padding. Indices are unsigned, as numba otherwise tests each for being counted from the end.
 """
 
 from __future__ import annotations

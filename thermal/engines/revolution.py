@@ -6,17 +6,19 @@ A value equal to the level is inside. Lines have the inside on their left; the s
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from thermal.engine import Surface
-from thermal.engines.graph import Index
-from thermal.units import Array
+from thermal.units import Array, Mask
+
+Index = npt.NDArray[np.int64]
 
 FEWEST_SECTORS, MOST_SECTORS = 64, 192
 """Steps around the axis: chords as long as the segments, within these. 64 steps lose 0.04 % of the area of a
 cylinder and 0.16 % of its volume."""
 
 
-def _alone(inside: Index) -> Index:
+def _alone(inside: Mask) -> Index:
     """(t,) the corner of each triangle that differs from both others; ``inside`` (t, 3) holds one or two of them."""
     return np.asarray(np.argmax(inside == (inside.sum(axis=1) == 1)[:, None], axis=1))
 

@@ -123,6 +123,24 @@ class SimplexEngine(OneProcess, ABC):
     def _check_probe(self, probe: Probe) -> None:
         """Raise ``ValueError`` for a probe that the mesh cannot carry."""
 
+    @property
+    @abstractmethod
+    def cell_size(self) -> Array:
+        """(m,) edge of a cube, or of a square of a half-plane, as large as each cell, m."""
+
+    @property
+    @abstractmethod
+    def bounds(self) -> tuple[Array, Array]:
+        """Lower and upper corner of the box around the body, (3,) m each."""
+
+    @abstractmethod
+    def symmetric(self, probe: Probe) -> bool:
+        """Whether something of this shape keeps the symmetry of the domain."""
+
+    @abstractmethod
+    def orbit(self, at: Array) -> Array:
+        """(k, q, 3) all that points (q, 3) of the domain stand for."""
+
     @abstractmethod
     def inside(self, u: Array, level: float) -> Array:
         """(m,) share of each cell at or above ``level``."""
