@@ -17,14 +17,11 @@ Part = Callable[[Array, Array], Array]
 
 
 def rectangle(r: Array, z: Array) -> tuple[Array, Array]:
-    """Points (n, 2) and triangles (m, 3) of a tensor grid; diagonals alternate."""
+    """Points (n, 2) and triangles (m, 3) of a tensor grid, all cut the same way: nodes have like volumes."""
     points = np.stack([a.ravel() for a in np.meshgrid(r, z, indexing="ij")], axis=1)
     i, j = (a.ravel() for a in np.meshgrid(np.arange(len(r) - 1), np.arange(len(z) - 1), indexing="ij"))
     a, b, c, d = ((i + di) * len(z) + j + dj for di, dj in ((0, 0), (1, 0), (1, 1), (0, 1)))
-    even = (i + j) % 2 == 0
-    first = np.where(even, [a, b, c], [a, b, d]).T
-    second = np.where(even, [a, c, d], [b, c, d]).T
-    return points, np.concatenate([first, second]).astype(np.int64)
+    return points, np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)]).astype(np.int64)
 
 
 def disc(radii: Array, angles: int) -> tuple[Array, Array]:
@@ -44,6 +41,14 @@ def disc(radii: Array, angles: int) -> tuple[Array, Array]:
         used, renumbered = np.unique(triangles, return_inverse=True)
         place, triangles = place[used], renumbered.reshape(-1, 3)
     return place, triangles
+
+
+def round_disc(places: Array) -> tuple[Array, Array]:
+    """Half-disc of radius ``places[-1]`` from a grid through ``places`` (from 0 on), almost square in the middle."""
+    radius = places[-1]
+    points, triangles = rectangle(places, np.concatenate([-places[:0:-1], places]))
+    u, v = points.T / radius
+    return radius * np.stack([u * np.sqrt(1 - v**2 / 2), v * np.sqrt(1 - u**2 / 2)], axis=1), triangles
 
 
 def engine(points: Array, triangles: Array, regions: Mapping[str, Part] | None = None) -> AxisymmetricEngine:

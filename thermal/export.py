@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 import numpy.typing as npt
 
-from thermal.domain import VoxelDomain
+from thermal.domain import AxisymmetricDomain, VoxelDomain
 from thermal.errors import CaseError
 from thermal.store import Run, read_run
 from thermal.store.files import atomic, write_text
@@ -185,6 +185,8 @@ def _even_grid(run: Run) -> tuple[Any, npt.NDArray[np.bool_]]:
     size = np.ptp(bounds, axis=1)
     if isinstance(run.domain, VoxelDomain):
         spacing = min(float(np.diff(axis).min()) for axis in run.domain.axes) * MM
+    elif isinstance(run.domain, AxisymmetricDomain):  # one pixel of the half-plane a node on average
+        spacing = float(np.sqrt(0.5 * size[0] * size[2] / len(run.domain.points)))
     else:  # one voxel a node on average
         spacing = float((np.prod(size) / len(run.domain.points)) ** (1.0 / 3.0))
     spacing = max(spacing, float((np.prod(size) / _MOST_VOXELS) ** (1.0 / 3.0)))
