@@ -493,7 +493,7 @@ def test_the_curve_visits_neighbours(dimension: int) -> None:
 def test_numbering_does_not_show(tmp_path: Path) -> None:
     """The same mesh with its nodes and cells in another order gives the same domain."""
     ball = script("make_ball_mesh")
-    points, cells, region, _, _ = ball.ball(12.0, 40.0, 1)
+    points, cells, region, _, _ = ball.ball(12.0, 40.0, 2)
     rng = np.random.default_rng(3)
     place, order = rng.permutation(len(points)), rng.permutation(len(cells))
     number = np.empty_like(place)
