@@ -468,6 +468,20 @@ BAD_HALVES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 ]
 
 
+def test_half_plane_script_writes_names_and_exact_volumes(tmp_path: Path) -> None:
+    half = script("make_half_plane")
+    assert half.main([str(tmp_path / "half.msh"), "--spacing", "1.5"]) == 0
+    built = build(tmp_path, kind="mesh", file="half.msh", half_plane="xy", length_unit="mm", tumour="tumour")
+    assert isinstance(built.domain, AxisymmetricDomain)
+    assert set(built.domain.boundaries) == {"surface", "outside"}
+    assert not any("reordered" in note for note in built.notes)
+    corners = built.domain.points[built.domain.cells]
+    sides = corners[:, 1:] - corners[:, :1]
+    volume = np.pi * (sides[:, 0, 0] * sides[:, 1, 2] - sides[:, 0, 2] * sides[:, 1, 0]) * corners[:, :, 0].mean(axis=1)
+    assert built.domain.shares["tumour"] @ volume == pytest.approx(4 / 3 * math.pi * 0.012**3, rel=1e-9)
+    assert volume.sum() == pytest.approx(4 / 3 * math.pi * 0.05**3, rel=1e-9)
+
+
 @pytest.mark.parametrize(("file", "table", "message"), BAD_HALVES)
 def test_half_planes_that_are_refused(
     tmp_path: Path, file: dict[str, Any], table: dict[str, Any], message: str
