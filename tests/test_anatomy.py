@@ -16,8 +16,9 @@ from scripts import script
 from thermal.anatomy import Anatomy, AnatomyEntry
 from thermal.anatomy.data import cache_folder, data_folders, resolve
 from thermal.anatomy.grid import CELL_LIMIT, Refine, Window, cell_volumes, make_axes
+from thermal.anatomy.order import along_curve
 from thermal.anatomy.phantom import region_volumes
-from thermal.domain import MeshDomain, VoxelDomain
+from thermal.domain import AxisymmetricDomain, MeshDomain, VoxelDomain
 from thermal.errors import CaseError
 
 ROOT = Path(__file__).parent.parent
@@ -256,6 +257,11 @@ def test_mesh_inverted_and_orphans_are_mended(tmp_path: Path) -> None:
     assert any("belong to no tetrahedron" in note for note in built.notes)
 
 
+SECOND = np.array([[0, 1, 2, 3], [4, 2, 1, 3], [0, 1, 2, 5]])
+"""Three tetrahedra; the first and the third share the face 0 1 2."""
+CROWD = np.vstack([CORNERS, [[0, 0, -0.01], [0.002, 0.002, -0.02]]])
+
+
 BAD_MESHES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"cells": [[0, 1, 2, 3], [0, 1, 2, 3]]}, {}, "occur twice"),
     ({"points": CORNERS * [1, 1, 0]}, {}, "without volume"),
@@ -271,7 +277,34 @@ BAD_MESHES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         {"blocks": [("tetra", TETRAHEDRA), ("pyramid", [[0, 1, 2, 3, 4]])], "data": {"region": [[1, 2], [3]]}},
         {},
-        "would be lost: pyramid",
+        r"would be lost: pyramid \(1\); split them into tetrahedra first \(the file has 1 pyramid, 2 tetra\)",
+    ),
+    (
+        {"blocks": [("hexahedron", [[0, 1, 2, 3, 4, 0, 1, 2]])], "data": {"region": [[1]]}},
+        {},
+        r"would be lost: hexahedron \(1\)",
+    ),
+    ({"blocks": [("triangle", TETRAHEDRA[:, :3])]}, {}, 'half_plane = "xy"'),
+    ({"blocks": [("vertex", [[0], [1]])]}, {}, r"no tetrahedra \(found 2 vertex\)"),
+    ({"points": CORNERS * [1, np.nan, 1]}, {}, "5 of 5 nodes have NaN or infinity, the first is node 0"),
+    ({"points": CORNERS * 1e4}, {}, r'mesh is 100 m large .* in "m"; in cm or mm it would fit'),
+    ({"cells": [[0, 1, 2, 3], [0, 1, 2, 3]]}, {}, r"1 tetrahedra occur twice, the first at \(2\.5, 2\.5, 2\.5\) mm"),
+    ({"points": CORNERS * [1, 1, 0]}, {}, r"2 tetrahedra without volume, the first at \(2\.5, 2\.5, 0\) mm"),
+    (
+        {"points": np.vstack([CORNERS, CORNERS[1]]), "cells": [[0, 1, 2, 3], [4, 2, 5, 3]]},
+        {},
+        r"1 nodes coincide with others, the first at \(10, 0, 0\) mm",
+    ),
+    (
+        {"points": CROWD, "cells": [[0, 1, 2, 3], [0, 1, 2, 5], [0, 1, 2, 6]], "data": {"region": [[1, 1, 2]]}},
+        {},
+        r"1 faces belong to more than two tetrahedra, the first at \(3\.333, 3\.333, 0\) mm",
+    ),
+    ({}, {"regions": {"liver": 1, "tumour": 2, "spleen": 9}}, r"no cell of the file has the number 9 \(spleen\)"),
+    (
+        {"cells": [[0, 1, 2, 3], [4, 2, 1, 8]]},
+        {},
+        "1 tetrahedra refer to nodes that do not exist, the first is number 1",
     ),
 ]
 
@@ -324,6 +357,176 @@ def test_named_triangles_must_be_faces(tmp_path: Path) -> None:
     mesh.write(tmp_path / "a.msh", file_format="gmsh22")
     with pytest.raises(CaseError, match='1 triangles of boundary "skin" are not faces'):
         build(tmp_path, kind="mesh", file="a.msh")
+
+
+def gmsh(
+    path: Path, names: list[tuple[str, int, int]], tags: list[int], faces: Any = ((0, 1, 2),), face_tags: Any = (7,)
+) -> Path:
+    """Two tetrahedra and triangles with physical groups ``names`` (name, number, dimension) as text, names as given."""
+    number = [np.array(tags), np.array(face_tags)]
+    meshio.Mesh(CORNERS, [("tetra", TETRAHEDRA), ("triangle", np.array(faces))],
+                cell_data={"gmsh:physical": number, "gmsh:geometrical": number},
+                field_data={"unused": np.array([99, 3])}).write(path, file_format="gmsh22", binary=False)  # fmt: skip
+    listed = "\n".join(f'{dimension} {code} "{name}"' for name, code, dimension in names)
+    text = path.read_text()
+    head, rest = text[: text.index("$PhysicalNames")], text[text.index("$EndPhysicalNames") :]
+    path.write_text(f"{head}$PhysicalNames\n{len(names)}\n{listed}\n{rest}")
+    return path
+
+
+MESH = {"kind": "mesh", "file": "a.msh"}
+
+
+def test_names_of_volumes_and_surfaces(tmp_path: Path) -> None:
+    """A surface may have the name of a volume, and a name may stand for two volumes; both are said."""
+    gmsh(tmp_path / "a.msh", [("liver", 1, 3), ("liver", 4, 3), ("liver", 7, 2), ("cyst", 5, 3)], [1, 4])
+    built = build(tmp_path, **MESH)
+    assert set(built.materials) == {"liver"}
+    assert isinstance(built.domain, MeshDomain)
+    assert len(built.domain.boundaries["liver"]) == 1
+    notes = " ".join(built.notes)
+    assert 'the name "liver" stands for the numbers 1, 4' in notes
+    assert "[boundaries.liver] means the boundary" in notes
+    assert 'the region "cyst" has no tetrahedra' in notes
+
+
+def test_a_number_with_two_names_is_refused(tmp_path: Path) -> None:
+    gmsh(tmp_path / "a.msh", [("liver", 1, 3), ("tumour", 1, 3)], [1, 1])
+    with pytest.raises(CaseError, match='group 1 has two names, "liver" and "tumour"'):
+        build(tmp_path, **MESH)
+
+
+def test_surfaces_without_a_name_or_triangles_are_said(tmp_path: Path) -> None:
+    gmsh(tmp_path / "a.msh", [("liver", 1, 3), ("skin", 8, 2)], [1, 1])
+    built = build(tmp_path, **MESH)
+    assert isinstance(built.domain, MeshDomain)
+    assert set(built.domain.boundaries) == {"surface"}
+    notes = " ".join(built.notes)
+    assert "1 triangles carry numbers without a name (7) and make no boundary" in notes
+    assert 'the boundary "skin" has no triangles and is left out' in notes
+
+
+def test_boundaries_inside_and_away_from_the_cells(tmp_path: Path) -> None:
+    gmsh(tmp_path / "a.msh", [("liver", 1, 3), ("skin", 7, 2)], [1, 1], faces=[(0, 1, 2), (0, 1, 4)], face_tags=[7, 7])
+    with pytest.raises(
+        CaseError, match=r'1 triangles of boundary "skin" .* the first at \(6\.667, 3\.333, 3\.333\) mm'
+    ):
+        build(tmp_path, **MESH)
+
+
+def test_quadratic_tetrahedra_lose_their_midside_nodes(tmp_path: Path) -> None:
+    pairs = [(0, 1), (1, 2), (0, 2), (0, 3), (1, 3), (2, 3)]
+    middles = [CORNERS[[a, b]].mean(axis=0) for a, b in pairs]
+    meshio.Mesh(np.vstack([CORNERS[:4], middles]), [("tetra10", [list(range(10))])]).write(tmp_path / "a.vtu")
+    built = build(tmp_path, **(NAMED | {"regions": {"liver": 0}}))
+    notes = " ".join(built.notes)
+    assert "1 quadratic tetrahedra are used without their midside nodes" in notes
+    assert "6 nodes that belong to no tetrahedron were left out" in notes
+
+
+def test_parts_that_do_not_touch_are_said(tmp_path: Path) -> None:
+    points = np.vstack([CORNERS[:4], CORNERS[:4] + 0.02])
+    write(tmp_path / "a.vtu", points=points, cells=[[0, 1, 2, 3], [4, 5, 6, 7]])
+    assert "falls into 2 parts" in " ".join(build(tmp_path, **NAMED).notes)
+
+
+HALF = {"kind": "mesh", "file": "h.vtu", "half_plane": "xy", "regions": {"liver": 1}}
+SQUARE = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.0]]) * 0.01
+CUT = np.array([[0, 1, 2], [0, 3, 2]])
+
+
+def flat(path: Path, points: Any = SQUARE, cells: Any = CUT, kind: str = "triangle") -> None:
+    meshio.Mesh(points, [(kind, cells)], cell_data={"region": [np.ones(len(cells), int)]}).write(path)
+
+
+def test_half_plane_becomes_a_cylinder(tmp_path: Path) -> None:
+    flat(tmp_path / "h.vtu")
+    built = build(tmp_path, **HALF)
+    domain = built.domain
+    assert isinstance(domain, AxisymmetricDomain)
+    assert len(domain.boundaries["surface"]) == 3  # not the axis
+    assert np.ptp(domain.points, axis=0).tolist() == [0.01, 0.0, 0.01]
+    assert "3.142 ml" in " ".join(built.notes)
+    assert "1 triangles were turned inside out" in " ".join(built.notes)
+    flat(tmp_path / "h.vtu", points=SQUARE[:, [0, 2, 1]])
+    other = build(tmp_path, **(HALF | {"half_plane": "xz"})).domain
+    assert isinstance(other, AxisymmetricDomain)
+    np.testing.assert_array_equal(other.points, domain.points)
+
+
+BAD_HALVES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"points": SQUARE - [0.005, 0, 0]}, {}, r"2 nodes lie beyond the axis \(r < 0\), the first at \(-5, 0, "),
+    ({"points": SQUARE}, {"half_plane": "xz"}, r"coordinate y must be the same everywhere, but it spans 10 mm"),
+    ({"cells": CUT[[0, 0, 1]]}, {}, "1 triangles occur twice"),
+    ({"cells": [[0, 1, 2], [0, 2, 2]]}, {}, "1 triangles without area"),
+    (
+        {"points": CORNERS[:4], "cells": [[0, 1, 2, 3]], "kind": "tetra"},
+        {},
+        r"not triangles would be lost: tetra \(1\)",
+    ),
+    ({"points": SQUARE * 1e4}, {}, "in cm or mm it would fit"),
+]
+
+
+def test_half_plane_script_writes_names_and_exact_volumes(tmp_path: Path) -> None:
+    half = script("make_half_plane")
+    assert half.main([str(tmp_path / "half.msh"), "--spacing", "1.5"]) == 0
+    built = build(tmp_path, kind="mesh", file="half.msh", half_plane="xy", length_unit="mm", tumour="tumour")
+    assert isinstance(built.domain, AxisymmetricDomain)
+    assert set(built.domain.boundaries) == {"surface", "outside"}
+    assert not any("reordered" in note for note in built.notes)
+    corners = built.domain.points[built.domain.cells]
+    sides = corners[:, 1:] - corners[:, :1]
+    volume = np.pi * (sides[:, 0, 0] * sides[:, 1, 2] - sides[:, 0, 2] * sides[:, 1, 0]) * corners[:, :, 0].mean(axis=1)
+    assert built.domain.shares["tumour"] @ volume == pytest.approx(4 / 3 * math.pi * 0.012**3, rel=1e-9)
+    assert volume.sum() == pytest.approx(4 / 3 * math.pi * 0.05**3, rel=1e-9)
+
+
+@pytest.mark.parametrize(("file", "table", "message"), BAD_HALVES)
+def test_half_planes_that_are_refused(
+    tmp_path: Path, file: dict[str, Any], table: dict[str, Any], message: str
+) -> None:
+    flat(tmp_path / "h.vtu", **file)
+    with pytest.raises(CaseError, match=message):
+        build(tmp_path, **(HALF | table))
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_the_curve_visits_neighbours(dimension: int) -> None:
+    """On a full grid of a power of two each step of Hilbert's curve goes to a neighbour, and no point is left out."""
+    axes = [np.arange(8.0)] * dimension
+    points = np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=1)
+    order = along_curve(np.random.default_rng(0).permutation(points))
+    assert sorted(order.tolist()) == list(range(8**dimension))
+    walked = np.random.default_rng(0).permutation(points)[order]
+    steps = np.abs(np.diff(walked, axis=0)).sum(axis=1)
+    assert np.mean(steps == 1) > 0.97  # a cell of the curve is a little more than one of the grid at its far side
+    assert steps.max() <= 2
+
+
+def test_numbering_does_not_show(tmp_path: Path) -> None:
+    """The same mesh with its nodes and cells in another order gives the same domain."""
+    ball = script("make_ball_mesh")
+    points, cells, region, _, _ = ball.ball(12.0, 40.0, 2)
+    rng = np.random.default_rng(3)
+    place, order = rng.permutation(len(points)), rng.permutation(len(cells))
+    number = np.empty_like(place)
+    number[place] = np.arange(len(place))
+    domains = []
+    for name, mesh in (("a", (points, cells, region)), ("b", (points[place], number[cells][order], region[order]))):
+        write(tmp_path / f"{name}.vtu", points=mesh[0], cells=mesh[1], data={"region": [mesh[2]]})
+        table = {"file": f"{name}.vtu", "length_unit": "mm", "regions": {"tumour": 1, "liver": 2}}
+        domains.append(build(tmp_path, **(NAMED | table)).domain)
+    one, other = domains
+    assert isinstance(one, MeshDomain)
+    assert isinstance(other, MeshDomain)
+    np.testing.assert_array_equal(one.points, other.points)
+
+    def span(of: Any) -> float:
+        """Mean distance in memory of the nodes of a cell."""
+        return float(np.ptp(of, axis=1).mean())
+
+    assert span(one.cells) < 0.4 * span(number[cells])
 
 
 # Files ----------------------------------------------------------------------------------------------------------

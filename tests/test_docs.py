@@ -100,6 +100,8 @@ def test_complete_cases_are_valid(folder: Path, block: Block) -> None:
     """Each loads; those that need no patient are built and looked at as `thermal validate` does."""
     if "ball.msh" in block.text:
         assert script("make_ball_mesh").main([str(folder / "ball.msh")]) in (0, None)
+    if "half.msh" in block.text:
+        assert script("make_half_plane").main([str(folder / "half.msh"), "--spacing", "2"]) in (0, None)
     path = folder / "documented.toml"
     path.write_text(block.text, encoding="utf-8")
     case = load_case(path)

@@ -10,10 +10,11 @@ import skfem
 from scipy.spatial import Delaunay
 from skfem.models.poisson import laplace
 
-from thermal.domain import SURFACE, Ball, Line, MeshDomain
+from thermal.domain import SURFACE, Ball, Line, MeshDomain, facets
 from thermal.engine import Engine, NotConvergedError
-from thermal.engines.graph import GraphOperator
+from thermal.engines.graph import LANES, GraphOperator
 from thermal.engines.mesh import MeshEngine
+from thermal.engines.simplices import number_edges
 
 
 def cube(n: int, size: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -87,6 +88,50 @@ def test_operator_identities() -> None:
     assert operator.dissipation(u).sum() == pytest.approx(u @ operator(u), rel=1e-12)
     # a level of 1000 V must not spoil the heat: the edge form sees differences only
     np.testing.assert_allclose(operator.dissipation(u + 1000), operator.dissipation(u), atol=1e-9 * scale)
+
+
+def test_rows_hold_every_edge_twice() -> None:
+    """Each slot names a node of its row and an edge between the two; padding names the node itself and no edge."""
+    graph = jittered(14).graph
+    rows = graph.rows
+    width = np.diff(rows.start)
+    assert (width % LANES == 0).all()
+    lane = np.arange(len(rows.edge)) % LANES
+    part = np.repeat(np.arange(len(width)), width)
+    row = np.minimum(part * LANES + lane, graph.size - 1)
+    node = rows.node[row].astype(np.int64)
+    real = rows.edge < len(graph.edges)
+    ends = np.sort(np.stack([node[real], rows.neighbour[real].astype(np.int64)], axis=1), axis=1)
+    np.testing.assert_array_equal(ends, graph.edges[rows.edge[real]])
+    assert (np.bincount(rows.edge[real], minlength=len(graph.edges)) == 2).all()
+    np.testing.assert_array_equal(rows.neighbour[~real], node[~real])
+    assert np.sort(rows.node).tolist() == list(range(graph.size))
+    assert (~real).mean() < 0.05
+
+
+def test_single_precision_follows_double() -> None:
+    engine = jittered(14)
+    operator = engine.conductance(10.0 ** np.random.default_rng(0).uniform(-1, 1, len(engine.cells)))
+    u = np.random.default_rng(1).normal(size=len(engine.points))
+    for method in (operator, operator.dissipation):
+        single = method(u.astype(np.float32))
+        assert single.dtype == np.float32
+        np.testing.assert_allclose(single, method(u), atol=1e-6 * np.abs(method(u)).max())
+    assert not operator(np.full(len(u), 37.1, np.float32)).any()
+
+
+def test_edges_are_those_of_scikit_fem() -> None:
+    engine = jittered(6)
+    edges, of_cell = number_edges(engine.cells, len(engine.points))
+    np.testing.assert_array_equal(
+        edges, np.sort(engine.mesh.edges.T, axis=1)[np.lexsort(np.sort(engine.mesh.edges.T)[:, ::-1].T)]
+    )
+    pairs = np.array([(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)])
+    np.testing.assert_array_equal(edges[of_cell], np.sort(engine.cells[:, pairs], axis=2))
+    border = engine.mesh.facets[:, engine.mesh.boundary_facets()].T
+    found = facets(engine.cells)
+    assert {tuple(sorted(f)) for f in found.outer.tolist()} == {tuple(sorted(f)) for f in border.tolist()}
+    assert not len(found.crowded)
 
 
 def test_spectral_bound_holds_where_twice_the_diagonal_does_not() -> None:

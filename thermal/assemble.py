@@ -10,8 +10,9 @@ import numpy as np
 from thermal.anatomy import Anatomy
 from thermal.case import Case
 from thermal.case.parts import Boundary, ConvectiveBoundary, FixedBoundary, FluxBoundary, Freezing, Vaporisation
-from thermal.domain import FACES, SURFACE, MeshDomain, VoxelDomain
+from thermal.domain import FACES, SURFACE, AxisymmetricDomain, MeshDomain, VoxelDomain
 from thermal.engine import Engine
+from thermal.engines.axisymmetric import AxisymmetricEngine
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
 from thermal.errors import CaseError
@@ -23,7 +24,11 @@ from thermal.physics.scene import Held, region_nodes
 from thermal.physics.tissue import Tissue, Tissues
 from thermal.units import Array, Mask
 
-ENGINES: Mapping[type, Any] = {VoxelDomain: VoxelEngine, MeshDomain: MeshEngine}
+ENGINES: Mapping[type, Any] = {
+    VoxelDomain: VoxelEngine,
+    MeshDomain: MeshEngine,
+    AxisymmetricDomain: AxisymmetricEngine,
+}
 """Kind of domain -> engine."""
 
 VAPORISATION_HEAT = 2.257e6  # J/kg of water at 100 degC and 1 atm (IAPWS-95: 2256.5 kJ/kg)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thermal.domain import VoxelDomain
 from thermal.errors import CaseError
 from thermal.measures import MEASURES, Measure
 from thermal.store import Run, RunFolder, read_run
@@ -23,7 +22,7 @@ from thermal.units import Array
 from thermal.view import style
 from thermal.view.pictures import draw
 from thermal.view.rendering import rendering_problem
-from thermal.view.scene import cell_volumes, grid
+from thermal.view.scene import box, cell_centres, cell_volumes
 from thermal.view.side_by_side import Treatment, draw_figure, draw_zones
 
 if TYPE_CHECKING:
@@ -242,23 +241,14 @@ def anatomy_differences(treatments: Sequence[Treatment]) -> list[str]:
 def _anatomy_figures(run: Run) -> tuple[float, Array, Array]:
     """Tumour volume (m3), its centre (3,) mm, corners of the window (3, 2) mm."""
     domain = run.domain
-    mesh = grid(domain)
     share = domain.shares.get(run.tumour)
-    window = np.reshape(np.asarray(mesh.bounds, dtype=float), (3, 2))
+    window = box(domain)
     if share is None:
         return 0.0, window.mean(axis=1), window
     weight = cell_volumes(domain) * share
-    centres = _cell_centres(run)
+    centres = cell_centres(domain)
     total = float(weight.sum())
     return total, (weight @ centres / total if total > 0.0 else window.mean(axis=1)), window
-
-
-def _cell_centres(run: Run) -> Array:
-    """(m, 3) mm, in the order of the domain's cells."""
-    domain = run.domain
-    if isinstance(domain, VoxelDomain):
-        return np.stack(np.meshgrid(*domain.centres(), indexing="ij"), axis=-1).reshape(-1, 3) * 1e3
-    return np.asarray(domain.points[domain.cells].mean(axis=1)) * 1e3
 
 
 def _doubts(treatments: Iterable[Treatment]) -> list[str]:

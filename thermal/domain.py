@@ -66,7 +66,67 @@ class MeshDomain:
     boundaries: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=lambda: MappingProxyType({}))
 
 
-Domain = VoxelDomain | MeshDomain
+@dataclass(frozen=True)
+class AxisymmetricDomain:
+    """Triangles of a half-plane through the patient's z axis; the body is what they sweep around that axis.
+
+    ``points``: (n, 3) m, each (r, 0, z) with r >= 0. ``cells``: (m, 3) node indices. ``shares``: region -> (m,).
+    ``boundaries``: name -> (f, 2) node indices of its segments; ``"surface"`` is the whole outer border, to which
+    segments on the axis do not belong.
+    """
+
+    points: Array
+    cells: npt.NDArray[np.int64]
+    shares: Mapping[str, Array]
+    boundaries: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=lambda: MappingProxyType({}))
+
+
+Domain = VoxelDomain | MeshDomain | AxisymmetricDomain
+
+
+def half_plane(at: Array) -> Array:
+    """Points (q, 3) turned around the z axis to (r, 0, z), (q, 3)."""
+    at = np.asarray(at, dtype=float)
+    turned = np.zeros_like(at)
+    turned[..., 0] = np.hypot(at[..., 0], at[..., 1])
+    turned[..., 2] = at[..., 2]
+    return turned
+
+
+@dataclass(frozen=True)
+class Facets:
+    """Facets of simplices: those of one cell only, ``outer`` (f, d), turned outward where cells are positively
+    oriented, and those that more than two cells claim, ``crowded`` (c, d)."""
+
+    outer: npt.NDArray[np.int64]
+    crowded: npt.NDArray[np.int64]
+
+
+def facets(cells: npt.NDArray[np.int64]) -> Facets:
+    """Border of the cells (m, d + 1)."""
+    corners = cells.shape[1]
+    # without corner i, the rest in an order of the orientation (-1)^i
+    order = {3: [[1, 2], [2, 0], [0, 1]], 4: [[1, 2, 3], [0, 3, 2], [0, 1, 3], [0, 2, 1]]}[corners]
+    every = np.concatenate([cells[:, rest] for rest in order])
+    key = facet_keys(every, int(cells.max(initial=0)) + 1)
+    by_key = np.argsort(key)
+    key = key[by_key]
+    first = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])) if len(key) else np.zeros(0, np.int64)
+    count = np.diff(np.append(first, len(key)))
+    return Facets(every[np.sort(by_key[first[count == 1]])], every[by_key[first[count > 2]]])
+
+
+def facet_keys(every: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+    """A number (f,) for each facet (f, d) of nodes below ``size``, the same for any order of its nodes."""
+    if every.shape[1] == 2:
+        return np.asarray(every.min(axis=1) * size + every.max(axis=1))
+    a, b, c = every.T
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    least, middle, most = np.minimum(low, c), np.maximum(low, np.minimum(high, c)), np.maximum(high, c)
+    pair = least * size + middle
+    if size > 2_000_000:  # three factors would overflow: number the pairs that occur
+        pair = np.unique(pair, return_inverse=True)[1]
+    return np.asarray(pair * size + most)
 
 
 @dataclass(frozen=True)

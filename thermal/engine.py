@@ -136,6 +136,26 @@ class Engine(Protocol):
         """Region -> (m,) share of each cell."""
         ...
 
+    @property
+    def cell_size(self) -> Array:
+        """(m,) m, edge of a cube (where the domain is axisymmetric: a square) as large as each cell; zero outside."""
+        ...
+
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lower and upper corner of the box around the domain, (3,) m each."""
+        ...
+
+    def symmetric(self, probe: Probe) -> bool:
+        """Whether something of this shape keeps the symmetry of the domain: always in three dimensions, and on the
+        axis of an axisymmetric domain."""
+        ...
+
+    def orbit(self, at: Array) -> Array:
+        """(k, q, 3) all that points (q, 3) of the domain stand for, evenly: themselves in three dimensions, places on
+        the ring around the axis of an axisymmetric domain."""
+        ...
+
     def spacing(self, point: tuple[float, float, float]) -> float:
         """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the domain."""
         ...

@@ -12,12 +12,12 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 import numpy.typing as npt
 
-from thermal.domain import VoxelDomain
+from thermal.domain import AxisymmetricDomain, VoxelDomain
 from thermal.errors import CaseError
 from thermal.store import Run, read_run
 from thermal.store.files import atomic, write_text
 from thermal.units import Array
-from thermal.view.scene import MM, body_nodes, cellwise, grid, nodal, region_index, zone_values
+from thermal.view.scene import MM, body_nodes, box, cellwise, grid, nodal, region_index, sample, zone_values
 
 _MOST_VOXELS = 16_000_000  # of an exported volume; finer grids are thinned to this
 
@@ -154,7 +154,7 @@ def write_nifti(run: Run, folder: Path) -> Path:
             source.point_data[name] = nodal(run.domain, nodes)
         for name, share in cells.items():
             source.cell_data[name] = cellwise(run.domain, share)
-        sampled = image.sample(source)
+        sampled = sample(run.domain, source, image.points)
         return {
             name: np.where(valid, np.asarray(sampled.point_data[name], dtype=float), 0.0).reshape(shape, order="F")
             for name in (*values, *cells)
@@ -181,10 +181,12 @@ def _even_grid(run: Run) -> tuple[Any, npt.NDArray[np.bool_]]:
     import pyvista as pv
 
     source = grid(run.domain)
-    bounds = np.reshape(source.bounds, (3, 2))
+    bounds = box(run.domain)
     size = np.ptp(bounds, axis=1)
     if isinstance(run.domain, VoxelDomain):
         spacing = min(float(np.diff(axis).min()) for axis in run.domain.axes) * MM
+    elif isinstance(run.domain, AxisymmetricDomain):  # one pixel of the half-plane a node on average
+        spacing = float(np.sqrt(0.5 * size[0] * size[2] / len(run.domain.points)))
     else:  # one voxel a node on average
         spacing = float((np.prod(size) / len(run.domain.points)) ** (1.0 / 3.0))
     spacing = max(spacing, float((np.prod(size) / _MOST_VOXELS) ** (1.0 / 3.0)))
@@ -195,7 +197,7 @@ def _even_grid(run: Run) -> tuple[Any, npt.NDArray[np.bool_]]:
     )
     _, region = region_index(run.domain)
     source.cell_data["region"] = cellwise(run.domain, region).astype(float)
-    sampled = image.sample(source)
+    sampled = sample(run.domain, source, image.points)
     inside = np.asarray(sampled["vtkValidPointMask"]).astype(bool) & (np.asarray(sampled["region"]) >= 0.0)
     return image, inside
 

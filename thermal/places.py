@@ -26,6 +26,12 @@ def misplaced(case: Case, engine: Engine) -> list[str]:
     for name, probe in case.probes.items():
         problems += _outside(engine, f"probes.{name}.position", "the point", np.array([probe.position]))
     for device in devices(case):
+        if not engine.symmetric(device.active or device.shape):
+            problems.append(
+                f"{device.place or 'heating'}: {device.name} does not lie along the axis of symmetry (x = 0, y = 0), "
+                "as it must on an axisymmetric mesh; put it there, or use voxels or tetrahedra"
+            )
+            continue
         if isinstance(device.active, Line):
             start, end = np.asarray(device.active.start), np.asarray(device.active.end)
             stations = end + np.linspace(0.0, 1.0, STATIONS)[:, None] * (start - end)
@@ -44,11 +50,11 @@ def _cut(engine: Engine, device: Device, stations: Array) -> list[str]:
     axis = stations[0] - stations[-1]
     length = float(np.linalg.norm(axis))
     across = radius * np.sqrt(np.maximum(1.0 - (axis / length) ** 2, 0.0) if length > 0.0 else np.ones(3))
-    lower, upper = engine.points.min(axis=0), engine.points.max(axis=0)
+    lower, upper = engine.bounds
     sides = ((stations - across < lower) | (stations + across > upper)).any(axis=0)
     if not sides.any():
         return []
-    names = ", ".join(name for name, cut in zip("xyz", sides, strict=True) if cut)
+    names = ", ".join("xyz"[axis] for axis in np.flatnonzero(sides))
     return [
         f"{device.place}: {device.name} ({2e3 * radius:.3g} mm thick) is cut by a face of the window across {names}; a "
         "device cannot be modelled in halves: enlarge the window so that it lies inside"

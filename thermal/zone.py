@@ -251,8 +251,10 @@ def _principal_diameters(engine: Engine, inside: Array, volume: float) -> tuple[
     cells = np.flatnonzero(weight)
     weight = weight[cells]
     centres = np.stack([engine.to_cells(np.ascontiguousarray(x))[cells] for x in engine.points.T], axis=1)
-    centres -= weight @ centres
-    variances = np.linalg.eigvalsh(centres.T @ (weight[:, None] * centres))[::-1]
+    places = engine.orbit(centres)
+    places -= (weight @ places).mean(axis=0)
+    moments = np.einsum("kci,c,kcj->ij", places, weight / len(places), places, optimize=True)
+    variances = np.linalg.eigvalsh(moments)[::-1]
     first, second, third = 2.0 * np.sqrt(5.0 * np.maximum(variances, 0.0))
     return float(first), float(second), float(third)
 
@@ -267,7 +269,7 @@ class _Gradients:
         covariance = np.stack(
             [self._with_points(x, mean) for x, mean in zip(self._points, self._means, strict=True)], 1
         )
-        self._inverse = np.linalg.inv(covariance)
+        self._inverse = np.linalg.pinv(covariance, 1e-12, hermitian=True)  # on a half-plane one direction is missing
 
     def _with_points(self, u: Array, mean: Array) -> Array:
         """(c, 3) covariance of nodal ``u`` with the coordinates over the corners of each cell."""
@@ -336,5 +338,5 @@ def _farthest_from_peak(engine: Engine, measure: Array, border: Array) -> float:
     """Largest distance in m of points from the peak of the measure (the middle of all nodes that share it)."""
     tissue = engine.volume > 0.0
     weight = engine.volume * (tissue & (measure == measure[tissue].max()))
-    peak = weight @ engine.points / weight.sum()
+    peak = (weight @ engine.orbit(engine.points)).mean(axis=0) / weight.sum()
     return float(np.linalg.norm(border - peak, axis=1).max())

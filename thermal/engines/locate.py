@@ -1,6 +1,6 @@
-"""Which tetrahedron holds a point.
+"""Which simplex, tetrahedron or triangle, holds a point.
 
-Nearly always it is one of those with the nearest centroids. For the other points every tetrahedron that could hold them
+Nearly always it is one of those with the nearest centroids. For the other points every cell that could hold them
 is tried: sorted into classes of like size, its centroid lies within the radius of its class from the point.
 """
 
@@ -21,46 +21,55 @@ Index = npt.NDArray[np.int64]
 
 NEAREST = 12
 SLACK = 1e-9
-"""How far outside a tetrahedron, in barycentric coordinates, a point still counts as in it (round-off at faces)."""
+"""How far outside a cell, in barycentric coordinates, a point still counts as in it (round-off at faces)."""
 
 
 @dataclass(frozen=True)
 class Locator:
-    """``corners`` (m, 4, 3) m and gradients (m, 4, 3) 1/m of the barycentric coordinates of tetrahedra."""
+    """``points`` (n, d) m and ``cells`` (m, d + 1) nodes."""
 
-    corners: Array
-    gradients: Array
+    points: Array
+    cells: Index
 
     @cached_property
     def _centroids(self) -> Array:
-        return np.asarray(self.corners.mean(axis=1))
+        total = self.points[self.cells[:, 0]]
+        for corner in range(1, self.cells.shape[1]):
+            total += self.points[self.cells[:, corner]]
+        return np.asarray(total / self.cells.shape[1])
 
     @cached_property
     def _bounds(self) -> tuple[Array, Array]:
-        """Lower and upper corner of all, (3,) m each."""
-        return self.corners.min(axis=(0, 1)), self.corners.max(axis=(0, 1))
+        """Lower and upper corner of all cells, (d,) m each."""
+        mask = np.zeros(len(self.points), np.bool_)
+        mask[self.cells] = True
+        used = self.points[mask]
+        return used.min(axis=0), used.max(axis=0)
 
     @cached_property
     def _classes(self) -> list[tuple[Any, Index, float]]:
         """Tree of centroids, cell numbers and largest radius (centroid to corner) of each size class."""
-        radius = np.linalg.norm(self.corners - self._centroids[:, None], axis=2).max(axis=1)
+        away = [np.linalg.norm(self.points[corner] - self._centroids, axis=1) for corner in self.cells.T]
+        radius = np.max(away, axis=0)
         size = np.ceil(np.log2(radius / radius.max())).astype(int)
         members = [np.flatnonzero(size == value) for value in np.unique(size)]
-        return [(cKDTree(self._centroids[cells]), cells, float(radius[cells].max())) for cells in members]
+        return [(_tree(self._centroids[cells]), cells, float(radius[cells].max())) for cells in members]
 
     @cached_property
     def _tree(self) -> Any:
-        return cKDTree(self._centroids)
+        return _tree(self._centroids)
 
     def _weights(self, cell: Index, at: Array) -> Array:
-        """Barycentric coordinates (q, 4) of points (q, 3) in ``cell`` (q,)."""
-        return np.asarray(0.25 + np.einsum("qij,qj->qi", self.gradients[cell], at - self._centroids[cell]))
+        """Barycentric coordinates (q, d + 1) of points (q, d) in ``cell`` (q,)."""
+        corners = self.points[self.cells[cell]]
+        rest = np.linalg.solve(np.swapaxes(corners[:, 1:] - corners[:, :1], 1, 2), (at - corners[:, 0])[:, :, None])
+        return np.concatenate([1.0 - rest.sum(axis=1), rest[:, :, 0]], axis=1)
 
     def find(self, at: Array) -> tuple[Index, Array, Mask]:
-        """Cell (q,), barycentric weights (q, 4), in [0, 1] with sum one, and whether each point (q, 3) was found."""
+        """Cell (q,), barycentric weights (q, d + 1), in [0, 1] with sum one, and whether points (q, d) were found."""
         at = np.atleast_2d(np.asarray(at, dtype=float))
         cell = np.zeros(len(at), np.int64)
-        weights = np.full((len(at), 4), 0.25)
+        weights = np.full((len(at), self.cells.shape[1]), 1.0 / self.cells.shape[1])
         lower, upper = self._bounds
         slack = 1e-9 * (upper - lower)
         left = np.flatnonzero(((at >= lower - slack) & (at <= upper + slack)).all(axis=1))
@@ -73,7 +82,7 @@ class Locator:
             weights[points[good]] = trial[good]
             found[points[good]] = True
 
-        count = min(NEAREST, len(self.corners))
+        count = min(NEAREST, len(self.cells))
         _, near = self._tree.query(at[left], k=np.arange(1, count + 1))
         for column in range(count):
             rest = ~found[left]
@@ -87,3 +96,8 @@ class Locator:
         np.clip(weights, 0.0, 1.0, out=weights)
         weights /= weights.sum(axis=1, keepdims=True)
         return cell, weights, found
+
+
+def _tree(places: Array) -> Any:
+    """A tree that is quick to build: millions of centroids are rarely asked for more than thousands of points."""
+    return cKDTree(places, balanced_tree=False, compact_nodes=False)

@@ -229,6 +229,25 @@ class VoxelEngine(OneProcess):
             lumped += [0.25 * area] * 4
         return np.bincount(np.concatenate(nodes), np.concatenate(lumped), self.volume.size).astype(float)
 
+    @cached_property
+    def cell_size(self) -> Array:
+        """(m,) edge of the cube of equal volume, m; zero outside."""
+        return np.cbrt(self.cell_volume)
+
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lower and upper corner of the window, (3,) m each."""
+        low, high = np.array([[axis[0], axis[-1]] for axis in self.domain.axes]).T
+        return low, high
+
+    def symmetric(self, probe: Probe) -> bool:
+        """True: there is no symmetry to keep."""
+        return True
+
+    def orbit(self, at: Array) -> Array:
+        """(1, q, 3) the points (q, 3) themselves."""
+        return np.asarray(at)[None]
+
     def spacing(self, point: tuple[float, float, float]) -> float:
         """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the window."""
         cells, _ = self._locate(np.asarray(point, dtype=float)[None, :])

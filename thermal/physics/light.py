@@ -213,7 +213,7 @@ class Beam(Spec):
         """Follow the rays to their first collisions. Raises ``CaseError`` when no ray meets tissue."""
         direction = np.asarray(self.direction) / np.linalg.norm(self.direction)
         specular = specular_reflection(refractive_index) if self.specular is None else self.specular
-        edge = float(np.min(engine.cell_volume[engine.cell_volume > 0])) ** (1.0 / 3.0)
+        edge = float(np.min(engine.cell_size[engine.cell_size > 0]))
         count = int(np.clip(RAYS_PER_CELL * (self.diameter / edge) ** 2, FEWEST_RAYS, MOST_RAYS))
         radii = 0.5 * self.diameter * _PROFILES[self.profile]((np.arange(count) + 0.5) / count)
         angles = GOLDEN_ANGLE * np.arange(count)  # Vogel's spiral: equal power for each point
@@ -252,7 +252,7 @@ def _follow(engine: Engine, medium: Medium, starts: Array, direction: Array, pow
     A step counts as in tissue when its middle is. Its collisions are deposited at their centroid (in the middle, where
     the centroid has left the body), so power is conserved step by step.
     """
-    lower, upper = engine.points.min(axis=0), engine.points.max(axis=0)
+    lower, upper = engine.bounds
     with np.errstate(divide="ignore", invalid="ignore"):
         one, other = (lower - starts) / direction, (upper - starts) / direction
     inside = (starts >= lower) & (starts <= upper)

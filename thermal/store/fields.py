@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from thermal.domain import Domain, Line, MeshDomain, VoxelDomain
+from thermal.domain import AxisymmetricDomain, Domain, Line, MeshDomain, VoxelDomain
 from thermal.errors import CaseError
 from thermal.physics.scene import Device
 from thermal.store.files import atomic
@@ -19,6 +19,11 @@ from thermal.units import Array
 
 COORDINATES = "patient RAS, m"
 TEMPERATURE_UNIT = "degC"
+MESHES: Mapping[type[MeshDomain] | type[AxisymmetricDomain], str] = {
+    MeshDomain: "mesh",
+    AxisymmetricDomain: "axisymmetric",
+}
+"""Kind of domain -> its name in the file, where points and cells make it."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,7 @@ def _write_domain(file: Any, domain: Domain, packed: Mapping[str, Any]) -> None:
             mesh.create_dataset(f"axes_{name}", data=axis)
         mesh.create_dataset("solid", data=domain.solid, **packed)
     else:
-        mesh.attrs["kind"] = "mesh"
+        mesh.attrs["kind"] = MESHES[type(domain)]
         mesh.create_dataset("points", data=domain.points, **packed)
         mesh.create_dataset("cells", data=domain.cells, **packed)
         mesh.require_group("boundaries")
@@ -213,4 +218,5 @@ def _read_domain(file: Any) -> Domain:
         return VoxelDomain((x, y, z), shares, np.asarray(mesh["solid"][()], dtype=bool))
     boundaries = {name: np.asarray(entry[()], dtype=np.int64) for name, entry in mesh["boundaries"].items()}
     points, cells = np.asarray(mesh["points"][()], dtype=float), np.asarray(mesh["cells"][()], dtype=np.int64)
-    return MeshDomain(points, cells, shares, boundaries)
+    kinds = {kind: domain for domain, kind in MESHES.items()}
+    return kinds[mesh.attrs["kind"]](points, cells, shares, boundaries)

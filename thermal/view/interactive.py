@@ -28,6 +28,7 @@ from thermal.view.scene import (
     is_cold,
     nodal,
     run_stage,
+    section,
 )
 from thermal.view.sheet import headline
 from thermal.view.slices import centre_of_interest
@@ -126,11 +127,11 @@ def add_time_slider(plotter: Any, run: Run) -> Any:
     if isinstance(run.domain, VoxelDomain):
         mesh = mesh.extract_cells(np.flatnonzero(run.domain.solid.reshape(run.domain.cell_shape).ravel(order="F")))
     centre = centre_of_interest(run)
-    plane = mesh.slice(normal="y", origin=centre)
+    plane = section(run.domain, mesh, centre)
     values = [np.array(plane["temperature"])]
     for index in frames[1:]:
         mesh["temperature"] = _on(mesh, run, index)
-        values.append(np.array(mesh.slice(normal="y", origin=centre)["temperature"]))
+        values.append(np.array(section(run.domain, mesh, centre)["temperature"]))
     plotter.add_mesh(
         plane,
         scalars="temperature",

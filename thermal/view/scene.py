@@ -11,11 +11,12 @@ import pyvista as pv
 from scipy import ndimage
 
 from thermal.anatomy.built import VOID
-from thermal.domain import Domain, VoxelDomain
+from thermal.domain import AxisymmetricDomain, Domain, VoxelDomain, half_plane
 from thermal.physics.scene import Device
 from thermal.store import Run
 from thermal.units import Array, Mask
 from thermal.view import style
+from thermal.view.swept import scattered, swept_above, swept_surface
 
 MM = 1e3  # m -> mm
 PARTICLE_LEVELS = (0.1, 0.5)
@@ -74,11 +75,44 @@ class AnatomyLike(Protocol):
 
 
 def grid(domain: Domain) -> Any:
-    """The domain as a pyvista grid in mm: rectilinear for voxels, unstructured for tetrahedra."""
+    """The domain as a pyvista grid in mm: rectilinear for voxels, unstructured for tetrahedra.
+
+    Of an axisymmetric domain the triangles of its half-plane, at (r, 0, z): see :func:`sample` and :func:`box`.
+    """
     if isinstance(domain, VoxelDomain):
         return pv.RectilinearGrid(*(axis * MM for axis in domain.axes))
-    cells = np.hstack([np.full((len(domain.cells), 1), 4), domain.cells]).ravel()
-    return pv.UnstructuredGrid(cells, np.full(len(domain.cells), pv.CellType.TETRA), domain.points * MM)
+    count, corners = domain.cells.shape
+    kind = {3: pv.CellType.TRIANGLE, 4: pv.CellType.TETRA}[corners]
+    cells = np.hstack([np.full((count, 1), corners), domain.cells]).ravel()
+    return pv.UnstructuredGrid(cells, np.full(count, kind), domain.points * MM)
+
+
+def box(domain: Domain) -> Array:
+    """(3, 2) lower and upper corner of the box around the domain, mm."""
+    if isinstance(domain, VoxelDomain):
+        return np.array([(axis[0], axis[-1]) for axis in domain.axes]) * MM
+    low, high = domain.points.min(axis=0), domain.points.max(axis=0)
+    if isinstance(domain, AxisymmetricDomain):
+        low, high = np.array([-high[0], -high[0], low[2]]), np.array([high[0], high[0], high[2]])
+    return np.stack([low, high], axis=1) * MM
+
+
+def sample(domain: Domain, mesh: Any, at: Array) -> Any:
+    """Fields of ``mesh``, the :func:`grid` of the domain, at points (q, 3) mm; ``vtkValidPointMask``: those in it."""
+    return pv.PolyData(half_plane(at) if isinstance(domain, AxisymmetricDomain) else at).sample(mesh)
+
+
+def section(domain: Domain, mesh: Any, centre: Array) -> Any:
+    """Cut through ``mesh``, the :func:`grid` of the domain, across y; of an axisymmetric domain the half-plane."""
+    return mesh.copy() if isinstance(domain, AxisymmetricDomain) else mesh.slice(normal="y", origin=centre)
+
+
+def cell_centres(domain: Domain) -> Array:
+    """(m, 3) mm, in the order of the domain's cells; of rings their centres, on the axis."""
+    if isinstance(domain, VoxelDomain):
+        return np.stack(np.meshgrid(*domain.centres(), indexing="ij"), axis=-1).reshape(-1, 3) * MM
+    centres = np.asarray(domain.points[domain.cells].mean(axis=1)) * MM
+    return centres * (0.0, 0.0, 1.0) if isinstance(domain, AxisymmetricDomain) else centres
 
 
 def nodal(domain: Domain, values: Array) -> Array:
@@ -97,6 +131,9 @@ def cell_volumes(domain: Domain) -> Array:
         x, y, z = (np.diff(axis) for axis in domain.axes)
         return np.where(domain.solid, (x[:, None, None] * y[:, None] * z).ravel(), 0.0)
     corners = domain.points[domain.cells]
+    if isinstance(domain, AxisymmetricDomain):
+        across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 1]
+        return np.asarray(np.pi * np.abs(across) * corners[:, :, 0].mean(axis=1))
     return np.asarray(np.abs(np.linalg.det(corners[:, 1:] - corners[:, :1])) / 6.0)
 
 
@@ -129,6 +166,8 @@ def region_index(domain: Domain) -> tuple[list[str], Any]:
 
 def region_surface(domain: Domain, share: Array) -> Any:
     """Closed surface of a region from its share of each cell (m,), as ``pyvista.PolyData`` in mm (may be empty)."""
+    if isinstance(domain, AxisymmetricDomain):
+        return swept_surface(domain.points * MM, domain.cells[share >= 0.5])
     if not isinstance(domain, VoxelDomain):
         part = grid(domain).extract_cells(np.flatnonzero(share >= 0.5))
         if part.n_cells == 0:
@@ -164,6 +203,8 @@ def level_surface(domain: Domain, values: Array, level: float) -> Any:
     if not isinstance(domain, VoxelDomain):
         mesh = grid(domain)
         mesh["u"] = inside
+        if isinstance(domain, AxisymmetricDomain):
+            return _oriented(swept_above(mesh, level))
         return _oriented(_shell(mesh.clip_scalar(scalars="u", invert=False, value=level)))
     below = float(min(inside.min(), level - abs(level) - 1.0))
     values3 = np.pad(inside.reshape(domain.shape), 1, constant_values=below)
@@ -262,8 +303,9 @@ def _by_cover(layer: Layer, run: Run) -> list[Layer]:
         return [layer]
     mesh = grid(run.domain)
     mesh["cover"] = nodal(run.domain, np.where(body_nodes(run.domain), zone[0] - zone[1], -1.0))
-    surface = layer.surface.sample(mesh, pass_point_data=False)
-    surface["cover"] = np.where(surface["vtkValidPointMask"], surface["cover"], -1.0)
+    surface = layer.surface.copy()
+    found = sample(run.domain, mesh, np.asarray(surface.points, dtype=float))
+    surface["cover"] = np.where(found["vtkValidPointMask"], found["cover"], -1.0)
     covered, left = (surface.clip_scalar(scalars="cover", value=0.0, invert=invert) for invert in (False, True))
     parts = [
         replace(layer, surface=covered),
@@ -300,6 +342,8 @@ def particle_dots(run: Run, count: int = DOTS) -> Array:
         index = np.unravel_index(cells, domain.cell_shape)
         sides = [a[i] + u * (a[i + 1] - a[i]) for a, i, u in zip(domain.axes, index, place.T, strict=True)]
         return np.stack(sides, axis=1) * MM
+    if isinstance(domain, AxisymmetricDomain):
+        return scattered(domain, cells, random) * MM
     weights = random.dirichlet(np.ones(4), size=count)
     return np.asarray(np.einsum("ck,ckd->cd", weights, domain.points[domain.cells[cells]])) * MM
 
@@ -368,8 +412,7 @@ def _device_layers(devices: Sequence[Device]) -> list[Layer]:
 
 
 def _stage(title: str, domain: Domain, layers: Sequence[Layer]) -> Stage:
-    corners = [(a[0], a[-1]) for a in domain.axes] if isinstance(domain, VoxelDomain) else _span(domain.points)
-    bounds = np.asarray(corners) * MM
+    bounds = box(domain)
     wanted = [layer for layer in layers if layer.role in ("tumour", "zone")]
     wanted = wanted or [layer for layer in layers if layer.role == "device"]
     boxes = [np.reshape(layer.surface.bounds, (3, 2)) for layer in wanted]
@@ -379,7 +422,3 @@ def _stage(title: str, domain: Domain, layers: Sequence[Layer]) -> Stage:
     return Stage(
         title, tuple(layers), bounds, np.stack([stack[:, :, 0].min(axis=0), stack[:, :, 1].max(axis=0)], axis=1)
     )
-
-
-def _span(points: Array) -> Array:
-    return np.stack([points.min(axis=0), points.max(axis=0)], axis=1)

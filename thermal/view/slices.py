@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyvista as pv
 from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.lines import Line2D
 from scipy import ndimage
 
+from thermal.domain import Domain
 from thermal.store import Run
 from thermal.store.folder import HISTORY
 from thermal.units import Array
@@ -23,6 +23,8 @@ from thermal.view.scene import (
     MM,
     amount,
     body_nodes,
+    box,
+    cell_centres,
     cell_volumes,
     cellwise,
     grid,
@@ -32,6 +34,7 @@ from thermal.view.scene import (
     particle_surfaces,
     region_index,
     region_surface,
+    sample,
     zone_label,
     zone_surface,
 )
@@ -87,13 +90,12 @@ def peak_frame(run: Run) -> int:
 def centre_of_interest(run: Run) -> Array:
     """(3,) mm: the centre of the tumour's volume, or of the zone, or of the window."""
     share = run.domain.shares.get(run.tumour)
-    mesh = grid(run.domain)
     if share is not None:
-        weight = cellwise(run.domain, cell_volumes(run.domain) * share)
+        weight = cell_volumes(run.domain) * share
         if weight.sum() > 0.0:
-            return np.asarray(weight @ mesh.cell_centers().points / weight.sum())
+            return np.asarray(weight @ cell_centres(run.domain) / weight.sum())
     zone = zone_surface(run)
-    return np.asarray(zone.center if zone.n_cells else mesh.center)
+    return np.asarray(zone.center if zone.n_cells else box(run.domain).mean(axis=1))
 
 
 def draw_slices(run: Run, path: Path) -> Path:
@@ -112,7 +114,7 @@ def draw_slices(run: Run, path: Path) -> Path:
     outlines = _outlines(run)
     centre, half = _view_box(run, outlines)
     course = _course(run)
-    samples = [_sample(mesh, plane, centre, half) for plane in PLANES]
+    samples = [_sample(run.domain, mesh, plane, centre, half) for plane in PLANES]
     seen = {names[int(i)] for sampled in samples for i in np.unique(sampled["region"]) if i >= 0}
     marks = _marks([name for name in names if name in seen], run, outlines)
     above, below = 1.05 + 0.25 * math.ceil(len(marks) / _LEGEND_COLUMNS), 3.2 if course else 0.45
@@ -182,19 +184,19 @@ def _view_box(run: Run, outlines: Sequence[Outline]) -> tuple[Array, float]:
     """Centre (3,) of the slices and half of the side of the square shown, mm."""
     centre = centre_of_interest(run)
     reach = [np.abs(np.reshape(o.surface.bounds, (3, 2)) - centre[:, None]).max() for o in outlines]
-    bounds = np.reshape(grid(run.domain).bounds, (3, 2))
+    bounds = box(run.domain)
     widest = float(np.abs(bounds - centre[:, None]).max())
     return centre, min(widest, max(1.5 * max(reach, default=widest), 12.0))
 
 
-def _sample(mesh: Any, plane: Plane, centre: Array, half: float) -> dict[str, Array]:
+def _sample(domain: Domain, mesh: Any, plane: Plane, centre: Array, half: float) -> dict[str, Array]:
     """Fields on a square of pixels, (rows, columns) from the lower left of the picture; -1 region outside."""
     offsets = np.linspace(-half, half, _PIXELS)
     columns, rows = np.meshgrid(offsets, offsets)
     points = np.tile(centre, (_PIXELS * _PIXELS, 1))
     points[:, plane.across[0]] += plane.across[1] * columns.ravel()
     points[:, plane.up[0]] += plane.up[1] * rows.ravel()
-    probed = pv.PolyData(points).sample(mesh)
+    probed = sample(domain, mesh, points)
     valid = np.asarray(probed["vtkValidPointMask"]).astype(bool)
     result: dict[str, Array] = {}
     for name in probed.point_data:

@@ -226,8 +226,8 @@ def _resolution(engine: Engine, medium: Medium, light: Light) -> tuple[float, tu
 
 def _fit_window(engine: Engine, box: tuple[Array, Array], spacing: float) -> tuple[Window, float]:
     """The finest window over ``box``, down to ``spacing`` m, of at most ``MOST_NODES`` nodes, and its spacing."""
-    lower, upper = engine.points.min(axis=0), engine.points.max(axis=0)
-    largest = float(np.max(engine.cell_volume)) ** (1.0 / 3.0)
+    lower, upper = engine.bounds
+    largest = float(np.max(engine.cell_size))
     spacing = min(spacing, 2.0 * largest)
 
     def count(h: float) -> float:
@@ -258,7 +258,7 @@ def _doubts(
     """What to say about resolution, validity and light that never met the tissue."""
     doubts = []
     share, needed = _absorbed_in_cells(engine, light), _needed_spacing(engine, medium)
-    edge = np.cbrt(engine.cell_volume)
+    edge = engine.cell_size
     coarse = edge > SLACK * needed
     if (unresolved := float(np.sum(share[coarse]))) > 5.0 * MINOR_SHARE:
         finest = float(np.min(needed[coarse & (share > 0)]))

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from thermal.domain import Ball, Line, Probe
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.heating.schedule import Ramp, Switched, ramp_events, ramp_within
@@ -39,6 +40,11 @@ class RegionSource(Switched):
     region: str
     density: PowerDensity
 
+    @property
+    def outline(self) -> Probe | None:
+        """None: a region has the symmetry of the anatomy."""
+        return None
+
     def nodal_power(self, engine: Engine) -> Array:
         """(n,) W."""
         return self.density * _region_volume(engine, self.region, "heating.sources")
@@ -55,6 +61,11 @@ class SphereSource(Switched):
     centre: Point
     radius: Length
     density: PowerDensity
+
+    @property
+    def outline(self) -> Probe | None:
+        """What must keep the symmetry of the anatomy."""
+        return Ball(self.centre, self.radius)
 
     def nodal_power(self, engine: Engine) -> Array:
         """(n,) W: a lattice of small cubes, handed to the nodes by the adjoint of interpolation.
@@ -92,6 +103,11 @@ class BoxSource(Switched):
     centre: Point
     size: tuple[Length, Length, Length]
     density: PowerDensity
+
+    @property
+    def outline(self) -> Probe | None:
+        """A line across: no box is round."""
+        return _across(self.centre)
 
     def nodal_power(self, engine: Engine) -> Array:
         """(n,) W: a lattice of small boxes, handed to the nodes by the adjoint of interpolation."""
@@ -131,6 +147,12 @@ class GaussianSource(Switched):
     def _sigmas(self) -> Array:
         return np.array([float(s) for s in self.sigma] if isinstance(self.sigma, tuple) else [self.sigma] * 3)
 
+    @property
+    def outline(self) -> Probe | None:
+        """What must keep the symmetry of the anatomy."""
+        x, y, z = self._sigmas()
+        return Ball(self.centre, float(z)) if x == y else _across(self.centre)
+
     def nodal_power(self, engine: Engine) -> Array:
         """(n,) W: density at the nodes times their volume, which converges exponentially in sigma / spacing."""
         scaled = (engine.points - np.asarray(self.centre)) / self._sigmas()
@@ -162,6 +184,11 @@ class PointSource(Switched):
     position: Point
     power: SignedPower
 
+    @property
+    def outline(self) -> Probe | None:
+        """What must keep the symmetry of the anatomy."""
+        return Ball(self.position, 0.0)
+
     def nodal_power(self, engine: Engine) -> Array:
         """(n,) W."""
         return _deposit(engine, np.array([self.power]), np.asarray(self.position)[None, :])
@@ -178,6 +205,11 @@ class LineSource(Switched):
     start: Point
     end: Point
     power: SignedPower
+
+    @property
+    def outline(self) -> Probe | None:
+        """What must keep the symmetry of the anatomy."""
+        return Line(self.start, self.end, 0.0)
 
     def nodal_power(self, engine: Engine) -> Array:
         """(n,) W."""
@@ -211,6 +243,12 @@ class Prescribed(Switched):
         summary = {}
         for index, source in enumerate(self.sources):
             where = f"heating.sources[{index}]"
+            if source.outline is not None and not engine.symmetric(source.outline):
+                problems.append(
+                    f"{where}: it is not round about the axis of symmetry (x = 0, y = 0), as it must be on an "
+                    "axisymmetric mesh; centre it there, or use voxels or tetrahedra"
+                )
+                continue
             try:
                 power = source.nodal_power(engine)
             except ValueError as error:
@@ -301,6 +339,12 @@ class NoHeating(Spec):
         return PlainSource(lambda _state, _step: Drive(idle))
 
 
+def _across(centre: tuple[float, float, float]) -> Line:
+    """A line through ``centre`` that no axis of symmetry along z holds."""
+    x, y, z = centre
+    return Line(centre, (x + 1.0, y, z), 0.0)
+
+
 def _region_volume(engine: Engine, region: str, where: str) -> Array:
     if region not in engine.volumes:
         known = ", ".join(sorted(engine.volumes))
@@ -323,7 +367,7 @@ def _finest(engine: Engine, at: Array) -> float:
 
 def _deposit(engine: Engine, amount: Array, at: Array) -> Array:
     """``Engine.deposit`` without the points beyond the bounding box of the nodes: their amount is lost."""
-    lower, upper = engine.points.min(axis=0), engine.points.max(axis=0)
+    lower, upper = engine.bounds
     within = np.all((at >= lower) & (at <= upper), axis=1)
     return engine.deposit(amount[within], at[within])
 

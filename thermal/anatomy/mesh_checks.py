@@ -1,0 +1,189 @@
+"""What is wrong with a mesh, in words that say what, how many, where the first is, and what to do."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from thermal.anatomy.mesh_file import Form, MeshFile
+from thermal.domain import facet_keys, facets
+from thermal.errors import CaseError
+from thermal.units import Array, Mask
+
+Index = npt.NDArray[np.int64]
+
+FLAT = 1e-9
+"""A cell is flat when its size is less than this share of the like power of its longest edge."""
+COINCIDENT = 1e-9
+"""Nodes coincide when they are nearer than this share of the mesh's extent."""
+SMALLEST, LARGEST = 1e-3, 3.0
+"""m, extent of a mesh that can be an anatomy."""
+UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6}
+
+
+def spot(at: Array) -> str:
+    """A point (3,) m in words."""
+    return "(" + ", ".join(f"{1e3 * value:.4g}" for value in at) + ") mm"
+
+
+def check_coordinates(file: MeshFile) -> None:
+    """Raise ``CaseError`` for coordinates that are not three finite numbers."""
+    points = file.points
+    if points.ndim != 2 or points.shape[1] not in (2, 3) or not len(points):
+        raise CaseError(f"{file.place}: node coordinates must be three finite numbers each; the file has none")
+    bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
+    if len(bad):
+        raise CaseError(
+            f"{file.place}: node coordinates must be three finite numbers each; {len(bad)} of {len(points)} nodes have "
+            f"NaN or infinity, the first is node {bad[0]} (counted from 0); write the mesh again"
+        )
+
+
+def check_elements(file: MeshFile, form: Form) -> tuple[str, ...]:
+    """Notes on quadratic cells. Raises ``CaseError`` for a file without cells, for kinds that would be lost, and for
+    nodes that do not exist."""
+    counts = file.counts()
+    listed = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "nothing"
+    other = sorted(set(counts) - {*form.cells, *form.facets, *form.lower})
+    if other:
+        kinds = ", ".join(f"{kind} ({counts[kind]})" for kind in other)
+        raise CaseError(
+            f"{file.place}: elements that are not {form.cell} would be lost: {kinds}; split them into {form.cell} "
+            f"first (the file has {listed})"
+        )
+    cells = file.blocks(form.cells, form.corners)
+    if not len(cells.cells):
+        hint = "mesh the volumes, not only their surfaces"
+        if form.dimension == 2:
+            hint = "mesh the surfaces of the half-plane, not only their borders"
+        elif counts.get("triangle") or counts.get("triangle6"):
+            hint += '; if they are the half-plane of an axisymmetric body, say half_plane = "xy" (r along x, z along y)'
+        raise CaseError(f"{file.place}: no {form.cell} (found {listed}); {hint}")
+    strange = np.flatnonzero(((cells.cells < 0) | (cells.cells >= len(file.points))).any(axis=1))
+    if len(strange):
+        raise CaseError(
+            f"{file.place}: {len(strange)} {form.cell} refer to nodes that do not exist, the first is number "
+            f"{strange[0]} (counted from 0); write the mesh again"
+        )
+    if cells.quadratic:
+        return (f"{cells.quadratic} quadratic {form.cell} are used without their midside nodes: curved sides become "
+                "straight",)  # fmt: skip
+    return ()
+
+
+def check_size(points: Array, place: str, unit: str) -> None:
+    """Raise ``CaseError`` for a mesh too large or too small to be an anatomy, and name the unit that would fit."""
+    largest = float(np.ptp(points, axis=0).max())
+    if SMALLEST <= largest <= LARGEST:
+        return
+    given = largest / UNITS[unit]
+    fitting = [name for name, factor in UNITS.items() if SMALLEST <= given * factor <= LARGEST]
+    advice = f"in {' or '.join(fitting)} it would fit: " if fitting else ""
+    raise CaseError(
+        f'{place}: the mesh is {largest:.3g} m large when its coordinates are read in "{unit}"; {advice}set '
+        f"length_unit to the unit of the file ({', '.join(UNITS)})"
+    )
+
+
+def signed_sizes(points: Array, cells: Index) -> Array:
+    """Signed volumes m3 of tetrahedra, or areas m2 of triangles (in the plane y = 0), (m,)."""
+    first = points[cells[:, 0]]
+    sides = [points[cells[:, corner]] - first for corner in range(1, cells.shape[1])]
+    if len(sides) == 2:
+        return np.asarray(0.5 * (sides[0][:, 0] * sides[1][:, 2] - sides[0][:, 2] * sides[1][:, 0]))
+    return np.asarray(np.einsum("ij,ij->i", np.cross(sides[0], sides[1]), sides[2]) / 6.0)
+
+
+def mend(points: Array, cells: Index, form: Form, place: str) -> tuple[Index, tuple[str, ...]]:
+    """Cells of positive size, and notes. Raises ``CaseError`` for flat and repeated ones and coincident nodes."""
+    size = signed_sizes(points, cells)
+    longest = np.zeros(len(cells))
+    for i in range(form.corners):
+        for j in range(i):
+            away = points[cells[:, i]] - points[cells[:, j]]
+            longest = np.maximum(longest, np.einsum("ij,ij->i", away, away))
+    flat = np.flatnonzero(np.abs(size) <= FLAT * longest ** (0.5 * form.dimension))
+    if len(flat):
+        raise CaseError(
+            f"{place}: {len(flat)} {form.cell} without {form.bulk}, the first at "
+            f"{spot(points[cells[flat[0]]].mean(axis=0))}; remesh or remove them"
+        )
+    notes: tuple[str, ...] = ()
+    inverted = size < 0
+    if inverted.any():
+        cells = cells.copy()
+        cells[inverted, :2] = cells[inverted, 1::-1]
+        notes = (f"{np.count_nonzero(inverted)} {form.cell} were turned inside out and have been reordered",)
+    ordered = np.sort(cells, axis=1)
+    by_nodes = np.lexsort(ordered.T)
+    copies = by_nodes[1:][(ordered[by_nodes[1:]] == ordered[by_nodes[:-1]]).all(axis=1)]
+    if len(copies):
+        raise CaseError(
+            f"{place}: {len(copies)} {form.cell} occur twice, the first at "
+            f"{spot(points[cells[copies.min()]].mean(axis=0))}; remove the copies"
+        )
+    _check_coincident(points, place)
+    return cells, notes
+
+
+def _check_coincident(points: Array, place: str) -> None:
+    grid = np.round((points - points.min(axis=0)) / (COINCIDENT * float(np.ptp(points, axis=0).max())))
+    by_place = np.lexsort(grid.T)
+    same = (grid[by_place[1:]] == grid[by_place[:-1]]).all(axis=1)
+    if same.any():
+        raise CaseError(
+            f"{place}: {int(same.sum())} nodes coincide with others, the first at "
+            f"{spot(points[by_place[1:][same].min()])}, so heat could not pass between the parts; merge them "
+            "(in Gmsh: Coherence Mesh)"
+        )
+
+
+def check_border(points: Array, cells: Index, form: Form, place: str) -> tuple[Index, tuple[str, ...]]:
+    """The outer facets (f, d), and notes. Raises ``CaseError`` where more than two cells share a facet."""
+    border = facets(cells)
+    if len(border.crowded):
+        raise CaseError(
+            f"{place}: {len(border.crowded)} faces belong to more than two {form.cell}, the first at "
+            f"{spot(points[border.crowded[0]].mean(axis=0))}; cells overlap there: remesh, or remove one of the parts"
+        )
+    count = _parts(len(points), cells)
+    if count > 1:
+        return border.outer, (
+            f"the mesh falls into {count} parts that do not touch, so no heat passes between them; if it should, make "
+            "them share their nodes (in Gmsh: BooleanFragments, Coherence)",
+        )
+    return border.outer, ()
+
+
+def _parts(nodes: int, cells: Index) -> int:
+    first, rest = np.repeat(cells[:, 0], cells.shape[1] - 1), cells[:, 1:].ravel()
+    links = coo_array((np.ones(len(first), np.int8), (first, rest)), shape=(nodes, nodes))
+    return int(connected_components(links, directed=False)[0])
+
+
+def are_sides(chosen: Index, cells: Index) -> Mask:
+    """(f,) whether facets (f, d) are sides of cells (m, d + 1); those with a node below zero are none."""
+    rest = [np.delete(np.arange(cells.shape[1]), corner) for corner in range(cells.shape[1])]
+    every = np.concatenate([np.maximum(chosen, 0), *(cells[:, sides] for sides in rest)])
+    keys = facet_keys(every, int(cells.max()) + 1)
+    return np.asarray((chosen >= 0).all(axis=1) & np.isin(keys[: len(chosen)], keys[len(chosen) :]))
+
+
+def check_facets(name: str, chosen: Index, strange: Mask, form: Form, place: str, points: Array) -> None:
+    """Raise ``CaseError`` for facets (f, d) of a boundary that are no side of a cell, as ``strange`` (f,) says."""
+    if strange.any():
+        first = chosen[strange][0]
+        where = f"at {spot(points[first].mean(axis=0))}" if (first >= 0).all() else "on nodes that belong to no cell"
+        raise CaseError(
+            f'{place}: {np.count_nonzero(strange)} {form.facet} of boundary "{name}" are not faces of {form.cell}, the '
+            f"first {where}; mesh borders and {form.bulk}s together"
+        )
+
+
+def without_orphans(points: Array, cells: Index) -> tuple[Array, Index, Mask]:
+    """Points that cells use, the new number of each old one (-1: left out), and which were kept."""
+    kept = np.zeros(len(points), dtype=bool)
+    kept[cells] = True
+    return points[kept], np.where(kept, np.cumsum(kept) - 1, -1), kept

@@ -1,0 +1,123 @@
+"""What a mesh file holds: blocks of elements, numbers, names."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thermal.errors import CaseError
+from thermal.units import Array
+
+Index = npt.NDArray[np.int64]
+
+READERS = {".msh": "gmsh", ".vtu": "vtu"}
+
+
+@dataclass(frozen=True)
+class Form:
+    """Kind of cells that a mesh is made of: element types of cells and of their facets (the first is linear), the
+    dimension of the cells, and words for both."""
+
+    cells: tuple[str, ...]
+    facets: tuple[str, ...]
+    lower: tuple[str, ...]
+    dimension: int
+    cell: str
+    facet: str
+    bulk: str
+
+    @property
+    def corners(self) -> int:
+        """Nodes of a cell."""
+        return self.dimension + 1
+
+
+TETRAHEDRA = Form(
+    ("tetra", "tetra10"), ("triangle", "triangle6"), ("line", "line3", "vertex"), 3, "tetrahedra", "triangles", "volume"
+)
+TRIANGLES = Form(("triangle", "triangle6"), ("line", "line3"), ("vertex",), 2, "triangles", "segments", "area")
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """``cells`` (m, k) of all blocks of one kind of element, the ``blocks``' positions, and how many are quadratic."""
+
+    cells: Index
+    blocks: tuple[int, ...]
+    quadratic: int
+
+
+@dataclass(frozen=True)
+class MeshFile:
+    """A file as read by meshio, and ``place``: what messages call it."""
+
+    raw: Any
+    place: str
+    physical: tuple[tuple[int, int, str], ...]
+    """(dimension, number, name) of the physical groups"""
+
+    @property
+    def points(self) -> Array:
+        """(n, 2 or 3), in the unit of the file."""
+        return np.asarray(self.raw.points, dtype=float)
+
+    def counts(self) -> dict[str, int]:
+        """Element type -> how many."""
+        found: dict[str, int] = {}
+        for block in self.raw.cells:
+            found[block.type] = found.get(block.type, 0) + len(block.data)
+        return found
+
+    def blocks(self, types: tuple[str, ...], corners: int) -> Blocks:
+        """All elements of some types, reduced to their ``corners``."""
+        positions = tuple(i for i, block in enumerate(self.raw.cells) if block.type in types)
+        parts = [np.asarray(self.raw.cells[i].data, dtype=np.int64)[:, :corners] for i in positions]
+        quadratic = sum(len(self.raw.cells[i].data) for i in positions if self.raw.cells[i].type != types[0])
+        return Blocks(np.concatenate(parts) if parts else np.empty((0, corners), np.int64), positions, quadratic)
+
+    def numbers(self, array: str, blocks: Blocks) -> Array:
+        """Cell data of some blocks, one a cell."""
+        parts = [np.asarray(self.raw.cell_data[array][block]).ravel() for block in blocks.blocks]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def names(self, dimension: int) -> Mapping[int, str]:
+        """Number -> name of the physical groups of a dimension. Raises ``CaseError`` for a number with two names."""
+        named: dict[int, str] = {}
+        for of, number, name in self.physical:
+            if of == dimension and named.setdefault(number, name) != name:
+                raise CaseError(
+                    f'{self.place}: the physical group {number} has two names, "{named[number]}" and "{name}"; '
+                    "keep one of them in the mesh generator"
+                )
+        return named
+
+
+def read_mesh(path: Path, place: str) -> MeshFile:
+    """Read a ``.msh`` or ``.vtu``. Raises ``CaseError``."""
+    if path.suffix not in READERS:
+        raise CaseError(f'anatomy.file = "{path}": meshes are read from {" or ".join(READERS)}; convert it with meshio')
+    reader = importlib.import_module(f"meshio.{READERS[path.suffix]}")
+    try:
+        raw = reader.read(path)
+    except Exception as error:  # meshio's readers raise whatever the parsing trips over
+        raise CaseError(
+            f'anatomy.file = "{path}": cannot be read as {path.suffix} ({error or type(error).__name__})'
+        ) from error
+    return MeshFile(raw, place, tuple(_physical(path)) if path.suffix == ".msh" else ())
+
+
+def _physical(path: Path) -> list[tuple[int, int, str]]:
+    """(dimension, number, name) of the physical groups: meshio keeps only one of a surface and a volume that share a
+    name."""
+    section = re.search(rb"\$PhysicalNames\s+\d+\s*\n(.*?)\$EndPhysicalNames", path.read_bytes(), re.DOTALL)
+    if section is None:
+        return []
+    lines = re.findall(r'^\s*(\d+)\s+(\d+)\s+"([^"\n]*)"', section.group(1).decode("utf-8", "replace"), re.MULTILINE)
+    return [(int(dimension), int(number), name) for dimension, number, name in lines]

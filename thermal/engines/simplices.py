@@ -1,0 +1,416 @@
+"""P1 on simplices with lumped volumes: what tetrahedra and axisymmetric triangles share.
+
+Of the stiffness matrix only the edge conductances are kept, as one sparse map from cell coefficients to edges, so an
+operator for new coefficients costs one pass over it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from types import MappingProxyType
+
+import numba as nb
+import numpy as np
+import pyamg
+import scipy.sparse as sparse
+
+from thermal.domain import Probe
+from thermal.engine import Engine, Operator, Surface
+from thermal.engines import probes
+from thermal.engines.compiled import compiled, compiled_serial
+from thermal.engines.elliptic import solve_graph
+from thermal.engines.graph import Graph, GraphOperator, GraphTransport, Index, Unsigned
+from thermal.engines.linear import Apply
+from thermal.engines.locate import Locator
+from thermal.engines.operator_heat import OperatorStepper
+from thermal.engines.serial import OneProcess
+from thermal.heat import HeatProblem, HeatStepper, Precision
+from thermal.units import Array, Mask
+
+STRONG_DIAGONAL = 10.0
+"""Where no row has conductances above this many times its added diagonal, the diagonal alone preconditions well."""
+
+
+@dataclass
+class WholeMesh:
+    """The mesh itself as its window: a mesh is not refined here; bring one that is fine where it matters."""
+
+    engine: Engine
+
+    def to_fine(self, u: Array) -> Array:
+        """A copy, (n,) -> (n,)."""
+        return u.copy()
+
+    def cells_to_fine(self, k: Array) -> Array:
+        """A copy, (m,) -> (m,)."""
+        return k.copy()
+
+    def restrict(self, amount: Array) -> Array:
+        """A copy, (n,) -> (n,)."""
+        return amount.copy()
+
+
+@dataclass(frozen=True)
+class EdgeMap:
+    """Conductance of each edge for coefficients of the cells: ``sum of factor * coefficient`` over its cells.
+
+    Entries of edge e: ``start[e]`` to ``start[e + 1]`` of ``cell`` (k,) and ``factor`` (k,) m.
+    """
+
+    start: Index
+    cell: Unsigned
+    factor: Array
+
+    def __call__(self, k: Array) -> Array:
+        """(m,) -> (e,)."""
+        out = np.empty(len(self.start) - 1)
+        _gather(self.start, self.cell, self.factor, np.ascontiguousarray(k, dtype=float), out)
+        return out
+
+
+@dataclass(frozen=True)
+class SimplexEngine(OneProcess, ABC):
+    """See :class:`thermal.engine.Engine`. Cells have one node more than the space they fill has dimensions."""
+
+    @property
+    @abstractmethod
+    def points(self) -> Array:
+        """(n, 3) m."""
+
+    @property
+    @abstractmethod
+    def shares(self) -> Mapping[str, Array]:
+        """Region -> (m,) share of each cell."""
+
+    @property
+    @abstractmethod
+    def cells(self) -> Index:
+        """(m, corners) nodes, all turned the same way."""
+
+    @property
+    @abstractmethod
+    def cell_volume(self) -> Array:
+        """(m,) m3."""
+
+    @property
+    @abstractmethod
+    def areas(self) -> Mapping[str, Array]:
+        """Boundary -> (n,) lumped area, m2; always with ``surface``, the whole outer border."""
+
+    @property
+    @abstractmethod
+    def _corner_shares(self) -> Array:
+        """(m, corners), or something that broadcasts to it: part of each cell's volume that belongs to each node."""
+
+    @abstractmethod
+    def _edge_factors(self) -> Array:
+        """(m, edges) m: minus the integral of ``grad_a . grad_b`` over each cell, edges as in combinations of nodes."""
+
+    @property
+    @abstractmethod
+    def _own_points(self) -> Array:
+        """(n, d) coordinates in the space that the cells fill, m."""
+
+    @abstractmethod
+    def _own(self, at: Array) -> Array:
+        """Points (q, 3) in that space, (q, d)."""
+
+    @abstractmethod
+    def _check_probe(self, probe: Probe) -> None:
+        """Raise ``ValueError`` for a probe that the mesh cannot carry."""
+
+    @property
+    @abstractmethod
+    def cell_size(self) -> Array:
+        """(m,) edge of a cube, or of a square of a half-plane, as large as each cell, m."""
+
+    @property
+    @abstractmethod
+    def bounds(self) -> tuple[Array, Array]:
+        """Lower and upper corner of the box around the body, (3,) m each."""
+
+    @abstractmethod
+    def symmetric(self, probe: Probe) -> bool:
+        """Whether something of this shape keeps the symmetry of the domain."""
+
+    @abstractmethod
+    def orbit(self, at: Array) -> Array:
+        """(k, q, 3) all that points (q, 3) of the domain stand for."""
+
+    @abstractmethod
+    def inside(self, u: Array, level: float) -> Array:
+        """(m,) share of each cell at or above ``level``."""
+
+    @abstractmethod
+    def isosurface(self, u: Array, level: float) -> Surface:
+        """Triangles of ``u = level``."""
+
+    def _gather(self, amount: Array) -> Array:
+        """Each cell's amount (m,) shared among its nodes, (n,)."""
+        return self._sum(self.cells, amount[:, None] * self._corner_shares)
+
+    def _sum(self, nodes: Index, amounts: Array) -> Array:
+        """Sum of ``amounts`` at each node, (n,)."""
+        return np.bincount(nodes.ravel(), amounts.ravel(), len(self.points)).astype(float)
+
+    @cached_property
+    def volume(self) -> Array:
+        """(n,) lumped volume, m3; zero at points that belong to no cell."""
+        return self._gather(self.cell_volume)
+
+    @cached_property
+    def volumes(self) -> Mapping[str, Array]:
+        """Region -> (n,) lumped volume, m3."""
+        return MappingProxyType({name: self._gather(share * self.cell_volume) for name, share in self.shares.items()})
+
+    @cached_property
+    def _numbered(self) -> tuple[Index, Unsigned]:
+        return number_edges(self.cells, len(self.points))
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Edges of the mesh."""
+        return Graph(self._numbered[0], len(self.points), self.cells.shape[1])
+
+    @cached_property
+    def _edge_map(self) -> EdgeMap:
+        _, of_cell = self._numbered
+        start = np.concatenate([[0], np.cumsum(np.bincount(of_cell.ravel(), minlength=len(self.graph.edges)))])
+        cell, factor = np.empty(of_cell.size, np.uint32), np.empty(of_cell.size)
+        _sort_by_edge(of_cell, self._edge_factors(), start[:-1].copy(), cell, factor)
+        return EdgeMap(start, cell, factor)
+
+    @cached_property
+    def _locator(self) -> Locator:
+        return Locator(self._own_points, self.cells)
+
+    def spacing(self, point: tuple[float, float, float]) -> float:
+        """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the mesh."""
+        cell, _ = self._find(np.asarray(point, dtype=float)[None, :])
+        return float(self._longest(cell)[0])
+
+    def holds(self, at: Array) -> Mask:
+        """(q,) whether points (q, 3) lie in the mesh, its surface included."""
+        return self._locator.find(self._own(at))[2]
+
+    def conductance(self, k: Array) -> GraphOperator:
+        """Operator of the cell coefficient ``k`` (m,)."""
+        return GraphOperator(self.graph, self._edge_map(k))
+
+    def solve(
+        self,
+        operator: Operator,
+        diagonal: Array,
+        rhs: Array,
+        *,
+        fixed: Mask | None = None,
+        values: Array | None = None,
+        guess: Array | None = None,
+        tolerance: float = 1e-9,
+    ) -> Array:
+        """See :meth:`thermal.engine.Engine.solve`: conjugate gradients with smoothed aggregation (pyamg)."""
+        assert isinstance(operator, GraphOperator)
+        active = self.volume > 0
+        free = active if fixed is None else active & ~fixed
+        return solve_graph(
+            operator,
+            diagonal,
+            rhs,
+            active=active,
+            fixed=fixed,
+            values=values,
+            guess=guess,
+            tolerance=tolerance,
+            precondition=_multigrid(operator, diagonal, free & (operator.diagonal + diagonal > 0)),
+        )
+
+    def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
+        """See :meth:`thermal.engine.Engine.stepper`."""
+        return OperatorStepper(self, problem)
+
+    def transport(self, operator: Operator, pressure: Array) -> GraphTransport:
+        """Transport by the edge fluxes ``G_ij (p_i - p_j)``; look at its ``uphill_share``."""
+        assert isinstance(operator, GraphOperator)
+        return GraphTransport.of(operator, pressure)
+
+    def window(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> WholeMesh:
+        """The mesh as it is: meshes are not refined, whatever is asked for."""
+        return WholeMesh(self)
+
+    def to_cells(self, u: Array) -> Array:
+        """Mean over each cell of the field that is linear between nodes, (n,) -> (m,)."""
+        shares = np.broadcast_to(self._corner_shares, self.cells.shape)
+        mean = shares[:, 0] * u[self.cells[:, 0]]
+        for corner in range(1, self.cells.shape[1]):
+            mean += shares[:, corner] * u[self.cells[:, corner]]
+        return np.asarray(mean)
+
+    def to_nodes(self, k: Array) -> Array:
+        """Volume-weighted mean of the cells around each node, (m,) -> (n,)."""
+        volume = self.volume
+        return np.divide(self._gather(k * self.cell_volume), volume, out=np.zeros_like(volume), where=volume > 0)
+
+    def _find(self, at: Array) -> tuple[Index, Array]:
+        cell, weights, found = self._locator.find(self._own(at))
+        if not found.all():
+            x, y, z = 1e3 * np.atleast_2d(at)[~found][0]
+            raise ValueError(f"the point ({x:.4g}, {y:.4g}, {z:.4g}) mm lies outside the mesh")
+        return cell, weights
+
+    def sample(self, u: Array, at: Array) -> Array:
+        """Linear interpolation of nodal ``u`` at points (q, 3). Raises ``ValueError`` outside the mesh."""
+        cell, weights = self._find(at)
+        return np.asarray((u[self.cells[cell]] * weights).sum(axis=1))
+
+    def deposit(self, amount: Array, at: Array) -> Array:
+        """Adjoint of :meth:`sample`; amounts at points outside the mesh are dropped."""
+        cell, weights, found = self._locator.find(self._own(at))
+        shared = weights * (np.asarray(amount, dtype=float) * found)[:, None]
+        return self._sum(self.cells[cell], shared)
+
+    def spread(self, probe: Probe) -> tuple[Array, float]:
+        """See :meth:`thermal.engine.Engine.spread`."""
+        self._check_probe(probe)
+        return probes.spread(self.points, self.volume, self._spacing_along(probe), probe)
+
+    def contact(self, probe: Probe) -> Array:
+        """See :meth:`thermal.engine.Engine.contact`."""
+        self._check_probe(probe)
+        return probes.contact(self.points, self.volume, self._spacing_along(probe), probe)
+
+    def _spacing_along(self, probe: Probe) -> float:
+        """Largest edge of the cells along a probe, m; only the part of it in the mesh counts."""
+        cell, _, found = self._locator.find(self._own(np.array(probes.stations(probe))))
+        if not found.any():
+            raise ValueError(f"the probe {probe} lies outside the mesh")
+        return float(self._longest(cell[found]).max())
+
+    def _longest(self, cell: Index) -> Array:
+        """Longest edge of each ``cell`` (q,), m."""
+        corners = self.points[self.cells[cell]]
+        return np.asarray(np.linalg.norm(corners[:, :, None] - corners[:, None, :], axis=3).max(axis=(1, 2)))
+
+
+def _multigrid(operator: GraphOperator, diagonal: Array, free: Mask) -> Apply | None:
+    """One V-cycle of smoothed aggregation on the free nodes; None where the diagonal does as well."""
+    if not free.any() or np.all(operator.diagonal[free] <= STRONG_DIAGONAL * diagonal[free]):
+        return None
+    matrix = operator.matrix(diagonal)[free][:, free]
+    cycle = pyamg.smoothed_aggregation_solver(sparse.csr_matrix(matrix)).aspreconditioner(cycle="V")
+
+    def precondition(residual: Array) -> Array:
+        out = np.zeros_like(residual)
+        out[free] = cycle.matvec(residual[free])
+        return out
+
+    return precondition
+
+
+def number_edges(cells: Index, size: int) -> tuple[Index, Unsigned]:
+    """Edges (e, 2) of simplices (m, corners) on ``size`` nodes, and which of them each cell has (m, pairs).
+
+    Edges are sorted by their lower and then by their upper node; the pairs of a cell come as in ``combinations``.
+    """
+    pairs = np.array(list(combinations(range(cells.shape[1]), 2)))
+    start = np.zeros(size + 1, np.int64)
+    _count_pairs(cells, pairs, start)
+    np.cumsum(start, out=start)
+    upper = np.empty(start[-1], np.uint32)
+    _list_pairs(cells, pairs, start[:-1].copy(), upper)
+    first = np.zeros(size + 1, np.int64)
+    _unite(start, upper, first)
+    np.cumsum(first, out=first)
+    edges = np.empty((first[-1], 2), np.int64)
+    of_cell = np.empty((len(cells), len(pairs)), np.uint32)
+    _name_edges(start, upper, first, edges)
+    _find_edges(cells, pairs, first, edges[:, 1].astype(np.uint32), of_cell)
+    return edges, of_cell
+
+
+@compiled_serial
+def _count_pairs(cells: Index, pairs: Index, start: Index) -> None:
+    """Number of pairs whose lower node is i, in ``start[i + 1]``."""
+    for cell in range(len(cells)):
+        for pair in range(len(pairs)):
+            start[min(cells[cell, pairs[pair, 0]], cells[cell, pairs[pair, 1]]) + 1] += 1
+
+
+@compiled_serial
+def _list_pairs(cells: Index, pairs: Index, place: Index, upper: Unsigned) -> None:
+    """Upper node of every pair, listed by its lower node from ``place`` (n,) on."""
+    for cell in range(len(cells)):
+        for pair in range(len(pairs)):
+            i, j = cells[cell, pairs[pair, 0]], cells[cell, pairs[pair, 1]]
+            low = min(i, j)
+            upper[place[low]] = max(i, j)
+            place[low] += 1
+
+
+@compiled
+def _unite(start: Index, upper: Unsigned, count: Index) -> None:
+    """Sort the upper nodes of each lower one, drop repetitions, and put their number into ``count[i + 1]``."""
+    for i in nb.prange(len(start) - 1):
+        end = start[i]
+        for k in range(start[i], start[i + 1]):
+            value = upper[k]
+            place = end
+            while place > start[i] and upper[place - 1] > value:
+                place -= 1
+            if place > start[i] and upper[place - 1] == value:
+                continue
+            for later in range(end, place, -1):
+                upper[later] = upper[later - 1]
+            upper[place] = value
+            end += 1
+        count[i + 1] = end - start[i]
+
+
+@compiled
+def _name_edges(start: Index, upper: Unsigned, first: Index, edges: Index) -> None:
+    """Write down the edges, those of lower node i from ``first[i]`` on."""
+    for i in nb.prange(len(start) - 1):
+        for k in range(first[i + 1] - first[i]):
+            edges[first[i] + k, 0] = i
+            edges[first[i] + k, 1] = upper[start[i] + k]
+
+
+@compiled
+def _find_edges(cells: Index, pairs: Index, first: Index, upper: Unsigned, of_cell: Unsigned) -> None:
+    """Number of the edge of every pair of every cell, by bisection among those with its lower node."""
+    for cell in nb.prange(len(cells)):
+        for pair in range(len(pairs)):
+            i, j = cells[cell, pairs[pair, 0]], cells[cell, pairs[pair, 1]]
+            low, high = first[min(i, j)], first[min(i, j) + 1] - 1
+            wanted = max(i, j)
+            while low < high:
+                middle = (low + high) // 2
+                if upper[middle] < wanted:
+                    low = middle + 1
+                else:
+                    high = middle
+            of_cell[cell, pair] = low
+
+
+@compiled_serial
+def _sort_by_edge(of_cell: Unsigned, factors: Array, place: Index, cell: Unsigned, factor: Array) -> None:
+    """Entries of the edge map, listed by edge from ``place`` (e,) on."""
+    for number in range(len(of_cell)):
+        for pair in range(of_cell.shape[1]):
+            edge = of_cell[number, pair]
+            cell[place[edge]] = number
+            factor[place[edge]] = factors[number, pair]
+            place[edge] += 1
+
+
+@compiled
+def _gather(start: Index, cell: Unsigned, factor: Array, k: Array, out: Array) -> None:
+    """``out_e = sum factor k[cell]`` over the entries of each edge."""
+    for edge in nb.prange(len(out)):
+        rest = 0.0
+        for entry in range(nb.uint64(start[edge]), nb.uint64(start[edge + 1])):
+            rest += factor[entry] * k[cell[entry]]
+        out[edge] = rest
