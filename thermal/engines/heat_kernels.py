@@ -56,22 +56,24 @@ def follow_ice(theta: Real, warm: Real, frozen: Array, solidus: float, liquidus:
     the liquidus, going over to ``frozen``; at the cells around the nodes of the box."""
     cx, cy, cz = frozen.shape
     width = liquidus - solidus
-    m0, m1 = max(box[4] - 1, 1), min(box[5], cz + 1)
+    lo, hi = max(box[4] - 1, 1), min(box[5], cz + 1)
+    count = hi - lo
     for i in nb.prange(max(box[0] - 1, 1), min(box[1], cx + 1)):
         for j in range(max(box[2] - 1, 1), min(box[3], cy + 1)):
-            a, b, c, d = theta[i, j], theta[i, j + 1], theta[i + 1, j], theta[i + 1, j + 1]
-            row, bare, ice = kv[i, j], warm[i, j], frozen[i - 1, j - 1]
+            a, b = theta[i, j, lo : hi + 1], theta[i, j + 1, lo : hi + 1]
+            c, d = theta[i + 1, j, lo : hi + 1], theta[i + 1, j + 1, lo : hi + 1]
+            row, bare, ice = kv[i, j, lo:hi], warm[i, j, lo:hi], frozen[i - 1, j - 1, lo - 1 : hi - 1]
             coldest = np.inf
-            for m in range(m0, m1 + 1):
+            for m in range(count + 1):
                 coldest = min(coldest, min(min(a[m], b[m]), min(c[m], d[m])))
-            for m in range(m0, m1):
+            for m in range(count):
                 row[m] = bare[m]
             if coldest < liquidus:
-                for m in range(m0, m1):
+                for m in range(count):
                     mean = 0.125 * (a[m] + a[m + 1] + b[m] + b[m + 1] + c[m] + c[m + 1] + d[m] + d[m + 1])
                     if mean < liquidus:
                         share = min((liquidus - mean) / width, 1.0) if width > 0.0 else 1.0
-                        row[m] = bare[m] + share * (ice[m - 1] - bare[m])
+                        row[m] = bare[m] + share * (ice[m] - bare[m])
 
 
 @compiled_fast
@@ -80,6 +82,7 @@ def largest_decay(kv: Real, rx: Real, ry: Real, rz: Real, sink: Real, inverse: R
     nx, ny = rows.shape
     nz = inverse.shape[2] - 2
     for i in nb.prange(1, nx + 1):
+        rates = np.empty(nz)
         for j in range(1, ny + 1):
             k00, k01, k10, k11 = kv[i - 1, j - 1], kv[i - 1, j], kv[i, j - 1], kv[i, j]
             s, w = sink[i, j], inverse[i, j]
@@ -92,10 +95,13 @@ def largest_decay(kv: Real, rx: Real, ry: Real, rz: Real, sink: Real, inverse: R
                 total = rx[i] * (a10 + a11) + rx[i - 1] * (a00 + a01)
                 total += ry[j] * (a01 + a11) + ry[j - 1] * (a00 + a10)
                 total += rz[m] * above + rz[m - 1] * below
-                rate = (2.0 * total + s[m]) * w[m]
-                if stiff.size > 0:
-                    rate *= stiff[i - 1, j - 1, m - 1]
-                found = max(found, rate)
+                rates[m - 1] = (2.0 * total + s[m]) * w[m]
+            if stiff.size > 0:
+                more = stiff[i - 1, j - 1]
+                for m in range(nz):
+                    rates[m] *= more[m]
+            for m in range(nz):
+                found = max(found, rates[m])
             rows[i - 1, j - 1] = found
 
 
@@ -141,29 +147,31 @@ def first_flow(
                 q[m] += rz[m] * ((k00[m] + k01[m]) + (k10[m] + k11[m])) * (c[m - 1] - c[m])
             for m in range(nz - 1):
                 q[m] += rz[m + 1] * ((k00[m + 1] + k01[m + 1]) + (k10[m + 1] + k11[m + 1])) * (c[m + 1] - c[m])
-            w, out, lost = inverse[i + 1, j + 1], first[i + 1, j + 1], sink[i + 1, j + 1]
+            w, out, lost = inverse[i + 1, j + 1, 1:-1], first[i + 1, j + 1, 1:-1], sink[i + 1, j + 1, 1:-1]
             p, b, f, e = power[i, j], blood[i, j], film[i, j], border[i, j]
-            flow, bled, crossed, fastest = 0.0, 0.0, 0.0, 0.0
-            lowest, highest = nz + 2, 0
+            flow, bled, crossed, fastest = 0.0, 0.0, 0.0, first.dtype.type(0.0)
             for m in range(nz):
                 u = c[m]
-                free = 1.0 if w[m + 1] > 0 else 0.0
+                free = 1.0 if w[m] > 0 else 0.0
                 flowing = free * (b[m] if u > liquidus else 0.0)
                 from_blood = flowing * (arterial - u)
                 from_border = free * (e[m] - f[m] * u)
                 total = free * (q[m] + p[m]) + from_blood + from_border
-                rate = total * w[m + 1]
-                moves = abs(rate) > negligible
-                out[m + 1] = rate if moves else 0.0
-                lowest, highest = min(lowest, m + 1 if moves else nz + 2), max(highest, m + 1 if moves else 0)
-                lost[m + 1] = flowing + free * f[m]
+                rate = total * w[m]
+                out[m] = rate if abs(rate) > negligible else 0.0
+                lost[m] = flowing + free * f[m]
                 flow += total
                 bled += from_blood
                 crossed += from_border
-                fastest = max(fastest, abs(rate))
+            for m in range(nz):
+                fastest = max(fastest, abs(out[m]))
+            lowest, highest = 1, nz
+            while lowest <= nz and out[lowest - 1] == 0:
+                lowest += 1
+            while highest > 0 and out[highest - 1] == 0:
+                highest -= 1
             row = sums[i, j]
-            row[0], row[1], row[2], row[3] = flow, bled, crossed, fastest
-            row[4], row[5] = lowest, highest
+            row[0], row[1], row[2], row[3], row[4], row[5] = flow, bled, crossed, fastest, lowest, highest
 
 
 @compiled_fast
@@ -190,16 +198,23 @@ def linear_stage(
     at a prescribed temperature take from their neighbours and heat that the sink takes, W, both beyond those of the
     start of the step.
     """
-    m0, m1 = box[4], box[5]
+    lo, hi = box[4] - 1, box[5] + 1
+    count = box[5] - box[4]
     for i in nb.prange(box[0], box[1]):
         for j in range(box[2], box[3]):
-            c, xm, xp, ym, yp = here[i, j], here[i - 1, j], here[i + 1, j], here[i, j - 1], here[i, j + 1]
-            k00, k01, k10, k11 = kv[i - 1, j - 1], kv[i - 1, j], kv[i, j - 1], kv[i, j]
-            o, s, w, f = before[i, j], sink[i, j], inverse[i, j], first[i, j]
-            x0, x1, y0, y1 = rx[i - 1], rx[i], ry[j - 1], ry[j]
+            c, xm, xp, ym, yp = (
+                here[i, j, lo:hi],
+                here[i - 1, j, lo:hi],
+                here[i + 1, j, lo:hi],
+                here[i, j - 1, lo:hi],
+                here[i, j + 1, lo:hi],
+            )
+            k00, k01, k10, k11 = kv[i - 1, j - 1, lo:hi], kv[i - 1, j, lo:hi], kv[i, j - 1, lo:hi], kv[i, j, lo:hi]
+            o, s, w, f = before[i, j, lo:hi], sink[i, j, lo:hi], inverse[i, j, lo:hi], first[i, j, lo:hi]
+            x0, x1, y0, y1, z = rx[i - 1], rx[i], ry[j - 1], ry[j], rz[lo:hi]
             nothing = kv.dtype.type(0.0)
             held, lost = nothing, nothing
-            for m in range(m0, m1):
+            for m in range(1, count + 1):
                 a00, a01 = k00[m - 1] + k00[m], k01[m - 1] + k01[m]
                 a10, a11 = k10[m - 1] + k10[m], k11[m - 1] + k11[m]
                 below = (k00[m - 1] + k01[m - 1]) + (k10[m - 1] + k11[m - 1])
@@ -207,7 +222,7 @@ def linear_stage(
                 u = c[m]
                 q = x1 * (a10 + a11) * (xp[m] - u) + x0 * (a00 + a01) * (xm[m] - u)
                 q += y1 * (a01 + a11) * (yp[m] - u) + y0 * (a00 + a10) * (ym[m] - u)
-                q += rz[m] * above * (c[m + 1] - u) + rz[m - 1] * below * (c[m - 1] - u)
+                q += z[m] * above * (c[m + 1] - u) + z[m - 1] * below * (c[m - 1] - u)
                 taken = s[m] * u
                 q -= taken
                 o[m] = mu * u + nu * o[m] + now * (w[m] * q) + start * f[m]
@@ -234,29 +249,30 @@ def stage_temperature(
     """Temperature above body temperature (K) of ``v + change`` by :class:`thermal.heat.Enthalpy`; knots likewise above
     body temperature, widths empty where there is no such phase."""
     freezes, boils = ice_width.size > 0, steam_width.size > 0
-    m0, m1 = box[4], box[5]
+    lo, hi = box[4], box[5]
+    count = hi - lo
     for i in nb.prange(box[0], box[1]):
         for j in range(box[2], box[3]):
-            row, added, out = v[i - 1, j - 1], change[i, j], theta[i, j]
+            row, added, out = v[i - 1, j - 1, lo - 1 : hi - 1], change[i, j, lo:hi], theta[i, j, lo:hi]
             lowest, highest = np.inf, -np.inf
-            for m in range(m0, m1):
-                value = row[m - 1] + added[m]
+            for m in range(count):
+                value = row[m] + added[m]
                 out[m] = value
                 lowest, highest = min(lowest, value), max(highest, value)
             if freezes and lowest < liquidus:
-                wide, ratio = ice_width[i - 1, j - 1], ice_ratio[i - 1, j - 1]
-                for m in range(m0, m1):
-                    below = liquidus - (row[m - 1] + added[m])
+                wide, ratio = ice_width[i - 1, j - 1, lo - 1 : hi - 1], ice_ratio[i - 1, j - 1, lo - 1 : hi - 1]
+                for m in range(count):
+                    below = liquidus - (row[m] + added[m])
                     if below > 0.0:
-                        mushy = min(below, wide[m - 1]) * ((liquidus - solidus) / wide[m - 1])
-                        out[m] = liquidus - mushy - max(below - wide[m - 1], 0.0) / ratio[m - 1]
+                        mushy = min(below, wide[m]) * ((liquidus - solidus) / wide[m])
+                        out[m] = liquidus - mushy - max(below - wide[m], 0.0) / ratio[m]
             if boils and highest > onset:
-                wide = steam_width[i - 1, j - 1]
-                for m in range(m0, m1):
-                    above = (row[m - 1] + added[m]) - onset
+                wide = steam_width[i - 1, j - 1, lo - 1 : hi - 1]
+                for m in range(count):
+                    above = (row[m] + added[m]) - onset
                     if above > 0.0:
-                        wet = min(above, wide[m - 1]) * ((dry - onset) / wide[m - 1])
-                        out[m] = onset + wet + max(above - wide[m - 1], 0.0)
+                        wet = min(above, wide[m]) * ((dry - onset) / wide[m])
+                        out[m] = onset + wet + max(above - wide[m], 0.0)
 
 
 @compiled_fast
@@ -290,17 +306,24 @@ def phase_stage(
     ``before = mu here + nu before + now F(theta) / C + start first``. ``sums``: heat into nodes
     at a prescribed temperature, heat from blood, W.
     """
-    m0, m1 = box[4], box[5]
+    lo, hi = box[4] - 1, box[5] + 1
+    count = box[5] - box[4]
     for i in nb.prange(box[0], box[1]):
         for j in range(box[2], box[3]):
-            c, xm, xp, ym, yp = theta[i, j], theta[i - 1, j], theta[i + 1, j], theta[i, j - 1], theta[i, j + 1]
-            k00, k01, k10, k11 = kv[i - 1, j - 1], kv[i - 1, j], kv[i, j - 1], kv[i, j]
-            o, h, w, f = before[i, j], here[i, j], inverse[i, j], first[i, j]
-            p, b, t = steady[i, j], blood[i, j], sink[i, j]
-            x0, x1, y0, y1 = rx[i - 1], rx[i], ry[j - 1], ry[j]
+            c, xm, xp, ym, yp = (
+                theta[i, j, lo:hi],
+                theta[i - 1, j, lo:hi],
+                theta[i + 1, j, lo:hi],
+                theta[i, j - 1, lo:hi],
+                theta[i, j + 1, lo:hi],
+            )
+            k00, k01, k10, k11 = kv[i - 1, j - 1, lo:hi], kv[i - 1, j, lo:hi], kv[i, j - 1, lo:hi], kv[i, j, lo:hi]
+            o, h, w, f = before[i, j, lo:hi], here[i, j, lo:hi], inverse[i, j, lo:hi], first[i, j, lo:hi]
+            p, b, t = steady[i, j, lo:hi], blood[i, j, lo:hi], sink[i, j, lo:hi]
+            x0, x1, y0, y1, z = rx[i - 1], rx[i], ry[j - 1], ry[j], rz[lo:hi]
             nothing = kv.dtype.type(0.0)
             held, bled = nothing, nothing
-            for m in range(m0, m1):
+            for m in range(1, count + 1):
                 a00, a01 = k00[m - 1] + k00[m], k01[m - 1] + k01[m]
                 a10, a11 = k10[m - 1] + k10[m], k11[m - 1] + k11[m]
                 below = (k00[m - 1] + k01[m - 1]) + (k10[m - 1] + k11[m - 1])
@@ -308,7 +331,7 @@ def phase_stage(
                 u = c[m]
                 q = x1 * (a10 + a11) * (xp[m] - u) + x0 * (a00 + a01) * (xm[m] - u)
                 q += y1 * (a01 + a11) * (yp[m] - u) + y0 * (a00 + a10) * (ym[m] - u)
-                q += rz[m] * above * (c[m + 1] - u) + rz[m - 1] * below * (c[m - 1] - u)
+                q += z[m] * above * (c[m + 1] - u) + z[m - 1] * below * (c[m - 1] - u)
                 from_blood = b[m] * (arterial - u) if u > liquidus else nothing
                 q += p[m] - t[m] * u + from_blood
                 o[m] = mu * h[m] + nu * o[m] + now * (w[m] * q) + start * f[m]
@@ -321,15 +344,16 @@ def phase_stage(
 @compiled_fast
 def weigh(v: Array, change: Real, capacity: Array, box: Box, sums: Array) -> None:
     """``sums``: heat stored by the change of v, J, and by its magnitude; lowest and highest v after it, K."""
-    m0, m1 = box[4], box[5]
+    lo, hi = box[4], box[5]
     for i in nb.prange(box[0], box[1]):
         for j in range(box[2], box[3]):
-            row, added, c = v[i - 1, j - 1], change[i, j], capacity[i - 1, j - 1]
+            row, added = v[i - 1, j - 1, lo - 1 : hi - 1], change[i, j, lo:hi]
+            c = capacity[i - 1, j - 1, lo - 1 : hi - 1]
             stored, size, lowest, highest = 0.0, 0.0, np.inf, -np.inf
-            for m in range(m0, m1):
-                stored += c[m - 1] * added[m]
-                size += c[m - 1] * abs(added[m])
-                value = row[m - 1] + added[m]
+            for m in range(hi - lo):
+                stored += c[m] * added[m]
+                size += c[m] * abs(added[m])
+                value = row[m] + added[m]
                 lowest, highest = min(lowest, value), max(highest, value)
             s = sums[i - box[0], j - box[2]]
             s[0], s[1], s[2], s[3] = stored, size, lowest, highest
@@ -338,19 +362,20 @@ def weigh(v: Array, change: Real, capacity: Array, box: Box, sums: Array) -> Non
 @compiled_fast
 def add_up(v: Array, change: Real, share: float, box: Box, temperature: Array, coldest: Array, hottest: Array) -> None:
     """``v += change + share |change|`` in place; for liquid tissue its temperature and the extremes so far, degC."""
-    m0, m1 = box[4], box[5]
+    lo, hi = box[4], box[5]
     for i in nb.prange(box[0], box[1]):
         for j in range(box[2], box[3]):
-            row, added, out = v[i - 1, j - 1], change[i, j], temperature[i - 1, j - 1]
-            low, high = coldest[i - 1, j - 1], hottest[i - 1, j - 1]
-            for m in range(m0, m1):
+            row, added = v[i - 1, j - 1, lo - 1 : hi - 1], change[i, j, lo:hi]
+            out = temperature[i - 1, j - 1, lo - 1 : hi - 1]
+            low, high = coldest[i - 1, j - 1, lo - 1 : hi - 1], hottest[i - 1, j - 1, lo - 1 : hi - 1]
+            for m in range(hi - lo):
                 d = added[m]
-                value = row[m - 1] + (d + share * abs(d))
-                row[m - 1] = value
+                value = row[m] + (d + share * abs(d))
+                row[m] = value
                 # where nothing changed the temperature may be a prescribed one
-                now = value + BODY_TEMPERATURE if d != 0 else out[m - 1]
-                out[m - 1] = now
-                low[m - 1], high[m - 1] = min(low[m - 1], now), max(high[m - 1], now)
+                now = value + BODY_TEMPERATURE if d != 0 else out[m]
+                out[m] = now
+                low[m], high[m] = min(low[m], now), max(high[m], now)
 
 
 @compiled_fast
@@ -359,12 +384,12 @@ def largest_error(change: Real, first: Real, last: Real, step: Number, box: Box,
 
     The estimate of B. P. Sommeijer, L. F. Shampine, J. G. Verwer, J. Comput. Appl. Math. 88 (1998) 315-326.
     """
-    m0, m1 = box[4], box[5]
+    lo, hi = box[4], box[5]
     early, late = change.dtype.type(0.4) * step, change.dtype.type(0.8)
     for i in nb.prange(box[0], box[1]):
         for j in range(box[2], box[3]):
-            d, a, b = change[i, j], first[i, j], last[i, j]
+            d, a, b = change[i, j, lo:hi], first[i, j, lo:hi], last[i, j, lo:hi]
             found = change.dtype.type(0.0)
-            for m in range(m0, m1):
+            for m in range(hi - lo):
                 found = max(found, abs(early * (a[m] + b[m]) - late * d[m]))
             rows[i - box[0], j - box[2]] = found
