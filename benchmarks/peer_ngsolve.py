@@ -11,7 +11,6 @@ from typing import Any
 import ngsolve as ng
 import numpy as np
 from netgen.meshing import Mesh as NetgenMesh
-from ngsolve.meshes import MakeStructured3DMesh
 
 import entry
 import works
@@ -24,18 +23,19 @@ LUMPED = {
 """Vertex quadrature."""
 
 
-def cube(cells: int) -> ng.Mesh:
-    """Bricks."""
-    width = 2.0 * works.HALF_WIDTH
+def bricks(cells: int) -> tuple[works.Array, works.Index]:
+    """Points and corners of the regular cube."""
+    axis = np.linspace(-works.HALF_WIDTH, works.HALF_WIDTH, cells + 1)
+    points = np.stack([a.ravel() for a in np.meshgrid(axis, axis, axis, indexing="ij")], axis=1)
+    number = np.arange((cells + 1) ** 3).reshape((cells + 1,) * 3)
+    ring = ((0, 0), (1, 0), (1, 1), (0, 1))
+    ends = [slice(0, cells), slice(1, cells + 1)]
+    corners = [number[ends[i], ends[j], ends[k]].ravel() for k in (0, 1) for i, j in ring]
+    return points, np.stack(corners, axis=1)
 
-    def place(x: float, y: float, z: float) -> tuple[float, float, float]:
-        return tuple(width * c - works.HALF_WIDTH for c in (x, y, z))
 
-    return MakeStructured3DMesh(hexes=True, nx=cells, ny=cells, nz=cells, mapping=place)
-
-
-def unstructured(points: works.Array, cells: works.Index) -> ng.Mesh:
-    """Tetrahedra from arrays."""
+def made_of(points: works.Array, cells: works.Index) -> ng.Mesh:
+    """A mesh from arrays."""
     mesh = NetgenMesh(dim=3)
     mesh.AddPoints(np.ascontiguousarray(points))
     mesh.AddRegion("tissue", 3)
@@ -56,8 +56,8 @@ class Problem:
     def __init__(self, given: works.Tetrahedra | None, cells: int, options: Any) -> None:
         """Forms, and a solver for every length of step."""
         if given is None:
-            self.mesh = cube(cells)
-            points = np.array([vertex.point for vertex in self.mesh.vertices])
+            points, corners = bricks(cells)
+            self.mesh = made_of(points, corners)
             conductivity, capacity, blood = (
                 ng.CoefficientFunction(value) for value in (works.CONDUCTIVITY, works.CAPACITY, works.BLOOD)
             )
@@ -67,17 +67,14 @@ class Problem:
             order, number = works.in_order(given.points)
             turn = np.argsort(number[given.cells].min(axis=1), kind="stable")
             points = given.points[order]
-            self.mesh = unstructured(points, number[given.cells][turn])
+            self.mesh = made_of(points, number[given.cells][turn])
             conductivity, capacity, blood = (
                 field(self.mesh, a[turn]) for a in (given.conductivity, given.capacity, given.blood)
             )
             held = given.held[order]
             self.probes = number[given.probes].tolist()
         space = ng.H1(self.mesh, order=1)
-        free = ng.BitArray(space.ndof)
-        free.Clear()
-        for place in np.flatnonzero(~held):
-            free.Set(int(place))
+        free = ng.BitArray((~held).tolist())
         u, v = space.TnT()
         dx = ng.dx(intrules=LUMPED)
         ones = ng.BilinearForm(capacity * u * v * dx, diagonal=True).Assemble()
