@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,21 +11,21 @@ import numpy as np
 import works
 from thermal.domain import MeshDomain, VoxelDomain
 from thermal.engine import Engine
-from thermal.engines import kernels
 from thermal.engines.mesh import MeshEngine
-from thermal.engines.vectors import legendre_stage
 from thermal.engines.voxel import VoxelEngine, VoxelOperator
+from thermal.heat import Conductivity, Enthalpy, Precision
 from thermal.march import Control, Loop, Progress
-from thermal.physics.bioheat import Bioheat, Conductivity, Enthalpy, Surroundings
+from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.heating.source import PlainSource
 from thermal.physics.scene import Drive, Held
 
-PRECISIONS = ("double",)
-"""What the time loop can be asked for."""
-STAGE_ARRAYS = {"voxel": 11, "mesh": 8}
-"""Arrays as long as the nodes that one stage must move at the least, however it is written: enthalpy before, here, first
-flow, load, sink, capacity and volume read, the next one written, and on voxels three conductances."""
-WORD = {"single": 4, "double": 8}
+WORD: dict[Precision, int] = {"single": 4, "double": 8}
+"""Bytes of a number in the working precision of the time loop."""
+VOXEL_WORDS = 7
+"""Words a node that one stage on voxels must move: it reads conductivity, sink, inverse capacity, first rate and the last
+two increments, and writes the next one over the older of them."""
+GRAPH_WORDS, EDGE_BYTES = 6, 12
+"""The same on a mesh, but for the conductivity; and of every neighbour of a node a conductance and an index."""
 
 
 def voxel_engine(cells: int) -> VoxelEngine:
@@ -47,6 +47,8 @@ class Heat:
 
     loop: Loop
     nodes: int
+    stage_bytes: int
+    """what one stage must move at the least, however it is written"""
 
     def march(self) -> Iterator[Progress]:
         """States after every step."""
@@ -60,6 +62,15 @@ class Heat:
                 seen.append((progress.state.temperature[places] - 37.0).tolist())
         return seen, progress
 
+    def stages(self, count: int) -> Callable[[], object]:
+        """A function that does one step of ``count`` stages and nothing around it."""
+        bioheat, start = self.loop.bioheat, self.loop.start(np.full(self.nodes, 37.0))
+        drive = self.loop.source.drive(start.state, 1.0)
+        free = (bioheat.engine.volume > 0) & ~bioheat.surroundings.held.mask
+        stepper = bioheat.stepper(self.loop.control.precision)
+        stepper.begin(start.v, start.state.temperature, start.state.temperature, bioheat.action(drive, None, free))
+        return lambda: stepper.advance(1.0, count)
+
 
 def heat(
     engine: Engine,
@@ -69,11 +80,9 @@ def heat(
     held: Any,
     tolerance: float,
     max_step: float,
-    precision: str,
+    precision: Precision,
 ) -> Heat:
     """The Gaussian source in tissue with cell numbers (m,) W/m/K, J/m3/K and W/m3/K, held at 37 degC where ``held``."""
-    if precision not in PRECISIONS:
-        raise SystemExit(f"the time loop knows no {precision} precision yet")
     nodes = len(engine.volume)
     nothing = np.zeros(nodes)
     bioheat = Bioheat(
@@ -91,12 +100,16 @@ def heat(
         bioheat,
         PlainSource(lambda state, step: Drive(power)),
         {},
-        Control(tolerance=tolerance, max_step=max_step),
+        Control(tolerance=tolerance, max_step=max_step, precision=precision),
         works.DURATION,
         None,
         works.OBSERVED,
     )
-    return Heat(loop, nodes)
+    if isinstance(engine, MeshEngine):
+        stage_bytes = 8 * GRAPH_WORDS * nodes + EDGE_BYTES * 2 * len(engine.graph.edges)
+    else:
+        stage_bytes = VOXEL_WORDS * WORD[precision] * nodes
+    return Heat(loop, nodes, stage_bytes)
 
 
 class CountedOperator(VoxelOperator):
@@ -114,19 +127,3 @@ def counted(operator: VoxelOperator) -> CountedOperator:
     """The same operator, counting from zero."""
     CountedOperator.applications = 0
     return CountedOperator(operator.gx, operator.gy, operator.gz, operator.shape, operator.k)
-
-
-def stage(cells: int) -> Any:
-    """One stage of the voxel march on arrays of a cube, as the time loop does it: a function without arguments."""
-    engine = voxel_engine(cells)
-    operator = engine.conductance(np.full(cells**3, works.CONDUCTIVITY))
-    nodes = engine.volume.size
-    rng = np.random.default_rng(0)
-    before, here, first, inverse = (rng.random(nodes) for _ in range(4))
-    flow = np.empty(operator.shape)
-
-    def once() -> None:
-        kernels.apply(operator.gx, operator.gy, operator.gz, here.reshape(operator.shape), flow)
-        legendre_stage(before, here, flow.reshape(-1), first, inverse, 0.5, 0.5, 1e-9, 1e-9)
-
-    return once

@@ -23,6 +23,8 @@ import works
 
 WARM_UP = 40
 """Cells along each edge of a first solve that loads or compiles the kernels, those for one core and for all."""
+STAGES, TURNS = 20, 5
+"""Stages that are timed at once, and how often."""
 LIVER = Path(__file__).resolve().parent.parent / "cases" / "liver" / "gold.toml"
 
 
@@ -39,7 +41,7 @@ def gaussian(options: argparse.Namespace) -> None:
         return adapter.heat(engine, *numbers, held.ravel(), *_control(options))
 
     setup, problem = entry.timed(prepare)
-    _march(options, problem, setup, [(cells + 1) ** 3 // 2], "voxel")
+    _march(options, problem, setup, [(cells + 1) ** 3 // 2])
 
 
 def tetrahedra(options: argparse.Namespace) -> None:
@@ -53,14 +55,14 @@ def tetrahedra(options: argparse.Namespace) -> None:
         )
 
     setup, problem = entry.timed(prepare)
-    _march(options, problem, setup, given.probes, "mesh")
+    _march(options, problem, setup, given.probes)
 
 
 def _control(options: argparse.Namespace) -> tuple[float, float, str]:
     return float(options.tolerance), float(options.max_step), options.precision
 
 
-def _march(options: argparse.Namespace, problem: adapter.Heat, setup: float, places: object, engine: str) -> None:
+def _march(options: argparse.Namespace, problem: adapter.Heat, setup: float, places: object) -> None:
     """A first step to load or compile the kernels and to build what is made on first use; then whole marches."""
     compiled, _ = entry.timed(lambda: next(problem.march()))
     seconds, (seen, last) = entry.repeated(lambda: problem.observe(places))
@@ -70,7 +72,6 @@ def _march(options: argparse.Namespace, problem: adapter.Heat, setup: float, pla
         else entry.probe_errors(options.size, seen)
     )
     memory = entry.peak_memory()
-    stage_bytes = adapter.STAGE_ARRAYS[engine] * adapter.WORD[options.precision] * problem.nodes
     entry.finish(
         setup=setup + compiled,
         solve=seconds,
@@ -79,9 +80,17 @@ def _march(options: argparse.Namespace, problem: adapter.Heat, setup: float, pla
         steps=last.steps,
         stages=last.stages,
         nodes=problem.nodes,
-        stage_bytes=stage_bytes,
-        triad_gb_per_s=triad.bandwidth(stage_bytes),
+        stage_seconds=_stage(problem),
+        stage_bytes=problem.stage_bytes,
+        triad_gb_per_s=triad.bandwidth(problem.stage_bytes),
     )
+
+
+def _stage(problem: adapter.Heat) -> float:
+    """Seconds of one stage: what a long step takes more than a short one, the least of several."""
+    short, long = (problem.stages(count) for count in (3, 3 + STAGES))
+    pairs = [(entry.timed(long)[0], entry.timed(short)[0]) for _ in range(TURNS)]
+    return (min(long for long, _ in pairs) - min(short for _, short in pairs)) / STAGES
 
 
 def elliptic(options: argparse.Namespace) -> None:

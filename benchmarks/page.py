@@ -59,8 +59,9 @@ in place of the diagonal is shown where it was tried. FiPy cannot assemble once.
 short ones. *Set-up* is everything before, from arrays to a solver that is ready; for us with loading of compiled code.
 **Memory** is the largest resident memory of the process (of all ranks) without that of a bare Python with NumPy.
 **Ratio** is the time of the fastest peer that is within the limit of error, over that of the row. **Bandwidth** is the
-least traffic of a stage (each of its arrays once) over its time, as a share of what a triad of the same size moves in the
-same process.
+least traffic of a stage (each of its arrays once; in `benchmarks/adapter.py`) over its time, as a share of what a triad
+of the same size moves in the same process. A triad's hardware also reads what it is about to overwrite, which is not
+counted: a stage that updates in place may come out above one.
 """
 
 
@@ -127,7 +128,7 @@ def growth(rows: Sequence[Row]) -> str:
     for engine in sorted({row["engine"] for row in ours}):
         of_engine = sorted((row for row in ours if row["engine"] == engine), key=lambda row: row["size"])
         for row in of_engine:
-            pace = 1e9 * row["seconds"] / row["stages"] / row["nodes"]
+            pace = 1e9 * row["stage_seconds"] / row["nodes"]
             lines.append(
                 [engine, f"{row['size'] + 1}^3", number(pace), number(row["triad_gb_per_s"]), number(pace * row["triad_gb_per_s"])]
             )

@@ -92,7 +92,7 @@ def measured(work: Work, engine: Engine, bare: dict[str, float], limit: float) -
     if engine.environment not in bare:
         bare[engine.environment] = child(Engine("", engine.environment, "bare.py"), ["bare", "0"], limit)["memory_mb"]
     memory = found.pop("memory_mb") - max(engine.ranks, 1) * bare[engine.environment]
-    rate = found["stages"] * found["stage_bytes"] / found["solve"] / 1e9 if "stage_bytes" in found else None
+    rate = 1e-9 * found["stage_bytes"] / found["stage_seconds"] if "stage_bytes" in found else None
     return {
         **row,
         "seconds": found.pop("solve"),
