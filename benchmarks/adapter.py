@@ -1,4 +1,4 @@
-"""What the benchmark uses of ``thermal`` below the level of whole cases: all in one place, so that it follows the code."""
+"""What the benchmark uses of ``thermal`` below the level of whole cases: all in one place, to follow the code."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from thermal.physics.scene import Drive, Held
 WORD: dict[Precision, int] = {"single": 4, "double": 8}
 """Bytes of a number in the working precision of the time loop."""
 VOXEL_WORDS = 7
-"""Words a node that one stage on voxels must move: it reads conductivity, sink, inverse capacity, first rate and the last
-two increments, and writes the next one over the older of them."""
+"""Words a node that one stage on voxels must move: it reads conductivity, sink, inverse capacity, first rate and the
+last two increments, and writes the next one over the older of them."""
 GRAPH_WORDS, EDGE_BYTES = 6, 12
 """The same on a mesh, but for the conductivity; and of every neighbour of a node a conductance and an index."""
 

@@ -69,7 +69,9 @@ def repeated(work: Callable[[], Any]) -> tuple[list[float], Any]:
 
 def centre_errors(found: Sequence[float]) -> dict[str, float]:
     """Errors in K at the centre of the perfused Gaussian at the observed times."""
-    return {f"{time:g} s": value - works.exact_at_centre(time) for time, value in zip(works.OBSERVED, found, strict=True)}
+    return {
+        f"{time:g} s": value - works.exact_at_centre(time) for time, value in zip(works.OBSERVED, found, strict=True)
+    }
 
 
 def probe_errors(cells: int, found: Sequence[Sequence[float]]) -> dict[str, float]:
@@ -81,7 +83,9 @@ def probe_errors(cells: int, found: Sequence[Sequence[float]]) -> dict[str, floa
     }
 
 
-def finish(*, setup: float, solve: Sequence[float], errors: dict[str, float], memory: float | None = None, **more: Any) -> None:
+def finish(
+    *, setup: float, solve: Sequence[float], errors: dict[str, float], memory: float | None = None, **more: Any
+) -> None:
     """Print the last line: phases in s, the largest error, peak memory in MB."""
     result = {
         "setup": setup,
@@ -103,7 +107,9 @@ class CrankNicolson:
     One matrix, and no product with ``A`` on the right. ``solver(step)`` gives a function of right-hand side and guess.
     """
 
-    def __init__(self, mass: Callable[[Any], Any], load: Any, solver: Callable[[float], Callable[[Any, Any], Any]]) -> None:
+    def __init__(
+        self, mass: Callable[[Any], Any], load: Any, solver: Callable[[float], Callable[[Any, Any], Any]]
+    ) -> None:
         self.mass, self.load, self.solver = mass, load, solver
 
     def march(self, steps: Sequence[float], observe: Callable[[Any], Any]) -> list[Any]:

@@ -64,7 +64,7 @@ def wanted(name: str) -> str:
 def version(name: str) -> str:
     """Names and versions of what does the work in an environment."""
     asked = ENVIRONMENTS[name].version_of
-    code = "import sys; from importlib.metadata import version; print(', '.join(f'{n} {version(n)}' for n in sys.argv[1:]))"
+    code = "import sys, importlib.metadata as m; print(', '.join(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
     found = subprocess.run([python_of(name), "-c", code, *asked], capture_output=True, text=True, check=True)
     return found.stdout.strip()
 
@@ -83,7 +83,7 @@ def interpreters() -> Iterator[Path]:
 
 def interpreter(oldest: tuple[int, int]) -> Path | None:
     """The first Python that is new enough and works."""
-    code = "import sys; sys.exit(not ((3, 14) > sys.version_info[:2] >= (%d, %d)))" % oldest
+    code = f"import sys; sys.exit(not ((3, 14) > sys.version_info[:2] >= {oldest}))"
     for path in interpreters():
         if subprocess.run([path, "-c", code], capture_output=True).returncode == 0:
             return path
@@ -95,11 +95,20 @@ def make(name: str) -> str | None:
     environment = ENVIRONMENTS[name]
     python = interpreter(environment.python)
     if python is None:
-        return "needs Python %d.%d or newer, and none was found on the path, in pyenv or in uv" % environment.python
+        oldest = ".".join(map(str, environment.python))
+        return f"needs Python {oldest} or newer, and none was found on the path, in pyenv or in uv"
     folder = HOME / name
     for command in (
         [python, "-m", "venv", "--clear", folder],
-        [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *environment.packages],
+        [
+            folder / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            *environment.packages,
+        ],
     ):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:

@@ -1,9 +1,9 @@
 """``thermal`` itself.
 
-    python ours.py gaussian CELLS      [--precision double|single] [--tolerance 0.02] [--max_step 10]
-    python ours.py tetrahedra CELLS    the same
-    python ours.py MEDIUM CELLS        elliptic
-    python ours.py liver 0             the gold case of the liver, from anatomy to summary
+python ours.py gaussian CELLS      [--precision double|single] [--tolerance 0.02] [--max_step 10]
+python ours.py tetrahedra CELLS    the same
+python ours.py MEDIUM CELLS        elliptic
+python ours.py liver 0             the gold case of the liver, from anatomy to summary
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ def tetrahedra(options: argparse.Namespace) -> None:
 
     def prepare() -> adapter.Heat:
         engine = adapter.mesh_engine(given)
-        return adapter.heat(
-            engine, given.conductivity, given.capacity, given.blood, given.held, *_control(options)
-        )
+        return adapter.heat(engine, given.conductivity, given.capacity, given.blood, given.held, *_control(options))
 
     setup, problem = entry.timed(prepare)
     _march(options, problem, setup, given.probes)
@@ -105,9 +103,7 @@ def elliptic(options: argparse.Namespace) -> None:
     width = 2.0 * works.HALF_WIDTH / cells
     setup, operator = entry.timed(lambda: adapter.counted(engine.conductance(k / width)))
     nothing = np.zeros(rhs.size)
-    seconds, u = entry.timed(
-        lambda: engine.solve(operator, nothing, rhs, fixed=fixed, values=nothing, tolerance=1e-8)
-    )
+    seconds, u = entry.timed(lambda: engine.solve(operator, nothing, rhs, fixed=fixed, values=nothing, tolerance=1e-8))
     applications = operator.applications
     left = np.where(fixed, 0.0, rhs - operator(u))
     entry.finish(
@@ -120,16 +116,22 @@ def elliptic(options: argparse.Namespace) -> None:
 
 
 def liver(options: argparse.Namespace) -> None:
-    """The whole case, twice: the second time is warm. Heating is timed from the preparation of the source to its end."""
+    """The whole case, twice: the second time is warm. Heating is timed from the first step to the end of the laser."""
     from thermal import load_case, simulate
 
     case = load_case(LIVER)
     off = case.heating.on[-1][1]
+    stamps: list[tuple[float, str, float]] = []
+
+    def stamp(stage: str, share: float) -> None:
+        stamps.append((time.perf_counter(), stage, share))
+
     with tempfile.TemporaryDirectory() as folder:
         for round_ in ("cold", "warm"):
-            stamps = [(time.perf_counter(), "reading", 0.0)]
-            run = simulate(load_case(LIVER), Path(folder) / round_, lambda *at: stamps.append((time.perf_counter(), *at)))
-            stamps.append((time.perf_counter(), "end", 1.0))
+            stamps.clear()
+            stamp("reading", 0.0)
+            run = simulate(load_case(LIVER), Path(folder) / round_, stamp)
+            stamp("end", 1.0)
         energy_error, simulated = run.value("ledger.energy_error"), run.value("duration")
         steps, stages, nodes = (run.value(name) for name in ("steps", "stages", "nodes"))
     phases: dict[str, float] = {}
@@ -137,14 +139,13 @@ def liver(options: argparse.Namespace) -> None:
         name = "results" if (stage, share) == ("bioheat", 1.0) else stage
         phases[name] = phases.get(name, 0.0) + ended - begun
     march = [(moment, share * simulated) for moment, stage, share in stamps if stage == "bioheat"]
-    heated = next(moment for moment, simulated_ in march if simulated_ >= off - 1e-6)
-    heating = heated - max(moment for moment, stage, _ in stamps if stage == "heating")
+    first, last = march[0], next(mark for mark in march if mark[1] >= off - 1e-6)
     entry.finish(
         setup=0.0,
         solve=[stamps[-1][0] - stamps[0][0]],
         errors={"energy": energy_error},
         phases={name: round(seconds, 3) for name, seconds in phases.items()},
-        times_real_time=off / heating,
+        times_real_time=(last[1] - first[1]) / (last[0] - first[0]),
         steps=steps,
         stages=stages,
         nodes=nodes,

@@ -1,6 +1,6 @@
 """Write ``docs/performance.md`` from ``latest.json``.
 
-    python benchmarks/page.py
+python benchmarks/page.py
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ METHOD = """\
 
 **Works** are written once, in `benchmarks/works.py`, and every program reads them there.
 
-- *Perfused Gaussian*: a source of standard deviation 5 mm and 5 W/cm³ in perfused tissue at rest, in a cube of half-width
-  40 mm, for 300 s. The error is that of the temperature rise at the centre at 60 s and 300 s (45.314 and 73.094 K in
-  endless tissue), the larger of both: space and time together.
-- *Heterogeneous tetrahedra*: tumour, vessel and fat in liver with 20 % of noise from cell to cell, an irregular mesh whose
-  nodes and cells come in random order. Lumped volumes everywhere, so all programs solve the same equations; the error
-  is the largest of eight places against a solution converged in time (`benchmarks/reference.py`): of time alone.
+- *Perfused Gaussian*: a source of standard deviation 5 mm and 5 W/cm³ in perfused tissue at rest, in a cube of
+  half-width 40 mm, for 300 s. The error is that of the temperature rise at the centre at 60 s and 300 s (45.314 and
+  73.094 K in endless tissue), the larger of both: space and time together.
+- *Heterogeneous tetrahedra*: tumour, vessel and fat in liver with 20 % of noise from cell to cell, an irregular mesh
+  whose nodes and cells come in random order. Lumped volumes everywhere, so all programs solve the same equations; the
+  error is the largest at eight places against a solution converged in time (`benchmarks/reference.py`): of time alone.
 - *Elliptic*: a steady field on the regular grid from the same conductances, to a residual of 1e-8. Smooth
-  coefficients, 40 inclusions that conduct a thousandth of the rest, and a hard set: 40 inclusions that conduct a thousand
-  times as well, a needle of 1e6 with an insulating shaft of 1e-6, noise over three decades.
+  coefficients, 40 inclusions that conduct a thousandth of the rest, and a hard set: 40 inclusions that conduct a
+  thousand times as well, a needle of 1e6 with an insulating shaft of 1e-6, noise over three decades.
 - *Liver*: `cases/liver/gold.toml`, from image to summary, the second time in one process.
 
 **Peers** are programs that a user of each package might write with care: assembled once; Crank-Nicolson in midpoint
@@ -83,7 +83,16 @@ def of_work(rows: Sequence[Row]) -> str:
     """The table of one work."""
     limit = rows[0]["limit"]
     first = next((row for row in rows if row.get("steps")), {})
-    head = ["program", "seconds", "set-up s", "ms a step" if first else "iterations", "error", "memory MB", "ratio", "bandwidth"]
+    head = [
+        "program",
+        "seconds",
+        "set-up s",
+        "ms a step" if first else "iterations",
+        "error",
+        "memory MB",
+        "ratio",
+        "bandwidth",
+    ]
     lines = []
     for row in rows:
         if row["seconds"] is None:
@@ -130,7 +139,13 @@ def growth(rows: Sequence[Row]) -> str:
         for row in of_engine:
             pace = 1e9 * row["stage_seconds"] / row["nodes"]
             lines.append(
-                [engine, f"{row['size'] + 1}^3", number(pace), number(row["triad_gb_per_s"]), number(pace * row["triad_gb_per_s"])]
+                [
+                    engine,
+                    f"{row['size'] + 1}^3",
+                    number(pace),
+                    number(row["triad_gb_per_s"]),
+                    number(pace * row["triad_gb_per_s"]),
+                ]
             )
     return table(["program", "nodes", "ns a node and stage", "triad GB/s", "bytes at the triad's speed"], lines)
 
@@ -140,7 +155,9 @@ def tables(result: dict[str, Any]) -> str:
     parts = []
     for title, group in groupby(result["rows"], key=lambda row: row["work"]):
         rows = list(group)
-        parts.append(f"## {title[0].upper()}{title[1:]}\n\n" + (liver(rows[0]) if rows[0]["key"] == "liver" else of_work(rows)))
+        parts.append(
+            f"## {title[0].upper()}{title[1:]}\n\n" + (liver(rows[0]) if rows[0]["key"] == "liver" else of_work(rows))
+        )
     parts.append("## Growth\n\n" + growth(result["rows"]))
     return "\n\n".join(parts)
 
@@ -148,12 +165,15 @@ def tables(result: dict[str, Any]) -> str:
 def render(result: dict[str, Any]) -> str:
     """The whole page."""
     machine = result["machine"]
-    speeds = ", ".join(f"{number(value)} GB/s on {name.replace('_', ' ')}" for name, value in result["triad_gb_per_s"].items())
+    speeds = ", ".join(
+        f"{number(value)} GB/s on {name.replace('_', ' ')}" for name, value in result["triad_gb_per_s"].items()
+    )
     versions = "; ".join(f"{name}: {version}" for name, version in machine["peers"].items())
+    busy = f"load at the start {machine['load']:g}"
     about = (
-        f"Measured on {machine['date']}: {machine['processor']}, {machine['cores']} cores, {machine['memory_gb']:g} GB, "
-        f"{machine['system']}, Python {machine['python']}; load at the start {machine['load']:g}. A triad moves {speeds} "
-        f"between arrays that leave the cache. Peers: {versions}."
+        f"Measured on {machine['date']}: {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['memory_gb']:g} GB, {machine['system']}, Python {machine['python']}; {busy}. "
+        f"A triad moves {speeds} between arrays that leave the cache. Peers: {versions}."
     )
     return "\n".join([HEAD, about, "", tables(result), "", METHOD])
 

@@ -4,13 +4,14 @@
     python peer_dolfinx.py tetrahedra CELLS    the same
     python peer_dolfinx.py MEDIUM CELLS        elliptic, PETSc alone: conjugate gradients with GAMG
 
-Crank-Nicolson in its midpoint form, ``(2 M / dt + A) m = 2 M u / dt + f``, ``u' = 2 m - u``: one matrix, no product with
-``A`` on the right, and a guess extrapolated from the last two steps. With ``lumped`` mass by vertex quadrature, which
-on bricks leaves seven of the 27 entries of a row: the zeros are dropped.
+Crank-Nicolson in its midpoint form, ``(2 M / dt + A) m = 2 M u / dt + f``, ``u' = 2 m - u``: one matrix, no product
+with ``A`` on the right, and a guess extrapolated from the last two steps. With ``lumped`` mass by vertex quadrature,
+which on bricks leaves seven of the 27 entries of a row: the zeros are dropped.
 """
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from mpi4py import MPI  # first: it brings the MPI library that everything else needs
@@ -71,8 +72,8 @@ def unstructured(given: works.Tetrahedra) -> tuple[mesh.Mesh, tuple[Any, Any, An
 
 
 def assemble(given: works.Tetrahedra | None, cells: int, lumped: bool) -> tuple[Any, ...]:
-    """Stiffness with perfusion, mass, load, rows held at zero, (probe, local unknown) pairs of this rank; and the space,
-    whose communicator the vectors use and which must outlive them."""
+    """Stiffness with perfusion, mass, load, rows held at zero, (probe, local unknown) pairs of this rank; and the
+    space, whose communicator the vectors use and which must outlive them."""
     domain, (conductivity, capacity, blood) = cube(cells) if given is None else unstructured(given)
     space = fem.functionspace(domain, ("Lagrange", 1))
     u, v = ufl.TrialFunction(space), ufl.TestFunction(space)
@@ -142,7 +143,7 @@ def heat(work: str, cells: int, options: Any) -> None:
         A.destroy()
         return kept, M, b, held, pairs, space
 
-    setup, (kept, M, b, held, pairs, _space) = entry.timed(prepare)
+    setup, (kept, M, b, _held, pairs, _space) = entry.timed(prepare)
     u, middle, before, rhs = (b.duplicate() for _ in range(4))
     total = 0
 
@@ -169,7 +170,7 @@ def heat(work: str, cells: int, options: Any) -> None:
             now += step
             if any(abs(now - time) < 1e-9 for time in works.OBSERVED):
                 mine = [(probe, float(u.array[place])) for probe, place in pairs]
-                seen.append([value for _, value in sorted(sum(COMM.allgather(mine), []))])
+                seen.append([value for _, value in sorted(chain.from_iterable(COMM.allgather(mine)))])
         return seen
 
     seconds: list[float] = []
@@ -177,7 +178,9 @@ def heat(work: str, cells: int, options: Any) -> None:
         COMM.barrier()
         taken, seen = entry.timed(march)
         seconds.append(taken)
-    errors = entry.centre_errors([values[0] for values in seen]) if work == "gaussian" else entry.probe_errors(cells, seen)
+    errors = (
+        entry.centre_errors([values[0] for values in seen]) if work == "gaussian" else entry.probe_errors(cells, seen)
+    )
     finish(setup, seconds, errors, steps=len(steps), iterations=total, nodes=u.getSize())
 
 
@@ -189,7 +192,10 @@ def graph(name: str, cells: int) -> tuple[PETSc.Mat, PETSc.Vec]:
     low, high = layers[0], layers[-1] + 1
     shape = (high - low, cells + 1, cells + 1)
     number = np.arange((low - 1) * plane, (high - 1) * plane).reshape(shape)
-    columns = np.stack([number - plane, number - cells - 1, number - 1, number, number + 1, number + cells + 1, number + plane], axis=-1)
+    columns = np.stack(
+        [number - plane, number - cells - 1, number - 1, number, number + 1, number + cells + 1, number + plane],
+        axis=-1,
+    )
     values = np.zeros((*shape, 7))
     values[..., 0] = -gx[low - 1 : high - 1]
     values[: shape[0] - (high == cells + 1), ..., 6] = -gx[low:high]

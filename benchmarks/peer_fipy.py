@@ -42,7 +42,9 @@ def main() -> None:
     options = entry.arguments("steps=5", "tolerance=1e-8")
     setup, (equation, theta, centre) = entry.timed(lambda: build(options.size))
     steps = entry.schedule(options.steps)
-    solver = LinearCGSolver(tolerance=float(options.tolerance), criterion="RHS", iterations=2000, precon=JacobiPreconditioner())
+    solver = LinearCGSolver(
+        tolerance=float(options.tolerance), criterion="RHS", iterations=2000, precon=JacobiPreconditioner()
+    )
 
     def march() -> list[float]:
         u = np.zeros(theta.value.size)
@@ -61,9 +63,7 @@ def main() -> None:
         return seen
 
     seconds, seen = entry.repeated(march)
-    entry.finish(
-        setup=setup, solve=seconds, errors=entry.centre_errors(seen), steps=len(steps), nodes=theta.value.size
-    )
+    entry.finish(setup=setup, solve=seconds, errors=entry.centre_errors(seen), steps=len(steps), nodes=theta.value.size)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """NGSolve: Crank-Nicolson, assembled once, its own conjugate gradients with its own diagonal preconditioner.
 
-    python peer_ngsolve.py gaussian CELLS      [--steps 5] [--tolerance 1e-8] [--threads 2]
-    python peer_ngsolve.py tetrahedra CELLS    the same
+python peer_ngsolve.py gaussian CELLS      [--steps 5] [--tolerance 1e-8] [--threads 2]
+python peer_ngsolve.py tetrahedra CELLS    the same
 """
 
 from __future__ import annotations
@@ -140,9 +140,7 @@ def main() -> None:
         seconds, seen = entry.repeated(march)
     gaussian = options.work == "gaussian"
     errors = entry.centre_errors([values[0] for values in seen]) if gaussian else entry.probe_errors(options.size, seen)
-    entry.finish(
-        setup=setup, solve=seconds, errors=errors, steps=len(steps), iterations=total, nodes=len(problem.mass)
-    )
+    entry.finish(setup=setup, solve=seconds, errors=errors, steps=len(steps), iterations=total, nodes=len(problem.mass))
 
 
 if __name__ == "__main__":

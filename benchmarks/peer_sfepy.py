@@ -1,7 +1,7 @@
 """sfepy, assembled once, with SciPy's conjugate gradients: Crank-Nicolson.
 
-    python peer_sfepy.py gaussian CELLS      [--steps 5] [--tolerance 1e-8]
-    python peer_sfepy.py tetrahedra CELLS    the same
+python peer_sfepy.py gaussian CELLS      [--steps 5] [--tolerance 1e-8]
+python peer_sfepy.py tetrahedra CELLS    the same
 """
 
 from __future__ import annotations

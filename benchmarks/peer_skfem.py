@@ -1,8 +1,8 @@
 """scikit-fem with SciPy: Crank-Nicolson, assembled once, conjugate gradients with the diagonal or with PyAMG.
 
-    python peer_skfem.py gaussian CELLS      [--steps 5] [--mass lumped|consistent] [--precondition jacobi|pyamg]
-    python peer_skfem.py tetrahedra CELLS    the same
-    python peer_skfem.py MEDIUM CELLS        elliptic, conjugate gradients with PyAMG
+python peer_skfem.py gaussian CELLS      [--steps 5] [--mass lumped|consistent] [--precondition jacobi|pyamg]
+python peer_skfem.py tetrahedra CELLS    the same
+python peer_skfem.py MEDIUM CELLS        elliptic, conjugate gradients with PyAMG
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from skfem.helpers import dot, grad
 import entry
 import works
 from scipy_heat import SOLVER_OPTIONS, Assembled, amg, march, on_free, solved
+
 
 def hexahedra(cells: int, lumped: bool) -> tuple[skfem.Basis, works.Array]:
     """Basis of the regular cube, in vertex quadrature where lumped, and its points (n, 3)."""

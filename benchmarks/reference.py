@@ -2,8 +2,8 @@
 
     .bench/scikit-fem/bin/python benchmarks/reference.py 27 57 99
 
-The semi-discrete system with lumped volumes, assembled by scikit-fem, by Crank-Nicolson with steps of 2.5 and 1.25 s and
-Richardson's extrapolation, solved to 1e-12.
+The semi-discrete system with lumped volumes, assembled by scikit-fem, by Crank-Nicolson with steps of 2.5 and 1.25 s
+and Richardson's extrapolation, solved to 1e-12.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Run the benchmark: every program that is installed, each as a child process, and write the table.
 
-    python benchmarks/run.py                    everything: benchmarks/latest.json and docs/performance.md
-    python benchmarks/run.py --quick            small sizes, under three minutes: .bench/quick.json
-    python benchmarks/run.py --only gaussian:160 --only liver      these works; the rest of latest.json stays
+python benchmarks/run.py                    everything: benchmarks/latest.json and docs/performance.md
+python benchmarks/run.py --quick            small sizes, under three minutes: .bench/quick.json
+python benchmarks/run.py --only gaussian:160 --only liver      these works; the rest of latest.json stays
 """
 
 from __future__ import annotations
@@ -85,7 +85,10 @@ def measured(work: Work, engine: Engine, bare: dict[str, float], limit: float) -
         return {**row, **empty, "status": "not installed"}
     if work.size > engine.largest.get(work.key, work.size):
         return {**row, **empty, "status": "left out: takes too long at this size"}
-    options = [*engine.options.split(), *(part for name, value in work.options.items() for part in (f"--{name}", value))]
+    options = [
+        *engine.options.split(),
+        *(part for name, value in work.options.items() for part in (f"--{name}", value)),
+    ]
     found = child(engine, [work.key, str(work.size), *options], limit)
     if found["status"] != "done":
         return {**row, **empty, **found}
@@ -104,26 +107,33 @@ def measured(work: Work, engine: Engine, bare: dict[str, float], limit: float) -
 
 
 def with_ratios(rows: list[Row], limit: float) -> list[Row]:
-    """Rows of one work with ``ratio_to_best_peer``: seconds of the fastest peer that is as good as asked, over its own."""
+    """Rows of one work with ``ratio_to_best_peer``: seconds of the fastest peer that is good enough, over the row's."""
     counted = [row["seconds"] for row in rows if row["peer"] and row["seconds"] and row["error"] <= limit]
     return [
-        {**row, "limit": limit, "ratio_to_best_peer": min(counted) / row["seconds"] if counted and row["seconds"] else None}
+        {
+            **row,
+            "limit": limit,
+            "ratio_to_best_peer": min(counted) / row["seconds"] if counted and row["seconds"] else None,
+        }
         for row in rows
     ]
 
 
 def facts() -> dict[str, Any]:
     """The machine and the programs, without names of hosts or places."""
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
-    memory = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal"))
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "date": datetime.date.today().isoformat(),
-        "processor": cpu,
+        "processor": cpu[1] if cpu else platform.machine(),
         "cores": os.cpu_count(),
-        "memory_gb": round(memory * 1024 / 1e9, 1),
+        "memory_gb": round(memory / 1e9, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "peers": {name: environments.version(name) if environments.installed(name) else "not installed" for name in environments.ENVIRONMENTS},
+        "peers": {
+            name: environments.version(name) if environments.installed(name) else "not installed"
+            for name in environments.ENVIRONMENTS
+        },
     }
 
 
@@ -159,7 +169,9 @@ def main() -> None:
             print(f"{time.perf_counter() - begun:6.0f} s  {work.title}: {engine.name} ... ", end="", flush=True)
             rows.append(measured(work, engine, bare, options.limit))
             seconds = rows[-1]["seconds"]
-            print(rows[-1]["status"] if seconds is None else f"{seconds:.3g} s, error {rows[-1]['error']:.2g}", flush=True)
+            print(
+                rows[-1]["status"] if seconds is None else f"{seconds:.3g} s, error {rows[-1]['error']:.2g}", flush=True
+            )
         result["rows"] += with_ratios(rows, work.limit)
     if options.only and target.is_file():
         done = {(work.key, work.size) for work in works}

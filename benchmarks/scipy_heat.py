@@ -30,7 +30,9 @@ class Assembled:
     lumped: bool
 
 
-def on_free(matrix: Any, mass: Any, load: works.Array, free: works.Index, probes: works.Index, lumped: bool) -> Assembled:
+def on_free(
+    matrix: Any, mass: Any, load: works.Array, free: works.Index, probes: works.Index, lumped: bool
+) -> Assembled:
     """The equation without its held rows, in the order of ``free``."""
     matrix = matrix.tocsr()
     matrix.data[np.abs(matrix.data) < 1e-14 * np.abs(matrix.data).max()] = 0.0
@@ -55,7 +57,9 @@ def amg(matrix: Any) -> LinearOperator:
     return pyamg.smoothed_aggregation_solver(matrix).aspreconditioner()
 
 
-def solved(matrix: Any, rhs: works.Array, guess: works.Array | None, tolerance: float, cycle: LinearOperator) -> tuple[works.Array, int]:
+def solved(
+    matrix: Any, rhs: works.Array, guess: works.Array | None, tolerance: float, cycle: LinearOperator
+) -> tuple[works.Array, int]:
     """Solution and iterations of one linear system."""
     count = 0
 

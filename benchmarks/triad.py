@@ -1,6 +1,6 @@
 """Memory bandwidth: the triad ``a = b + s c``, in numba, on one and on all threads.
 
-    python triad.py memory 0
+python triad.py memory 0
 """
 
 from __future__ import annotations

@@ -107,7 +107,8 @@ def made_tetrahedra(cells: int) -> Tetrahedra:
     border = (grid == 0) | (grid == cells)
     points = h * (grid + np.where(border, 0.0, rng.uniform(-SKEW, SKEW, grid.shape))) - HALF_WIDTH
     number = np.arange(count**3).reshape(count, count, count)
-    corner = [number[i : i + cells, j : j + cells, k : k + cells].ravel() for i in (0, 1) for j in (0, 1) for k in (0, 1)]
+    shifts = np.stack(np.meshgrid((0, 1), (0, 1), (0, 1), indexing="ij"), axis=-1).reshape(-1, 3)
+    corner = [number[i : i + cells, j : j + cells, k : k + cells].ravel() for i, j, k in shifts]
     ways = ((4, 6), (5, 4), (6, 2), (2, 3), (1, 5), (3, 1))  # from corner 0 to corner 7 along three edges (Kuhn)
     split = np.concatenate([np.stack([corner[0], corner[a], corner[b], corner[7]], axis=1) for a, b in ways])
 
@@ -184,7 +185,7 @@ def medium(name: str, cells: int) -> Array:
         half = cells // 2
         thick = slice(half - 1, half + 1)
         k[thick, thick, half : 3 * cells // 4] = 1e6
-        k[thick, thick, : half] = 1e-6
+        k[thick, thick, :half] = 1e-6
         return k.ravel()
     ratio = {"poor inclusions": 1e-3, "good inclusions": 1e3}[name]
     for a, b, c in rng.random((40, 3)):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import numba as nb
 import numpy as np
 import pytest
-
-from thermal.units import Array
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -86,7 +84,9 @@ def test_a_program_beyond_its_time_or_in_trouble_has_a_row(tmp_path: Path, monke
     (tmp_path / "endless.py").write_text("while True: pass")
     (tmp_path / "broken.py").write_text("raise ValueError('no file /some/where/file.txt')")
     assert run.child(plan.Engine("", plan.OURS, "endless.py"), [], 0.5)["status"] == "over 0.5 s"
-    assert run.child(plan.Engine("", plan.OURS, "broken.py"), [], 60)["status"] == "failed: ValueError: no file file.txt"
+    assert (
+        run.child(plan.Engine("", plan.OURS, "broken.py"), [], 60)["status"] == "failed: ValueError: no file file.txt"
+    )
 
 
 # -------------------------------------------------------------------------------------------- the works
@@ -181,29 +181,28 @@ def test_memory_of_a_march() -> None:
     assert peak / 8 / (cells + 1) ** 3 < 62
 
 
-def fastest(work: Any, repeats: int) -> float:
-    best = np.inf
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - begun)
-    return best
-
-
 def test_stage_is_not_far_from_the_triad() -> None:
-    """One stage against a triad that moves as many bytes, on one thread in the same process, the best of many turns.
+    """One stage against an addition that moves as many bytes, on one thread, the best of many turns in turn.
 
-    Memory, caches and other processes slow both; only a kernel that has lost its vector loops is this slow.
+    1.1 to 1.3 times as long on a machine with other work on all its cores; a kernel that has lost its vector loops, or
+    computes in double precision what it keeps in single, is beyond 4.
     """
-    problem = gaussian(27)  # its arrays stay below what is left to one thread
-    stage, count = problem.stages(53), 53
-    words = count * problem.stage_bytes // 24
-    a, b, c = (np.ones(words // count) for _ in range(3))
+    problem, count = gaussian(80), 13
+    stages = problem.stages(count)
+    words = problem.stage_bytes // 24
+    a, b, c = (np.ones(words) for _ in range(3))
+    threads = nb.get_num_threads()
+    nb.set_num_threads(1)
+    try:
+        stages()
+        stage, addition = np.inf, np.inf
+        for _ in range(15):
+            stage = min(stage, entry.timed(stages)[0] / count)
+            addition = min(addition, entry.timed(lambda: [np.add(b, c, out=a) for _ in range(5)])[0] / 5)
+    finally:
+        nb.set_num_threads(threads)
+    assert stage < 4.0 * addition, (stage, addition)
 
-    def copy() -> Array:
-        return np.add(b, c, out=a)
 
-    stage()
-    ratios = [fastest(stage, 3) / count / fastest(copy, 60) for _ in range(10)]
-    assert min(ratios) < 10.0, ratios
-    assert triad.bandwidth(1e6, 1) > 0.0
+def test_bandwidth_is_that_of_memory() -> None:
+    assert 0.1 < triad.bandwidth(1e6, 1) < 2000.0  # GB/s: between a slow disk and any cache
