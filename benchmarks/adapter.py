@@ -13,7 +13,7 @@ from thermal.domain import MeshDomain, VoxelDomain
 from thermal.engine import Engine
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine, VoxelOperator
-from thermal.heat import Conductivity, Enthalpy, Precision
+from thermal.heat import Conductivity, Enthalpy, HeatState, Precision
 from thermal.march import Control, Loop, Progress
 from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.heating.source import PlainSource
@@ -68,7 +68,8 @@ class Heat:
         drive = self.loop.source.drive(start.state, 1.0)
         free = (bioheat.engine.volume > 0) & ~bioheat.surroundings.held.mask
         stepper = bioheat.stepper(self.loop.control.precision)
-        stepper.begin(start.v, start.state.temperature, start.state.temperature, bioheat.action(drive, None, free))
+        state = HeatState(start.v, start.state.temperature, start.coldest, start.hottest)
+        stepper.begin(state, lambda: state.temperature, bioheat.action(drive, None, free))
         return lambda: stepper.advance(1.0, count)
 
 

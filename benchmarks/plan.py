@@ -31,18 +31,22 @@ class Engine:
 
 @dataclass(frozen=True)
 class Work:
-    """One work: ``key`` and ``size`` as the programs take them, the largest ``error`` that counts, and its ``unit``.
+    """One work: ``key`` and ``size`` as the programs take them, and the largest error that counts (``limit``).
 
-    ``options``: of every program that takes steps, as the limit of error asks for.
+    ``steps``: options of the peers, ``control``: ours, the fastest that were found to keep the error within the limit.
     """
 
     key: str
     size: int
     title: str
     limit: float
-    unit: str
     engines: tuple[Engine, ...]
-    options: Mapping[str, str] = field(default_factory=dict)
+    steps: str = ""
+    control: str = ""
+
+    def options(self, engine: Engine) -> list[str]:
+        """What ``engine`` is started with after key and size."""
+        return [*engine.options.split(), *(self.steps if engine.peer else self.control).split()]
 
 
 TOO_SLOW = {"gaussian": 80}
@@ -69,29 +73,36 @@ FOR_TETRAHEDRA = (MESH, DOLFINX, DOLFINX_ALONE, SKFEM, SKFEM_AMG, NGSOLVE, SFEPY
 STEADY_ONES = (STEADY, PETSC, PYAMG)
 
 
-def gaussian(size: int, limit: float, engines: tuple[Engine, ...], **options: str) -> Work:
+EVEN = "--tolerance 1e-6 --steps 5"
+LATER_LONGER = "--tolerance 1e-6 --steps 5:120,10"
+SHORT_AT_FIRST = "--tolerance 1e-6 --steps 2.5:10,5"
+ON_TETRAHEDRA = "--tolerance 1e-6 --steps 5:60,10"
+
+
+def gaussian(size: int, limit: float, engines: tuple[Engine, ...], steps: str = EVEN) -> Work:
     """The perfused Gaussian on ``size``^3 bricks."""
-    return Work("gaussian", size, f"perfused Gaussian, {size}^3 cells", limit, "K", engines, options)
+    title = f"perfused Gaussian, {size}^3 cells"
+    return Work("gaussian", size, title, limit, engines, steps, "--tolerance 0.05 --max_step 20")
 
 
-def tetrahedra(size: int, engines: tuple[Engine, ...] = FOR_TETRAHEDRA) -> Work:
+def tetrahedra(size: int) -> Work:
     """The heterogeneous tetrahedra."""
-    nodes = (size + 1) ** 3
-    return Work("tetrahedra", size, f"heterogeneous tetrahedra, {nodes:,} nodes".replace(",", " "), 0.02, "K", engines)
+    title = f"heterogeneous tetrahedra, {(size + 1) ** 3} nodes"
+    return Work("tetrahedra", size, title, 0.02, FOR_TETRAHEDRA, ON_TETRAHEDRA, "--tolerance 0.015 --max_step 20")
 
 
 def elliptic(size: int) -> list[Work]:
     """All media."""
     media = ("smooth", "poor inclusions", "good inclusions", "needle", "noise")
-    return [Work(name, size, f"elliptic {size}^3, {name}", 1.01e-8, "residual", STEADY_ONES) for name in media]
+    return [Work(name, size, f"elliptic {size}^3, {name}", 1.01e-8, STEADY_ONES) for name in media]
 
 
-LIVER = Work("liver", 0, "the liver's gold case, whole", 1e-6, "energy", (Engine("thermal run", OURS, "ours.py"),))
+LIVER = Work("liver", 0, "the liver's gold case, whole", 1e-6, (Engine("thermal run", OURS, "ours.py"),))
 
 QUICK = [gaussian(40, 0.8, FOR_BRICKS), tetrahedra(27), *elliptic(64)]
 FULL = [
-    gaussian(80, 0.2, FOR_BRICKS),
-    gaussian(160, 0.05, FOR_BRICKS),
+    gaussian(80, 0.2, FOR_BRICKS, LATER_LONGER),
+    gaussian(160, 0.05, FOR_BRICKS, SHORT_AT_FIRST),
     gaussian(100, 0.2, ON_VOXELS),
     gaussian(200, 0.05, ON_VOXELS),
     tetrahedra(57),

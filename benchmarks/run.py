@@ -77,21 +77,23 @@ def _first_to_go() -> None:
     Path("/proc/self/oom_score_adj").write_text("1000")
 
 
+def unmeasured(work: Work, engine: Engine) -> Row:
+    """A row without figures."""
+    names = {"work": work.title, "key": work.key, "size": work.size, "engine": engine.name, "peer": engine.peer}
+    figures = {"seconds": None, "peak_memory_mb": None, "error": None, "bandwidth_fraction": None}
+    return {**names, **figures, "status": "not measured"}
+
+
 def measured(work: Work, engine: Engine, bare: dict[str, float], limit: float) -> Row:
     """One row, without its ratio."""
-    row: Row = {"work": work.title, "key": work.key, "size": work.size, "engine": engine.name, "peer": engine.peer}
-    empty = {"seconds": None, "peak_memory_mb": None, "error": None, "bandwidth_fraction": None}
+    row = unmeasured(work, engine)
     if engine.peer and not environments.installed(engine.environment):
-        return {**row, **empty, "status": "not installed"}
+        return {**row, "status": "not installed"}
     if work.size > engine.largest.get(work.key, work.size):
-        return {**row, **empty, "status": "left out: takes too long at this size"}
-    options = [
-        *engine.options.split(),
-        *(part for name, value in work.options.items() for part in (f"--{name}", value)),
-    ]
-    found = child(engine, [work.key, str(work.size), *options], limit)
+        return {**row, "status": "left out: takes too long at this size"}
+    found = child(engine, [work.key, str(work.size), *work.options(engine)], limit)
     if found["status"] != "done":
-        return {**row, **empty, **found}
+        return {**row, **found}
     if engine.environment not in bare:
         bare[engine.environment] = child(Engine("", engine.environment, "bare.py"), ["bare", "0"], limit)["memory_mb"]
     memory = found.pop("memory_mb") - max(engine.ranks, 1) * bare[engine.environment]
@@ -153,7 +155,8 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], metavar="WORK[:SIZE]")
     parser.add_argument("--limit", type=float, default=LIMIT, metavar="S", help="longest time of one program")
     options = parser.parse_args()
-    works = chosen(plan.QUICK if options.quick else plan.FULL, options.only)
+    all_works = plan.QUICK if options.quick else plan.FULL
+    works = chosen(all_works, options.only)
     target = environments.HOME / "quick.json" if options.quick else LATEST
     load = os.getloadavg()[0]
     if load > 0.5:
@@ -161,25 +164,21 @@ def main() -> None:
     result: dict[str, Any] = {"machine": {**facts(), "load": round(load, 2)}, "rows": []}
     triad = child(Engine("", plan.OURS, "triad.py"), ["memory", "0"], options.limit)
     result["triad_gb_per_s"] = {name[6:]: value for name, value in triad.items() if name.startswith("triad_")}
+    earlier = json.loads(target.read_text())["rows"] if options.only and target.is_file() else []
+    known = {(row["key"], row["size"], row["engine"]): row for row in earlier}
     bare: dict[str, float] = {}
     begun = time.perf_counter()
-    for work in works:
+    for work in all_works:
         rows = []
         for engine in work.engines:
+            if work not in works:
+                rows.append(known.get((work.key, work.size, engine.name), unmeasured(work, engine)))
+                continue
             print(f"{time.perf_counter() - begun:6.0f} s  {work.title}: {engine.name} ... ", end="", flush=True)
             rows.append(measured(work, engine, bare, options.limit))
-            seconds = rows[-1]["seconds"]
-            print(
-                rows[-1]["status"] if seconds is None else f"{seconds:.3g} s, error {rows[-1]['error']:.2g}", flush=True
-            )
+            seconds, error = rows[-1]["seconds"], rows[-1]["error"]
+            print(rows[-1]["status"] if seconds is None else f"{seconds:.3g} s, error {error:.2g}", flush=True)
         result["rows"] += with_ratios(rows, work.limit)
-    if options.only and target.is_file():
-        done = {(work.key, work.size) for work in works}
-        earlier = json.loads(target.read_text())["rows"]
-        fresh = result["rows"]
-        order = [(work.key, work.size) for work in (plan.QUICK if options.quick else plan.FULL)]
-        merged = [row for row in earlier if (row["key"], row["size"]) not in done] + fresh
-        result["rows"] = sorted(merged, key=lambda row: order.index((row["key"], row["size"])))
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(_rounded(result), indent=1) + "\n")
     if not options.quick:
