@@ -12,6 +12,8 @@ import numba as nb
 import numpy as np
 import pytest
 
+from thermal.heat import Precision
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
@@ -125,13 +127,12 @@ def test_conductances_of_the_peers_are_those_of_the_voxel_engine() -> None:
 # ------------------------------------------------------------------------------------------- regression
 
 
-def gaussian(cells: int, **control: float) -> adapter.Heat:
+def gaussian(cells: int, precision: Precision = "double") -> adapter.Heat:
     engine = adapter.voxel_engine(cells)
     numbers = (np.full(cells**3, value) for value in (works.CONDUCTIVITY, works.CAPACITY, works.BLOOD))
     held = np.zeros(engine.domain.shape, dtype=bool)
     held[[0, -1]] = held[:, [0, -1]] = held[:, :, [0, -1]] = True
-    settings = {"tolerance": 0.02, "max_step": 10.0, **control}
-    return adapter.heat(engine, *numbers, held.ravel(), settings["tolerance"], settings["max_step"], "double")
+    return adapter.heat(engine, *numbers, held.ravel(), 0.02, 10.0, precision)
 
 
 def test_stages_of_the_perfused_gaussian() -> None:
@@ -181,13 +182,14 @@ def test_memory_of_a_march() -> None:
     assert peak / 8 / (cells + 1) ** 3 < 62
 
 
-def test_stage_is_not_far_from_the_triad() -> None:
+@pytest.mark.parametrize(("precision", "limit"), [("single", 6.0), ("double", 4.0)])
+def test_stage_is_not_far_from_the_triad(precision: Precision, limit: float) -> None:
     """One stage against an addition that moves as many bytes, on one thread, the best of many turns in turn.
 
-    1.1 to 1.3 times as long on a machine with other work on all its cores; a kernel that has lost its vector loops, or
-    computes in double precision what it keeps in single, is beyond 4.
+    With vector loops 2.4 and 1.3 times as long (single, double) where all cores had other work, without them 10 to 15
+    and 3: the first tells.
     """
-    problem, count = gaussian(80), 13
+    problem, count = gaussian(80, precision), 13
     stages = problem.stages(count)
     words = problem.stage_bytes // 24
     a, b, c = (np.ones(words) for _ in range(3))
@@ -196,12 +198,12 @@ def test_stage_is_not_far_from_the_triad() -> None:
     try:
         stages()
         stage, addition = np.inf, np.inf
-        for _ in range(15):
+        for _ in range(10):
             stage = min(stage, entry.timed(stages)[0] / count)
             addition = min(addition, entry.timed(lambda: [np.add(b, c, out=a) for _ in range(5)])[0] / 5)
     finally:
         nb.set_num_threads(threads)
-    assert stage < 4.0 * addition, (stage, addition)
+    assert stage < limit * addition, (stage, addition)
 
 
 def test_bandwidth_is_that_of_memory() -> None:
