@@ -6,7 +6,7 @@ VENV := $(ROOT)/.venv
 BIN := $(VENV)/bin
 RENDER_PACKAGES := libegl1 libgl1 libxrender1
 
-.PHONY: demo test test-slow lint docs clean render-libraries
+.PHONY: demo test test-slow lint docs bench bench-env clean render-libraries
 
 demo: $(VENV)/installed render-libraries
 	@cd "$(ROOT)" && if "$(BIN)/python" meshes/fetch_body_ct.py; then \
@@ -28,8 +28,16 @@ lint: $(VENV)/installed-dev
 docs: $(VENV)/installed-docs
 	@cd "$(ROOT)" && "$(BIN)/sphinx-build" -W -b html docs docs/_build/html && echo "docs: $(ROOT)/docs/_build/html/index.html"
 
+# Everything that is installed, on a quiet machine: benchmarks/latest.json and docs/performance.md. QUICK=1: small sizes.
+bench: $(VENV)/installed
+	@cd "$(ROOT)" && "$(BIN)/python" benchmarks/run.py $(if $(QUICK),--quick) $(BENCH)
+
+# Environments of the peers in .bench/ (a few minutes, 3 GB); DOLFINx needs a Python of at least 3.12 somewhere.
+bench-env: $(VENV)/made
+	@cd "$(ROOT)" && "$(BIN)/python" benchmarks/environments.py
+
 clean:
-	rm -rf "$(VENV)" "$(ROOT)/results" "$(ROOT)/docs/_build"
+	rm -rf "$(VENV)" "$(ROOT)/.bench" "$(ROOT)/results" "$(ROOT)/docs/_build"
 
 $(VENV)/made:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,0 +1,136 @@
+"""What the benchmark uses of ``thermal`` below the level of whole cases: all in one place, to follow the code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import works
+from thermal.domain import MeshDomain, VoxelDomain
+from thermal.engine import Engine
+from thermal.engines.mesh import MeshEngine
+from thermal.engines.voxel import VoxelEngine, VoxelOperator
+from thermal.heat import Conductivity, Enthalpy, HeatState, Precision
+from thermal.march import Control, Loop, Progress
+from thermal.physics.bioheat import Bioheat, Surroundings
+from thermal.physics.heating.source import PlainSource
+from thermal.physics.scene import Drive, Held
+
+WORD: dict[Precision, int] = {"single": 4, "double": 8}
+"""Bytes of a number in the working precision of the time loop."""
+VOXEL_WORDS = 7
+"""Words a node that one stage on voxels must move: it reads conductivity, sink, inverse capacity, first rate and the
+last two increments, and writes the next one over the older of them."""
+GRAPH_WORDS, EDGE_BYTES = 6, 12
+"""The same on a mesh, but for the conductivity; and of every neighbour of a node a conductance and an index."""
+
+
+def voxel_engine(cells: int) -> VoxelEngine:
+    """The regular cube of the works."""
+    axis = np.linspace(-works.HALF_WIDTH, works.HALF_WIDTH, cells + 1)
+    inside = np.ones(cells**3, dtype=bool)
+    return VoxelEngine(VoxelDomain((axis, axis.copy(), axis.copy()), {"tissue": inside.astype(float)}, inside))
+
+
+def mesh_engine(given: works.Tetrahedra) -> MeshEngine:
+    """The tetrahedra of the works."""
+    cells = given.cells.astype(np.int64)
+    return MeshEngine(MeshDomain(given.points, cells, {"tissue": np.ones(len(cells))}))
+
+
+@dataclass(frozen=True)
+class Heat:
+    """A heat problem that is ready to march; temperatures above the blood's."""
+
+    loop: Loop
+    nodes: int
+    stage_bytes: int
+    """what one stage must move at the least, however it is written"""
+
+    def march(self) -> Iterator[Progress]:
+        """States after every step."""
+        return self.loop.march(self.loop.start(np.full(self.nodes, 37.0)))
+
+    def observe(self, places: Any) -> tuple[list[list[float]], Progress]:
+        """Temperature rise at ``places`` at the observed times, and the last state."""
+        seen = []
+        for progress in self.march():
+            if any(abs(progress.state.time - time) < 1e-9 for time in works.OBSERVED):
+                seen.append((progress.state.temperature[places] - 37.0).tolist())
+        return seen, progress
+
+    def stages(self, count: int) -> Callable[[], object]:
+        """A function that does one step of ``count`` stages and nothing around it.
+
+        Every node is heated by at least a thousandth of the largest power: no stage can leave out a part of the grid
+        where nothing changes, so the bytes of :attr:`stage_bytes` are all moved; and none meets the numbers below the
+        normal range that the source's far tail makes in single precision, which would time the processor instead.
+        """
+        bioheat, start = self.loop.bioheat, self.loop.start(np.full(self.nodes, 37.0))
+        power = self.loop.source.drive(start.state, 1.0).power
+        drive = Drive(np.maximum(power, 1e-3 * power.max()))
+        free = (bioheat.engine.volume > 0) & ~bioheat.surroundings.held.mask
+        stepper = bioheat.stepper(self.loop.control.precision)
+        state = HeatState(start.v, start.state.temperature, start.coldest, start.hottest)
+        stepper.begin(state, lambda: state.temperature, bioheat.action(drive, None, free))
+        return lambda: stepper.advance(1.0, count)
+
+
+def heat(
+    engine: Engine,
+    conductivity: works.Array,
+    capacity: works.Array,
+    blood: works.Array,
+    held: Any,
+    tolerance: float,
+    max_step: float,
+    precision: Precision,
+) -> Heat:
+    """The Gaussian source in tissue with cell numbers (m,) W/m/K, J/m3/K and W/m3/K, held at 37 degC where ``held``."""
+    nodes = len(engine.volume)
+    nothing = np.zeros(nodes)
+    bioheat = Bioheat(
+        engine,
+        Enthalpy.build(engine.to_nodes(capacity)),
+        Conductivity(conductivity, np.zeros_like(conductivity)),
+        Conductivity(engine.to_nodes(conductivity), nothing),
+        engine.to_nodes(blood) * engine.volume,
+        37.0,
+        nothing,
+        Surroundings(nothing, nothing, Held(held, np.full(nodes, 37.0))),
+    )
+    power = works.source(engine.points) * engine.volume
+    loop = Loop(
+        bioheat,
+        PlainSource(lambda state, step: Drive(power)),
+        {},
+        Control(tolerance=tolerance, max_step=max_step, precision=precision),
+        works.DURATION,
+        None,
+        works.OBSERVED,
+    )
+    if isinstance(engine, MeshEngine):
+        stage_bytes = 8 * GRAPH_WORDS * nodes + EDGE_BYTES * 2 * len(engine.graph.edges)
+    else:
+        stage_bytes = VOXEL_WORDS * WORD[precision] * nodes
+    return Heat(loop, nodes, stage_bytes)
+
+
+class CountedOperator(VoxelOperator):
+    """A voxel operator that counts how often it is applied."""
+
+    applications = 0
+
+    def __call__(self, u: works.Array) -> works.Array:
+        """K u."""
+        CountedOperator.applications += 1
+        return super().__call__(u)
+
+
+def counted(operator: VoxelOperator) -> CountedOperator:
+    """The same operator, counting from zero."""
+    CountedOperator.applications = 0
+    return CountedOperator(operator.gx, operator.gy, operator.gz, operator.shape, operator.k)

@@ -1,0 +1,112 @@
+"""What is run: the works with their sizes and limits of error, and the programs that run them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+OURS = "thermal"
+"""Environment of our own programs: the Python that runs the benchmark."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One way to run a program: ``environment``, ``script``, its ``options``, and MPI ``ranks`` (0: without MPI).
+
+    ``largest``: greatest size of each work that is tried; beyond, the row says why not.
+    """
+
+    name: str
+    environment: str
+    script: str
+    options: str = ""
+    ranks: int = 0
+    largest: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def peer(self) -> bool:
+        """Whether it is somebody else's."""
+        return self.environment != OURS
+
+
+@dataclass(frozen=True)
+class Work:
+    """One work: ``key`` and ``size`` as the programs take them, and the largest error that counts (``limit``).
+
+    ``steps``: options of the peers, ``control``: ours, the fastest that were found to keep the error within the limit.
+    """
+
+    key: str
+    size: int
+    title: str
+    limit: float
+    engines: tuple[Engine, ...]
+    steps: str = ""
+    control: str = ""
+
+    def options(self, engine: Engine) -> list[str]:
+        """What ``engine`` is started with after key and size."""
+        return [*engine.options.split(), *(self.steps if engine.peer else self.control).split()]
+
+
+TOO_SLOW = {"gaussian": 80}
+
+VOXEL_SINGLE = Engine("thermal voxel, float32", OURS, "ours.py", "--precision single")
+VOXEL_DOUBLE = Engine("thermal voxel, float64", OURS, "ours.py", "--precision double")
+MESH = Engine("thermal mesh, float64", OURS, "ours.py", "--precision double")
+STEADY = Engine("thermal voxel", OURS, "ours.py")
+
+DOLFINX = Engine("DOLFINx/PETSc, 2 ranks", "dolfinx", "peer_dolfinx.py", ranks=2)
+DOLFINX_ALONE = Engine("DOLFINx/PETSc, 1 rank", "dolfinx", "peer_dolfinx.py", ranks=1)
+DOLFINX_FULL = Engine("DOLFINx/PETSc, 2 ranks, full Q1", "dolfinx", "peer_dolfinx.py", "--mass consistent", ranks=2)
+SKFEM = Engine("scikit-fem + SciPy CG", "scikit-fem", "peer_skfem.py")
+SKFEM_AMG = Engine("scikit-fem + PyAMG", "scikit-fem", "peer_skfem.py", "--precondition pyamg", largest=TOO_SLOW)
+NGSOLVE = Engine("NGSolve, 2 threads", "ngsolve", "peer_ngsolve.py")
+SFEPY = Engine("sfepy + SciPy CG", "sfepy", "peer_sfepy.py", largest={**TOO_SLOW, "tetrahedra": 57})
+FIPY = Engine("FiPy", "fipy", "peer_fipy.py", largest=TOO_SLOW)
+PETSC = Engine("PETSc CG + GAMG, 2 ranks", "dolfinx", "peer_dolfinx.py", ranks=2)
+PYAMG = Engine("SciPy CG + PyAMG", "scikit-fem", "peer_skfem.py")
+
+ON_VOXELS = (VOXEL_SINGLE, VOXEL_DOUBLE)
+FOR_BRICKS = (*ON_VOXELS, DOLFINX, DOLFINX_FULL, DOLFINX_ALONE, SKFEM, SKFEM_AMG, NGSOLVE, SFEPY, FIPY)
+FOR_TETRAHEDRA = (MESH, DOLFINX, DOLFINX_ALONE, SKFEM, SKFEM_AMG, NGSOLVE, SFEPY)
+STEADY_ONES = (STEADY, PETSC, PYAMG)
+
+
+EVEN = "--tolerance 1e-6 --steps 5"
+LATER_LONGER = "--tolerance 1e-6 --steps 5:120,10"
+SHORT_AT_FIRST = "--tolerance 1e-6 --steps 2.5:10,5"
+ON_TETRAHEDRA = "--tolerance 1e-6 --steps 5:60,10"
+
+
+def gaussian(size: int, limit: float, engines: tuple[Engine, ...], steps: str = EVEN) -> Work:
+    """The perfused Gaussian on ``size``^3 bricks."""
+    title = f"perfused Gaussian, {size}^3 cells"
+    return Work("gaussian", size, title, limit, engines, steps, "--tolerance 0.05 --max_step 20")
+
+
+def tetrahedra(size: int) -> Work:
+    """The heterogeneous tetrahedra."""
+    title = f"heterogeneous tetrahedra, {(size + 1) ** 3} nodes"
+    return Work("tetrahedra", size, title, 0.02, FOR_TETRAHEDRA, ON_TETRAHEDRA, "--tolerance 0.015 --max_step 20")
+
+
+def elliptic(size: int) -> list[Work]:
+    """All media."""
+    media = ("smooth", "poor inclusions", "good inclusions", "needle", "noise")
+    return [Work(name, size, f"elliptic {size}^3, {name}", 1.01e-8, STEADY_ONES) for name in media]
+
+
+LIVER = Work("liver", 0, "the liver's gold case, whole", 1e-6, (Engine("thermal run", OURS, "ours.py"),))
+
+QUICK = [gaussian(40, 0.8, FOR_BRICKS), tetrahedra(27), *elliptic(64)]
+FULL = [
+    gaussian(80, 0.2, FOR_BRICKS, LATER_LONGER),
+    gaussian(160, 0.05, FOR_BRICKS, SHORT_AT_FIRST),
+    gaussian(100, 0.2, ON_VOXELS),
+    gaussian(200, 0.05, ON_VOXELS),
+    tetrahedra(57),
+    tetrahedra(99),
+    *elliptic(200),
+    LIVER,
+]
