@@ -95,6 +95,11 @@ class MeshEngine(SimplexEngine):
     def _corner_shares(self) -> Array:
         return np.full((1, 4), 0.25)
 
+    @property
+    def tetrahedra(self) -> Index:
+        """(m, 1, 4) nodes of the one tetrahedron of each cell."""
+        return self.cells[:, None]
+
     @cached_property
     def mesh(self) -> Any:
         """The same mesh as a ``skfem.MeshTet``."""
@@ -115,10 +120,126 @@ class MeshEngine(SimplexEngine):
             areas[name] = self._sum(triangles, np.repeat(third, 3))
         return MappingProxyType(areas)
 
-    def _edge_factors(self) -> Array:
-        factors = np.empty((len(self.cells), 6))
-        _stiffness(self.points, self.cells, factors)
-        return factors
+    @cached_property
+    def graph(self) -> Graph:
+        """Edges of the mesh."""
+        return Graph(np.ascontiguousarray(self.mesh.edges.T.astype(np.int64)), len(self.points))
+
+    @cached_property
+    def _edge_map(self) -> Any:
+        """(e, m) sparse: conductance of each edge for unit coefficient in each cell, ``-V grad_a . grad_b``, in m."""
+        first, second = np.transpose(self.mesh.elem.refdom.edges)
+        gradients = self._gradients
+        factors = -np.einsum("mei,mei->em", gradients[:, first], gradients[:, second]) * self.cell_volume
+        cells = np.broadcast_to(np.arange(factors.shape[1]), factors.shape)
+        shape = (len(self.graph.edges), factors.shape[1])
+        return sparse.csr_array((factors.ravel(), (self.mesh.t2e.ravel(), cells.ravel())), shape=shape)
+
+    @cached_property
+    def locator(self) -> Locator:
+        """Finds the cells that hold points."""
+        return Locator(self.points[self.cells], self._gradients)
+
+    def spacing(self, point: tuple[float, float, float]) -> float:
+        """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the mesh."""
+        cell, _ = self._find(np.asarray(point, dtype=float)[None, :])
+        return float(self.longest(cell)[0])
+
+    def holds(self, at: Array) -> Mask:
+        """(q,) whether points (q, 3) lie in the mesh, its surface included."""
+        return self.locator.find(at)[2]
+
+    def conductance(self, k: Array) -> GraphOperator:
+        """Operator of the cell coefficient ``k`` (m,)."""
+        return GraphOperator(self.graph, self._edge_map @ np.asarray(k, dtype=float))
+
+    def solve(
+        self,
+        operator: Operator,
+        diagonal: Array,
+        rhs: Array,
+        *,
+        fixed: Mask | None = None,
+        values: Array | None = None,
+        guess: Array | None = None,
+        tolerance: float = 1e-9,
+    ) -> Array:
+        """See :meth:`thermal.engine.Engine.solve`: conjugate gradients with smoothed aggregation (pyamg)."""
+        assert isinstance(operator, GraphOperator)
+        active = self.volume > 0
+        free = active if fixed is None else active & ~fixed
+        return solve_graph(
+            operator,
+            diagonal,
+            rhs,
+            active=active,
+            fixed=fixed,
+            values=values,
+            guess=guess,
+            tolerance=tolerance,
+            precondition=_multigrid(operator, diagonal, free & (operator.diagonal + diagonal > 0)),
+        )
+
+    def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
+        """See :meth:`thermal.engine.Engine.stepper`."""
+        return OperatorStepper(self, problem)
+
+    def transport(self, operator: Operator, pressure: Array) -> GraphTransport:
+        """Transport by the edge fluxes ``G_ij (p_i - p_j)``; look at its ``uphill_share``."""
+        assert isinstance(operator, GraphOperator)
+        return GraphTransport.of(operator, pressure)
+
+    def window(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> WholeMesh:
+        """The mesh as it is: meshes are not refined, whatever is asked for."""
+        return WholeMesh(self)
+
+    def to_cells(self, u: Array) -> Array:
+        """Mean of the four nodes of each cell, (n,) -> (m,)."""
+        a, b, c, d = self.cells.T
+        return np.asarray(0.25 * (u[a] + u[b] + u[c] + u[d]))
+
+    def to_nodes(self, k: Array) -> Array:
+        """Volume-weighted mean of the cells around each node, (m,) -> (n,)."""
+        volume = self.volume
+        return np.divide(self._gather(k * self.cell_volume), volume, out=np.zeros_like(volume), where=volume > 0)
+
+    def _find(self, at: Array) -> tuple[Index, Array]:
+        cell, weights, found = self.locator.find(at)
+        if not found.all():
+            x, y, z = 1e3 * np.atleast_2d(at)[~found][0]
+            raise ValueError(f"the point ({x:.4g}, {y:.4g}, {z:.4g}) mm lies outside the mesh")
+        return cell, weights
+
+    def sample(self, u: Array, at: Array) -> Array:
+        """Linear interpolation of nodal ``u`` at points (q, 3). Raises ``ValueError`` outside the mesh."""
+        cell, weights = self._find(at)
+        return np.asarray((u[self.cells[cell]] * weights).sum(axis=1))
+
+    def deposit(self, amount: Array, at: Array) -> Array:
+        """Adjoint of :meth:`sample`; amounts at points outside the mesh are dropped."""
+        cell, weights, found = self.locator.find(at)
+        shared = weights * (np.asarray(amount, dtype=float) * found)[:, None]
+        return self._sum(self.cells[cell], shared)
+
+    def spread(self, probe: Probe) -> tuple[Array, float]:
+        """See :meth:`thermal.engine.Engine.spread`."""
+        return probes.spread(self.points, self.volume, self._spacing_along(probe), probe)
+
+    def contact(self, probe: Probe) -> Array:
+        """See :meth:`thermal.engine.Engine.contact`."""
+        return probes.contact(self.points, self.volume, self._spacing_along(probe), probe)
+
+    def _spacing_along(self, probe: Probe) -> float:
+        """Largest edge of the cells along a probe, m; only the part of it in the mesh counts."""
+        cell, _, found = self.locator.find(np.array(probes.stations(probe)))
+        if not found.any():
+            raise ValueError(f"the probe {probe} lies outside the mesh")
+        return float(self.longest(cell[found]).max())
+
+    def longest(self, cell: Index) -> Array:
+        """Longest edge of each ``cell`` (q,), m."""
+        corners = self.points[self.cells[cell]]
+        return np.asarray(np.linalg.norm(corners[:, :, None] - corners[:, None, :], axis=3).max(axis=(1, 2)))
 
     def inside(self, u: Array, level: float) -> Array:
         """(m,) share of each cell at or above ``level``."""

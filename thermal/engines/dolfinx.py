@@ -1,0 +1,263 @@
+"""Dolfinx engine: the voxel and the mesh scheme on one domain spread over the ranks of an MPI run.
+
+DOLFINx partitions the mesh and carries values between ranks, PETSc preconditions the steady solves; the operator is the
+compiled one of the edge list. Every nodal array has the nodes that this rank owns, every cell array the cells that it
+owns, in an order of its own: :meth:`DolfinxEngine.gather` puts them into that of the domain. All ranks call the same
+methods in the same order; what comes back as a number, or belongs to points rather than nodes, is equal on all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from thermal.domain import Domain, MeshDomain, Probe, VoxelDomain
+from thermal.engine import Operator, Surface
+from thermal.engines import marching, probes
+from thermal.engines.distribution import Distribution
+from thermal.engines.elliptic import solve_graph
+from thermal.engines.gamg import multigrid
+from thermal.engines.graph import GraphOperator, GraphTransport, sub_steps, turnover
+from thermal.engines.mesh import WholeMesh
+from thermal.engines.parts import GridPart, MeshPart, Part
+from thermal.units import Array, Mask
+
+PARTS: Mapping[type, Any] = {VoxelDomain: GridPart, MeshDomain: MeshPart}
+"""Kind of domain -> how it is spread."""
+
+
+@dataclass(frozen=True)
+class DolfinxOperator:
+    """Conductances of the edges at this rank's nodes; see :class:`thermal.engine.Operator`."""
+
+    distribution: Distribution
+    local: GraphOperator
+    """of owned nodes and ghosts; its rows are complete at owned nodes"""
+
+    @property
+    def diagonal(self) -> Array:
+        """(n,) sum of the conductances of each node."""
+        return self.local.diagonal[: self.distribution.owned]
+
+    @property
+    def bound(self) -> Array:
+        """(n,) b with ``u . K u <= sum b u^2``."""
+        return self.local.bound[: self.distribution.owned]
+
+    def __call__(self, u: Array) -> Array:
+        """K u, (n,) -> (n,)."""
+        return self.local(self.distribution.with_ghosts(u))[: self.distribution.owned]
+
+    def dissipation(self, u: Array) -> Array:
+        """(n,) half of ``G_ij (u_i - u_j)^2`` over the edges of each node."""
+        return self.local.dissipation(self.distribution.with_ghosts(u))[: self.distribution.owned]
+
+
+@dataclass(frozen=True)
+class DolfinxTransport:
+    """Explicit upwind transport of the edge list, with ghosts brought up to date in every sub-step."""
+
+    distribution: Distribution
+    local: GraphTransport
+
+    @property
+    def outflow(self) -> Array:
+        """(n,) volume flow that leaves each node along its edges, m3/s."""
+        return self.local.outflow[: self.distribution.owned]
+
+    def advance(
+        self, concentration: Array, capacity: Array, inflow: Array, inlet: Array, sink: Array, step: float
+    ) -> Array:
+        """See :meth:`thermal.engine.Transport.advance`.
+
+        Raises ``ValueError`` if fluid crosses a node without capacity.
+        """
+        spread = self.distribution
+        count = sub_steps(spread.maximum(turnover(self.outflow, capacity)), step)
+        pores, supply, lost = (spread.with_ghosts(a).copy() for a in (capacity, inflow * inlet, sink))
+        new = np.array(concentration, dtype=float)
+        for _ in range(count):
+            around = spread.with_ghosts(new)
+            self.local.carry(around, pores, supply, lost, step / count, 1)
+            new[:] = around[: spread.owned]
+        return new
+
+
+@dataclass(frozen=True)
+class DolfinxEngine:
+    """See :class:`thermal.engine.Engine`. Made on every rank of ``comm`` (by default all) from the whole domain."""
+
+    domain: Domain
+    comm: Any = None
+
+    def __post_init__(self) -> None:
+        _ = self.part  # every rank takes part, so not at first use
+
+    @cached_property
+    def part(self) -> Part:
+        """What is on this rank."""
+        part: Part = PARTS[type(self.domain)].of(self.domain, self.comm)
+        return part
+
+    @property
+    def distribution(self) -> Distribution:
+        """Where nodes and cells are."""
+        return self.part.distribution
+
+    @cached_property
+    def points(self) -> Array:
+        """(n, 3) m."""
+        return np.asarray(self.part.cells.points[: self.distribution.owned])
+
+    @property
+    def volume(self) -> Array:
+        """(n,) lumped volume, m3; zero at nodes outside the body."""
+        return np.asarray(self.part.cells.volume[: self.distribution.owned])
+
+    @cached_property
+    def volumes(self) -> Mapping[str, Array]:
+        """Region -> (n,) lumped volume, m3."""
+        owned = self.distribution.owned
+        return MappingProxyType({name: volume[:owned] for name, volume in self.part.cells.volumes.items()})
+
+    @property
+    def areas(self) -> Mapping[str, Array]:
+        """Boundary -> (n,) lumped area, m2."""
+        return self.part.areas
+
+    @property
+    def cell_volume(self) -> Array:
+        """(m,) m3; zero outside the body."""
+        return np.asarray(self.part.cells.cell_volume[: self.distribution.owned_cells])
+
+    @cached_property
+    def shares(self) -> Mapping[str, Array]:
+        """Region -> (m,) share of each cell."""
+        owned = self.distribution.owned_cells
+        return MappingProxyType({name: share[:owned] for name, share in self.part.cells.shares.items()})
+
+    def total(self, a: Array) -> float:
+        """Sum of a nodal or cell array over all ranks."""
+        return float(self.distribution.add(np.sum(a)))
+
+    def maximum(self, a: Array) -> float:
+        """Largest value on any rank; minus infinity where there is none."""
+        return self.distribution.maximum(np.max(a, initial=-np.inf))
+
+    def minimum(self, a: Array) -> float:
+        """Smallest value on any rank; infinity where there is none."""
+        return self.distribution.minimum(np.min(a, initial=np.inf))
+
+    def gather(self, u: Array) -> Array:
+        """A nodal array in the numbering of the domain, on every rank; zero at points that belong to no cell."""
+        return self.distribution.gather(u)
+
+    def gather_cells(self, k: Array) -> Array:
+        """A cell array in the numbering of the domain, on every rank."""
+        return self.distribution.gather_cells(k)
+
+    def take(self, whole: Array) -> Array:
+        """This rank's part (n,) of a nodal array in the numbering of the domain."""
+        return whole[self.distribution.nodes[: self.distribution.owned]]
+
+    def take_cells(self, whole: Array) -> Array:
+        """This rank's part (m,) of a cell array in the numbering of the domain."""
+        return whole[self.distribution.cells[: self.distribution.owned_cells]]
+
+    def spacing(self, point: tuple[float, float, float]) -> float:
+        """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the domain."""
+        return self.part.spacing(point)
+
+    def holds(self, at: Array) -> Mask:
+        """(q,) whether points (q, 3) lie inside the body, borders included."""
+        return self.part.holds(at)
+
+    def conductance(self, k: Array) -> DolfinxOperator:
+        """Operator of the cell coefficient ``k`` (m,)."""
+        spread = self.distribution
+        return DolfinxOperator(spread, self.part.cells.conductance(spread.cells_with_ghosts(k)))
+
+    def solve(
+        self,
+        operator: Operator,
+        diagonal: Array,
+        rhs: Array,
+        *,
+        fixed: Mask | None = None,
+        values: Array | None = None,
+        guess: Array | None = None,
+        tolerance: float = 1e-9,
+    ) -> Array:
+        """See :meth:`thermal.engine.Engine.solve`: conjugate gradients with PETSc's algebraic multigrid."""
+        assert isinstance(operator, DolfinxOperator)
+        active = self.volume > 0
+        free = (active if fixed is None else active & ~fixed) & (operator.diagonal + diagonal > 0)
+        return solve_graph(
+            operator,
+            diagonal,
+            rhs,
+            active=active,
+            fixed=fixed,
+            values=values,
+            guess=guess,
+            tolerance=tolerance,
+            precondition=multigrid(self.distribution, operator.local, diagonal, free),
+            add=self.distribution.add,
+        )
+
+    def transport(self, operator: Operator, pressure: Array) -> DolfinxTransport:
+        """Transport by the edge fluxes ``G_ij (p_i - p_j)``."""
+        assert isinstance(operator, DolfinxOperator)
+        spread = self.distribution
+        return DolfinxTransport(spread, GraphTransport.of(operator.local, spread.with_ghosts(pressure)))
+
+    def window(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> WholeMesh:
+        """The domain as it is: it is not refined, whatever is asked for."""
+        return WholeMesh(self)
+
+    def to_cells(self, u: Array) -> Array:
+        """Mean of the nodes of each cell, (n,) -> (m,)."""
+        spread = self.distribution
+        return self.part.cells.to_cells(spread.with_ghosts(u))[: spread.owned_cells]
+
+    def to_nodes(self, k: Array) -> Array:
+        """Volume-weighted mean of the cells around each node, (m,) -> (n,)."""
+        spread = self.distribution
+        return self.part.cells.to_nodes(spread.cells_with_ghosts(k))[: spread.owned]
+
+    def sample(self, u: Array, at: Array) -> Array:
+        """Interpolate nodal ``u`` at points (q, 3), equal on every rank. Raises ``ValueError`` outside the domain."""
+        nodes, weights = self.part.interpolation(at)
+        place = self.distribution.places[nodes]
+        return np.asarray(self.distribution.add(np.sum(np.where(place >= 0, u[place] * weights, 0.0), axis=1)))
+
+    def deposit(self, amount: Array, at: Array) -> Array:
+        """Adjoint of :meth:`sample`; every rank gives all points and gets its own nodes. Drops what is outside."""
+        nodes, weights = self.part.deposition(at)
+        place = self.distribution.places[nodes]
+        shared = np.where(place >= 0, weights * np.asarray(amount, dtype=float)[:, None], 0.0)
+        return np.bincount(np.maximum(place, 0).ravel(), shared.ravel(), self.distribution.owned).astype(float)
+
+    def spread(self, probe: Probe) -> tuple[Array, float]:
+        """See :meth:`thermal.engine.Engine.spread`."""
+        return probes.spread(self.points, self.volume, self.part.spacing_along(probe), probe, self.distribution.add)
+
+    def contact(self, probe: Probe) -> Array:
+        """See :meth:`thermal.engine.Engine.contact`."""
+        return probes.contact(self.points, self.volume, self.part.spacing_along(probe), probe, self.distribution.add)
+
+    def inside(self, u: Array, level: float) -> Array:
+        """(m,) share of each cell at or above ``level``."""
+        tetrahedra = self.part.cells.tetrahedra[: self.distribution.owned_cells]
+        count, parts, _ = tetrahedra.shape
+        share = marching.tetrahedra_inside(tetrahedra.reshape(-1, 4), self.distribution.with_ghosts(u), level)
+        return np.where(self.cell_volume > 0, share.reshape(count, parts).mean(axis=1), 0.0)
+
+    def isosurface(self, u: Array, level: float) -> Surface:
+        """Triangles of ``u = level`` of the whole domain, on every rank."""
+        return self.part.whole.isosurface(self.gather(u), level)
