@@ -312,7 +312,7 @@ def test_sample_is_exact_for_linear_fields_and_deposit_its_adjoint() -> None:
     at = rng.uniform(-0.49, 0.49, (4000, 3))
     # corners, nodes, edge midpoints, and points on the border count too
     at = np.vstack([at, engine.points, engine.points[operator_edges(engine)].mean(axis=1), [[0.5, 0.5, 0.5]]])
-    _, _, found = engine.locator.find(at)
+    _, _, found = engine._locator.find(at)
     assert found.all()
     np.testing.assert_allclose(engine.sample(engine.points @ [1.0, 2.0, -3.0], at), at @ [1, 2, -3], atol=1e-9)
     u, amount = rng.normal(size=len(engine.points)), rng.normal(size=len(at))

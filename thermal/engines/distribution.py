@@ -18,11 +18,14 @@ import scipy.sparse as sparse
 from mpi4py import MPI
 
 # isort: split
-# the libraries of DOLFINx find MPI only after mpi4py has loaded it
+# the libraries of DOLFINx and PETSc find MPI only after mpi4py has loaded it
 import basix.ufl
 import dolfinx
+from petsc4py import PETSc
 
 from thermal.units import Array
+
+__all__ = ["Distribution", "PETSc", "distribute"]
 
 Index = npt.NDArray[np.int64]
 """An array of indices."""
@@ -90,6 +93,13 @@ class Distribution:
         Takes part on every rank.
         """
         return _spread(self._node_buffer, u)
+
+    def to_owners(self, amount: Array) -> Array:
+        """Add what each rank has at its nodes, ghosts included (n,), up at the ranks that own them, (owned,)."""
+        everything = self._node_buffer.array
+        everything[:] = amount
+        self._node_buffer.scatter_reverse(dolfinx.la.InsertMode.add)
+        return np.array(everything[: self.owned])
 
     def cells_with_ghosts(self, k: Array) -> Array:
         """The same for cells."""

@@ -18,13 +18,14 @@ import numpy as np
 
 from thermal.domain import Domain, MeshDomain, Probe, VoxelDomain
 from thermal.engine import Operator, Surface
-from thermal.engines import marching, probes
+from thermal.engines import marching, petsc, probes
 from thermal.engines.distribution import Distribution
-from thermal.engines.elliptic import solve_graph
-from thermal.engines.gamg import multigrid
-from thermal.engines.graph import GraphOperator, GraphTransport, sub_steps, turnover
+from thermal.engines.graph import OUTFLOW_PART
+from thermal.engines.local_rows import LocalOperator, upwind
 from thermal.engines.mesh import WholeMesh
+from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.parts import GridPart, MeshPart, Part
+from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
 
 PARTS: Mapping[type, Any] = {VoxelDomain: GridPart, MeshDomain: MeshPart}
@@ -36,39 +37,44 @@ class DolfinxOperator:
     """Conductances of the edges at this rank's nodes; see :class:`thermal.engine.Operator`."""
 
     distribution: Distribution
-    local: GraphOperator
-    """of owned nodes and ghosts; its rows are complete at owned nodes"""
+    local: LocalOperator
 
     @property
     def diagonal(self) -> Array:
         """(n,) sum of the conductances of each node."""
-        return self.local.diagonal[: self.distribution.owned]
+        return self.local.diagonal
 
     @property
     def bound(self) -> Array:
         """(n,) b with ``u . K u <= sum b u^2``."""
-        return self.local.bound[: self.distribution.owned]
+        return self.local.bound
 
     def __call__(self, u: Array) -> Array:
         """K u, (n,) -> (n,)."""
-        return self.local(self.distribution.with_ghosts(u))[: self.distribution.owned]
+        return self.local(self.distribution.with_ghosts(u))
 
     def dissipation(self, u: Array) -> Array:
         """(n,) half of ``G_ij (u_i - u_j)^2`` over the edges of each node."""
-        return self.local.dissipation(self.distribution.with_ghosts(u))[: self.distribution.owned]
+        return self.local.dissipation(self.distribution.with_ghosts(u))
 
 
 @dataclass(frozen=True)
 class DolfinxTransport:
-    """Explicit upwind transport of the edge list, with ghosts brought up to date in every sub-step."""
+    """Explicit upwind transport along edge fluxes, first order; see :class:`thermal.engine.Transport`.
 
-    distribution: Distribution
-    local: GraphTransport
+    Conservative and bounded, in as many sub-steps as the fastest node of all ranks needs.
+    """
 
-    @property
+    operator: DolfinxOperator
+    flux: Array
+    """(slots,) m3/s out of the owned nodes along each of their edges"""
+
+    @cached_property
     def outflow(self) -> Array:
         """(n,) volume flow that leaves each node along its edges, m3/s."""
-        return self.local.outflow[: self.distribution.owned]
+        cells = self.operator.local.cells
+        rows = np.repeat(np.arange(cells.owned), np.diff(cells.start))
+        return np.bincount(rows, np.maximum(self.flux, 0.0), cells.owned).astype(float)
 
     def advance(
         self, concentration: Array, capacity: Array, inflow: Array, inlet: Array, sink: Array, step: float
@@ -77,14 +83,17 @@ class DolfinxTransport:
 
         Raises ``ValueError`` if fluid crosses a node without capacity.
         """
-        spread = self.distribution
-        count = sub_steps(spread.maximum(turnover(self.outflow, capacity)), step)
-        pores, supply, lost = (spread.with_ghosts(a).copy() for a in (capacity, inflow * inlet, sink))
+        spread, cells = self.operator.distribution, self.operator.local.cells
+        rate = np.divide(self.outflow, capacity, out=np.where(self.outflow > 0, np.inf, 0.0), where=capacity > 0)
+        fastest = spread.maximum(float(np.max(rate, initial=0.0)))
+        if np.isinf(fastest):
+            raise ValueError("fluid crosses nodes without pore volume; give every tissue it crosses a porosity above 0")
+        count = max(1, int(np.ceil(step * fastest / OUTFLOW_PART)))
+        supply = np.asarray(inflow * inlet, dtype=float)
         new = np.array(concentration, dtype=float)
         for _ in range(count):
-            around = spread.with_ghosts(new)
-            self.local.carry(around, pores, supply, lost, step / count, 1)
-            new[:] = around[: spread.owned]
+            here = spread.with_ghosts(new)
+            upwind(cells.start, cells.neighbour, self.flux, capacity, supply, sink, here, step / count, new)
         return new
 
 
@@ -101,7 +110,11 @@ class DolfinxEngine:
     @cached_property
     def part(self) -> Part:
         """What is on this rank."""
-        part: Part = PARTS[type(self.domain)].of(self.domain, self.comm)
+        kind = type(self.domain)
+        if kind not in PARTS:
+            known = " and ".join(known.__name__ for known in PARTS)
+            raise ValueError(f"the dolfinx engine spreads a {known}, not a {kind.__name__}; use its serial engine")
+        part: Part = PARTS[kind].of(self.domain, self.comm)
         return part
 
     @property
@@ -112,18 +125,17 @@ class DolfinxEngine:
     @cached_property
     def points(self) -> Array:
         """(n, 3) m."""
-        return np.asarray(self.part.cells.points[: self.distribution.owned])
+        return self.part.cells.points[: self.distribution.owned]
 
     @property
     def volume(self) -> Array:
         """(n,) lumped volume, m3; zero at nodes outside the body."""
-        return np.asarray(self.part.cells.volume[: self.distribution.owned])
+        return self.part.cells.volume
 
-    @cached_property
+    @property
     def volumes(self) -> Mapping[str, Array]:
         """Region -> (n,) lumped volume, m3."""
-        owned = self.distribution.owned
-        return MappingProxyType({name: volume[:owned] for name, volume in self.part.cells.volumes.items()})
+        return self.part.cells.volumes
 
     @property
     def areas(self) -> Mapping[str, Array]:
@@ -133,7 +145,7 @@ class DolfinxEngine:
     @property
     def cell_volume(self) -> Array:
         """(m,) m3; zero outside the body."""
-        return np.asarray(self.part.cells.cell_volume[: self.distribution.owned_cells])
+        return self.part.cells.cell_volume[: self.distribution.owned_cells]
 
     @cached_property
     def shares(self) -> Mapping[str, Array]:
@@ -195,26 +207,28 @@ class DolfinxEngine:
     ) -> Array:
         """See :meth:`thermal.engine.Engine.solve`: conjugate gradients with PETSc's algebraic multigrid."""
         assert isinstance(operator, DolfinxOperator)
-        active = self.volume > 0
-        free = (active if fixed is None else active & ~fixed) & (operator.diagonal + diagonal > 0)
-        return solve_graph(
-            operator,
+        return petsc.solve(
+            self.distribution,
+            operator.local,
             diagonal,
             rhs,
-            active=active,
+            active=self.volume > 0,
             fixed=fixed,
             values=values,
             guess=guess,
             tolerance=tolerance,
-            precondition=multigrid(self.distribution, operator.local, diagonal, free),
-            add=self.distribution.add,
         )
+
+    def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
+        """See :meth:`thermal.engine.Engine.stepper`; always in double precision."""
+        return OperatorStepper(self, problem)
 
     def transport(self, operator: Operator, pressure: Array) -> DolfinxTransport:
         """Transport by the edge fluxes ``G_ij (p_i - p_j)``."""
         assert isinstance(operator, DolfinxOperator)
-        spread = self.distribution
-        return DolfinxTransport(spread, GraphTransport.of(operator.local, spread.with_ghosts(pressure)))
+        cells, here = operator.local.cells, self.distribution.with_ghosts(pressure)
+        drop = np.repeat(here[: cells.owned], np.diff(cells.start)) - here[cells.neighbour]
+        return DolfinxTransport(operator, operator.local.values * drop)
 
     def window(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> WholeMesh:
         """The domain as it is: it is not refined, whatever is asked for."""
@@ -228,20 +242,15 @@ class DolfinxEngine:
     def to_nodes(self, k: Array) -> Array:
         """Volume-weighted mean of the cells around each node, (m,) -> (n,)."""
         spread = self.distribution
-        return self.part.cells.to_nodes(spread.cells_with_ghosts(k))[: spread.owned]
+        return self.part.cells.to_nodes(spread.cells_with_ghosts(k))
 
     def sample(self, u: Array, at: Array) -> Array:
         """Interpolate nodal ``u`` at points (q, 3), equal on every rank. Raises ``ValueError`` outside the domain."""
-        nodes, weights = self.part.interpolation(at)
-        place = self.distribution.places[nodes]
-        return np.asarray(self.distribution.add(np.sum(np.where(place >= 0, u[place] * weights, 0.0), axis=1)))
+        return self.part.sample(u, at)
 
     def deposit(self, amount: Array, at: Array) -> Array:
         """Adjoint of :meth:`sample`; every rank gives all points and gets its own nodes. Drops what is outside."""
-        nodes, weights = self.part.deposition(at)
-        place = self.distribution.places[nodes]
-        shared = np.where(place >= 0, weights * np.asarray(amount, dtype=float)[:, None], 0.0)
-        return np.bincount(np.maximum(place, 0).ravel(), shared.ravel(), self.distribution.owned).astype(float)
+        return self.part.deposit(amount, at)
 
     def spread(self, probe: Probe) -> tuple[Array, float]:
         """See :meth:`thermal.engine.Engine.spread`."""

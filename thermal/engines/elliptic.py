@@ -7,7 +7,7 @@ import logging
 import numpy as np
 
 from thermal.engine import NotConvergedError, Operator
-from thermal.engines.linear import Add, Apply, alone, conjugate_gradients
+from thermal.engines.linear import Apply, conjugate_gradients
 from thermal.units import Array, Mask
 
 QUICK = 80
@@ -29,14 +29,12 @@ def solve_graph(
     guess: Array | None = None,
     tolerance: float = 1e-9,
     precondition: Apply | None = None,
-    add: Add = alone,
 ) -> Array:
     """Solve ``(K + diag(diagonal)) u = rhs`` on the ``active`` nodes with ``u = values`` where ``fixed``.
 
     All arrays are (n,). ``precondition`` maps residuals of the free nodes; where it fails to converge in :data:`QUICK`
     iterations, and where there is none, the diagonal serves. When nothing holds the level of the solution
     (no fixed node, zero ``diagonal``), the solution of zero mean is returned, provided that the sources balance.
-    ``add`` sums over the ranks of a parallel run, each of which has a part of the nodes.
     Raises :class:`~thermal.engine.NotConvergedError`.
     """
     free = active.copy()
@@ -48,8 +46,7 @@ def solve_graph(
     free &= main > 0
     load = np.where(free, rhs - operator(held), 0.0)
     inverse = np.divide(1.0, main, out=np.zeros_like(main), where=free)
-    holds = np.any(held != 0) or np.any(diagonal[free] > 0) or (fixed is not None and fixed.any())
-    level_is_free = not add(float(holds))
+    level_is_free = not bool(np.any(held != 0) or np.any(diagonal[free] > 0) or (fixed is not None and fixed.any()))
 
     def apply(u: Array) -> Array:
         image = operator(u)
@@ -64,9 +61,9 @@ def solve_graph(
     null = free.astype(float) if level_is_free else None
     if precondition is not None:
         try:
-            solution, _ = conjugate_gradients(apply, load, precondition, start, tolerance, QUICK, null=null, add=add)
+            solution, _ = conjugate_gradients(apply, load, precondition, start, tolerance, QUICK, null=null)
             return solution + held
         except NotConvergedError:
             _log.debug("the preconditioner did not serve; going on with the diagonal")
-    solution, _ = conjugate_gradients(apply, load, jacobi, start, tolerance, PATIENT, null=null, add=add)
+    solution, _ = conjugate_gradients(apply, load, jacobi, start, tolerance, PATIENT, null=null)
     return solution + held

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import scipy.sparse as sparse
 
 from thermal.engines.compiled import compiled, compiled_serial
-from thermal.units import Array
+from thermal.units import Array, Mask
 
 Index = npt.NDArray[np.int64]
 """An array of indices."""
@@ -316,27 +316,12 @@ class GraphTransport:
 
         Raises ``ValueError`` if fluid crosses a node without capacity.
         """
+        holds: Mask = capacity > 0
+        if np.any((self.outflow > 0) & ~holds):
+            raise ValueError("fluid crosses nodes without pore volume; give every tissue it crosses a porosity above 0")
+        fastest = float(np.max(self.outflow[holds] / capacity[holds], initial=0.0))
+        count = max(1, int(np.ceil(step * fastest / OUTFLOW_PART)))
         new = np.array(concentration, dtype=float)
         supply = np.asarray(inflow * inlet, dtype=float)
-        self.carry(new, capacity, supply, sink, step, sub_steps(turnover(self.outflow, capacity), step))
+        _carry(self.upstream, self.downstream, self.flow, capacity, supply, sink, new, step / count, count)
         return new
-
-    def carry(self, concentration: Array, capacity: Array, supply: Array, sink: Array, step: float, count: int) -> None:
-        """``count`` explicit sub-steps of ``step`` in all on ``concentration`` in place; ``supply`` (n,) kg/s."""
-        _carry(self.upstream, self.downstream, self.flow, capacity, supply, sink, concentration, step / count, count)
-
-
-def turnover(outflow: Array, capacity: Array) -> float:
-    """Largest outflow (n,) m3/s of a node in parts of its capacity (n,) m3, 1/s; infinite where it has none."""
-    rate = np.divide(outflow, capacity, out=np.where(outflow > 0, np.inf, 0.0), where=capacity > 0)
-    return float(np.max(rate, initial=0.0))
-
-
-def sub_steps(fastest: float, step: float) -> int:
-    """Number of explicit sub-steps of ``step`` (s) at a :func:`turnover` ``fastest`` (1/s).
-
-    Raises ``ValueError`` if fluid crosses a node without capacity.
-    """
-    if np.isinf(fastest):
-        raise ValueError("fluid crosses nodes without pore volume; give every tissue it crosses a porosity above 0")
-    return max(1, int(np.ceil(step * fastest / OUTFLOW_PART)))

@@ -8,7 +8,6 @@ SIAM J. Sci. Comput. 22 (2000) 1444-1460. As ``r_old - r_new = alpha A p``, it c
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -17,16 +16,6 @@ from thermal.units import Array
 
 Apply = Callable[[Array], Array]
 """A linear map (n,) -> (n,); may return a buffer of its own that stays as it is until its next call."""
-
-Add = Callable[[Any], Any]
-"""Sum over the ranks of a parallel run of a number or an array that each of them has its part of."""
-Dot = Callable[[Array, Array], float]
-"""Inner product over all nodes."""
-
-
-def alone(part: Any) -> Any:
-    """The sum of a run that is not spread over several ranks."""
-    return part
 
 
 def conjugate_gradients(
@@ -38,7 +27,6 @@ def conjugate_gradients(
     max_iterations: int = 500,
     *,
     null: Array | None = None,
-    add: Add = alone,
 ) -> tuple[Array, int]:
     """Solve ``A x = rhs`` for symmetric positive (semi-)definite ``A``; returns ``x`` (n,) and the iterations used.
 
@@ -48,16 +36,10 @@ def conjugate_gradients(
     ``null`` (n,) spans the kernel of a singular ``A`` (ones on the connected nodes of a pure Neumann problem): ``x``
     is then the solution orthogonal to it (of zero mean). The right-hand side must be in the range of ``A``.
 
-    ``add``: how sums over nodes become sums over all nodes, where each rank of a parallel run has a part of them.
-
     Raises :class:`~thermal.engine.NotConvergedError` with figures and advice; never returns an unconverged vector.
     """
-
-    def dot(a: Array, b: Array) -> float:
-        return float(add(inner(a, b)))
-
-    kernel = None if null is None else np.asarray(null, float) / np.sqrt(dot(null, null))
-    size = float(np.sqrt(dot(rhs, rhs)))
+    kernel = None if null is None else np.asarray(null, float) / np.linalg.norm(null)
+    size = float(np.linalg.norm(rhs))
     if not np.isfinite(size):
         raise NotConvergedError("the right-hand side of a linear solve is not finite; look for NaN in the sources")
     x = np.zeros_like(rhs, dtype=float) if guess is None else np.array(guess, dtype=float)
@@ -66,21 +48,21 @@ def conjugate_gradients(
         return x, 0
     goal = tolerance * size
     if kernel is not None:
-        imbalance = abs(dot(kernel, rhs))
+        imbalance = abs(inner(kernel, rhs))
         if imbalance > max(goal, 1e-12 * size):
             raise NotConvergedError(
                 f"the sources do not balance (their sum is {imbalance / size:.1e} of their norm) and nothing fixes the "
                 "level of the solution; hold it somewhere (a fixed boundary) or add an uptake term"
             )
-        rhs = rhs - kernel * dot(kernel, rhs)
-        _project(x, kernel, dot)
+        rhs = rhs - kernel * inner(kernel, rhs)
+        _project(x, kernel)
 
     work = np.empty_like(x)
     done = 0
     previous = np.inf
     while True:
         residual = rhs - apply(x)
-        norm = float(np.sqrt(dot(residual, residual)))
+        norm = float(np.sqrt(inner(residual, residual)))
         if norm <= goal:
             return x, done
         if not np.isfinite(norm):
@@ -91,12 +73,11 @@ def conjugate_gradients(
                 f"asked for ({done} iterations); loosen the tolerance above that or lessen the coefficients' contrast"
             )
         previous = norm if done else np.inf
-        done = _sweep(apply, dot, precondition, kernel, x, residual, work, goal, size, done, max_iterations)
+        done = _sweep(apply, precondition, kernel, x, residual, work, goal, size, done, max_iterations)
 
 
 def _sweep(
     apply: Apply,
-    dot: Dot,
     precondition: Apply | None,
     kernel: Array | None,
     x: Array,
@@ -111,7 +92,7 @@ def _sweep(
     direction = np.zeros_like(x)
     image = direction
     step, energy = 0.0, 1.0
-    norm = float(np.sqrt(dot(residual, residual)))
+    norm = float(np.sqrt(inner(residual, residual)))
     while norm > goal:
         if done >= max_iterations:
             raise NotConvergedError(
@@ -121,13 +102,13 @@ def _sweep(
             )
         z = residual if precondition is None else precondition(residual)
         if kernel is not None:
-            z = z - kernel * dot(kernel, z)
-        gain = -step * dot(z, image) / energy
-        energy = dot(z, residual)
+            z = z - kernel * inner(kernel, z)
+        gain = -step * inner(z, image) / energy
+        energy = inner(z, residual)
         direction *= gain
         direction += z
         image = apply(direction)
-        curvature = dot(direction, image)
+        curvature = inner(direction, image)
         if not (curvature > 0.0 and energy > 0.0):
             culprit = "operator" if energy > 0.0 else "preconditioner"
             raise NotConvergedError(
@@ -141,15 +122,15 @@ def _sweep(
         np.multiply(image, step, out=work)
         residual -= work
         if kernel is not None:
-            _project(x, kernel, dot)
-            _project(residual, kernel, dot)
-        norm = float(np.sqrt(dot(residual, residual)))
+            _project(x, kernel)
+            _project(residual, kernel)
+        norm = float(np.sqrt(inner(residual, residual)))
         done += 1
         if not np.isfinite(norm):
             raise NotConvergedError(f"the residual became {norm} after {done} iterations; check the coefficients")
     return done
 
 
-def _project(u: Array, kernel: Array, dot: Dot) -> None:
+def _project(u: Array, kernel: Array) -> None:
     """Remove the part of ``u`` along the unit vector ``kernel``, in place."""
-    u -= kernel * dot(kernel, u)
+    u -= kernel * inner(kernel, u)

@@ -95,11 +95,6 @@ class MeshEngine(SimplexEngine):
     def _corner_shares(self) -> Array:
         return np.full((1, 4), 0.25)
 
-    @property
-    def tetrahedra(self) -> Index:
-        """(m, 1, 4) nodes of the one tetrahedron of each cell."""
-        return self.cells[:, None]
-
     @cached_property
     def mesh(self) -> Any:
         """The same mesh as a ``skfem.MeshTet``."""
@@ -136,18 +131,17 @@ class MeshEngine(SimplexEngine):
         return sparse.csr_array((factors.ravel(), (self.mesh.t2e.ravel(), cells.ravel())), shape=shape)
 
     @cached_property
-    def locator(self) -> Locator:
-        """Finds the cells that hold points."""
+    def _locator(self) -> Locator:
         return Locator(self.points[self.cells], self._gradients)
 
     def spacing(self, point: tuple[float, float, float]) -> float:
         """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the mesh."""
         cell, _ = self._find(np.asarray(point, dtype=float)[None, :])
-        return float(self.longest(cell)[0])
+        return float(self._longest(cell)[0])
 
     def holds(self, at: Array) -> Mask:
         """(q,) whether points (q, 3) lie in the mesh, its surface included."""
-        return self.locator.find(at)[2]
+        return self._locator.find(at)[2]
 
     def conductance(self, k: Array) -> GraphOperator:
         """Operator of the cell coefficient ``k`` (m,)."""
@@ -204,7 +198,7 @@ class MeshEngine(SimplexEngine):
         return np.divide(self._gather(k * self.cell_volume), volume, out=np.zeros_like(volume), where=volume > 0)
 
     def _find(self, at: Array) -> tuple[Index, Array]:
-        cell, weights, found = self.locator.find(at)
+        cell, weights, found = self._locator.find(at)
         if not found.all():
             x, y, z = 1e3 * np.atleast_2d(at)[~found][0]
             raise ValueError(f"the point ({x:.4g}, {y:.4g}, {z:.4g}) mm lies outside the mesh")
@@ -217,7 +211,7 @@ class MeshEngine(SimplexEngine):
 
     def deposit(self, amount: Array, at: Array) -> Array:
         """Adjoint of :meth:`sample`; amounts at points outside the mesh are dropped."""
-        cell, weights, found = self.locator.find(at)
+        cell, weights, found = self._locator.find(at)
         shared = weights * (np.asarray(amount, dtype=float) * found)[:, None]
         return self._sum(self.cells[cell], shared)
 
@@ -231,12 +225,12 @@ class MeshEngine(SimplexEngine):
 
     def _spacing_along(self, probe: Probe) -> float:
         """Largest edge of the cells along a probe, m; only the part of it in the mesh counts."""
-        cell, _, found = self.locator.find(np.array(probes.stations(probe)))
+        cell, _, found = self._locator.find(np.array(probes.stations(probe)))
         if not found.any():
             raise ValueError(f"the probe {probe} lies outside the mesh")
-        return float(self.longest(cell[found]).max())
+        return float(self._longest(cell[found]).max())
 
-    def longest(self, cell: Index) -> Array:
+    def _longest(self, cell: Index) -> Array:
         """Longest edge of each ``cell`` (q,), m."""
         corners = self.points[self.cells[cell]]
         return np.asarray(np.linalg.norm(corners[:, :, None] - corners[:, None, :], axis=3).max(axis=(1, 2)))

@@ -1,7 +1,7 @@
-"""What one rank holds of a domain that is spread over several: its cells with a ring of ghosts, as a serial engine.
+"""What one rank holds of a domain that is spread over several: its cells with a ring of ghosts, and where points lie.
 
-Two kinds, of a voxel grid and of a tetrahedral mesh. Both say where points lie in the numbering of the whole domain, so
-that every rank gets the same answer. Methods that look at the mesh take part on every rank.
+Two kinds, of a voxel grid and of a tetrahedral mesh. Every method is called on every rank and gives the same answer
+on all, but for nodal arrays, of which each rank has its part.
 """
 
 from __future__ import annotations
@@ -17,59 +17,12 @@ import numpy as np
 from thermal.domain import MeshDomain, Probe, VoxelDomain
 from thermal.engine import Engine
 from thermal.engines import probes
-from thermal.engines.boxes import Boxes
-from thermal.engines.distribution import Distribution, Index, distribute
-from thermal.engines.graph import GraphOperator
+from thermal.engines.distribution import Distribution, distribute
+from thermal.engines.local_rows import LocalCells
 from thermal.engines.marching import voxel_corners
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
 from thermal.units import Array, Mask
-
-
-class Cells(Protocol):
-    """The scheme on the cells of one rank, ghosts included; as in :class:`thermal.engine.Engine`, without ranks."""
-
-    @property
-    def points(self) -> Array:
-        """(n, 3) m."""
-        ...
-
-    @property
-    def tetrahedra(self) -> Index:
-        """(m, t, 4) nodes of the tetrahedra that each cell is made of, or cut into."""
-        ...
-
-    @property
-    def cell_volume(self) -> Array:
-        """(m,) m3."""
-        ...
-
-    @property
-    def shares(self) -> Mapping[str, Array]:
-        """Region -> (m,) share of each cell."""
-        ...
-
-    @property
-    def volume(self) -> Array:
-        """(n,) lumped volume, m3; right at owned nodes, like all that is summed up at nodes."""
-        ...
-
-    @property
-    def volumes(self) -> Mapping[str, Array]:
-        """Region -> (n,) lumped volume, m3."""
-        ...
-
-    def conductance(self, k: Array) -> GraphOperator:
-        """Operator of the cell coefficient ``k``."""
-        ...
-
-    def to_cells(self, u: Array) -> Array:
-        """Mean of the nodes of each cell."""
-        ...
-
-    def to_nodes(self, k: Array) -> Array:
-        """Volume-weighted mean of the cells around each node."""
-        ...
 
 
 class Part(Protocol):
@@ -81,7 +34,7 @@ class Part(Protocol):
         ...
 
     @property
-    def cells(self) -> Cells:
+    def cells(self) -> LocalCells:
         """Operators and volumes of the cells that are here."""
         ...
 
@@ -95,12 +48,12 @@ class Part(Protocol):
         """Boundary -> (owned,) lumped area, m2."""
         ...
 
-    def interpolation(self, at: Array) -> tuple[Index, Array]:
-        """Nodes of the domain (q, k) and weights (q, k) of points (q, 3). Raises ``ValueError`` outside."""
+    def sample(self, u: Array, at: Array) -> Array:
+        """Interpolate nodal ``u`` (owned,) at points (q, 3). Raises ``ValueError`` for points outside the domain."""
         ...
 
-    def deposition(self, at: Array) -> tuple[Index, Array]:
-        """As :meth:`interpolation`, without weight outside the body; any points will do."""
+    def deposit(self, amount: Array, at: Array) -> Array:
+        """Share amounts (q,) at points (q, 3) among the nodes, (owned,); those outside the body are dropped."""
         ...
 
     def holds(self, at: Array) -> Mask:
@@ -131,13 +84,13 @@ class GridPart:
         return cls(VoxelEngine(domain), distribute(points, corners, comm))
 
     @cached_property
-    def cells(self) -> Boxes:
+    def cells(self) -> LocalCells:
         """The voxels that are here."""
-        domain, here = self.whole.domain, self.distribution.cells
-        place = np.unravel_index(self.distribution.nodes, domain.shape)
+        domain, spread = self.whole.domain, self.distribution
+        place = np.unravel_index(spread.nodes, domain.shape)
         points = np.stack([axis[index] for axis, index in zip(domain.axes, place, strict=True)], axis=1)
-        shares = {name: share[here] for name, share in domain.shares.items()}
-        return Boxes(points, self.distribution.corners, MappingProxyType(shares), domain.solid[here])
+        shares = MappingProxyType({name: share[spread.cells] for name, share in domain.shares.items()})
+        return LocalCells(points, spread.owned, spread.corners, shares, domain.solid[spread.cells])
 
     @cached_property
     def areas(self) -> Mapping[str, Array]:
@@ -145,13 +98,18 @@ class GridPart:
         mine = self.distribution.nodes[: self.distribution.owned]
         return MappingProxyType({name: area[mine] for name, area in VoxelEngine(self.whole.domain).areas.items()})
 
-    def interpolation(self, at: Array) -> tuple[Index, Array]:
-        """Nodes of the grid (q, 8) and weights (q, 8)."""
-        return self.whole.interpolation(at)
+    def sample(self, u: Array, at: Array) -> Array:
+        """Trilinear interpolation; raises ``ValueError`` outside the window."""
+        nodes, weights = self.whole.interpolation(at)
+        place = self.distribution.places[nodes]
+        return np.asarray(self.distribution.add(np.sum(np.where(place >= 0, u[place] * weights, 0.0), axis=1)))
 
-    def deposition(self, at: Array) -> tuple[Index, Array]:
-        """The same, without weight outside the body."""
-        return self.whole.deposition(at)
+    def deposit(self, amount: Array, at: Array) -> Array:
+        """Adjoint of :meth:`sample`; each rank picks its own nodes."""
+        nodes, weights = self.whole.deposition(at)
+        place = self.distribution.places[nodes]
+        shared = np.where(place >= 0, weights * np.asarray(amount, dtype=float)[:, None], 0.0)
+        return np.bincount(np.maximum(place, 0).ravel(), shared.ravel(), self.distribution.owned).astype(float)
 
     def holds(self, at: Array) -> Mask:
         """(q,) whether points (q, 3) lie inside the body."""
@@ -163,7 +121,7 @@ class GridPart:
 
     def spacing_along(self, probe: Probe) -> float:
         """Largest edge of the cells along a probe, m."""
-        return self.whole.spacing_along(probe)
+        return max(self.spacing(point) for point in probes.stations(probe))
 
 
 @dataclass(frozen=True)
@@ -180,62 +138,68 @@ class MeshPart:
         return cls(whole, distribute(domain.points, whole.cells, comm))
 
     @cached_property
-    def cells(self) -> MeshEngine:
+    def cells(self) -> LocalCells:
         """The tetrahedra that are here."""
         domain, spread = self.whole.domain, self.distribution
+        shares = MappingProxyType({name: share[spread.cells] for name, share in domain.shares.items()})
+        solid = np.ones(len(spread.cells), dtype=bool)
+        return LocalCells(domain.points[spread.nodes], spread.owned, spread.corners, shares, solid)
+
+    @cached_property
+    def _near(self) -> MeshEngine:
+        """A serial engine of the tetrahedra that are here, for points and faces."""
+        spread, cells = self.distribution, self.cells
         local = np.full(spread.size, -1, dtype=np.int64)
         local[spread.nodes] = np.arange(len(spread.nodes))
         boundaries = {}
-        for name, triangles in domain.boundaries.items():
+        for name, triangles in self.whole.domain.boundaries.items():
             here = local[triangles]
             boundaries[name] = here[(here >= 0).all(axis=1) & (here < spread.owned).any(axis=1)]
-        shares = {name: share[spread.cells] for name, share in domain.shares.items()}
-        return MeshEngine(MeshDomain(domain.points[spread.nodes], spread.corners, shares, boundaries))
+        return MeshEngine(MeshDomain(cells.points, cells.cells, cells.shares, boundaries))
 
     @cached_property
     def areas(self) -> Mapping[str, Array]:
         """Boundary -> (owned,) lumped area, m2; all faces around an owned node are here."""
-        return MappingProxyType({name: area[: self.distribution.owned] for name, area in self.cells.areas.items()})
+        return MappingProxyType({name: area[: self.distribution.owned] for name, area in self._near.areas.items()})
 
-    def _find(self, at: Array) -> tuple[Index, Array, Array, Mask]:
-        """Nodes of the mesh (q, 4), weights (q, 4), largest edge of the cell (q,) m, and whether it was found (q,)."""
+    def _finders(self, at: Array) -> tuple[Mask, Mask]:
+        """Whether points (q, 3) lie in the mesh, and whether this rank answers for them: the first that has them."""
         spread = self.distribution
-        at = np.atleast_2d(np.asarray(at, dtype=float))
-        cell, weights, found = self.cells.locator.find(at)
-        finders = np.array(spread.comm.allgather(found))
-        mine = found & (finders.argmax(axis=0) == spread.comm.rank)
-        nodes = np.where(mine[:, None], spread.nodes[self.cells.cells[cell]], 0)
-        longest = np.where(mine, self.cells.longest(cell), 0.0)
-        told = spread.add(np.column_stack([nodes, np.where(mine[:, None], weights, 0.0), longest]))
-        return told[:, :4].astype(np.int64), told[:, 4:8], told[:, 8], np.asarray(finders.any(axis=0))
-
-    def interpolation(self, at: Array) -> tuple[Index, Array]:
-        """Nodes of the mesh (q, 4) and weights (q, 4). Raises ``ValueError`` outside the mesh."""
-        nodes, weights, _, found = self._find(at)
-        if not found.all():
-            x, y, z = 1e3 * np.atleast_2d(at)[~found][0]
-            raise ValueError(f"the point ({x:.4g}, {y:.4g}, {z:.4g}) mm lies outside the mesh")
-        return nodes, weights
-
-    def deposition(self, at: Array) -> tuple[Index, Array]:
-        """The same, without weight outside the mesh."""
-        nodes, weights, _, _ = self._find(at)
-        return nodes, weights
+        found = np.array(spread.comm.allgather(self._near.holds(np.atleast_2d(np.asarray(at, dtype=float)))))
+        held = np.asarray(found.any(axis=0))
+        return held, held & (found.argmax(axis=0) == spread.comm.rank)
 
     def holds(self, at: Array) -> Mask:
         """(q,) whether points (q, 3) lie in the mesh, its surface included."""
-        return self._find(at)[3]
+        return self._finders(at)[0]
+
+    def sample(self, u: Array, at: Array) -> Array:
+        """Linear interpolation; raises ``ValueError`` outside the mesh."""
+        held, mine = self._finders(at)
+        if not held.all():
+            x, y, z = 1e3 * np.atleast_2d(at)[~held][0]
+            raise ValueError(f"the point ({x:.4g}, {y:.4g}, {z:.4g}) mm lies outside the mesh")
+        values = np.zeros(len(held))
+        values[mine] = self._near.sample(self.distribution.with_ghosts(u), np.atleast_2d(at)[mine])
+        return np.asarray(self.distribution.add(values))
+
+    def deposit(self, amount: Array, at: Array) -> Array:
+        """Adjoint of :meth:`sample`; amounts at points outside the mesh are dropped."""
+        _, mine = self._finders(at)
+        given = np.asarray(amount, dtype=float)[mine]
+        return self.distribution.to_owners(self._near.deposit(given, np.atleast_2d(at)[mine]))
 
     def spacing(self, point: tuple[float, float, float]) -> float:
         """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the mesh."""
-        return float(self._longest(np.array([point]), f"the point {point}"))
+        return self._longest(np.array([point]), f"the point {point}")
 
     def spacing_along(self, probe: Probe) -> float:
         """Largest edge of the cells along a probe, m; only the part of it in the mesh counts."""
         return self._longest(np.array(probes.stations(probe)), f"the probe {probe}")
 
     def _longest(self, at: Array, what: str) -> float:
-        _, _, longest, found = self._find(at)
-        if not found.any():
+        held, mine = self._finders(at)
+        if not held.any():
             raise ValueError(f"{what} lies outside the mesh")
-        return float(longest[found].max())
+        edges = [self._near.spacing((float(x), float(y), float(z))) for x, y, z in at[mine]]
+        return self.distribution.maximum(max(edges, default=0.0))

@@ -27,7 +27,9 @@ Grover, Inductance Calculations) gives the radius of the endless line that acts 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solveh_banded
@@ -35,7 +37,6 @@ from scipy.optimize import brentq
 from scipy.special import gamma, jv, sici
 
 from thermal.domain import Line, Probe
-from thermal.engines.linear import Add, alone
 from thermal.units import Array
 
 REACH_IN_SPACINGS = 2.2
@@ -46,6 +47,14 @@ SHELLS = 600
 LEAST_SUPPORT = 0.5
 """share of a kernel that must lie in the body for its point to count in full"""
 
+Add = Callable[[Any], Any]
+"""Sum over the processes of a parallel run of a number or an array of which each has its part."""
+
+
+def alone(part: Any) -> Any:
+    """The sum of a run on one process."""
+    return part
+
 
 def spread(points: Array, volume: Array, spacing: float, probe: Probe, add: Add = alone) -> tuple[Array, float]:
     """Hand a prescribed flow to the nodes around a thin probe.
@@ -53,7 +62,7 @@ def spread(points: Array, volume: Array, spacing: float, probe: Probe, add: Add 
     ``points`` (n, 3) m, ``volume`` (n,) lumped m3 (zero outside the body), ``spacing`` the largest edge near the probe,
     m. Returns weights (n,) that sum to one, uniform along a line, and the sub-grid resistance in 1/m:
     value at the probe's wall (for a line: its mean) = weights . u + flow * resistance / k.
-    ``add`` sums over the ranks of a parallel run, each of which has a part of the nodes.
+    ``add`` sums over the processes of a parallel run, each of which has a part of the nodes.
     Raises ``ValueError`` for a probe outside the body.
     """
     reach, weights = _smear(points, volume, spacing, probe, add)

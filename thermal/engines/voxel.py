@@ -428,14 +428,13 @@ class VoxelEngine(OneProcess):
 
     def spread(self, probe: Probe) -> tuple[Array, float]:
         """See :meth:`thermal.engine.Engine.spread`."""
-        return probes.spread(self.points, self.volume, self.spacing_along(probe), probe)
+        return probes.spread(self.points, self.volume, self._spacing_along(probe), probe)
 
     def contact(self, probe: Probe) -> Array:
         """See :meth:`thermal.engine.Engine.contact`."""
-        return probes.contact(self.points, self.volume, self.spacing_along(probe), probe)
+        return probes.contact(self.points, self.volume, self._spacing_along(probe), probe)
 
-    def spacing_along(self, probe: Probe) -> float:
-        """Largest edge of the cells along a probe, m."""
+    def _spacing_along(self, probe: Probe) -> float:
         return max(self.spacing(point) for point in probes.stations(probe))
 
     def inside(self, u: Array, level: float) -> Array:

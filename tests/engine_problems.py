@@ -1,7 +1,7 @@
 """Small problems that every engine must solve alike: fields and numbers in the numbering of the domain.
 
 Run as a script under ``mpirun`` it solves them on all ranks and writes what comes out into a folder:
-``mpirun -n 2 python -m mpi4py problems.py folder``.
+``mpirun -n 2 python -m mpi4py engine_problems.py folder``.
 """
 
 from __future__ import annotations
@@ -203,10 +203,10 @@ def march(engine: Any) -> Iterator[tuple[str, Array]]:
 
 
 def electrode(engine: Any) -> Iterator[tuple[str, Array]]:
-    """Ball (RF-01) and needle (RF-06) thinner than the grid, at 1 V against a border at the exact potential; ohm, ohm m."""
+    """Ball (RF-01) and line (RF-06) thinner than the grid at 1 V, the border at the exact potential; in ohm, ohm m."""
     sigma = 0.33
     border = np.any([area > 0 for name, area in engine.areas.items() if name != "surface"], axis=0)
-    operator, nothing = engine.conductance(np.full(engine.cell_volume.shape, sigma)), np.zeros(border.shape)
+    operator = engine.conductance(np.full(engine.cell_volume.shape, sigma))
 
     def potential(factor: Array, exact: Array) -> Array:
         return np.asarray(
