@@ -170,8 +170,7 @@ def march(engine: Any) -> Iterator[tuple[str, Array]]:
     of_cells = 0.5 + 0.1 * engine.shares["tumour"]
     of_nodes = np.where(body, engine.to_nodes(of_cells), 1.0)
     freezing = PhaseChange(-8.0, -1.0, np.full(body.shape, 2.5e8))
-    whole = SERIAL[type(engine.domain)](engine.domain)
-    cold_face, held_face = ("z+", "x-") if "z+" in whole.areas else ("surface", "west")
+    cold_face, held_face = ("z+", "x-") if "z+" in engine.areas else ("surface", "west")
     film = 200.0 * engine.areas[cold_face]
     problem = Bioheat(
         engine,
@@ -183,12 +182,12 @@ def march(engine: Any) -> Iterator[tuple[str, Array]]:
         500.0 * engine.volume,
         Surroundings(film, 20.0 * film, Held(engine.areas[held_face] > 0, np.full(body.shape, 37.0))),
     )
-    probe = engine.contact(Ball((-3e-3, -2e-3, -1e-3), 1.5e-3))
+    probe = engine.contact(Ball((-3e-3, -2e-3, -1e-3), 3e-3))
     spots = np.random.default_rng(6).normal((3e-3, 2e-3, 1e-3), 1e-3, (50, 3))
     power = engine.deposit(np.full(50, 0.03), spots)
 
     def drive(state: State, step: float) -> Drive:
-        return Drive(power if state.time < 40.0 else 0.0 * power, (Contact(probe, -150.0),))
+        return Drive(power if state.time < 40.0 else 0.0 * power, (Contact(probe, -190.0),))
 
     laws = {"arrhenius": Arrhenius(), "cem43": Cem43()}
     loop = Loop(problem, PlainSource(drive, (40.0,)), laws, Control(), 60.0, "arrhenius", (25.0,))

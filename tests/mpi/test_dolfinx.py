@@ -77,9 +77,9 @@ def test_the_march_freezes_damages_and_stops_perfusion() -> None:
     """The problem is what it says it is."""
     for problem in ("hexahedra", "tetrahedra"):
         figures = serial(problem)
-        assert figures["coldest"].min() < -8.0
+        assert (figures["coldest"] < -8.0).sum() > 30
         assert (figures["arrhenius"] > 1.0).sum() > 3
-        assert abs(figures["energy"]).min() > 1e-3
+        assert np.abs(figures["energy"]).min() > 1.0
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
