@@ -79,9 +79,13 @@ class Distribution:
         places[self.nodes[: self.owned]] = np.arange(self.owned)
         return places
 
+    def vector(self) -> Any:
+        """A ``dolfinx.la.Vector`` of all local nodes, zero; ``scatter_forward`` brings its ghosts up to date."""
+        return dolfinx.la.vector(self.node_map, 1)
+
     @cached_property
     def _node_buffer(self) -> Any:
-        return dolfinx.la.vector(self.node_map, 1)
+        return self.vector()
 
     @cached_property
     def _cell_buffer(self) -> Any:

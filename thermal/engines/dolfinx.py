@@ -19,9 +19,11 @@ import numpy as np
 from thermal.domain import Domain, MeshDomain, Probe, VoxelDomain
 from thermal.engine import Operator, Surface
 from thermal.engines import marching, petsc, probes
+from thermal.engines.distributed_operator import DolfinxOperator
 from thermal.engines.distribution import Distribution
 from thermal.engines.graph import OUTFLOW_PART
-from thermal.engines.local_rows import LocalOperator, upwind
+from thermal.engines.local_heat import RowStages
+from thermal.engines.local_rows import upwind
 from thermal.engines.mesh import WholeMesh
 from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.parts import GridPart, MeshPart, Part
@@ -30,32 +32,6 @@ from thermal.units import Array, Mask
 
 PARTS: Mapping[type, Any] = {VoxelDomain: GridPart, MeshDomain: MeshPart}
 """Kind of domain -> how it is spread."""
-
-
-@dataclass(frozen=True)
-class DolfinxOperator:
-    """Conductances of the edges at this rank's nodes; see :class:`thermal.engine.Operator`."""
-
-    distribution: Distribution
-    local: LocalOperator
-
-    @property
-    def diagonal(self) -> Array:
-        """(n,) sum of the conductances of each node."""
-        return self.local.diagonal
-
-    @property
-    def bound(self) -> Array:
-        """(n,) b with ``u . K u <= sum b u^2``."""
-        return self.local.bound
-
-    def __call__(self, u: Array) -> Array:
-        """K u, (n,) -> (n,)."""
-        return self.local(self.distribution.with_ghosts(u))
-
-    def dissipation(self, u: Array) -> Array:
-        """(n,) half of ``G_ij (u_i - u_j)^2`` over the edges of each node."""
-        return self.local.dissipation(self.distribution.with_ghosts(u))
 
 
 @dataclass(frozen=True)
@@ -221,7 +197,7 @@ class DolfinxEngine:
 
     def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
         """See :meth:`thermal.engine.Engine.stepper`; always in double precision."""
-        return OperatorStepper(self, problem)
+        return OperatorStepper(self, problem, RowStages(self.distribution, self.part.cells, problem))
 
     def transport(self, operator: Operator, pressure: Array) -> DolfinxTransport:
         """Transport by the edge fluxes ``G_ij (p_i - p_j)``."""
