@@ -25,7 +25,7 @@ from petsc4py import PETSc
 
 from thermal.units import Array
 
-__all__ = ["Distribution", "PETSc", "distribute"]
+__all__ = ["MPI", "Distribution", "PETSc", "distribute"]
 
 Index = npt.NDArray[np.int64]
 """An array of indices."""
@@ -71,6 +71,11 @@ class Distribution:
     def owned_cells(self) -> int:
         """Number of cells that this rank owns."""
         return int(self.cell_map.size_local)
+
+    @cached_property
+    def orphans(self) -> Index:
+        """Points of the domain that belong to no cell."""
+        return np.setdiff1d(np.arange(self.size), self._node_order[1])
 
     @cached_property
     def places(self) -> Index:

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from thermal.domain import Domain, MeshDomain, Probe, VoxelDomain
 from thermal.engine import Operator, Surface
@@ -30,6 +31,8 @@ from thermal.engines.parts import GridPart, MeshPart, Part
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
 
+Values = TypeVar("Values", bound=npt.NDArray[Any])
+"""An array of numbers or of truth values."""
 PARTS: Mapping[type, Any] = {VoxelDomain: GridPart, MeshDomain: MeshPart}
 """Kind of domain -> how it is spread."""
 
@@ -149,13 +152,13 @@ class DolfinxEngine:
         """A cell array in the numbering of the domain, on every rank."""
         return self.distribution.gather_cells(k)
 
-    def take(self, whole: Array) -> Array:
+    def take(self, whole: Values) -> Values:
         """This rank's part (n,) of a nodal array in the numbering of the domain."""
-        return whole[self.distribution.nodes[: self.distribution.owned]]
+        return cast(Values, whole[self.distribution.nodes[: self.distribution.owned]])
 
-    def take_cells(self, whole: Array) -> Array:
+    def take_cells(self, whole: Values) -> Values:
         """This rank's part (m,) of a cell array in the numbering of the domain."""
-        return whole[self.distribution.cells[: self.distribution.owned_cells]]
+        return cast(Values, whole[self.distribution.cells[: self.distribution.owned_cells]])
 
     def spacing(self, point: tuple[float, float, float]) -> float:
         """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the domain."""
