@@ -10,7 +10,7 @@ import numpy as np
 from thermal.anatomy import Anatomy
 from thermal.case import Case
 from thermal.case.parts import Boundary, ConvectiveBoundary, FixedBoundary, FluxBoundary, Freezing, Vaporisation
-from thermal.domain import FACES, SURFACE, Domain, MeshDomain, VoxelDomain
+from thermal.domain import FACES, SURFACE, AxisymmetricDomain, Domain, MeshDomain, VoxelDomain
 from thermal.engine import Engine
 from thermal.engines.axisymmetric import AxisymmetricEngine
 from thermal.engines.mesh import MeshEngine

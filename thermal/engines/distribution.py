@@ -73,9 +73,9 @@ class Distribution:
         return int(self.cell_map.size_local)
 
     @cached_property
-    def orphans(self) -> Index:
-        """Points of the domain that belong to no cell."""
-        return np.setdiff1d(np.arange(self.size), self._node_order[1])
+    def in_cells(self) -> Index:
+        """Points of the domain that belong to a cell, on any rank."""
+        return np.sort(self._node_order[1])
 
     @cached_property
     def places(self) -> Index:

@@ -25,9 +25,9 @@ from thermal.engines.distribution import Distribution
 from thermal.engines.graph import OUTFLOW_PART
 from thermal.engines.local_heat import RowStages
 from thermal.engines.local_rows import upwind
-from thermal.engines.mesh import WholeMesh
 from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.parts import GridPart, MeshPart, Part
+from thermal.engines.simplices import WholeMesh
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
 
@@ -131,6 +131,29 @@ class DolfinxEngine:
         """Region -> (m,) share of each cell."""
         owned = self.distribution.owned_cells
         return MappingProxyType({name: share[:owned] for name, share in self.part.cells.shares.items()})
+
+    @cached_property
+    def cell_size(self) -> Array:
+        """(m,) edge of the cube of equal volume, m; zero outside the body."""
+        return np.cbrt(self.cell_volume)
+
+    @cached_property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lower and upper corner of the box around all nodes, (3,) m each."""
+        lower, upper = self.points.min(axis=0), self.points.max(axis=0)
+        spread = self.distribution
+        return (
+            np.array([spread.minimum(float(x)) for x in lower]),
+            np.array([spread.maximum(float(x)) for x in upper]),
+        )
+
+    def symmetric(self, probe: Probe) -> bool:
+        """True: there is no symmetry to keep."""
+        return True
+
+    def orbit(self, at: Array) -> Array:
+        """(1, q, 3) the points (q, 3) themselves."""
+        return np.asarray(at)[None]
 
     def total(self, a: Array) -> float:
         """Sum of a nodal or cell array over all ranks."""

@@ -183,8 +183,8 @@ class RowStages:
 
         def run(stage: Stage, length: float, here: Any, before: Any) -> Array:
             ghosted = self._buffers[2]
-            ghosted.array[:owned] = relation.temperature(step.v + here.array[:owned])
-            ghosted.array[kept] = step.temperature[kept]
+            ghosted.array[:owned] = relation.temperature(step.state.v + here.array[:owned])
+            ghosted.array[kept] = step.state.temperature[kept]
             ghosted.scatter_forward()
             t: Array = ghosted.array
             values = warm_values

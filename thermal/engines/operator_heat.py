@@ -14,7 +14,7 @@ import numpy as np
 
 from thermal.engine import Engine, Operator
 from thermal.engines.legendre import Stage, first_weight, integrate
-from thermal.heat import BODY_TEMPERATURE, Action, HeatProblem, Rates, Stepped
+from thermal.heat import BODY_TEMPERATURE, Action, HeatProblem, HeatState, Rates, Stepped
 from thermal.units import Array
 
 
@@ -24,10 +24,8 @@ class Step:
 
     engine: Engine
     problem: HeatProblem
-    v: Array
-    """(n,) K at the start; also where it is held"""
-    temperature: Array
-    """(n,) degC at the start; also where it is held"""
+    state: HeatState
+    """at the start of the step until its end"""
     action: Action
     inverse: Array
     """(n,) K/J of unfrozen tissue"""
@@ -90,9 +88,9 @@ def by_operator(
 
     def run(stage: Stage) -> Array:
         nonlocal here, before
-        v = step.v + here
+        v = step.state.v + here
         temperature = v + BODY_TEMPERATURE if plain else relation.temperature(v)
-        temperature[kept] = step.temperature[kept]
+        temperature[kept] = step.state.temperature[kept]
         operator = step.operator if plain else step.operator_with_ice(temperature)
         conductances = step.conductances if plain else step.touching(temperature)
         flow, lines = step.flow(operator, conductances, temperature)
@@ -123,20 +121,20 @@ class OperatorStepper:
 
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
-        engine, problem = self._engine, self._problem
+        engine, problem, temperature = self._engine, self._problem, state.temperature
         free = (action.free & (engine.volume > 0)).astype(np.float64)
         liquidus, onset = problem.relation.liquid
         touched = min((touch.temperature for touch in action.touches), default=np.inf)
         self._cold = min(engine.minimum(temperature), touched) <= liquidus
         self._plain = not self._cold and engine.maximum(temperature) <= onset
-        warm = problem.cells.unfrozen(engine.to_cells(middle))
+        foreseen = middle() if self._rises or action.touches else temperature
+        warm = problem.cells.unfrozen(engine.to_cells(foreseen)) if self._rises else problem.cells.at_37
         step = Step(
             engine,
             problem,
-            v,
-            temperature,
+            state,
             action,
-            inverse=np.divide(free, self._capacity, out=np.zeros_like(v), where=free > 0),
+            inverse=np.divide(free, self._capacity, out=np.zeros_like(free), where=free > 0),
             free=free,
             power=action.power * free,
             blood=action.blood * free,
@@ -147,7 +145,7 @@ class OperatorStepper:
             conductances=[],
             source=engine.total(action.power),
         )
-        self._step = step = replace(step, conductances=step.touching(middle if self._plain else temperature))
+        self._step = step = replace(step, conductances=step.touching(foreseen if self._plain else temperature))
         operator = step.operator_with_ice(temperature) if self._cold else step.operator
         self._first, self._lines = step.flow(operator, step.conductances, temperature)
         return Rates(self._decay(temperature), self._heating(temperature))
@@ -176,24 +174,27 @@ class OperatorStepper:
         engine, (liquidus, onset) = self._engine, self._problem.relation.liquid
         if self._plain:
             change, lines = self._run(self._step, self._first, self._lines, step, stages, True)
-            liquid = self._step.v + change + BODY_TEMPERATURE
+            liquid = self._step.state.v + change + BODY_TEMPERATURE
             if liquidus < engine.minimum(liquid) and engine.maximum(liquid) < onset:
-                stepped = self._settled(change, lines)
-                return replace(stepped, error=self._error(stepped.temperature, change, step))
-        return self._settled(*self._run(self._step, self._first, self._lines, step, stages, False))
+                stored = self._settle(change)
+                return Stepped(lines, stored, self._error(change, step))
+        change, lines = self._run(self._step, self._first, self._lines, step, stages, False)
+        return Stepped(lines, self._settle(change), None)
 
-    def _settled(self, change: Array, lines: Array) -> Stepped:
-        """The state after all stages."""
-        v = self._step.v + change
+    def _settle(self, change: Array) -> float:
+        """Bring the state to the end of the step; returns the heat stored, J."""
         stored = self._engine.total(self._capacity * change)
         if not np.isfinite(stored):
             raise FloatingPointError("the temperature became infinite")
-        temperature = self._problem.relation.temperature(v)
-        kept = np.flatnonzero(~self._step.action.free)
-        temperature[kept] = self._step.temperature[kept]
-        return Stepped(v, temperature, lines, stored, None)
+        state, free = self._step.state, np.flatnonzero(self._step.action.free)
+        state.v[:] += change
+        state.temperature[free] = self._problem.relation.temperature(state.v)[free]
+        np.minimum(state.coldest, state.temperature, out=state.coldest)
+        np.maximum(state.hottest, state.temperature, out=state.hottest)
+        return stored
 
-    def _error(self, temperature: Array, change: Array, step: float) -> float:
+    def _error(self, change: Array, step: float) -> float:
         """Local error from the flows at both ends of the step, K."""
-        last, _ = self._step.flow(self._step.operator, self._step.conductances, temperature)
-        return self._engine.maximum(np.abs(0.4 * step * self._step.inverse * (self._first + last) - 0.8 * change))
+        taken = self._step
+        last, _ = taken.flow(taken.operator, taken.conductances, taken.state.temperature)
+        return self._engine.maximum(np.abs(0.4 * step * taken.inverse * (self._first + last) - 0.8 * change))

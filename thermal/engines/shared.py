@@ -8,7 +8,7 @@ receive the arrays, do the same call on their part, and wait for the next.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -21,7 +21,7 @@ from thermal.engines.distribution import MPI
 from thermal.engines.dolfinx import DolfinxEngine
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
-from thermal.heat import Action, HeatProblem, HeatStepper, Precision, Rates, Stepped, Touch
+from thermal.heat import Action, HeatProblem, HeatState, HeatStepper, Precision, Rates, Stepped, Touch
 from thermal.units import Array, Mask
 
 WHOLE: Mapping[type, Any] = {VoxelDomain: VoxelEngine, MeshDomain: MeshEngine}
@@ -37,6 +37,7 @@ class Part:
 
     engine: DolfinxEngine
     stepper: HeatStepper | None = None
+    state: HeatState | None = None
 
 
 @dataclass
@@ -104,18 +105,15 @@ class Team:
         )
         part.stepper = part.engine.stepper(mine, "double")
 
-    def begin(self, number: int, v: Array, temperature: Array, middle: Array, action: Action) -> Rates:
+    def begin(self, number: int, state: HeatState, middle: Array, action: Action) -> Rates:
         """Take up a step, arrays of the whole domain."""
         part = self.parts[number]
         assert part.stepper is not None
         take = part.engine.take
-        mine = Action(
-            take(action.power),
-            take(action.blood),
-            take(action.free),
-            tuple(self._touch(part, t) for t in action.touches),
-        )
-        return part.stepper.begin(take(v), take(temperature), take(middle), mine)
+        part.state = HeatState(take(state.v), take(state.temperature), take(state.coldest), take(state.hottest))
+        touches = tuple(self._touch(part, touch) for touch in action.touches)
+        mine = Action(take(action.power), take(action.blood), take(action.free), touches)
+        return part.stepper.begin(part.state, lambda: take(middle), mine)
 
     @staticmethod
     def _touch(part: Part, touch: Touch) -> Touch:
@@ -124,12 +122,13 @@ class Team:
         conductivity = touch.conductivity.take(here)
         return Touch(place[here], touch.factor[here], touch.film[here], touch.temperature, conductivity)
 
-    def advance(self, number: int, step: float, stages: int) -> Stepped:
-        """Do the step; ``v`` and ``temperature`` of the whole domain."""
+    def advance(self, number: int, step: float, stages: int) -> tuple[Stepped, Array, Array]:
+        """Do the step; also returns v and temperature of the whole domain after it."""
         part = self.parts[number]
         assert part.stepper is not None
+        assert part.state is not None
         stepped = part.stepper.advance(step, stages)
-        return replace(stepped, v=part.engine.gather(stepped.v), temperature=part.engine.gather(stepped.temperature))
+        return stepped, part.engine.gather(part.state.v), part.engine.gather(part.state.temperature)
 
 
 @dataclass(frozen=True)
@@ -166,17 +165,20 @@ class SharedStepper:
         self._team, self._number = team, number
         team.do("prepare_march", number, problem)
 
-    def begin(self, v: Array, temperature: Array, middle: Array, action: Action) -> Rates:
+    def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
-        self._v, self._temperature = v, temperature
-        rates: Rates = self._team.do("begin", self._number, v, temperature, middle, action)
+        self._state = state
+        rates: Rates = self._team.do("begin", self._number, state, middle(), action)
         return rates
 
     def advance(self, step: float, stages: int) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
-        stepped: Stepped = self._team.do("advance", self._number, step, stages)
-        of_no_cell = self._team.parts[self._number].engine.distribution.orphans
-        stepped.v[of_no_cell], stepped.temperature[of_no_cell] = self._v[of_no_cell], self._temperature[of_no_cell]
+        stepped: Stepped
+        stepped, v, temperature = self._team.do("advance", self._number, step, stages)
+        state, cells = self._state, self._team.parts[self._number].engine.distribution.in_cells
+        state.v[cells], state.temperature[cells] = v[cells], temperature[cells]
+        np.minimum(state.coldest, state.temperature, out=state.coldest)
+        np.maximum(state.hottest, state.temperature, out=state.hottest)
         return stepped
 
 
