@@ -4,9 +4,10 @@ ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 PYTHON ?= python3
 VENV := $(ROOT)/.venv
 BIN := $(VENV)/bin
+VENV_MPI := $(ROOT)/.venv-mpi
 RENDER_PACKAGES := libegl1 libgl1 libxrender1
 
-.PHONY: demo test test-slow lint docs bench bench-env clean render-libraries
+.PHONY: demo test test-slow test-mpi lint docs bench bench-env clean render-libraries
 
 demo: $(VENV)/installed render-libraries
 	@cd "$(ROOT)" && if "$(BIN)/python" meshes/fetch_body_ct.py; then \
@@ -21,6 +22,20 @@ test: $(VENV)/installed-test render-libraries
 
 test-slow: $(VENV)/installed-test render-libraries
 	@cd "$(ROOT)" && "$(BIN)/python" -m pytest -m slow
+
+# The dolfinx engine on one, two and three MPI ranks, in an environment of its own: its wheels need Python 3.12.
+ifneq (,$(filter test-mpi,$(MAKECMDGOALS)))
+PYTHON_MPI ?= $(shell for python in python3.12 python3.13 python3 "$$HOME"/.pyenv/versions/*/bin/python; do \
+  "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo "$$python" && break; \
+  done)
+endif
+
+test-mpi: $(if $(PYTHON_MPI),$(VENV_MPI)/installed)
+	@if [ -z "$(PYTHON_MPI)" ]; then \
+	  echo "No Python 3.12 or newer here: the dolfinx engine is not tested (set PYTHON_MPI=/path/to/python3.12)."; \
+	else \
+	  cd "$(ROOT)" && "$(VENV_MPI)/bin/python" -m pytest tests/mpi; \
+	fi
 
 lint: $(VENV)/installed-dev
 	@cd "$(ROOT)" && "$(BIN)/ruff" check && "$(BIN)/ruff" format --check && "$(BIN)/mypy" && "$(BIN)/codespell" thermal docs README.md
@@ -37,7 +52,7 @@ bench-env: $(VENV)/made
 	@cd "$(ROOT)" && "$(BIN)/python" benchmarks/environments.py
 
 clean:
-	rm -rf "$(VENV)" "$(ROOT)/.bench" "$(ROOT)/results" "$(ROOT)/docs/_build"
+	rm -rf "$(VENV)" "$(VENV_MPI)" "$(ROOT)/.bench" "$(ROOT)/results" "$(ROOT)/docs/_build"
 
 $(VENV)/made:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -59,6 +74,11 @@ $(VENV)/installed-dev: $(VENV)/installed-test
 
 $(VENV)/installed-docs: $(VENV)/installed
 	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --editable "$(ROOT)[docs]"
+	@touch "$@"
+
+$(VENV_MPI)/installed: $(ROOT)/pyproject.toml
+	@"$(PYTHON_MPI)" -m venv "$(VENV_MPI)"
+	@"$(VENV_MPI)/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$(ROOT)[mpi,test]"
 	@touch "$@"
 
 # Off-screen rendering needs three small system libraries (VTK brings the rest).

@@ -334,7 +334,7 @@ def test_layers_of_the_architecture_page_are_those_that_are_tested() -> None:
 def test_homes_of_other_packages_are_those_that_are_tested() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     kept = page[page.index("Imports of other packages") :].partition("\n\n")[0]
-    for library in ("numba", "skfem", "pyamg", "pyvista", "h5py", "pint"):
+    for library in ("numba", "skfem", "pyamg", "dolfinx", "petsc4py", "mpi4py", "pyvista", "h5py", "pint"):
         assert f"`{library}`" in kept
         assert all(f"`{home}`" in kept for home in HOMES[library])
 

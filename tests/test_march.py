@@ -662,7 +662,7 @@ def test_a_run_goes_on_bit_for_bit(part: float) -> None:
 
 @pytest.mark.parametrize("precision", ["single", "double"])
 def test_a_run_whose_steps_begin_with_the_end_of_the_last_goes_on_bit_for_bit(precision: Precision) -> None:
-    """Without damage and k(T) a step takes over the flow at the end of the one before; a resumed run must compute it."""
+    """Without damage and k(T) a step takes over the flow at the end of the one before; a resumed run computes it."""
     engine = cube(12)
     problem = bioheat(engine, perfusion=2e4, held=faces(engine))
     power = np.where(np.linalg.norm(engine.points - 0.025, axis=1) < 0.01, 1e6, 0.0) * engine.volume

@@ -10,7 +10,7 @@ import numpy as np
 from thermal.anatomy import Anatomy
 from thermal.case import Case
 from thermal.case.parts import Boundary, ConvectiveBoundary, FixedBoundary, FluxBoundary, Freezing, Vaporisation
-from thermal.domain import FACES, SURFACE, AxisymmetricDomain, MeshDomain, VoxelDomain
+from thermal.domain import FACES, SURFACE, AxisymmetricDomain, Domain, MeshDomain, VoxelDomain
 from thermal.engine import Engine
 from thermal.engines.axisymmetric import AxisymmetricEngine
 from thermal.engines.mesh import MeshEngine
@@ -34,10 +34,28 @@ ENGINES: Mapping[type, Any] = {
 VAPORISATION_HEAT = 2.257e6  # J/kg of water at 100 degC and 1 atm (IAPWS-95: 2256.5 kJ/kg)
 
 
-def make_engine(anatomy: Anatomy) -> Engine:
-    """The engine for this kind of domain."""
-    engine: Engine = ENGINES[type(anatomy.domain)](anatomy.domain)
+def make_engine(anatomy: Anatomy, kind: str = "serial") -> Engine:
+    """The engine for this kind of domain: in this process alone, or (``dolfinx``) by all ranks of an MPI run.
+
+    Raises ``CaseError`` when there is no DOLFINx here, or when it has no way to spread this domain.
+    """
+    engine: Engine = (ENGINES[type(anatomy.domain)] if kind == "serial" else spread_over_ranks)(anatomy.domain)
     return engine
+
+
+def spread_over_ranks(domain: Domain) -> Any:
+    """The engine whose steady solves and heat march all ranks do together. Raises ``CaseError`` where there is none."""
+    try:
+        from thermal.engines.shared import SharedEngine
+    except ImportError as error:
+        raise CaseError(
+            f"numerics.engine: DOLFINx is not to be had here ({error}); pip install 'thermal[mpi]' on Python 3.12 or "
+            'newer, or leave engine = "serial"'
+        ) from None
+    try:
+        return SharedEngine(domain)
+    except ValueError as error:
+        raise CaseError(f"numerics.engine: {error}") from None
 
 
 def make_tissues(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[Tissues, list[Sourced]]:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
+from thermal.engines import ranks
+
 # Threads that wait must not spin: several runs may share the cores, and small vector products gain nothing from them.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -386,7 +388,12 @@ def _signals() -> Iterator[None]:
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 1 failed, 2 bad input, 3 not converged, 130 interrupted."""
+    """Run one command and return its exit code: 0 done, 1 failed, 2 bad input, 3 not converged, 130 interrupted.
+
+    Under ``mpirun`` the first rank does so; the others help its engine.
+    """
+    if ranks.place()[0] > 0:
+        return ranks.help_the_first()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     handler.setLevel(logging.WARNING)
@@ -406,6 +413,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
             raise
         return _explain(error)
     finally:
+        ranks.dismiss_the_others()
         logging.getLogger("thermal").removeHandler(handler)
 
 

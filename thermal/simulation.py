@@ -102,7 +102,7 @@ def check(case: Case) -> list[str]:
 def build(case: Case) -> tuple[Anatomy, Engine, Tissues, list[Sourced]]:
     """Anatomy, engine and tissues of a case."""
     anatomy = case.anatomy.build(case.folder)
-    engine = make_engine(anatomy)
+    engine = make_engine(anatomy, case.numerics.engine)
     tissues, library = make_tissues(case, anatomy, engine)
     return anatomy, engine, tissues, library
 

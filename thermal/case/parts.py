@@ -238,6 +238,8 @@ class Numerics(Spec):
     """longest time step"""
     precision: Literal["single", "double"] = "single"
     """of the change of temperature within a time step on voxels; the state and the ledgers are always double"""
+    engine: Literal["serial", "dolfinx"] = "serial"
+    """in one process, or spread over the ranks of ``mpirun`` by DOLFINx (always in double precision)"""
     first_step: Duration | None = None
     """first time step and first after each switch; default: a few tolerances over the first heating rate"""
 

@@ -1,133 +1,200 @@
 """The heat march on any engine: Runge-Kutta-Legendre steps by its conductance operator, in double precision.
 
-Plain NumPy around the operator. Sums and extremes go through the engine, which may hold a part of the nodes only.
+The same steps as those of the voxel engine's kernels, to round-off. Sums and extremes go through the engine, which may
+hold a part of the nodes only: whatever decides between two ways is equal on all processes. The stages are plain NumPy
+around the operator, unless the engine brings kernels of its own for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from thermal.engine import Engine, Operator
 from thermal.engines.legendre import Stage, first_weight, integrate
-from thermal.heat import Action, HeatProblem, HeatState, Rates, Stepped
+from thermal.heat import BODY_TEMPERATURE, Action, HeatProblem, HeatState, Rates, Stepped
 from thermal.units import Array
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that has been taken up: all that its stages need. Arrays (n,) are zero at nodes that are not free."""
+
+    engine: Engine
+    problem: HeatProblem
+    state: HeatState
+    """at the start of the step until its end"""
+    action: Action
+    inverse: Array
+    """(n,) K/J of unfrozen tissue"""
+    free: Array
+    """(n,) one at free nodes"""
+    power: Array
+    blood: Array
+    border: Array
+    film: Array
+    warm: Array
+    """(m,) W/m/K of unfrozen tissue"""
+    operator: Operator
+    """of ``warm``"""
+    conductances: list[Array]
+    """(t,) W/K of each probe, at the start"""
+    source: float
+    """W of all sources, on all processes"""
+
+    def touching(self, temperature: Array) -> list[Array]:
+        """(t,) W/K between each probe and the free nodes it touches."""
+        return [t.conductance(temperature[t.nodes]) * self.free[t.nodes] for t in self.action.touches]
+
+    def operator_with_ice(self, temperature: Array) -> Operator:
+        """The operator where unfrozen tissue conducts as at the start of the step and ice is where it is now."""
+        cells = self.problem.cells
+        if cells.frozen is None:
+            return self.operator
+        return self.engine.conductance(cells.with_ice(self.warm, self.engine.to_cells(temperature)))
+
+    def flow(self, operator: Operator, conductances: list[Array], temperature: Array) -> tuple[Array, Array]:
+        """Heat into each free node (n,) W, and the lines of the ledger (5,) W."""
+        engine, problem = self.engine, self.problem
+        flowing = np.where(temperature > problem.relation.liquid[0], self.blood, 0.0)
+        from_blood = flowing * (problem.arterial_temperature - temperature)
+        from_border = self.border - self.film * temperature
+        flow = self.free * -operator(temperature) + self.power + from_blood + from_border
+        probes = np.zeros(1)
+        for touch, conductance in zip(self.action.touches, conductances, strict=True):
+            heat = conductance * (touch.temperature - temperature[touch.nodes])
+            flow[touch.nodes] += heat
+            probes = np.append(probes, heat)
+        lines = np.array([self.source, engine.total(from_blood), engine.total(from_border), engine.total(probes), 0.0])
+        lines[4] = engine.total(flow) - lines.sum()
+        return flow, lines
+
+
+Stages = Callable[[Step, Array, Array, float, int, bool], tuple[Array, Array]]
+"""All stages of a step: from the first flow (n,) W and its lines (5,) W, the length of the step (s) and the number of
+stages to the change of v (n,) K and the time integral of the lines (5,) J. If the last argument is true, neither ice
+nor vapour comes near and nothing depends on the temperature within the step."""
+
+
+def by_operator(
+    step: Step, first: Array, first_lines: Array, length: float, stages: int, plain: bool
+) -> tuple[Array, Array]:
+    """See :data:`Stages`."""
+    relation, kept = step.problem.relation, np.flatnonzero(~step.action.free)
+    here = first_weight(stages) * length * step.inverse * first
+    before = np.zeros_like(here)
+
+    def run(stage: Stage) -> Array:
+        nonlocal here, before
+        v = step.state.v + here
+        temperature = v + BODY_TEMPERATURE if plain else relation.temperature(v)
+        temperature[kept] = step.state.temperature[kept]
+        operator = step.operator if plain else step.operator_with_ice(temperature)
+        conductances = step.conductances if plain else step.touching(temperature)
+        flow, lines = step.flow(operator, conductances, temperature)
+        flow = length * (stage.now * flow + stage.start * first)
+        here, before = stage.mu * here + stage.nu * before + step.inverse * flow, here
+        return lines
+
+    lines = integrate(first_lines, length, stages, run)
+    return here, lines
 
 
 class OperatorStepper:
     """See :class:`thermal.heat.HeatStepper`."""
 
-    def __init__(self, engine: Engine, problem: HeatProblem) -> None:
-        """``problem`` on the nodes and cells of ``engine``."""
-        self._engine, self._problem = engine, problem
-        self._capacity = engine.volume * problem.relation.capacity
-        self._smallest = engine.volume * problem.relation.smallest_capacity()
-        self._film = problem.film if engine.maximum(problem.film) > 0.0 else None
-        self._at_37: Operator | None = None
+    def __init__(self, engine: Engine, problem: HeatProblem, run: Stages = by_operator) -> None:
+        """``problem`` on the nodes and cells of ``engine``; ``run`` does the stages."""
+        self._engine, self._problem, self._run = engine, problem, run
+        cells, relation = problem.cells, problem.relation
+        self._capacity = engine.volume * relation.capacity
+        self._stiff = relation.capacity / relation.smallest_capacity()
+        self._rises = engine.maximum(np.abs(cells.slope)) > 0.0
+        self._operator = engine.conductance(cells.at_37)
+        self._frozen_decay = 0.0
+        if cells.frozen is not None:
+            solid = np.flatnonzero(engine.volume > 0)
+            bound = (engine.conductance(cells.frozen).bound * self._stiff)[solid]
+            self._frozen_decay = engine.maximum(bound / self._capacity[solid])
 
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
-        engine, problem = self._engine, self._problem
-        self._state, self._action = state, action
-        temperature = state.temperature
-        self._weight = (action.free & (engine.volume > 0)).astype(np.float64)
-        self._inverse = np.divide(self._weight, self._capacity, out=np.zeros_like(temperature), where=self._weight > 0)
-        self._blood = action.blood * self._weight
-        self._border = problem.border * self._weight
-        self._power = action.power * self._weight
-        self._source = engine.total(action.power)
-        foreseen = middle() if problem.cells.rises or action.touches else temperature
-        self._unfrozen = problem.cells.at_37
-        if problem.cells.rises:
-            self._unfrozen = problem.cells.unfrozen(engine.to_cells(foreseen))
-        liquidus = problem.relation.liquid[0]
+        engine, problem, temperature = self._engine, self._problem, state.temperature
+        free = (action.free & (engine.volume > 0)).astype(np.float64)
+        liquidus, onset = problem.relation.liquid
         touched = min((touch.temperature for touch in action.touches), default=np.inf)
         self._cold = min(engine.minimum(temperature), touched) <= liquidus
-        self._plain = not self._cold and engine.maximum(temperature) <= problem.relation.liquid[1]
-        self._operator = self._warm_operator()
-        self._touching = [touch.conductance(foreseen[touch.nodes]) for touch in action.touches]
-        self._first, self._lines = self._flow(temperature)
-        rate = self._inverse * self._first
-        return Rates(self._decay(), engine.maximum(np.abs(rate)))
+        self._plain = not self._cold and engine.maximum(temperature) <= onset
+        foreseen = middle() if self._rises or action.touches else temperature
+        warm = problem.cells.unfrozen(engine.to_cells(foreseen)) if self._rises else problem.cells.at_37
+        step = Step(
+            engine,
+            problem,
+            state,
+            action,
+            inverse=np.divide(free, self._capacity, out=np.zeros_like(free), where=free > 0),
+            free=free,
+            power=action.power * free,
+            blood=action.blood * free,
+            border=problem.border * free,
+            film=problem.film * free,
+            warm=warm,
+            operator=engine.conductance(warm) if self._rises else self._operator,
+            conductances=[],
+            source=engine.total(action.power),
+        )
+        self._step = step = replace(step, conductances=step.touching(foreseen if self._plain else temperature))
+        operator = step.operator_with_ice(temperature) if self._cold else step.operator
+        self._first, self._lines = step.flow(operator, step.conductances, temperature)
+        return Rates(self._decay(temperature), self._heating(temperature))
 
-    def _warm_operator(self) -> Operator:
-        if self._problem.cells.rises:
-            return self._engine.conductance(self._unfrozen)
-        if self._at_37 is None:
-            self._at_37 = self._engine.conductance(self._unfrozen)
-        return self._at_37
+    def _heating(self, temperature: Array) -> float:
+        """Largest rate of change of v, with the probes and without them, K/s."""
+        step = self._step
+        rate = step.inverse * self._first
+        largest = np.abs(rate)
+        for touch, conductance in zip(step.action.touches, step.conductances, strict=True):
+            heat = conductance * (touch.temperature - temperature[touch.nodes])
+            rate[touch.nodes] -= step.inverse[touch.nodes] * heat
+        return self._engine.maximum(np.maximum(largest, np.abs(rate)))
 
-    def _decay(self) -> float:
+    def _decay(self, temperature: Array) -> float:
         """Upper bound of the decay rates of the linearised equation, 1/s (Gershgorin)."""
-        engine, problem = self._engine, self._problem
-        sink = self._blood if self._film is None else self._blood + self._film
-        for touch, g in zip(self._action.touches, self._touching, strict=True):
-            sink = sink.copy()
-            sink[touch.nodes] += g
-        bound = self._operator.bound
-        if self._cold and problem.cells.frozen is not None:
-            bound = np.maximum(bound, engine.conductance(problem.cells.frozen).bound)
-        rate = np.divide(bound + sink, self._smallest, out=np.zeros_like(sink), where=self._weight > 0)
-        return engine.maximum(rate)
-
-    def _flow(self, temperature: Array) -> tuple[Array, Array]:
-        """Heat into each free node (n,) W, and the lines of the ledger (5,) W."""
-        engine, problem = self._engine, self._problem
-        icy = self._cold or engine.minimum(temperature) <= problem.relation.liquid[0]
-        operator = self._operator
-        if icy:
-            operator = engine.conductance(problem.cells.with_ice(self._unfrozen, engine.to_cells(temperature)))
-        flowing = np.where(temperature > problem.relation.liquid[0], self._blood, 0.0) if icy else self._blood
-        from_blood = flowing * (problem.arterial_temperature - temperature)
-        from_border = self._border
-        if self._film is not None:
-            from_border = from_border - self._film * self._weight * temperature
-        flow = self._weight * -operator(temperature) + self._power + from_blood + from_border
-        probes = np.zeros(1)
-        for touch, g in zip(self._action.touches, self._touching, strict=True):
-            near = temperature[touch.nodes]
-            g = g if self._plain else touch.conductance(near)
-            heat = g * (touch.temperature - near) * self._weight[touch.nodes]
-            flow[touch.nodes] += heat
-            probes = np.append(probes, heat)
-        lines = np.array([self._source, engine.total(from_blood), engine.total(from_border), engine.total(probes), 0.0])
-        lines[4] = engine.total(flow) - lines.sum()
-        return flow, lines
+        step = self._step
+        sink = np.where(temperature > self._problem.relation.liquid[0], step.blood, 0.0) + step.film
+        for touch, conductance in zip(step.action.touches, step.conductances, strict=True):
+            sink[touch.nodes] += conductance
+        decay = self._engine.maximum((step.operator.bound + sink) * step.inverse * self._stiff)
+        return max(decay, self._frozen_decay) if self._cold else decay
 
     def advance(self, step: float, stages: int) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
-        relation, state, kept = self._problem.relation, self._state, np.flatnonzero(~self._action.free)
-        here = first_weight(stages) * step * self._inverse * self._first
-        before = np.zeros_like(here)
+        engine, (liquidus, onset) = self._engine, self._problem.relation.liquid
+        if self._plain:
+            change, lines = self._run(self._step, self._first, self._lines, step, stages, True)
+            liquid = self._step.state.v + change + BODY_TEMPERATURE
+            if liquidus < engine.minimum(liquid) and engine.maximum(liquid) < onset:
+                stored = self._settle(change)
+                return Stepped(lines, stored, self._error(change, step))
+        change, lines = self._run(self._step, self._first, self._lines, step, stages, False)
+        return Stepped(lines, self._settle(change), None)
 
-        def temperature_after(change: Array) -> Array:
-            temperature = relation.temperature(state.v + change)
-            temperature[kept] = state.temperature[kept]
-            return temperature
-
-        def run(stage: Stage) -> Array:
-            nonlocal here, before
-            flow, lines = self._flow(temperature_after(here))
-            flow = step * (stage.now * flow + stage.start * self._first)
-            here, before = stage.mu * here + stage.nu * before + self._inverse * flow, here
-            return lines
-
-        lines = integrate(self._lines, step, stages, run)
-        stored = self._engine.total(self._capacity * here)
+    def _settle(self, change: Array) -> float:
+        """Bring the state to the end of the step; returns the heat stored, J."""
+        stored = self._engine.total(self._capacity * change)
         if not np.isfinite(stored):
             raise FloatingPointError("the temperature became infinite")
-        state.temperature[:] = temperature_after(here)
-        state.v[:] += here
+        state, free = self._step.state, np.flatnonzero(self._step.action.free)
+        state.v[:] += change
+        state.temperature[free] = self._problem.relation.temperature(state.v)[free]
         np.minimum(state.coldest, state.temperature, out=state.coldest)
         np.maximum(state.hottest, state.temperature, out=state.hottest)
-        return Stepped(lines, stored, self._error(here, step))
+        return stored
 
-    def _error(self, change: Array, step: float) -> float | None:
-        """Local error from the flows at both ends of the step, K; None where there is ice or vapour."""
-        temperature = self._state.temperature
-        liquidus, onset = self._problem.relation.liquid
-        if self._cold or self._engine.minimum(temperature) <= liquidus or self._engine.maximum(temperature) >= onset:
-            return None
-        last, _ = self._flow(temperature)
-        return self._engine.maximum(np.abs(0.4 * step * self._inverse * (self._first + last) - 0.8 * change))
+    def _error(self, change: Array, step: float) -> float:
+        """Local error from the flows at both ends of the step, K."""
+        taken = self._step
+        last, _ = taken.flow(taken.operator, taken.conductances, taken.state.temperature)
+        return self._engine.maximum(np.abs(0.4 * step * taken.inverse * (self._first + last) - 0.8 * change))

@@ -27,7 +27,9 @@ Grover, Inductance Calculations) gives the radius of the endless line that acts 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solveh_banded
@@ -45,36 +47,45 @@ SHELLS = 600
 LEAST_SUPPORT = 0.5
 """share of a kernel that must lie in the body for its point to count in full"""
 
+Add = Callable[[Any], Any]
+"""Sum over the processes of a parallel run of a number or an array of which each has its part."""
 
-def spread(points: Array, volume: Array, spacing: float, probe: Probe) -> tuple[Array, float]:
+
+def alone(part: Any) -> Any:
+    """The sum of a run on one process."""
+    return part
+
+
+def spread(points: Array, volume: Array, spacing: float, probe: Probe, add: Add = alone) -> tuple[Array, float]:
     """Hand a prescribed flow to the nodes around a thin probe.
 
     ``points`` (n, 3) m, ``volume`` (n,) lumped m3 (zero outside the body), ``spacing`` the largest edge near the probe,
     m. Returns weights (n,) that sum to one, uniform along a line, and the sub-grid resistance in 1/m:
     value at the probe's wall (for a line: its mean) = weights . u + flow * resistance / k.
+    ``add`` sums over the processes of a parallel run, each of which has a part of the nodes.
     Raises ``ValueError`` for a probe outside the body.
     """
-    reach, weights = _smear(points, volume, spacing, probe)
-    weights /= np.sum(weights)
+    reach, weights = _smear(points, volume, spacing, probe, add)
+    weights /= add(np.sum(weights))
     slenderness = _length(probe) / reach
     energy, roughness = _self_energy(slenderness)
-    lattice = _lattice(probe, _edge(volume, weights, spacing) / reach) * roughness
+    lattice = _lattice(probe, _edge(add(weights @ volume), spacing) / reach) * roughness
     return weights, _alone(slenderness, probe.radius / reach) / reach - (energy + lattice) / reach
 
 
-def contact(points: Array, volume: Array, spacing: float, probe: Probe) -> Array:
+def contact(points: Array, volume: Array, spacing: float, probe: Probe, add: Add = alone) -> Array:
     """Shape factors (n,) in m of a thin probe at a prescribed value: flow into node i = k_i factor_i (u_probe - u_i).
 
     Arguments and errors as for :func:`spread`. Parts of a line outside the body exchange nothing.
     """
-    reach, weights = _smear(points, volume, spacing, probe)
-    edge = _edge(volume, weights / np.sum(weights), spacing)
+    reach, weights = _smear(points, volume, spacing, probe, add)
+    edge = _edge(add(weights @ volume) / add(np.sum(weights)), spacing)
     lattice = round(_lattice(probe, edge / reach), 6)
     strength = _strength(round(_length(probe) / reach, 6), round(probe.radius / reach, 6), lattice)
     return weights * (strength * (_length(probe) or reach))
 
 
-def _smear(points: Array, volume: Array, spacing: float, probe: Probe) -> tuple[float, Array]:
+def _smear(points: Array, volume: Array, spacing: float, probe: Probe, add: Add) -> tuple[float, Array]:
     """Reach of the kernel, m, and the share of the flow that each node takes (n,): one in all inside the body."""
     reach = float(np.hypot(REACH_IN_SPACINGS * spacing, REACH_IN_RADII * probe.radius))
     start, end = _ends(probe)
@@ -90,7 +101,7 @@ def _smear(points: Array, volume: Array, spacing: float, probe: Probe) -> tuple[
     # |place - sample|^2 multiplied out, so that the large arrays stay two-dimensional
     squares = np.sum(place**2, axis=1) - 2.0 * samples @ place.T + np.sum(samples**2, axis=1)[:, None]
     kernel = np.maximum(1.0 - squares / reach**2, 0.0) ** 2 * volume[near]
-    support = np.sum(kernel, axis=1) / (32.0 * np.pi / 105.0 * reach**3)  # 1 where the kernel lies in the body
+    support = add(np.sum(kernel, axis=1)) / (32.0 * np.pi / 105.0 * reach**3)  # 1 where the kernel lies in the body
     if not np.any(support > 0.0):
         raise ValueError(f"the probe from {start.tolist()} to {end.tolist()} m touches no tissue")
     norm = np.maximum(support, LEAST_SUPPORT)[:, None] * (count * 32.0 * np.pi / 105.0 * reach**3)
@@ -119,9 +130,9 @@ def _length(probe: Probe) -> float:
     return float(np.linalg.norm(end - start))
 
 
-def _edge(volume: Array, weights: Array, spacing: float) -> float:
+def _edge(mean_volume: float, spacing: float) -> float:
     """Edge of the mean cell around a probe, m: the spacing on a uniform grid, less where cells are flat or refined."""
-    return min(spacing, float((weights @ volume) ** (1.0 / 3.0)))
+    return min(spacing, float(mean_volume ** (1.0 / 3.0)))
 
 
 def _lattice(probe: Probe, edge: float) -> float:

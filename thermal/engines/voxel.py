@@ -402,17 +402,28 @@ class VoxelEngine(OneProcess):
                     weights.append(wa * wb * wc)
         return np.stack(nodes, axis=1), np.stack(weights, axis=1)
 
+    def interpolation(self, at: Array) -> tuple[npt.NDArray[np.int64], Array]:
+        """Nodes (q, 8) and trilinear weights (q, 8) of points (q, 3). Raises ``ValueError`` outside the window."""
+        return self._corners(*self._locate(at))
+
+    def deposition(self, at: Array) -> tuple[npt.NDArray[np.int64], Array]:
+        """As :meth:`interpolation`, without weight outside the body; any points will do."""
+        within = self._in_window(at)
+        cells, fractions, inside = self._in_body(np.asarray(at)[within])
+        nodes, weights = np.zeros((len(within), 8), np.int64), np.zeros((len(within), 8))
+        nodes[within], weights[within] = self._corners(cells, fractions)
+        weights[within] *= inside[:, None]
+        return nodes, weights
+
     def sample(self, u: Array, at: Array) -> Array:
         """Trilinear interpolation of nodal ``u`` at points (q, 3). Raises ``ValueError`` outside the window."""
-        nodes, weights = self._corners(*self._locate(at))
+        nodes, weights = self.interpolation(at)
         return np.asarray((u[nodes] * weights).sum(axis=1))
 
     def deposit(self, amount: Array, at: Array) -> Array:
         """Adjoint of :meth:`sample`; amounts at points outside the window or the body are dropped."""
-        within = self._in_window(at)
-        cells, fractions, inside = self._in_body(np.asarray(at)[within])
-        nodes, weights = self._corners(cells, fractions)
-        shared = weights * (np.asarray(amount)[within] * inside)[:, None]
+        nodes, weights = self.deposition(at)
+        shared = weights * np.asarray(amount)[:, None]
         return np.asarray(np.bincount(nodes.ravel(), shared.ravel(), minlength=self.volume.size), dtype=float)
 
     def spread(self, probe: Probe) -> tuple[Array, float]:

@@ -1,0 +1,264 @@
+"""Small problems that every engine must solve alike: fields and numbers in the numbering of the domain.
+
+Run as a script under ``mpirun`` it solves them on all ranks and writes what comes out into a folder:
+``mpirun -n 2 python -m mpi4py engine_problems.py folder``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from thermal.domain import Ball, Domain, Line, MeshDomain, VoxelDomain
+from thermal.engines.mesh import MeshEngine
+from thermal.engines.voxel import VoxelEngine
+from thermal.heat import Conductivity, Enthalpy, PhaseChange
+from thermal.march import Control, Loop
+from thermal.physics.bioheat import Bioheat, Surroundings
+from thermal.physics.damage import Arrhenius, Cem43
+from thermal.physics.heating.source import PlainSource
+from thermal.physics.scene import Contact, Drive, Held, State
+from thermal.units import Array
+
+Figures = Mapping[str, Array]
+
+SERIAL: Mapping[type, Callable[..., Any]] = {VoxelDomain: VoxelEngine, MeshDomain: MeshEngine}
+
+
+class Alone:
+    """A serial engine spoken to like one that is spread over ranks."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+    def gather(self, u: Array) -> Array:
+        return u
+
+    gather_cells = take = take_cells = gather
+
+
+# ------------------------------------------------------------------------------------------------ domains
+
+
+def hexahedra() -> VoxelDomain:
+    """Uneven anisotropic voxels, two mixed regions, holes and a lost corner."""
+    rng = np.random.default_rng(1)
+    axes = tuple(np.concatenate([[0.0], np.cumsum(rng.uniform(0.8e-3, 2e-3, count))]) - 8e-3 for count in (11, 13, 10))
+    shape = tuple(len(axis) - 1 for axis in axes)
+    solid = rng.random(shape) > 0.04
+    solid[:3, :4, :3] = False
+    share = np.clip(rng.normal(0.5, 0.6, solid.size), 0.0, 1.0)
+    return VoxelDomain((axes[0], axes[1], axes[2]), {"liver": share, "tumour": 1.0 - share}, solid.ravel())
+
+
+def tetrahedra() -> MeshDomain:
+    """A shaken grid cut into tetrahedra, a point of no cell, two regions and a named boundary."""
+    count, size = 7, 16e-3
+    rng = np.random.default_rng(2)
+    axis = np.linspace(-0.5 * size, 0.5 * size, count + 1)
+    points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    inner = np.abs(points) < 0.49 * size  # nodes on faces and edges move along these
+    points[inner] += rng.uniform(-0.2, 0.2, inner.sum()) * size / count
+    number = np.arange(len(points)).reshape((count + 1,) * 3)
+    cells = []
+    for path in permutations(range(3)):  # Kuhn: along the axes from the lower to the upper corner
+        steps = np.cumsum([np.zeros(3, int), *(np.eye(3, dtype=int)[axis] for axis in path)], axis=0)
+        corners = [number[tuple(slice(s, count + s) for s in step)].ravel() for step in steps]
+        cells.append(np.stack(corners, axis=1))
+    tets = np.concatenate(cells)
+    points = np.vstack([points, [[1.0, 1.0, 1.0]]])
+    share = (points[tets].mean(axis=1)[:, 0] > 0).astype(float)
+    engine = MeshEngine(MeshDomain(points, tets, {}))
+    faces = engine.mesh.facets.T.astype(np.int64)
+    west = faces[(np.abs(points[faces][:, :, 0] + 0.5 * size) < 1e-9).all(axis=1)]
+    return MeshDomain(points, tets, {"tumour": share, "liver": 1.0 - share}, {"west": west})
+
+
+def cube(count: int, spacing: float) -> VoxelDomain:
+    """Plain voxels around the origin."""
+    axis = (np.arange(count + 1) - 0.5 * count) * spacing
+    return VoxelDomain((axis, axis.copy(), axis.copy()), {"tissue": np.ones(count**3)}, np.ones(count**3, dtype=bool))
+
+
+# ------------------------------------------------------------------------------------------------ what engines do
+
+
+def space(engine: Any) -> Iterator[tuple[str, Array]]:
+    """Geometry, operators, means, points and surfaces."""
+    whole = SERIAL[type(engine.domain)](engine.domain)
+    rng = np.random.default_rng(3)
+    k, u = 10 ** rng.uniform(-2, 2, len(whole.cell_volume)), rng.normal(size=len(whole.volume))
+    u_here, k_here = engine.take(u), engine.take_cells(k)
+    yield "volume", engine.gather(engine.volume)
+    yield "cell volume", engine.gather_cells(engine.cell_volume)
+    for name, area in engine.areas.items():
+        yield f"area {name}", engine.gather(area)
+    for name, volume in engine.volumes.items():
+        yield f"volume {name}", engine.gather(volume)
+        yield f"share {name}", engine.gather_cells(engine.shares[name])
+    yield "points", engine.gather(engine.points[:, 0]) * (whole.volume > 0)
+    inside = np.where(engine.volume > 0, u_here, 0.0)
+    yield "extremes", np.array([engine.total(inside), engine.maximum(inside), engine.minimum(inside)])
+    operator = engine.conductance(k_here)
+    yield "operator", engine.gather(operator(u_here))
+    yield "diagonal", engine.gather(operator.diagonal)
+    yield "bound", engine.gather(operator.bound)
+    yield "dissipation", engine.gather(operator.dissipation(u_here))
+    yield "to cells", engine.gather_cells(engine.to_cells(u_here))
+    yield "to nodes", engine.gather(engine.to_nodes(k_here))
+    yield "inside", engine.gather_cells(engine.inside(u_here, 0.3))
+    yield "isosurface", engine.isosurface(u_here, 0.3).points
+    lower, upper = whole.points[whole.volume > 0].min(axis=0), whole.points[whole.volume > 0].max(axis=0)
+    at = np.vstack([lower + (upper - lower) * rng.uniform(-0.1, 1.1, (200, 3)), whole.points[whole.volume > 0]])
+    held = engine.holds(at)
+    yield "holds", held.astype(float)
+    yield "sample", engine.sample(u_here, at[held])
+    yield "deposit", engine.gather(engine.deposit(rng.random(len(at)), at))
+    yield "spacing", np.array([engine.spacing((1e-3, 2e-3, 3e-3))])
+    ball, line = Ball((1e-3, 2e-3, 0.5e-3), 0.7e-3), Line((0.0, -1e-3, -2e-3), (2e-3, 1e-3, 3e-3), 0.4e-3)
+    for name, probe in (("ball", ball), ("line", line)):
+        weights, resistance = engine.spread(probe)
+        yield f"spread {name}", engine.gather(weights)
+        yield f"resistance {name}", np.array([resistance])
+        yield f"contact {name}", engine.gather(engine.contact(probe))
+
+
+def steady(engine: Any) -> Iterator[tuple[str, Array]]:
+    """Elliptic solves to 1e-13: held nodes and uptake, held nodes alone, and neither (pure Neumann)."""
+    whole = SERIAL[type(engine.domain)](engine.domain)
+    rng = np.random.default_rng(4)
+    k = engine.take_cells(10 ** rng.uniform(-1, 1, len(whole.cell_volume)))
+    load = rng.normal(size=len(whole.volume)) * whole.volume * 1e6
+    uptake = whole.volume * 1e5 * rng.random(len(load))
+    side = next(name for name in ("x-", "west") if name in whole.areas)
+    held, values = whole.areas[side] > 0, whole.points[:, 1] * 1e3
+    operator = engine.conductance(k)
+    nothing = engine.take(np.zeros_like(load))
+    border = {"fixed": engine.take(held), "values": engine.take(values), "tolerance": 1e-13}
+    yield "solve with uptake", engine.gather(engine.solve(operator, engine.take(uptake), engine.take(load), **border))
+    yield "solve", engine.gather(engine.solve(operator, nothing, engine.take(load), **border))
+    body = whole.volume > 0
+    balanced = np.where(body, load, 0.0)
+    balanced[body] -= balanced[body].mean()
+    yield "pure Neumann", engine.gather(engine.solve(operator, nothing, engine.take(balanced), tolerance=1e-13))
+
+
+def carried(engine: Any) -> Iterator[tuple[str, Array]]:
+    """Upwind transport down a given pressure, with an inlet and uptake."""
+    whole = SERIAL[type(engine.domain)](engine.domain)
+    rng = np.random.default_rng(5)
+    pressure = 1e5 * whole.points[:, 0] + 10.0 * np.sin(300.0 * whole.points[:, 1])
+    operator = engine.conductance(engine.take_cells(1e-9 * rng.random(len(whole.cell_volume))))
+    transport = engine.transport(operator, engine.take(pressure))
+    yield "outflow", engine.gather(transport.outflow)
+    volume, start = whole.volume, rng.random(len(whole.volume)) * (whole.volume > 0)
+    given = (start, 0.2 * volume, 1e-3 * volume, np.ones_like(volume), 1e-2 * volume)
+    yield "transport", engine.gather(transport.advance(*(engine.take(a) for a in given), 20.0))
+
+
+def march(engine: Any) -> Iterator[tuple[str, Array]]:
+    """Perfused tissue that is heated and damaged at one place and frozen at another, with a cooled skin."""
+    capacity = np.where(engine.volume > 0, engine.to_nodes(3.6e6 + 4e5 * engine.shares["tumour"]), 1.0)
+    body = engine.volume > 0
+    of_cells = 0.5 + 0.1 * engine.shares["tumour"]
+    of_nodes = np.where(body, engine.to_nodes(of_cells), 1.0)
+    freezing = PhaseChange(-8.0, -1.0, np.full(body.shape, 2.5e8))
+    cold_face, held_face = ("z+", "x-") if "z+" in engine.areas else ("surface", "west")
+    film = 200.0 * engine.areas[cold_face]
+    problem = Bioheat(
+        engine,
+        Enthalpy.build(capacity, freezing, 0.5 * capacity),
+        Conductivity(of_cells, np.full(of_cells.shape, 0.002), 4.0 * of_cells, freezing.start, freezing.end),
+        Conductivity(of_nodes, np.full(of_nodes.shape, 0.002), 4.0 * of_nodes, freezing.start, freezing.end),
+        4e4 * engine.volumes["liver"],
+        37.0,
+        500.0 * engine.volume,
+        Surroundings(film, 20.0 * film, Held(engine.areas[held_face] > 0, np.full(body.shape, 37.0))),
+    )
+    probe = engine.contact(Ball((-3e-3, -2e-3, -1e-3), 3e-3))
+    spots = np.random.default_rng(6).normal((3e-3, 2e-3, 1e-3), 1e-3, (50, 3))
+    power = engine.deposit(np.full(50, 0.03), spots)
+
+    def drive(state: State, step: float) -> Drive:
+        return Drive(power if state.time < 40.0 else 0.0 * power, (Contact(probe, -190.0),))
+
+    laws = {"arrhenius": Arrhenius(), "cem43": Cem43()}
+    loop = Loop(problem, PlainSource(drive, (40.0,)), laws, Control(), 60.0, "arrhenius", (25.0,))
+    *_, last = loop.march(loop.start(np.full(body.shape, 37.0)))
+    yield "temperature", engine.gather(last.state.temperature * body)
+    yield "coldest", engine.gather(last.coldest * body)
+    for name, damage in last.state.damage.items():
+        yield name, engine.gather(damage)
+    yield "energy", np.array([*last.energy, last.stored])
+    yield "counts", np.array([last.steps, last.stages], dtype=float)
+    yield "energy error", np.array([last.energy_error])
+
+
+def electrode(engine: Any) -> Iterator[tuple[str, Array]]:
+    """Ball (RF-01) and line (RF-06) thinner than the grid at 1 V, the border at the exact potential; in ohm, ohm m."""
+    sigma = 0.33
+    border = np.any([area > 0 for name, area in engine.areas.items() if name != "surface"], axis=0)
+    operator = engine.conductance(np.full(engine.cell_volume.shape, sigma))
+
+    def potential(factor: Array, exact: Array) -> Array:
+        return np.asarray(
+            engine.solve(operator, sigma * factor, sigma * factor, fixed=border, values=exact, tolerance=1e-12)
+        )
+
+    radius, centre = 1.5e-3, np.array([0.31, -0.12, 0.44]) * 1e-3
+    distance = np.linalg.norm(engine.points - centre, axis=1)
+    factor = engine.contact(Ball(tuple(centre), radius))
+    u = potential(factor, radius / np.maximum(distance, radius))
+    yield "ball", engine.gather(u)
+    yield "ball resistance", np.array([1.0 / engine.total(sigma * factor * (1.0 - u))])
+
+    a, b = 0.75e-3, 30e-3
+    low, high = engine.minimum(engine.points[:, 2]), engine.maximum(engine.points[:, 2])
+    distance = np.linalg.norm(engine.points[:, :2] - centre[:2], axis=1)
+    factor = engine.contact(Line((centre[0], centre[1], low), (centre[0], centre[1], high), a))
+    u = potential(factor, 1.0 - np.log(np.maximum(distance, a) / a) / np.log(b / a))
+    half = 0.5 * high
+    window = np.where(np.abs(engine.points[:, 2]) < half, np.cos(0.5 * np.pi * engine.points[:, 2] / half) ** 2, 0.0)
+    yield "line", engine.gather(u)
+    yield "line resistance", np.array([1.0 / engine.total(window / half * sigma * factor * (1.0 - u))])
+
+
+PROBLEMS: Mapping[str, tuple[Callable[[], Domain], tuple[Callable[[Any], Iterator[tuple[str, Array]]], ...]]] = {
+    "hexahedra": (hexahedra, (space, steady, march)),  # the voxel engine's own transport is implicit
+    "tetrahedra": (tetrahedra, (space, steady, carried, march)),
+    "electrode": (lambda: cube(24, 1.5e-3), (electrode,)),
+}
+
+
+def solved(problem: str, make: Callable[[Domain], Any]) -> Figures:
+    """All figures of a problem by an engine."""
+    domain, parts = PROBLEMS[problem]
+    engine = make(domain())
+    return {name: np.asarray(figure) for part in parts for name, figure in part(engine)}
+
+
+def by_serial_engine(problem: str) -> Figures:
+    """By the voxel or the mesh engine."""
+    return solved(problem, lambda domain: Alone(SERIAL[type(domain)](domain)))
+
+
+if __name__ == "__main__":
+    from thermal.engines.dolfinx import DolfinxEngine
+
+    for problem in PROBLEMS:
+        engines: list[DolfinxEngine] = []
+
+        def make(domain: Domain, engines: list[DolfinxEngine] = engines) -> DolfinxEngine:
+            engines.append(DolfinxEngine(domain))
+            return engines[0]
+
+        found = solved(problem, make)
+        if engines[0].distribution.comm.rank == 0:
+            np.savez(f"{sys.argv[1]}/{problem}.npz", **found)

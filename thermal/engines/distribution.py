@@ -1,0 +1,233 @@
+"""A domain spread over the ranks of an MPI run: which nodes and cells are here, who else needs them, sums over all.
+
+DOLFINx makes the mesh, partitions it and carries values between ranks. Besides its own cells each rank keeps a copy
+(ghosts) of every cell that touches one of its nodes, so that all which belongs to an owned node is summed up where the
+node is: ghosts are brought up to date before, and nothing is sent back after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sparse
+from mpi4py import MPI
+
+# isort: split
+# the libraries of DOLFINx and PETSc find MPI only after mpi4py has loaded it
+import basix.ufl
+import dolfinx
+from petsc4py import PETSc
+
+from thermal.units import Array
+
+__all__ = ["MPI", "Distribution", "PETSc", "distribute"]
+
+Index = npt.NDArray[np.int64]
+"""An array of indices."""
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Nodes and cells of one rank: first those that it owns, then its ghosts.
+
+    ``nodes``, ``cells``: their numbers in the domain. ``corners`` (c, k): local nodes of each local cell, in the order
+    of the domain's own list. ``size``, ``cell_count``: nodes and cells of the whole domain. ``mesh``: the
+    ``dolfinx.mesh.Mesh`` whose geometry and topology are numbered in the same way.
+    """
+
+    mesh: Any
+    nodes: Index
+    cells: Index
+    corners: Index
+    size: int
+    cell_count: int
+
+    @property
+    def comm(self) -> Any:
+        """The communicator of all ranks."""
+        return self.mesh.comm
+
+    @property
+    def node_map(self) -> Any:
+        """``dolfinx.common.IndexMap`` of the nodes."""
+        return self.mesh.geometry.index_map()
+
+    @property
+    def cell_map(self) -> Any:
+        """``dolfinx.common.IndexMap`` of the cells."""
+        return self.mesh.topology.index_map(3)
+
+    @cached_property
+    def owned(self) -> int:
+        """Number of nodes that this rank owns."""
+        return int(self.node_map.size_local)
+
+    @cached_property
+    def owned_cells(self) -> int:
+        """Number of cells that this rank owns."""
+        return int(self.cell_map.size_local)
+
+    @cached_property
+    def in_cells(self) -> Index:
+        """Points of the domain that belong to a cell, on any rank."""
+        return np.sort(self._node_order[1])
+
+    @cached_property
+    def places(self) -> Index:
+        """(size,) where each node of the domain is among those that this rank owns; -1 for those of others."""
+        places = np.full(self.size, -1, dtype=np.int64)
+        places[self.nodes[: self.owned]] = np.arange(self.owned)
+        return places
+
+    def vector(self) -> Any:
+        """A ``dolfinx.la.Vector`` of all local nodes, zero; ``scatter_forward`` brings its ghosts up to date."""
+        return dolfinx.la.vector(self.node_map, 1)
+
+    @cached_property
+    def _node_buffer(self) -> Any:
+        return self.vector()
+
+    @cached_property
+    def _cell_buffer(self) -> Any:
+        return dolfinx.la.vector(self.cell_map, 1)
+
+    def with_ghosts(self, u: Array) -> Array:
+        """Values at the owned nodes, followed by those that other ranks have at the ghosts. Valid until the next call.
+
+        Takes part on every rank.
+        """
+        return _spread(self._node_buffer, u)
+
+    def to_owners(self, amount: Array) -> Array:
+        """Add what each rank has at its nodes, ghosts included (n,), up at the ranks that own them, (owned,)."""
+        everything = self._node_buffer.array
+        everything[:] = amount
+        self._node_buffer.scatter_reverse(dolfinx.la.InsertMode.add)
+        return np.array(everything[: self.owned])
+
+    def cells_with_ghosts(self, k: Array) -> Array:
+        """The same for cells."""
+        return _spread(self._cell_buffer, k)
+
+    def add(self, part: Any) -> Any:
+        """Sum over the ranks of a number or of an array of the same shape everywhere; equal on all to the last bit."""
+        return np.sum(self._all(part), axis=0)
+
+    def maximum(self, part: float) -> float:
+        """Largest over the ranks."""
+        return float(np.max(self._all(part)))
+
+    def minimum(self, part: float) -> float:
+        """Smallest over the ranks."""
+        return float(np.min(self._all(part)))
+
+    def _all(self, part: Any) -> Array:
+        mine = np.ascontiguousarray(part, dtype=float)
+        everyone = np.empty((self.comm.size, *np.shape(part)))
+        self.comm.Allgather(mine, everyone)
+        return everyone
+
+    def gather(self, u: Array) -> Array:
+        """Values of all nodes in the numbering of the domain, (owned,) -> (size,) on every rank.
+
+        Zero at points that belong to no cell.
+        """
+        return self._gather(u, self._node_order, self.size)
+
+    def gather_cells(self, k: Array) -> Array:
+        """The same for cells, (owned_cells,) -> (cell_count,)."""
+        return self._gather(k, self._cell_order, self.cell_count)
+
+    @cached_property
+    def _node_order(self) -> tuple[Index, Index]:
+        return self._order(self.nodes[: self.owned])
+
+    @cached_property
+    def _cell_order(self) -> tuple[Index, Index]:
+        return self._order(self.cells[: self.owned_cells])
+
+    def _order(self, mine: Index) -> tuple[Index, Index]:
+        """Number of values on each rank, and the domain's numbers of all of them, one rank after the other."""
+        everyone = self.comm.allgather(mine)
+        return np.array([len(numbers) for numbers in everyone]), np.concatenate(everyone)
+
+    def _gather(self, values: Array, order: tuple[Index, Index], size: int) -> Array:
+        counts, numbers = order
+        received = np.empty(len(numbers))
+        self.comm.Allgatherv(np.ascontiguousarray(values, dtype=float), (received, counts))
+        whole = np.zeros(size)
+        whole[numbers] = received
+        return whole
+
+
+def _spread(buffer: Any, values: Array) -> Array:
+    everything: Array = buffer.array
+    everything[: len(values)] = values
+    buffer.scatter_forward()
+    return everything
+
+
+def distribute(points: Array, cells: Index, comm: Any = None) -> Distribution:
+    """Spread a mesh over the ranks of ``comm`` (all ranks by default); each calls this with the whole mesh.
+
+    ``points`` (n, 3) m; ``cells`` (m, 4) tetrahedra, or (m, 8) hexahedra with the corners in the order of
+    ``4 dx + 2 dy + dz``.
+    """
+    comm = MPI.COMM_WORLD if comm is None else comm
+    count, corner_count = cells.shape
+    kind, order = {4: ("tetrahedron", [0, 1, 2, 3]), 8: ("hexahedron", [0, 4, 2, 6, 1, 5, 3, 7])}[corner_count]
+    mesh = dolfinx.mesh.create_mesh(
+        comm,
+        cells[_chunk(count, comm)][:, order],
+        basix.ufl.element("Lagrange", kind, 1, shape=(3,)),
+        points[_chunk(len(points), comm)],
+        None if comm.size == 1 else _touching_nodes(cells),
+    )
+    geometry, topology = mesh.geometry, mesh.topology
+    if comm.allreduce(geometry.index_map().size_local, MPI.MIN) == 0:
+        raise ValueError(f"{count} cells on {comm.size} ranks leave some without any; run on fewer (mpirun -n)")
+    corners = np.asarray(geometry.dofmaps[0], dtype=np.int64)
+    return Distribution(
+        mesh,
+        np.asarray(geometry.input_global_indices, dtype=np.int64),
+        np.asarray(topology.original_cell_index, dtype=np.int64),
+        corners[:, np.argsort(order)],
+        len(points),
+        count,
+    )
+
+
+def _chunk(count: int, comm: Any) -> slice:
+    """The part of ``count`` things that this rank hands over."""
+    return slice(count * comm.rank // comm.size, count * (comm.rank + 1) // comm.size)
+
+
+def _touching_nodes(cells: Index) -> Callable[..., Any]:
+    """DOLFINx's own partition of the cells, with ghosts wherever a cell of another rank shares a node.
+
+    DOLFINx itself offers ghosts across facets only.
+    """
+    partition = dolfinx.mesh.create_cell_partitioner(dolfinx.mesh.GhostMode.none, 2)
+    count, corner_count = cells.shape
+
+    def partitioner(comm: Any, parts: int, kinds: Any, topology: Any) -> Any:
+        mine = np.asarray(partition(comm, parts, kinds, topology).array, dtype=np.int64)
+        owner = np.concatenate(comm.allgather(mine))
+        every = np.arange(count)
+        touches = sparse.csr_array((np.ones(cells.size, np.int32), (np.repeat(every, corner_count), cells.ravel())))
+        owned_by = sparse.csr_array((np.ones(count, np.int32), (every, owner)), shape=(count, parts))
+        chunk = _chunk(count, comm)
+        needed = sparse.coo_array(touches[chunk] @ (touches.T @ owned_by).tocsr())
+        cell, rank = needed.coords
+        # the owner of a cell comes first among the ranks that get it
+        first = np.lexsort((rank, rank != owner[chunk][cell], cell))
+        start = np.searchsorted(cell[first], np.arange(chunk.stop - chunk.start + 1))
+        destinations = rank[first].astype(np.int32)
+        return dolfinx.graph.adjacencylist(destinations, start.astype(np.int32))._cpp_object
+
+    return partitioner

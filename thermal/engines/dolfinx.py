@@ -1,0 +1,274 @@
+"""Dolfinx engine: the voxel and the mesh scheme on one domain spread over the ranks of an MPI run.
+
+DOLFINx partitions the mesh and carries values between ranks, PETSc preconditions the steady solves; the operator is the
+compiled one of the edge list. Every nodal array has the nodes that this rank owns, every cell array the cells that it
+owns, in an order of its own: :meth:`DolfinxEngine.gather` puts them into that of the domain. All ranks call the same
+methods in the same order; what comes back as a number, or belongs to points rather than nodes, is equal on all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from thermal.domain import Domain, MeshDomain, Probe, VoxelDomain
+from thermal.engine import Operator, Surface
+from thermal.engines import marching, petsc, probes
+from thermal.engines.distributed_operator import DolfinxOperator
+from thermal.engines.distribution import Distribution
+from thermal.engines.graph import OUTFLOW_PART
+from thermal.engines.local_heat import RowStages
+from thermal.engines.local_rows import upwind
+from thermal.engines.operator_heat import OperatorStepper
+from thermal.engines.parts import GridPart, MeshPart, Part
+from thermal.engines.simplices import WholeMesh
+from thermal.heat import HeatProblem, HeatStepper, Precision
+from thermal.units import Array, Mask
+
+Values = TypeVar("Values", bound=npt.NDArray[Any])
+"""An array of numbers or of truth values."""
+PARTS: Mapping[type, Any] = {VoxelDomain: GridPart, MeshDomain: MeshPart}
+"""Kind of domain -> how it is spread."""
+
+
+@dataclass(frozen=True)
+class DolfinxTransport:
+    """Explicit upwind transport along edge fluxes, first order; see :class:`thermal.engine.Transport`.
+
+    Conservative and bounded, in as many sub-steps as the fastest node of all ranks needs.
+    """
+
+    operator: DolfinxOperator
+    flux: Array
+    """(slots,) m3/s out of the owned nodes along each of their edges"""
+
+    @cached_property
+    def outflow(self) -> Array:
+        """(n,) volume flow that leaves each node along its edges, m3/s."""
+        cells = self.operator.local.cells
+        rows = np.repeat(np.arange(cells.owned), np.diff(cells.start))
+        return np.bincount(rows, np.maximum(self.flux, 0.0), cells.owned).astype(float)
+
+    def advance(
+        self, concentration: Array, capacity: Array, inflow: Array, inlet: Array, sink: Array, step: float
+    ) -> Array:
+        """See :meth:`thermal.engine.Transport.advance`.
+
+        Raises ``ValueError`` if fluid crosses a node without capacity.
+        """
+        spread, cells = self.operator.distribution, self.operator.local.cells
+        rate = np.divide(self.outflow, capacity, out=np.where(self.outflow > 0, np.inf, 0.0), where=capacity > 0)
+        fastest = spread.maximum(float(np.max(rate, initial=0.0)))
+        if np.isinf(fastest):
+            raise ValueError("fluid crosses nodes without pore volume; give every tissue it crosses a porosity above 0")
+        count = max(1, int(np.ceil(step * fastest / OUTFLOW_PART)))
+        supply = np.asarray(inflow * inlet, dtype=float)
+        new = np.array(concentration, dtype=float)
+        for _ in range(count):
+            here = spread.with_ghosts(new)
+            upwind(cells.start, cells.neighbour, self.flux, capacity, supply, sink, here, step / count, new)
+        return new
+
+
+@dataclass(frozen=True)
+class DolfinxEngine:
+    """See :class:`thermal.engine.Engine`. Made on every rank of ``comm`` (by default all) from the whole domain."""
+
+    domain: Domain
+    comm: Any = None
+
+    def __post_init__(self) -> None:
+        _ = self.part  # every rank takes part, so not at first use
+
+    @cached_property
+    def part(self) -> Part:
+        """What is on this rank."""
+        kind = type(self.domain)
+        if kind not in PARTS:
+            known = " and ".join(known.__name__ for known in PARTS)
+            raise ValueError(f"the dolfinx engine spreads a {known}, not a {kind.__name__}; use its serial engine")
+        part: Part = PARTS[kind].of(self.domain, self.comm)
+        return part
+
+    @property
+    def distribution(self) -> Distribution:
+        """Where nodes and cells are."""
+        return self.part.distribution
+
+    @cached_property
+    def points(self) -> Array:
+        """(n, 3) m."""
+        return self.part.cells.points[: self.distribution.owned]
+
+    @property
+    def volume(self) -> Array:
+        """(n,) lumped volume, m3; zero at nodes outside the body."""
+        return self.part.cells.volume
+
+    @property
+    def volumes(self) -> Mapping[str, Array]:
+        """Region -> (n,) lumped volume, m3."""
+        return self.part.cells.volumes
+
+    @property
+    def areas(self) -> Mapping[str, Array]:
+        """Boundary -> (n,) lumped area, m2."""
+        return self.part.areas
+
+    @property
+    def cell_volume(self) -> Array:
+        """(m,) m3; zero outside the body."""
+        return self.part.cells.cell_volume[: self.distribution.owned_cells]
+
+    @cached_property
+    def shares(self) -> Mapping[str, Array]:
+        """Region -> (m,) share of each cell."""
+        owned = self.distribution.owned_cells
+        return MappingProxyType({name: share[:owned] for name, share in self.part.cells.shares.items()})
+
+    @cached_property
+    def cell_size(self) -> Array:
+        """(m,) edge of the cube of equal volume, m; zero outside the body."""
+        return np.cbrt(self.cell_volume)
+
+    @cached_property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lower and upper corner of the box around all nodes, (3,) m each."""
+        lower, upper = self.points.min(axis=0), self.points.max(axis=0)
+        spread = self.distribution
+        return (
+            np.array([spread.minimum(float(x)) for x in lower]),
+            np.array([spread.maximum(float(x)) for x in upper]),
+        )
+
+    def symmetric(self, probe: Probe) -> bool:
+        """True: there is no symmetry to keep."""
+        return True
+
+    def orbit(self, at: Array) -> Array:
+        """(1, q, 3) the points (q, 3) themselves."""
+        return np.asarray(at)[None]
+
+    def total(self, a: Array) -> float:
+        """Sum of a nodal or cell array over all ranks."""
+        return float(self.distribution.add(np.sum(a)))
+
+    def maximum(self, a: Array) -> float:
+        """Largest value on any rank; minus infinity where there is none."""
+        return self.distribution.maximum(np.max(a, initial=-np.inf))
+
+    def minimum(self, a: Array) -> float:
+        """Smallest value on any rank; infinity where there is none."""
+        return self.distribution.minimum(np.min(a, initial=np.inf))
+
+    def gather(self, u: Array) -> Array:
+        """A nodal array in the numbering of the domain, on every rank; zero at points that belong to no cell."""
+        return self.distribution.gather(u)
+
+    def gather_cells(self, k: Array) -> Array:
+        """A cell array in the numbering of the domain, on every rank."""
+        return self.distribution.gather_cells(k)
+
+    def take(self, whole: Values) -> Values:
+        """This rank's part (n,) of a nodal array in the numbering of the domain."""
+        return cast(Values, whole[self.distribution.nodes[: self.distribution.owned]])
+
+    def take_cells(self, whole: Values) -> Values:
+        """This rank's part (m,) of a cell array in the numbering of the domain."""
+        return cast(Values, whole[self.distribution.cells[: self.distribution.owned_cells]])
+
+    def spacing(self, point: tuple[float, float, float]) -> float:
+        """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the domain."""
+        return self.part.spacing(point)
+
+    def holds(self, at: Array) -> Mask:
+        """(q,) whether points (q, 3) lie inside the body, borders included."""
+        return self.part.holds(at)
+
+    def conductance(self, k: Array) -> DolfinxOperator:
+        """Operator of the cell coefficient ``k`` (m,)."""
+        spread = self.distribution
+        return DolfinxOperator(spread, self.part.cells.conductance(spread.cells_with_ghosts(k)))
+
+    def solve(
+        self,
+        operator: Operator,
+        diagonal: Array,
+        rhs: Array,
+        *,
+        fixed: Mask | None = None,
+        values: Array | None = None,
+        guess: Array | None = None,
+        tolerance: float = 1e-9,
+    ) -> Array:
+        """See :meth:`thermal.engine.Engine.solve`: conjugate gradients with PETSc's algebraic multigrid."""
+        assert isinstance(operator, DolfinxOperator)
+        return petsc.solve(
+            self.distribution,
+            operator.local,
+            diagonal,
+            rhs,
+            active=self.volume > 0,
+            fixed=fixed,
+            values=values,
+            guess=guess,
+            tolerance=tolerance,
+        )
+
+    def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
+        """See :meth:`thermal.engine.Engine.stepper`; always in double precision."""
+        return OperatorStepper(self, problem, RowStages(self.distribution, self.part.cells, problem))
+
+    def transport(self, operator: Operator, pressure: Array) -> DolfinxTransport:
+        """Transport by the edge fluxes ``G_ij (p_i - p_j)``."""
+        assert isinstance(operator, DolfinxOperator)
+        cells, here = operator.local.cells, self.distribution.with_ghosts(pressure)
+        drop = np.repeat(here[: cells.owned], np.diff(cells.start)) - here[cells.neighbour]
+        return DolfinxTransport(operator, operator.local.values * drop)
+
+    def window(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> WholeMesh:
+        """The domain as it is: it is not refined, whatever is asked for."""
+        return WholeMesh(self)
+
+    def to_cells(self, u: Array) -> Array:
+        """Mean of the nodes of each cell, (n,) -> (m,)."""
+        spread = self.distribution
+        return self.part.cells.to_cells(spread.with_ghosts(u))[: spread.owned_cells]
+
+    def to_nodes(self, k: Array) -> Array:
+        """Volume-weighted mean of the cells around each node, (m,) -> (n,)."""
+        spread = self.distribution
+        return self.part.cells.to_nodes(spread.cells_with_ghosts(k))
+
+    def sample(self, u: Array, at: Array) -> Array:
+        """Interpolate nodal ``u`` at points (q, 3), equal on every rank. Raises ``ValueError`` outside the domain."""
+        return self.part.sample(u, at)
+
+    def deposit(self, amount: Array, at: Array) -> Array:
+        """Adjoint of :meth:`sample`; every rank gives all points and gets its own nodes. Drops what is outside."""
+        return self.part.deposit(amount, at)
+
+    def spread(self, probe: Probe) -> tuple[Array, float]:
+        """See :meth:`thermal.engine.Engine.spread`."""
+        return probes.spread(self.points, self.volume, self.part.spacing_along(probe), probe, self.distribution.add)
+
+    def contact(self, probe: Probe) -> Array:
+        """See :meth:`thermal.engine.Engine.contact`."""
+        return probes.contact(self.points, self.volume, self.part.spacing_along(probe), probe, self.distribution.add)
+
+    def inside(self, u: Array, level: float) -> Array:
+        """(m,) share of each cell at or above ``level``."""
+        tetrahedra = self.part.cells.tetrahedra[: self.distribution.owned_cells]
+        count, parts, _ = tetrahedra.shape
+        share = marching.tetrahedra_inside(tetrahedra.reshape(-1, 4), self.distribution.with_ghosts(u), level)
+        return np.where(self.cell_volume > 0, share.reshape(count, parts).mean(axis=1), 0.0)
+
+    def isosurface(self, u: Array, level: float) -> Surface:
+        """Triangles of ``u = level`` of the whole domain, on every rank."""
+        return self.part.whole.isosurface(self.gather(u), level)

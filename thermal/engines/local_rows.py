@@ -1,0 +1,249 @@
+"""The graph equation on the nodes of one process, whose neighbours may be copies (ghosts) of other processes' nodes.
+
+Voxels and tetrahedra alike are cells with a conductance for each of their edges; an operator is one number an edge,
+applied row by row at the owned nodes as ``sum_j G_ij (u_i - u_j)``, so constants give zero exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from thermal.engines.compiled import compiled, compiled_serial
+from thermal.engines.marching import KUHN
+from thermal.units import Array, Mask
+
+Index = npt.NDArray[np.int64]
+"""An array of indices."""
+Short = npt.NDArray[np.int32]
+"""An array of indices as the kernels like them."""
+
+BOX_EDGES = np.array([(a, a + step) for step in (4, 2, 1) for a in range(8) if not a & step])
+"""(12, 2) corners (4 dx + 2 dy + dz) of the edges of a box: four along x, four along y, four along z."""
+TETRAHEDRON_EDGES = np.array([(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)])
+
+
+@compiled
+def _differences(start: Index, neighbour: Short, values: Array, u: Array, out: Array) -> None:
+    """``out_i = sum_j G_ij (u_i - u_j)`` at the owned nodes."""
+    for i in nb.prange(len(out)):
+        here, rest = u[i], 0.0
+        for slot in range(start[i], start[i + 1]):
+            rest += values[slot] * (here - u[neighbour[slot]])
+        out[i] = rest
+
+
+@compiled
+def _squares(start: Index, neighbour: Short, values: Array, u: Array, out: Array) -> None:
+    """``out_i = sum_j G_ij (u_i - u_j)^2 / 2`` at the owned nodes."""
+    for i in nb.prange(len(out)):
+        here, rest = u[i], 0.0
+        for slot in range(start[i], start[i + 1]):
+            rest += values[slot] * (here - u[neighbour[slot]]) ** 2
+        out[i] = 0.5 * rest
+
+
+@compiled
+def _sums(start: Index, values: Array, whole: Array, positive: Array) -> None:
+    """Sum of the conductances of each owned node, and of the positive ones alone."""
+    for i in nb.prange(len(whole)):
+        both, above = 0.0, 0.0
+        for slot in range(start[i], start[i + 1]):
+            both += values[slot]
+            above += max(values[slot], 0.0)
+        whole[i], positive[i] = both, above
+
+
+@compiled_serial
+def _scatter(edges: Short, factors: Array, k: Array, out: Array) -> None:
+    """Add the conductances ``factors k`` of the edges of each cell."""
+    for cell in range(len(k)):
+        for slot in range(edges.shape[1]):
+            out[edges[cell, slot]] += factors[cell, slot] * k[cell]
+
+
+@compiled
+def upwind(
+    start: Index,
+    neighbour: Short,
+    flux: Array,
+    capacity: Array,
+    supply: Array,
+    sink: Array,
+    c: Array,
+    step: float,
+    out: Array,
+) -> None:
+    """One explicit upwind step by the outward ``flux`` (m3/s) of each slot; the sink is taken implicitly."""
+    for i in nb.prange(len(out)):
+        gain = supply[i]
+        for slot in range(start[i], start[i + 1]):
+            leaving = flux[slot]
+            gain -= leaving * (c[i] if leaving > 0.0 else c[neighbour[slot]])
+        if capacity[i] > 0.0:
+            out[i] = (capacity[i] * c[i] + step * gain) / (capacity[i] + step * sink[i])
+        else:
+            out[i] = c[i]
+
+
+@dataclass(frozen=True)
+class LocalOperator:
+    """Conductances of the slots of the rows; see :class:`thermal.engine.Operator`, given ``u`` with ghosts."""
+
+    cells: LocalCells
+    values: Array
+    """(slots,) m times the coefficient"""
+
+    @cached_property
+    def _sums(self) -> tuple[Array, Array]:
+        whole, positive = np.empty(self.cells.owned), np.empty(self.cells.owned)
+        _sums(self.cells.start, self.values, whole, positive)
+        return whole, positive
+
+    @property
+    def diagonal(self) -> Array:
+        """(owned,) sum of the conductances of each node."""
+        return self._sums[0]
+
+    @property
+    def bound(self) -> Array:
+        """(owned,) bound of the spectrum.
+
+        Twice the sum of the positive conductances (Gershgorin), or four times the diagonal if that is less: the matrix
+        of a tetrahedron, scaled to unit diagonal, has the trace 4; a box has no negative conductances.
+        """
+        whole, positive = self._sums
+        return np.minimum(2.0 * positive, 4.0 * whole)
+
+    def __call__(self, u: Array) -> Array:
+        """K u at the owned nodes."""
+        out = np.empty(self.cells.owned)
+        _differences(self.cells.start, self.cells.neighbour, self.values, u, out)
+        return out
+
+    def dissipation(self, u: Array) -> Array:
+        """(owned,) half of ``G_ij (u_i - u_j)^2`` over the edges of each node."""
+        out = np.empty(self.cells.owned)
+        _squares(self.cells.start, self.cells.neighbour, self.values, u, out)
+        return out
+
+
+@dataclass(frozen=True)
+class LocalCells:
+    """Cells on and around the nodes of one process.
+
+    ``points`` (n, 3) m, the ``owned`` nodes first. ``cells``: (m, 4) tetrahedra, or (m, 8) boxes along the axes with
+    corners in the order ``4 dx + 2 dy + dz``; all that touch an owned node. ``shares``: region -> (m,). ``solid`` (m,):
+    False for cells outside the body, which conduct and hold nothing.
+    """
+
+    points: Array
+    owned: int
+    cells: Index
+    shares: Mapping[str, Array]
+    solid: Mask
+
+    @cached_property
+    def _measures(self) -> tuple[Array, Array]:
+        """Volumes (m,) m3 and conductances of the edges for unit coefficients (m, e) m; zero outside the body."""
+        corners = self.points[self.cells]
+        volume, factors = _boxes(corners) if self.cells.shape[1] == 8 else _tetrahedra(corners)
+        return np.where(self.solid, volume, 0.0), np.where(self.solid[:, None], factors, 0.0)
+
+    @property
+    def cell_volume(self) -> Array:
+        """(m,) m3, zero outside the body."""
+        return self._measures[0]
+
+    @property
+    def tetrahedra(self) -> Index:
+        """(m, t, 4) nodes of the tetrahedra that each cell is made of, or cut into."""
+        return np.asarray(self.cells[:, KUHN]) if self.cells.shape[1] == 8 else self.cells[:, None]
+
+    def _gather(self, amount: Array) -> Array:
+        """An equal part of each cell's amount (m,) to each of its nodes, (owned,)."""
+        corners = self.cells.shape[1]
+        parts = np.repeat(amount / corners, corners)
+        return np.bincount(self.cells.ravel(), parts, len(self.points))[: self.owned].astype(float)
+
+    @cached_property
+    def volume(self) -> Array:
+        """(owned,) lumped volume, m3."""
+        return self._gather(self.cell_volume)
+
+    @cached_property
+    def volumes(self) -> Mapping[str, Array]:
+        """Region -> (owned,) lumped volume, m3."""
+        return MappingProxyType({name: self._gather(share * self.cell_volume) for name, share in self.shares.items()})
+
+    @cached_property
+    def _edges(self) -> tuple[Index, Short]:
+        """Edges (e, 2) of the body at owned nodes, and the edge of each edge of each cell (m, .); ``e`` for none."""
+        pairs = BOX_EDGES if self.cells.shape[1] == 8 else TETRAHEDRON_EDGES
+        ends = np.sort(self.cells[:, pairs], axis=2)
+        wanted = self.solid[:, None] & (ends[:, :, 0] < self.owned)
+        low, high = ends[wanted].T
+        key, number = np.unique(low * len(self.points) + high, return_inverse=True)
+        of_cells = np.full(wanted.shape, len(key), np.int32)
+        of_cells[wanted] = number
+        return np.stack(np.divmod(key, len(self.points)), axis=1), of_cells
+
+    @cached_property
+    def _rows(self) -> tuple[Index, Short, Short]:
+        (low, high), numbers = self._edges[0].T, np.arange(len(self._edges[0]))
+        back = high < self.owned
+        row, column = np.concatenate([low, high[back]]), np.concatenate([high, low[back]])
+        order = np.lexsort((column, row))
+        start = np.searchsorted(row[order], np.arange(self.owned + 1))
+        edge = np.concatenate([numbers, numbers[back]])[order]
+        return start.astype(np.int64), column[order].astype(np.int32), edge.astype(np.int32)
+
+    @property
+    def start(self) -> Index:
+        """(owned + 1,) first slot of each row."""
+        return self._rows[0]
+
+    @property
+    def neighbour(self) -> Short:
+        """(slots,) node at the other end."""
+        return self._rows[1]
+
+    def conductance(self, k: Array) -> LocalOperator:
+        """Operator of the cell coefficient ``k`` (m,)."""
+        edges, of_cells = self._edges
+        of_edges = np.zeros(len(edges) + 1)
+        _scatter(of_cells, self._measures[1], np.ascontiguousarray(k, dtype=float), of_edges)
+        return LocalOperator(self, of_edges[self._rows[2]])
+
+    def to_cells(self, u: Array) -> Array:
+        """Mean of the nodes of each cell, (n,) -> (m,)."""
+        return np.asarray(u[self.cells].mean(axis=1))
+
+    def to_nodes(self, k: Array) -> Array:
+        """Volume-weighted mean of the cells around each node, (m,) -> (owned,)."""
+        volume = self.volume
+        return np.divide(self._gather(k * self.cell_volume), volume, out=np.zeros_like(volume), where=volume > 0)
+
+
+def _boxes(corners: Array) -> tuple[Array, Array]:
+    """Volumes (m,) and edge factors (m, 12) of boxes (m, 8, 3): vertex quadrature gives each of the four edges along an
+    axis a quarter of the box, ``V / 4 h^2``."""
+    sizes = corners[:, 7] - corners[:, 0]
+    volume = np.prod(sizes, axis=1)
+    return volume, np.repeat(0.25 * volume[:, None] / sizes**2, 4, axis=1)
+
+
+def _tetrahedra(corners: Array) -> tuple[Array, Array]:
+    """Volumes (m,) and edge factors (m, 6) of tetrahedra (m, 4, 3): ``-V grad_a . grad_b`` of the P1 functions."""
+    sides = corners[:, 1:] - corners[:, :1]
+    volume = np.abs(np.linalg.det(sides)) / 6.0
+    others = np.linalg.inv(sides).transpose(0, 2, 1)
+    gradients = np.concatenate([-others.sum(axis=1, keepdims=True), others], axis=1)
+    first, second = TETRAHEDRON_EDGES.T
+    return volume, -np.einsum("mei,mei->me", gradients[:, first], gradients[:, second]) * volume[:, None]

@@ -1,0 +1,205 @@
+"""What one rank holds of a domain that is spread over several: its cells with a ring of ghosts, and where points lie.
+
+Two kinds, of a voxel grid and of a tetrahedral mesh. Every method is called on every rank and gives the same answer
+on all, but for nodal arrays, of which each rank has its part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+
+from thermal.domain import MeshDomain, Probe, VoxelDomain
+from thermal.engine import Engine
+from thermal.engines import probes
+from thermal.engines.distribution import Distribution, distribute
+from thermal.engines.local_rows import LocalCells
+from thermal.engines.marching import voxel_corners
+from thermal.engines.mesh import MeshEngine
+from thermal.engines.voxel import VoxelEngine
+from thermal.units import Array, Mask
+
+
+class Part(Protocol):
+    """One rank's part of a domain."""
+
+    @property
+    def distribution(self) -> Distribution:
+        """Where everything is."""
+        ...
+
+    @property
+    def cells(self) -> LocalCells:
+        """Operators and volumes of the cells that are here."""
+        ...
+
+    @property
+    def whole(self) -> Engine:
+        """The serial engine of the whole domain, for what is done once at the end."""
+        ...
+
+    @property
+    def areas(self) -> Mapping[str, Array]:
+        """Boundary -> (owned,) lumped area, m2."""
+        ...
+
+    def sample(self, u: Array, at: Array) -> Array:
+        """Interpolate nodal ``u`` (owned,) at points (q, 3). Raises ``ValueError`` for points outside the domain."""
+        ...
+
+    def deposit(self, amount: Array, at: Array) -> Array:
+        """Share amounts (q,) at points (q, 3) among the nodes, (owned,); those outside the body are dropped."""
+        ...
+
+    def holds(self, at: Array) -> Mask:
+        """(q,) whether points (q, 3) lie inside the body."""
+        ...
+
+    def spacing(self, point: tuple[float, float, float]) -> float:
+        """Largest edge of the cell at ``point``, m."""
+        ...
+
+    def spacing_along(self, probe: Probe) -> float:
+        """Largest edge of the cells along a probe, m."""
+        ...
+
+
+@dataclass(frozen=True)
+class GridPart:
+    """Part of a voxel grid. Where points lie is arithmetic on the axes, which every rank has."""
+
+    whole: VoxelEngine
+    distribution: Distribution
+
+    @classmethod
+    def of(cls, domain: VoxelDomain, comm: Any) -> GridPart:
+        """Spread a grid over the ranks of ``comm``."""
+        points = np.stack([a.ravel() for a in np.meshgrid(*domain.axes, indexing="ij")], axis=1)
+        corners = voxel_corners(domain.shape, np.arange(len(domain.solid)))
+        return cls(VoxelEngine(domain), distribute(points, corners, comm))
+
+    @cached_property
+    def cells(self) -> LocalCells:
+        """The voxels that are here."""
+        domain, spread = self.whole.domain, self.distribution
+        place = np.unravel_index(spread.nodes, domain.shape)
+        points = np.stack([axis[index] for axis, index in zip(domain.axes, place, strict=True)], axis=1)
+        shares = MappingProxyType({name: share[spread.cells] for name, share in domain.shares.items()})
+        return LocalCells(points, spread.owned, spread.corners, shares, domain.solid[spread.cells])
+
+    @cached_property
+    def areas(self) -> Mapping[str, Array]:
+        """Face or ``surface`` -> (owned,) lumped area, m2."""
+        mine = self.distribution.nodes[: self.distribution.owned]
+        return MappingProxyType({name: area[mine] for name, area in VoxelEngine(self.whole.domain).areas.items()})
+
+    def sample(self, u: Array, at: Array) -> Array:
+        """Trilinear interpolation; raises ``ValueError`` outside the window."""
+        nodes, weights = self.whole.interpolation(at)
+        place = self.distribution.places[nodes]
+        return np.asarray(self.distribution.add(np.sum(np.where(place >= 0, u[place] * weights, 0.0), axis=1)))
+
+    def deposit(self, amount: Array, at: Array) -> Array:
+        """Adjoint of :meth:`sample`; each rank picks its own nodes."""
+        nodes, weights = self.whole.deposition(at)
+        place = self.distribution.places[nodes]
+        shared = np.where(place >= 0, weights * np.asarray(amount, dtype=float)[:, None], 0.0)
+        return np.bincount(np.maximum(place, 0).ravel(), shared.ravel(), self.distribution.owned).astype(float)
+
+    def holds(self, at: Array) -> Mask:
+        """(q,) whether points (q, 3) lie inside the body."""
+        return self.whole.holds(at)
+
+    def spacing(self, point: tuple[float, float, float]) -> float:
+        """Largest edge of the cell at ``point``, m."""
+        return self.whole.spacing(point)
+
+    def spacing_along(self, probe: Probe) -> float:
+        """Largest edge of the cells along a probe, m."""
+        return max(self.spacing(point) for point in probes.stations(probe))
+
+
+@dataclass(frozen=True)
+class MeshPart:
+    """Part of a tetrahedral mesh. Each rank looks for points in its cells; the first that finds one tells all."""
+
+    whole: MeshEngine
+    distribution: Distribution
+
+    @classmethod
+    def of(cls, domain: MeshDomain, comm: Any) -> MeshPart:
+        """Spread a mesh over the ranks of ``comm``. Raises ``ValueError`` for cells without volume."""
+        whole = MeshEngine(domain)
+        return cls(whole, distribute(domain.points, whole.cells, comm))
+
+    @cached_property
+    def cells(self) -> LocalCells:
+        """The tetrahedra that are here."""
+        domain, spread = self.whole.domain, self.distribution
+        shares = MappingProxyType({name: share[spread.cells] for name, share in domain.shares.items()})
+        solid = np.ones(len(spread.cells), dtype=bool)
+        return LocalCells(domain.points[spread.nodes], spread.owned, spread.corners, shares, solid)
+
+    @cached_property
+    def _near(self) -> MeshEngine:
+        """A serial engine of the tetrahedra that are here, for points and faces."""
+        spread, cells = self.distribution, self.cells
+        local = np.full(spread.size, -1, dtype=np.int64)
+        local[spread.nodes] = np.arange(len(spread.nodes))
+        boundaries = {}
+        for name, triangles in self.whole.domain.boundaries.items():
+            here = local[triangles]
+            boundaries[name] = here[(here >= 0).all(axis=1) & (here < spread.owned).any(axis=1)]
+        return MeshEngine(MeshDomain(cells.points, cells.cells, cells.shares, boundaries))
+
+    @cached_property
+    def areas(self) -> Mapping[str, Array]:
+        """Boundary -> (owned,) lumped area, m2; all faces around an owned node are here."""
+        return MappingProxyType({name: area[: self.distribution.owned] for name, area in self._near.areas.items()})
+
+    def _finders(self, at: Array) -> tuple[Mask, Mask]:
+        """Whether points (q, 3) lie in the mesh, and whether this rank answers for them: the first that has them."""
+        spread = self.distribution
+        found = np.array(spread.comm.allgather(self._near.holds(np.atleast_2d(np.asarray(at, dtype=float)))))
+        held = np.asarray(found.any(axis=0))
+        return held, held & (found.argmax(axis=0) == spread.comm.rank)
+
+    def holds(self, at: Array) -> Mask:
+        """(q,) whether points (q, 3) lie in the mesh, its surface included."""
+        return self._finders(at)[0]
+
+    def sample(self, u: Array, at: Array) -> Array:
+        """Linear interpolation; raises ``ValueError`` outside the mesh."""
+        held, mine = self._finders(at)
+        if not held.all():
+            x, y, z = 1e3 * np.atleast_2d(at)[~held][0]
+            raise ValueError(f"the point ({x:.4g}, {y:.4g}, {z:.4g}) mm lies outside the mesh")
+        values = np.zeros(len(held))
+        values[mine] = self._near.sample(self.distribution.with_ghosts(u), np.atleast_2d(at)[mine])
+        return np.asarray(self.distribution.add(values))
+
+    def deposit(self, amount: Array, at: Array) -> Array:
+        """Adjoint of :meth:`sample`; amounts at points outside the mesh are dropped."""
+        _, mine = self._finders(at)
+        given = np.asarray(amount, dtype=float)[mine]
+        return self.distribution.to_owners(self._near.deposit(given, np.atleast_2d(at)[mine]))
+
+    def spacing(self, point: tuple[float, float, float]) -> float:
+        """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the mesh."""
+        return self._longest(np.array([point]), f"the point {point}")
+
+    def spacing_along(self, probe: Probe) -> float:
+        """Largest edge of the cells along a probe, m; only the part of it in the mesh counts."""
+        return self._longest(np.array(probes.stations(probe)), f"the probe {probe}")
+
+    def _longest(self, at: Array, what: str) -> float:
+        held, mine = self._finders(at)
+        if not held.any():
+            raise ValueError(f"{what} lies outside the mesh")
+        edges = [self._near.spacing((float(x), float(y), float(z))) for x, y, z in at[mine]]
+        return self.distribution.maximum(max(edges, default=0.0))

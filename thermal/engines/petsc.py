@@ -1,0 +1,177 @@
+"""Steady fields by PETSc: conjugate gradients with its algebraic multigrid (GAMG), to the true residual.
+
+What is elliptic.py and linear.py to the serial engines: the same elimination of held nodes, the same meaning of the
+tolerance and the same refusals.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from thermal.engine import NotConvergedError
+from thermal.engines.distribution import Distribution, PETSc
+from thermal.engines.local_rows import LocalOperator
+from thermal.units import Array, Mask
+
+QUICK = 80
+"""Iterations granted to multigrid; more than this only where coefficients defeat it."""
+PATIENT = 20_000
+"""Iterations granted to the diagonal."""
+PASSES = 6
+"""Largest number of corrections of the true residual."""
+BALANCED = 1e-12
+"""Sum of the sources, in parts of their norm, that counts as none where nothing fixes the level."""
+
+_log = logging.getLogger("thermal")
+
+
+@dataclass(frozen=True)
+class System:
+    """``(K + diag(diagonal)) u = rhs`` at the ``free`` owned nodes; all arrays (owned,)."""
+
+    distribution: Distribution
+    operator: LocalOperator
+    diagonal: Array
+    free: Mask
+
+    def apply(self, u: Array) -> Array:
+        """``(K + diag(diagonal)) u`` at free nodes."""
+        return (self.operator(self.distribution.with_ghosts(u)) + self.diagonal * u) * self.free
+
+    def inner(self, a: Array, b: Array) -> float:
+        """Inner product over all ranks."""
+        return float(self.distribution.add(np.dot(a, b)))
+
+    def norm(self, a: Array) -> float:
+        """Euclidean norm over all ranks."""
+        return float(np.sqrt(self.inner(a, a)))
+
+    def matrix(self) -> PETSc.Mat:
+        """The rows of this rank, with ones on the diagonal of the nodes that are not free and nothing beside them."""
+        owned, cells, spread = self.distribution.owned, self.operator.cells, self.distribution
+        everywhere = spread.with_ghosts(self.free.astype(float)) > 0.0
+        row = np.repeat(np.arange(owned), np.diff(cells.start))
+        beside = everywhere[row] & everywhere[cells.neighbour]
+        rows = np.concatenate([np.arange(owned), row[beside]])
+        local = np.concatenate([np.arange(owned), cells.neighbour[beside]]).astype(np.int32)
+        main = np.where(self.free, self.operator.diagonal + self.diagonal, 1.0)
+        values = np.concatenate([main, -self.operator.values[beside]])
+        columns = spread.node_map.local_to_global(local)
+        order = np.lexsort((columns, rows))
+        start = np.searchsorted(rows[order], np.arange(owned + 1))
+        size = (owned, spread.node_map.size_global)
+        csr = (start.astype(PETSc.IntType), columns[order].astype(PETSc.IntType), values[order])
+        matrix = PETSc.Mat().createAIJ((size, size), csr=csr, comm=spread.comm)
+        matrix.setOption(PETSc.Mat.Option.SPD, True)
+        return matrix
+
+
+def solve(
+    distribution: Distribution,
+    operator: LocalOperator,
+    diagonal: Array,
+    rhs: Array,
+    *,
+    active: Mask,
+    fixed: Mask | None = None,
+    values: Array | None = None,
+    guess: Array | None = None,
+    tolerance: float = 1e-9,
+) -> Array:
+    """Solve on the ``active`` nodes with ``u = values`` where ``fixed``; all arrays (owned,).
+
+    When nothing holds the level of the solution (no fixed node, zero ``diagonal``), the solution of zero mean is
+    returned, provided that the sources balance. Raises :class:`~thermal.engine.NotConvergedError`, on every rank.
+    """
+    free = active & (operator.diagonal + diagonal > 0)
+    held = np.zeros_like(rhs)
+    if fixed is not None and values is not None:
+        free &= ~fixed
+        held[fixed & active] = values[fixed & active]
+    system = System(distribution, operator, diagonal, free)
+    load = np.where(free, rhs - operator(distribution.with_ghosts(held)), 0.0)
+    holds = np.any(held != 0) or np.any(diagonal[free] > 0) or (fixed is not None and fixed.any())
+    kernel = None
+    if not distribution.add(float(holds)):
+        kernel = free / np.sqrt(distribution.add(float(free.sum())))
+    size = system.norm(load)
+    if not np.isfinite(size):
+        raise NotConvergedError("the right-hand side of a linear solve is not finite; look for NaN in the sources")
+    if size == 0.0:
+        return held
+    if kernel is not None:
+        imbalance = abs(system.inner(kernel, load))
+        if imbalance > max(tolerance, BALANCED) * size:
+            raise NotConvergedError(
+                f"the sources do not balance (their sum is {imbalance / size:.1e} of their norm) and nothing fixes the "
+                "level of the solution; hold it somewhere (a fixed boundary) or add an uptake term"
+            )
+        load = load - kernel * system.inner(kernel, load)
+    start = np.zeros_like(rhs) if guess is None else np.where(free, guess, 0.0)
+    return held + _refine(system, load, size, start, kernel, tolerance)
+
+
+def _refine(system: System, load: Array, size: float, u: Array, kernel: Array | None, tolerance: float) -> Array:
+    """Correct ``u`` until the true residual is at most ``tolerance * size``."""
+    matrix = system.matrix()
+    solver = PETSc.KSP().create(comm=system.distribution.comm)
+    given, found = matrix.createVecs()
+    null = None
+    try:
+        if kernel is not None:
+            constant = matrix.createVecRight()
+            constant.setArray(kernel)
+            null = PETSc.NullSpace().create(vectors=[constant], comm=system.distribution.comm)
+            matrix.setNullSpace(null)
+        solver.setOperators(matrix)
+        solver.setType(PETSc.KSP.Type.CG)
+        solver.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+        solver.getPC().setType(PETSc.PC.Type.GAMG)
+        previous = np.inf
+        for _ in range(PASSES):
+            if kernel is not None:
+                u = u - kernel * system.inner(kernel, u)
+            residual = load - system.apply(u)
+            norm = system.norm(residual)
+            if norm <= tolerance * size:
+                return u
+            if not np.isfinite(norm):
+                raise NotConvergedError(
+                    "the operator or the guess of a linear solve is not finite; check the coefficients"
+                )
+            if norm >= 0.5 * previous:
+                break
+            previous = norm
+            given.setArray(residual)
+            _iterate(solver, given, found, 0.5 * tolerance * size / norm)
+            u = u + np.where(system.free, found.getArray(readonly=True), 0.0)
+        raise NotConvergedError(
+            f"the residual stays at {norm / size:.1e} of the right-hand side by round-off, {tolerance:.1e} was asked "
+            "for; loosen the tolerance above that or lessen the coefficients' contrast"
+        )
+    finally:
+        for thing in (solver, given, found, matrix, null):
+            if thing is not None:
+                thing.destroy()
+
+
+def _iterate(solver: PETSc.KSP, given: PETSc.Vec, found: PETSc.Vec, tolerance: float) -> None:
+    """Solve to ``tolerance`` of the norm of ``given``, as iterated: by multigrid, else patiently."""
+    tolerance = max(tolerance, 1e-14)
+    solver.setTolerances(rtol=tolerance, atol=0.0, max_it=QUICK)
+    solver.solve(given, found)
+    if solver.getConvergedReason() > 0:
+        return
+    _log.debug("multigrid did not serve; going on with the diagonal")
+    solver.getPC().setType(PETSc.PC.Type.JACOBI)
+    solver.setTolerances(rtol=tolerance, atol=0.0, max_it=PATIENT)
+    solver.solve(given, found)
+    if solver.getConvergedReason() <= 0:
+        raise NotConvergedError(
+            f"conjugate gradients reached {solver.getResidualNorm() / given.norm():.1e} of the residual in "
+            f"{solver.getIterationNumber()} iterations, {tolerance:.1e} was asked for; use a milder contrast of "
+            "coefficients, and check that they are positive and finite"
+        )

@@ -1,0 +1,236 @@
+"""A serial engine whose steady solves and heat march are done by all MPI ranks together.
+
+The first rank runs the program with arrays of the whole domain, as it would alone; only what takes the time is spread:
+each rank has its part of the domain as a :class:`~thermal.engines.dolfinx.DolfinxEngine`. The others follow: they
+receive the arrays, do the same call on their part, and wait for the next.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from thermal.domain import Domain, MeshDomain, VoxelDomain
+from thermal.engine import NotConvergedError, Operator, Transport, Window
+from thermal.engines.distribution import MPI
+from thermal.engines.dolfinx import DolfinxEngine
+from thermal.engines.mesh import MeshEngine
+from thermal.engines.voxel import VoxelEngine
+from thermal.heat import Action, HeatProblem, HeatState, HeatStepper, Precision, Rates, Stepped, Touch
+from thermal.units import Array, Mask
+
+WHOLE: Mapping[type, Any] = {VoxelDomain: VoxelEngine, MeshDomain: MeshEngine}
+"""Kind of domain -> serial engine of the first rank."""
+ANSWERS = (NotConvergedError, FloatingPointError, ValueError)
+"""Errors that say something of the problem: they come up on every rank, and the first one reports them."""
+DISMISSED = ""
+
+
+@dataclass
+class Part:
+    """One rank's part of a domain and of its heat march."""
+
+    engine: DolfinxEngine
+    stepper: HeatStepper | None = None
+    state: HeatState | None = None
+
+
+@dataclass
+class Team:
+    """All ranks of a run. What the first one calls by :meth:`do`, the others do as well (:meth:`follow`)."""
+
+    comm: Any
+    parts: list[Part] = field(default_factory=list)
+
+    @staticmethod
+    @lru_cache(maxsize=1)
+    def world() -> Team:
+        """All processes that ``mpirun`` started; there is one such team."""
+        return Team(MPI.COMM_WORLD)
+
+    def do(self, task: str, *given: Any) -> Any:
+        """On the first rank: do a task together."""
+        self.comm.bcast((task, given))
+        return getattr(self, task)(*given)
+
+    def follow(self) -> None:
+        """On the other ranks: do every task, until dismissed."""
+        while True:
+            task, given = self.comm.bcast(None)
+            if task == DISMISSED:
+                return
+            try:
+                getattr(self, task)(*given)
+            except ANSWERS:
+                continue
+            except BaseException:
+                traceback.print_exc()
+                self.comm.Abort(1)
+
+    def dismiss(self) -> None:
+        """On the first rank: let the others go."""
+        self.comm.bcast((DISMISSED, ()))
+
+    def take_up(self, domain: Domain) -> int:
+        """Spread a domain; returns its number."""
+        self.parts.append(Part(DolfinxEngine(domain, self.comm)))
+        return len(self.parts) - 1
+
+    def solve(
+        self, number: int, k: Array, diagonal: Array, rhs: Array, tolerance: float, others: Mapping[str, Any]
+    ) -> Array:
+        """A steady solve, arrays and result of the whole domain."""
+        engine = self.parts[number].engine
+        mine = {name: engine.take(values) for name, values in others.items()}
+        operator = engine.conductance(engine.take_cells(k))
+        found = engine.solve(operator, engine.take(diagonal), engine.take(rhs), tolerance=tolerance, **mine)
+        return engine.gather(found)
+
+    def prepare_march(self, number: int, problem: HeatProblem) -> None:
+        """Make the stepper of a problem of the whole domain."""
+        part, distribution = self.parts[number], self.parts[number].engine.distribution
+        nodes, cells = distribution.nodes[: distribution.owned], distribution.cells[: distribution.owned_cells]
+        mine = replace(
+            problem,
+            relation=problem.relation.take(nodes),
+            cells=problem.cells.take(cells),
+            nodes=problem.nodes.take(nodes),
+            film=problem.film[nodes],
+            border=problem.border[nodes],
+        )
+        part.stepper = part.engine.stepper(mine, "double")
+
+    def begin(self, number: int, state: HeatState, middle: Array, action: Action) -> Rates:
+        """Take up a step, arrays of the whole domain."""
+        part = self.parts[number]
+        assert part.stepper is not None
+        take = part.engine.take
+        part.state = HeatState(take(state.v), take(state.temperature), take(state.coldest), take(state.hottest))
+        touches = tuple(self._touch(part, touch) for touch in action.touches)
+        mine = Action(take(action.power), take(action.blood), take(action.free), touches)
+        return part.stepper.begin(part.state, lambda: take(middle), mine)
+
+    @staticmethod
+    def _touch(part: Part, touch: Touch) -> Touch:
+        place = part.engine.distribution.places[touch.nodes]
+        here = np.flatnonzero(place >= 0)
+        conductivity = touch.conductivity.take(here)
+        return Touch(place[here], touch.factor[here], touch.film[here], touch.temperature, conductivity)
+
+    def advance(self, number: int, step: float, stages: int) -> tuple[Stepped, Array, Array]:
+        """Do the step; also returns v and temperature of the whole domain after it."""
+        part = self.parts[number]
+        assert part.stepper is not None
+        assert part.state is not None
+        stepped = part.stepper.advance(step, stages)
+        return stepped, part.engine.gather(part.state.v), part.engine.gather(part.state.temperature)
+
+
+@dataclass(frozen=True)
+class SharedOperator:
+    """An operator of the first rank with its cell coefficient, by which the others make theirs."""
+
+    serial: Operator
+    k: Array
+
+    @property
+    def diagonal(self) -> Array:
+        """(n,) sum of the conductances of each node."""
+        return self.serial.diagonal
+
+    @property
+    def bound(self) -> Array:
+        """(n,) bound of the spectrum."""
+        return self.serial.bound
+
+    def __call__(self, u: Array) -> Array:
+        """K u."""
+        return self.serial(u)
+
+    def dissipation(self, u: Array) -> Array:
+        """(n,) dissipation of each node."""
+        return self.serial.dissipation(u)
+
+
+class SharedStepper:
+    """See :class:`thermal.heat.HeatStepper`."""
+
+    def __init__(self, team: Team, number: int, problem: HeatProblem) -> None:
+        """``problem`` of the whole domain."""
+        self._team, self._number = team, number
+        team.do("prepare_march", number, problem)
+
+    def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
+        """See :meth:`thermal.heat.HeatStepper.begin`."""
+        self._state = state
+        rates: Rates = self._team.do("begin", self._number, state, middle(), action)
+        return rates
+
+    def advance(self, step: float, stages: int) -> Stepped:
+        """See :meth:`thermal.heat.HeatStepper.advance`."""
+        stepped: Stepped
+        stepped, v, temperature = self._team.do("advance", self._number, step, stages)
+        state, cells = self._state, self._team.parts[self._number].engine.distribution.in_cells
+        state.v[cells], state.temperature[cells] = v[cells], temperature[cells]
+        np.minimum(state.coldest, state.temperature, out=state.coldest)
+        np.maximum(state.hottest, state.temperature, out=state.hottest)
+        return stepped
+
+
+class SharedEngine:
+    """See :class:`thermal.engine.Engine`; made on the first rank, with arrays of the whole domain.
+
+    All but what is written here is that of the serial engine, ``whole``.
+    """
+
+    def __init__(self, domain: Domain, team: Team | None = None) -> None:
+        """Raises ``ValueError`` for a kind of domain that cannot be spread."""
+        self._team = Team.world() if team is None else team
+        self._number: int = self._team.do("take_up", domain)
+        self.whole = WHOLE[type(domain)](domain)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the serial engine does alone."""
+        return getattr(self.whole, name)
+
+    def conductance(self, k: Array) -> SharedOperator:
+        """Operator of the cell coefficient ``k`` (m,)."""
+        return SharedOperator(self.whole.conductance(k), np.asarray(k, dtype=float))
+
+    def solve(
+        self,
+        operator: Operator,
+        diagonal: Array,
+        rhs: Array,
+        *,
+        fixed: Mask | None = None,
+        values: Array | None = None,
+        guess: Array | None = None,
+        tolerance: float = 1e-9,
+    ) -> Array:
+        """See :meth:`thermal.engine.Engine.solve`: by all ranks."""
+        assert isinstance(operator, SharedOperator)
+        others = {"fixed": fixed, "values": values, "guess": guess}
+        given = {name: array for name, array in others.items() if array is not None}
+        found: Array = self._team.do("solve", self._number, operator.k, diagonal, rhs, tolerance, given)
+        return found
+
+    def stepper(self, problem: HeatProblem, precision: Precision) -> SharedStepper:
+        """See :meth:`thermal.engine.Engine.stepper`: by all ranks, always in double precision."""
+        return SharedStepper(self._team, self._number, problem)
+
+    def transport(self, operator: Operator, pressure: Array) -> Transport:
+        """Transport by the edge fluxes of a Darcy solve, on the first rank."""
+        assert isinstance(operator, SharedOperator)
+        transport: Transport = self.whole.transport(operator.serial, pressure)
+        return transport
+
+    def window(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> Window:
+        """A finer engine, on the first rank."""
+        window: Window = self.whole.window(lower, upper, spacing, growth)
+        return window
