@@ -6,29 +6,60 @@ from typing import Any
 
 import engine_problems
 import numpy as np
+import pytest
 
+from thermal.domain import MeshDomain, VoxelDomain
+from thermal.engines.mesh import MeshEngine
 from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.voxel import VoxelEngine
 from thermal.heat import HeatProblem, HeatStepper, Precision
 
 
-class ByOperator(VoxelEngine):
+class VoxelsByOperator(VoxelEngine):
     """The voxel engine marched by its conductance operator."""
 
     def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
         return OperatorStepper(self, problem)
 
 
-def figures(engine: VoxelEngine) -> dict[str, Any]:
+class MeshByOperator(MeshEngine):
+    """The mesh engine marched by its conductance operator."""
+
+    def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
+        return OperatorStepper(self, problem)
+
+
+class SingleMesh(MeshEngine):
+    """The mesh engine in single precision, whatever is asked for."""
+
+    def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
+        return super().stepper(problem, "single")
+
+
+def figures(engine: VoxelEngine | MeshEngine) -> dict[str, Any]:
     return dict(engine_problems.march(engine_problems.Alone(engine)))
 
 
-def test_fused_kernels_and_the_operator_march_alike() -> None:
+@pytest.mark.parametrize(
+    ("domain", "fused", "plain"),
+    [
+        (engine_problems.hexahedra(), VoxelEngine, VoxelsByOperator),
+        (engine_problems.tetrahedra(), MeshEngine, MeshByOperator),
+    ],
+)
+def test_fused_kernels_and_the_operator_march_alike(domain: VoxelDomain | MeshDomain, fused: Any, plain: Any) -> None:
     """Heated, damaged, freezing, perfused: the same steps and stages, and fields to the round-off of both."""
-    domain = engine_problems.hexahedra()
-    fused, plain = figures(VoxelEngine(domain)), figures(ByOperator(domain))
-    assert (fused["coldest"] < -8.0).sum() > 30
-    assert (fused["arrhenius"] > 1.0).sum() > 3
-    np.testing.assert_array_equal(fused["counts"], plain["counts"])
+    kernels, operator = figures(fused(domain)), figures(plain(domain))
+    assert (kernels["coldest"] < -8.0).sum() > 30
+    assert (kernels["arrhenius"] > 1.0).sum() > 3
+    np.testing.assert_array_equal(kernels["counts"], operator["counts"])
     for name in ("temperature", "coldest", "arrhenius", "cem43", "energy"):
-        np.testing.assert_allclose(plain[name], fused[name], rtol=0, atol=1e-12 * np.ptp(fused[name]), err_msg=name)
+        scale = np.ptp(kernels[name])
+        np.testing.assert_allclose(operator[name], kernels[name], rtol=0, atol=1e-12 * scale, err_msg=name)
+
+
+def test_a_mesh_in_single_precision() -> None:
+    """Five digits of the temperature after the whole march; energy is kept as in double precision."""
+    domain = engine_problems.tetrahedra()
+    single, double = figures(SingleMesh(domain)), figures(MeshEngine(domain))
+    np.testing.assert_allclose(single["temperature"], double["temperature"], atol=1e-5 * np.ptp(double["temperature"]))

@@ -27,6 +27,7 @@ from thermal.engines.graph import Graph, GraphOperator, GraphTransport, Index, U
 from thermal.engines.linear import Apply
 from thermal.engines.locate import Locator
 from thermal.engines.operator_heat import OperatorStepper
+from thermal.engines.row_heat import RowStages
 from thermal.engines.serial import OneProcess
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
@@ -230,7 +231,8 @@ class SimplexEngine(OneProcess, ABC):
 
     def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
         """See :meth:`thermal.engine.Engine.stepper`."""
-        return OperatorStepper(self, problem)
+        capacity = self.volume * problem.relation.capacity
+        return OperatorStepper(self, problem, RowStages(self.graph.rows, capacity, precision))
 
     def transport(self, operator: Operator, pressure: Array) -> GraphTransport:
         """Transport by the edge fluxes ``G_ij (p_i - p_j)``; look at its ``uphill_share``."""
