@@ -7,8 +7,11 @@ receive the arrays, do the same call on their part, and wait for the next.
 
 from __future__ import annotations
 
+import signal
+import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -29,6 +32,24 @@ WHOLE: Mapping[type, Any] = {VoxelDomain: VoxelEngine, MeshDomain: MeshEngine}
 ANSWERS = (NotConvergedError, FloatingPointError, ValueError)
 """Errors that say something of the problem: they come up on every rank, and the first one reports them."""
 DISMISSED = ""
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Interrupts come after the block: in the midst of a task the other ranks would wait for ever."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # interrupts are the main thread's
+        return
+    waiting: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: waiting.append(number)) for number in INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        if waiting:
+            signal.raise_signal(waiting[0])
 
 
 @dataclass
@@ -55,11 +76,14 @@ class Team:
 
     def do(self, task: str, *given: Any) -> Any:
         """On the first rank: do a task together."""
-        self.comm.bcast((task, given))
-        return getattr(self, task)(*given)
+        with uninterrupted():
+            self.comm.bcast((task, given))
+            return getattr(self, task)(*given)
 
     def follow(self) -> None:
-        """On the other ranks: do every task, until dismissed."""
+        """On the other ranks: do every task, until dismissed; interrupts are the first rank's business."""
+        for interrupt in INTERRUPTS:
+            signal.signal(interrupt, signal.SIG_IGN)
         while True:
             task, given = self.comm.bcast(None)
             if task == DISMISSED:
