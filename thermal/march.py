@@ -66,8 +66,7 @@ class Progress:
     step: float
     """s, proposed next step; zero asks for a fresh start"""
     earlier: Array | None = None
-    """(n,) degC at the start of the last step, to foresee temperatures in the middle of the next; None after an event,
-    and where nothing depends on it"""
+    """(n,) degC at the start of the last step; None before the first, and where nothing depends on it"""
     last_step: float = 0.0
     """s, from ``earlier`` to now"""
     steps: int = 0
@@ -132,6 +131,23 @@ class Loop:
     @cached_property
     def _solid(self) -> Mask:
         return self.bioheat.engine.volume > 0
+
+    def between(self, progress: Progress, time: float) -> Array:
+        """(n,) degC at a ``time`` (s) within the last step, so that a wish for a field does not shorten steps.
+
+        Quadratic where tissue is liquid at both ends of the step (its rate at the start is known), else linear.
+        """
+        later, step = progress.state.temperature, progress.last_step
+        if progress.earlier is None or time >= progress.state.time:
+            return later.copy()
+        share = 1.0 - (progress.state.time - time) / step
+        earlier, gained = progress.earlier, later - progress.earlier
+        low, high = self.bioheat.heat.liquid
+        liquid = (np.minimum(earlier, later) > low) & (np.maximum(earlier, later) < high)
+        assert progress.drive is not None
+        _, free = self._holding(progress.drive, time)
+        start = np.where(liquid & free, step * self._stepper.rate(), gained)
+        return np.asarray(earlier + share * start + share**2 * (gained - start))
 
     def _living(self, progress: Progress, ahead: float) -> Array | None:
         """(n,) share of the perfusion that is left ``ahead`` s from now: exp(-Omega), none where tissue has frozen.
@@ -203,7 +219,7 @@ class Loop:
             progress.throughput + float(np.abs(stepped.lines).sum()),
             progress.stored + stepped.stored,
             0.0 if ends else self._next_step(step, proposal, stepped),
-            None if ends else earlier,
+            earlier,
             step,
             progress.steps + 1,
             progress.stages + stages,
@@ -246,9 +262,9 @@ class Loop:
 
 
 def _foreseen(progress: Progress, ahead: float) -> Array:
-    """(n,) degC ahead of now (s), if the temperature goes on as in the last step."""
+    """(n,) degC ahead of now (s), if the temperature goes on as in the last step; as it is after an event."""
     now = progress.state.temperature
-    if progress.earlier is None:
+    if progress.earlier is None or progress.step == 0.0:
         return now
     return np.asarray(now + (ahead / progress.last_step) * (now - progress.earlier))
 
