@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from thermal.case.expected import Expected, Spot, locate
 from thermal.case.places import Keys, Layer, dotted
+from thermal.units import printable
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,12 @@ def show(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, dict):
         return "a table"
-    text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= 80 else text[:76] + "..."
+    if isinstance(value, str):
+        return f'"{printable(value)}"'
+    try:
+        return printable(str(value))
+    except ValueError:  # a whole number of thousands of digits, which Python refuses to print
+        return "a number of thousands of digits"
 
 
 _FORMS = {
