@@ -167,6 +167,9 @@ def _q(unit: str, **limits: float) -> Any:
 
 HUGE = 1e30
 Length = Annotated[float, *quantity("m", gt=0, le=10)]
+Wavelength = Annotated[float, *quantity("m", ge=1e-7, le=1e-4)]
+ParticleSize = Annotated[float, *quantity("m", gt=0, le=1e-5)]
+ProbeRadius = Annotated[float, *quantity("m", ge=1e-5, le=0.1)]
 Coordinate = Annotated[float, *quantity("m", ge=-10, le=10)]
 Duration = Annotated[float, *quantity("s", gt=0, le=1e9)]
 Instant = Annotated[float, *quantity("s", ge=0, le=1e9)]

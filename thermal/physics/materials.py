@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from thermal import library
 from thermal.errors import CaseError
@@ -66,6 +67,16 @@ Perfusion = Annotated[str, BeforeValidator(_perfusion), Field(json_schema_extra=
 """A perfusion as written; its rate may depend on the tissue's density."""
 
 
+def _apart(rows: tuple[Optics, ...]) -> tuple[Optics, ...]:
+    for before, after in pairwise(sorted(row.wavelength for row in rows)):
+        if after - before <= NEAR:
+            raise ValueError(
+                f"two entries for {before * 1e9:.0f} and {after * 1e9:.0f} nm, of which one would be ignored (each is "
+                "used within 10 nm); delete one"
+            )
+    return rows
+
+
 class TissueEntry(Spec):
     """What a case says of a region's tissue; whatever it leaves out comes from the library.
 
@@ -95,7 +106,7 @@ class TissueEntry(Spec):
     """at about 500 kHz and 37 degC"""
     electrical_conductivity_slope: PerKelvin | None = None
     """relative change of the electrical conductivity per kelvin above 37 degC, up to 100 degC"""
-    optics: tuple[Optics, ...] | None = None
+    optics: Annotated[tuple[Optics, ...], AfterValidator(_apart)] | None = None
     """absorption and reduced scattering by wavelength; the library's other wavelengths stay"""
     refractive_index: PositiveNumber | None = None
     porosity: PositiveFraction | None = None

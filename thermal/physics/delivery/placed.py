@@ -7,8 +7,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from thermal.errors import CaseError
-from thermal.physics.delivery.outcome import Delivered, Progress, Site, dose_readings, per_volume, silent
+from thermal.physics.delivery.outcome import Delivered, Progress, Site, dose_readings, per_volume, region_volume, silent
 from thermal.physics.scene import Device, Reading
+from thermal.physics.tissue import Tissues
 from thermal.units import Array, Concentration, Fraction, Mass, Spec
 
 MEDIAN_TUMOUR_FRACTION = 0.007
@@ -21,6 +22,9 @@ class NoDelivery(Spec):
 
     devices: ClassVar[tuple[Device, ...]] = ()
     kind: Literal["none"] = "none"
+
+    def check(self, tissues: Tissues) -> None:
+        """Nothing is needed."""
 
     def deliver(self, site: Site, progress: Progress = silent) -> Delivered:
         """Zero everywhere."""
@@ -37,9 +41,16 @@ class Uniform(Spec):
     region: str | None = None
     """region that holds it; everywhere when absent"""
 
+    def check(self, tissues: Tissues) -> None:
+        """Raises ``CaseError`` for an unknown region."""
+        if self.region is not None:
+            region_volume(tissues.engine, self.region, "delivery.region")
+
     def deliver(self, site: Site, progress: Progress = silent) -> Delivered:
         """Concentration times the region's volume, at the nodes. Raises ``CaseError`` for an unknown region."""
-        volume = site.engine.volume if self.region is None else site.region_volume(self.region, "delivery.region")
+        volume = (
+            site.engine.volume if self.region is None else region_volume(site.engine, self.region, "delivery.region")
+        )
         return _placed(site, self.concentration * volume, self.region, float(self.concentration * np.sum(volume)))
 
 
@@ -55,12 +66,17 @@ class Systemic(Spec):
     region: str | None = None
     """region that takes it up; the anatomy's tumour when absent"""
 
+    def check(self, tissues: Tissues) -> None:
+        """Raises ``CaseError`` for an unknown region."""
+        if self.region is not None:
+            region_volume(tissues.engine, self.region, "delivery.region")
+
     def deliver(self, site: Site, progress: Progress = silent) -> Delivered:
         """The tumour's share, spread evenly over it. Raises ``CaseError`` without a tumour."""
         region = self.region or site.tumour
         if not region:
             raise CaseError('delivery.kind = "systemic" needs a target; name it: region = "..." or anatomy.tumour')
-        volume = site.region_volume(region, "delivery.region")
+        volume = region_volume(site.engine, region, "delivery.region")
         mass = self.injected_mass * self.fraction * volume / float(np.sum(volume))
         delivered = _placed(site, mass, region, self.injected_mass)
         elsewhere = Reading(self.injected_mass * (1.0 - self.fraction), "kg")

@@ -11,7 +11,7 @@ from thermal.domain import Ball, Line, Probe
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.scene import Device, probe_line
-from thermal.units import Array, Length, Point, Spec
+from thermal.units import Array, Length, Point, ProbeRadius, Spec
 
 
 class Needle(Spec):
@@ -19,7 +19,7 @@ class Needle(Spec):
 
     entry: Point
     tip: Point
-    radius: Length
+    radius: ProbeRadius
     active_length: Length
     end: ClassVar[str] = "tip"
     """key of the point where it ends"""
@@ -54,7 +54,7 @@ class BallTip(Spec):
     """A working sphere whose shaft is left out."""
 
     centre: Point
-    radius: Length
+    radius: ProbeRadius
     end: ClassVar[str] = "centre"
     """key of the point where it ends"""
 

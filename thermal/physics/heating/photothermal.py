@@ -31,7 +31,7 @@ from thermal.physics.light import (
 )
 from thermal.physics.scene import Device, Drive, Reading, Scene, State
 from thermal.physics.tissue import Tissues
-from thermal.units import Array, Length, PositiveNumber, Power
+from thermal.units import Array, Length, PositiveNumber, Power, Wavelength
 
 MOST_NODES = 2_000_000
 """Of the light's window: a few gigabytes and about a minute."""
@@ -69,7 +69,7 @@ class Photothermal(Switched):
     """
 
     kind: Literal["photothermal"]
-    wavelength: Length
+    wavelength: Wavelength
     power: Power | None = None
     fibre: Annotated[tuple[Fibre, ...], BeforeValidator(one_or_many)] = ()
     beam: Annotated[tuple[Beam, ...], BeforeValidator(one_or_many)] = ()
@@ -105,6 +105,10 @@ class Photothermal(Switched):
             for table, sources in tables
             for i, source in enumerate(sources)
         )
+
+    def check(self, tissues: Tissues) -> None:
+        """Raises ``CaseError`` where a region has no optical data at the wavelength."""
+        tissues.optics(self.wavelength, 'heating.kind = "photothermal"')
 
     def prepare(self, scene: Scene) -> PlainSource:
         """Solve the light. Raises ``CaseError`` without optical data or when the light misses the tissue."""
@@ -236,10 +240,9 @@ def _fit_window(engine: Engine, box: tuple[Array, Array], spacing: float) -> tup
 
     while count(spacing) > MOST_NODES:
         spacing *= 1.05
-    window = engine.window(*box, spacing, GROWTH)
-    while len(window.engine.volume) > MOST_NODES and spacing < largest:
+    while engine.window_nodes(*box, spacing, GROWTH) > MOST_NODES and spacing < largest:
         spacing *= 1.1
-        window = engine.window(*box, spacing, GROWTH)
+    window = engine.window(*box, spacing, GROWTH)
     return window, _finest_edge(window.engine, box, spacing)
 
 

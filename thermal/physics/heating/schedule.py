@@ -23,6 +23,8 @@ SHORTEST = 1e-5
 
 
 def _ordered(intervals: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    if not intervals:
+        raise ValueError('no interval is given; write e.g. [["0 s", "10 min"]], or leave it out for always')
     for start, end in intervals:
         if not end > start:
             raise ValueError(
