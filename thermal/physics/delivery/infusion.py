@@ -77,6 +77,11 @@ class Infusion(Spec):
         shape = Line(self.entry, self.tip, self.port_radius)
         return (Device("needle", "infusion needle", shape, Ball(self.tip, self.port_radius), "delivery.tip"),)
 
+    @property
+    def time(self) -> float:
+        """Infusion and wait, s."""
+        return self.duration + self.wait
+
     def check(self, tissues: Tissues) -> None:
         """Raises ``CaseError`` where a region lacks hydraulic conductivity or porosity."""
         tissues.require(("hydraulic_conductivity", "porosity"), 'delivery.kind = "infusion"')

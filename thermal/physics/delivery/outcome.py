@@ -76,6 +76,11 @@ class Delivery(Protocol):
         """What it places, known before anything is solved."""
         ...
 
+    @property
+    def time(self) -> float:
+        """How long it takes before the heating can begin, s."""
+        ...
+
     def check(self, tissues: Tissues) -> None:
         """Look at what the anatomy must have for it, at no cost. Raises ``CaseError`` with all that it lacks."""
         ...

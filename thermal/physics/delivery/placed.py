@@ -21,6 +21,7 @@ class NoDelivery(Spec):
     """No particles."""
 
     devices: ClassVar[tuple[Device, ...]] = ()
+    time: ClassVar[float] = 0.0
     kind: Literal["none"] = "none"
 
     def check(self, tissues: Tissues) -> None:
@@ -35,6 +36,7 @@ class Uniform(Spec):
     """A uniform bulk concentration, as if mixed in by hand."""
 
     devices: ClassVar[tuple[Device, ...]] = ()
+    time: ClassVar[float] = 0.0
     kind: Literal["uniform"]
     concentration: Concentration
     """mass of particles per volume of tissue"""
@@ -58,6 +60,7 @@ class Systemic(Spec):
     """A share of an injected dose, uniform in the tumour; the rest of the dose is elsewhere in the body."""
 
     devices: ClassVar[tuple[Device, ...]] = ()
+    time: ClassVar[float] = 0.0
     kind: Literal["systemic"]
     injected_mass: Mass
     """of particles, in the whole body"""
