@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, model_validator
 
+from thermal import library
 from thermal.anatomy import AnatomyEntry
-from thermal.case.describe import digest, json_schema, resolved_value
+from thermal.case.describe import complete_or_extending, digest, json_schema, resolved_value
 from thermal.case.expected import Expected
 from thermal.case.parts import (
     Bioheat,
@@ -31,6 +32,7 @@ from thermal.errors import CaseError
 from thermal.physics.delivery import DeliveryEntry, NoDelivery
 from thermal.physics.heating import HeatingEntry, NoHeating
 from thermal.physics.materials import TissueEntry
+from thermal.physics.particles import AnyParticle
 from thermal.units import Spec, printable
 
 SCHEMA_VERSION = 1
@@ -301,8 +303,26 @@ def _too_many(parts: Mapping[str, Any]) -> list[Problem]:
 
 
 def case_json_schema() -> dict[str, Any]:
-    """JSON schema of a case file."""
-    return json_schema(Case)
+    """JSON schema of a case file: of a whole case, or of any part of one in a file that extends another."""
+    schema = json_schema(Case)
+    for kind in _PARTICLE_KINDS:
+        _name_or_define(schema["$defs"][kind.__name__], kind)
+    return complete_or_extending(schema)
+
+
+_PARTICLE_KINDS: tuple[type[BaseModel], ...] = get_args(get_args(AnyParticle)[0])
+
+
+def _name_or_define(definition: dict[str, Any], kind: type[BaseModel]) -> None:
+    """Particles are either a library entry (``material``), with whatever it shall have otherwise, or defined."""
+    tag = get_args(kind.model_fields["kind"].annotation)[0]
+    named = [name for name in library.names("particles") if library.entry("particles", name)["kind"] == tag]
+    needed = definition.pop("required", [])
+    definition["anyOf"] = [{"required": ["material"]}, {"required": needed}] if named else [{"required": needed}]
+    if named:
+        definition["properties"]["material"] = {**definition["properties"]["material"], "enum": named}
+    else:
+        definition["properties"].pop("material")
 
 
 def case_hash(case: Case, files: Mapping[str, str] | None = None) -> str:

@@ -86,7 +86,9 @@ class TissueEntry(Spec):
     material: str | None = None
     """library entry (``thermal materials`` lists them); default: the tissue that the anatomy names"""
     density: Density | None = None
+    """mass per volume"""
     heat_capacity: HeatCapacity | None = None
+    """specific heat capacity"""
     conductivity: Conductivity | None = None
     """heat conductivity at 37 degC"""
     conductivity_slope: PerKelvin | None = None
@@ -94,6 +96,7 @@ class TissueEntry(Spec):
     perfusion: Perfusion | None = None
     """blood flow: "0.0155 1/s", "860 ml/min/kg" of tissue, or "0.5 kg/m^3/s" of blood"""
     metabolic_heat: PowerDensity | None = None
+    """heat that the living tissue makes by itself"""
     frozen_conductivity: Conductivity | None = None
     """heat conductivity of the frozen tissue"""
     frozen_heat_capacity: HeatCapacity | None = None
@@ -109,6 +112,7 @@ class TissueEntry(Spec):
     optics: Annotated[tuple[Optics, ...], AfterValidator(_apart)] | None = None
     """absorption and reduced scattering by wavelength; the library's other wavelengths stay"""
     refractive_index: PositiveNumber | None = None
+    """for the reflection of light at the skin; 1.4 where nobody gives one"""
     porosity: PositiveFraction | None = None
     """pore volume accessible to the infusate per volume of tissue"""
     hydraulic_conductivity: Permeability | None = None

@@ -149,6 +149,7 @@ class GoldSphere(_Gold):
 
     kind: Literal["gold_sphere"] = "gold_sphere"
     diameter: ParticleSize
+    """of the sphere"""
 
     def cross_sections(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
         """Cross-sections of one particle at a vacuum wavelength (m)."""
@@ -163,7 +164,9 @@ class GoldShell(_Gold):
 
     kind: Literal["gold_shell"] = "gold_shell"
     core_diameter: ParticleSize
+    """of the dielectric core"""
     shell_thickness: ParticleSize
+    """of the gold shell"""
     core_index: PositiveNumber = SILICA_INDEX
     """refractive index of the core; silica by default"""
 
@@ -183,6 +186,7 @@ class GoldRod(_Gold):
     length: ParticleSize
     """caps included"""
     diameter: ParticleSize
+    """thickness of the rod"""
     plasmon_peak: Wavelength | None = None
     """measured longitudinal peak in ``medium_index``: the spheroid then gets the aspect ratio that peaks there, because
     a rod with round caps peaks 30 to 70 nm to the red of the spheroid of its own dimensions"""
@@ -304,6 +308,7 @@ class MeasuredOptics(Spec):
     """What was measured of a carrier at one vacuum wavelength, per mass concentration."""
 
     wavelength: Wavelength
+    """vacuum wavelength"""
     absorption: MassAbsorption
     """e.g. "30 1/cm/(mg/ml)\""""
     reduced_scattering: MassAbsorption = 0.0

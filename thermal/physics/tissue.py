@@ -35,6 +35,7 @@ class Optics(Spec):
     """Optical properties of a tissue at one vacuum wavelength."""
 
     wavelength: Wavelength
+    """vacuum wavelength; data are used within 10 nm of it"""
     absorption: Absorption
     """mu_a, 1/m"""
     reduced_scattering: Absorption

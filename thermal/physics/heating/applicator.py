@@ -18,9 +18,13 @@ class Needle(Spec):
     """A straight probe from ``entry`` to ``tip``; its last ``active_length`` works, the rest is insulated."""
 
     entry: Point
+    """where it enters the window or the body; gives its direction"""
     tip: Point
+    """the end that is deepest in the tissue"""
     radius: ProbeRadius
+    """of its cross-section"""
     active_length: Length
+    """length from the tip back that works"""
     end: ClassVar[str] = "tip"
     """key of the point where it ends"""
 
@@ -54,7 +58,9 @@ class BallTip(Spec):
     """A working sphere whose shaft is left out."""
 
     centre: Point
+    """of the working sphere"""
     radius: ProbeRadius
+    """of the working sphere"""
     end: ClassVar[str] = "centre"
     """key of the point where it ends"""
 

@@ -28,7 +28,9 @@ class Cycle(Spec):
     """One freeze and the thaw after it."""
 
     freeze: Duration
+    """time of the freeze, cool-down included"""
     thaw: Duration
+    """time of the thaw after it"""
 
 
 class Cryo(Spec):

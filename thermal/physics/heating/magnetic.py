@@ -30,10 +30,13 @@ class Coil(Spec):
     """A circular coil with its axis along ``axis``: ``turns`` at one place, or spread over ``length`` (a solenoid)."""
 
     centre: Point
+    """of the coil, or of the solenoid"""
     axis: tuple[Number, Number, Number]
     """direction of its axis; any length"""
     radius: Length
+    """of the turns"""
     turns: Annotated[int, Field(gt=0, le=100_000)] = 1
+    """number of turns"""
     current: Current
     """peak current of one turn"""
     length: Length | None = None
@@ -83,6 +86,7 @@ class Magnetic(Switched):
 
     kind: Literal["magnetic"]
     frequency: Frequency
+    """of the field"""
     amplitude: FieldStrength | None = None
     """peak strength of a uniform field"""
     coils: tuple[Coil, ...] = ()

@@ -70,12 +70,21 @@ class Photothermal(Switched):
 
     kind: Literal["photothermal"]
     wavelength: Wavelength
+    """of the light, in vacuum"""
     power: Power | None = None
-    fibre: Annotated[tuple[Fibre, ...], BeforeValidator(one_or_many)] = ()
-    beam: Annotated[tuple[Beam, ...], BeforeValidator(one_or_many)] = ()
+    """of every fibre and beam that has none of its own"""
+    fibre: Annotated[
+        tuple[Fibre, ...], BeforeValidator(one_or_many, json_schema_input_type=Fibre | tuple[Fibre, ...])
+    ] = ()
+    """interstitial fibres: one table or a list"""
+    beam: Annotated[tuple[Beam, ...], BeforeValidator(one_or_many, json_schema_input_type=Beam | tuple[Beam, ...])] = ()
+    """beams from outside: one table or a list"""
     air: tuple[FaceName, ...] = Field(default=())
+    """faces of the window that border on air, besides the skin and the faces through which a beam enters"""
     light_spacing: Length | None = None
+    """largest cell of the light's grid, instead of the one found from the optics"""
     refractive_index: PositiveNumber | None = None
+    """of the tissue at the skin, instead of the tissue table's"""
 
     @model_validator(mode="after")
     def _shines(self) -> Photothermal:

@@ -48,7 +48,9 @@ class RegionSource(_Placed):
 
     shape: Literal["region"] = "region"
     region: str
+    """that is heated"""
     density: PowerDensity
+    """power per volume"""
 
     @property
     def outline(self) -> Probe | None:
@@ -73,8 +75,11 @@ class SphereSource(_Placed):
 
     shape: Literal["sphere"]
     centre: Point
+    """of the sphere"""
     radius: Length
+    """of the sphere"""
     density: PowerDensity
+    """power per volume"""
 
     @property
     def outline(self) -> Probe | None:
@@ -123,8 +128,11 @@ class BoxSource(_Placed):
 
     shape: Literal["box"]
     centre: Point
+    """of the box"""
     size: tuple[Length, Length, Length]
+    """three edges, along x, y and z"""
     density: PowerDensity
+    """power per volume"""
 
     @property
     def outline(self) -> Probe | None:
@@ -171,8 +179,11 @@ class GaussianSource(_Placed):
 
     shape: Literal["gaussian"]
     centre: Point
+    """where it is strongest"""
     sigma: Length | tuple[Length | Literal["inf"], Length | Literal["inf"], Length | Literal["inf"]]
+    """one standard deviation, or three, of which any may be "inf": uniform along that axis"""
     peak: PowerDensity
+    """power per volume at the centre"""
 
     def _sigmas(self) -> Array:
         return np.array([float(s) for s in self.sigma] if isinstance(self.sigma, tuple) else [self.sigma] * 3)
@@ -212,7 +223,9 @@ class PointSource(_Placed):
 
     shape: Literal["point"]
     position: Point
+    """of the point"""
     power: SignedPower
+    """negative: a heat sink"""
 
     @property
     def outline(self) -> Probe | None:
@@ -240,8 +253,11 @@ class LineSource(_Placed):
 
     shape: Literal["line"]
     start: Point
+    """one end"""
     end: Point
+    """the other end"""
     power: SignedPower
+    """of the whole line; negative: a heat sink"""
 
     @property
     def outline(self) -> Probe | None:
@@ -280,6 +296,7 @@ class Prescribed(Switched):
 
     kind: Literal["prescribed"]
     sources: tuple[PrescribedSource, ...] = Field(min_length=1)
+    """they add up"""
 
     def check(self, tissues: Tissues) -> None:
         """Raises ``CaseError`` for unknown regions and for points and lines that lie outside the body."""

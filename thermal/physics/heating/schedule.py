@@ -49,6 +49,7 @@ class Pulses(Spec):
     """A rectangular pulse train that starts with each ``on`` interval."""
 
     period: Duration
+    """time from the start of one pulse to the start of the next"""
     width: Duration
     """time on in each period; must not exceed it"""
 
