@@ -17,7 +17,6 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from thermal.case.describe import field_docs
 from thermal.case.expected import Expected
@@ -107,8 +106,9 @@ def default(info: FieldInfo) -> str:
 def spoken(expected: Expected, path: str) -> str:
     """What a key takes, in words."""
     for entry in expected.metadata:
-        given = getattr(entry, "json_schema_input_type", PydanticUndefined)
-        if isinstance(entry, BeforeValidator) and given is not PydanticUndefined and given is not Any:
+        given = getattr(entry, "json_schema_input_type", None)
+        several = get_args(given)[-1] if get_args(given) else None
+        if isinstance(entry, BeforeValidator) and several is not None and Ellipsis not in get_args(several):
             return "one, or three: " + spoken(Expected.of(get_args(given)[0]), path)
     if expected.unit is not None:
         return (f"quantity, {code(expected.unit)}" if expected.unit else "number") + limits(expected)

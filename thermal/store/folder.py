@@ -337,6 +337,11 @@ def _judge(path: Path, case: Case, files: Mapping[str, str], *, resume: bool, fo
             "with --force"
         )
     if state == "done":
+        lost = [name for name in (SUMMARY, RESOLVED, HISTORY, FIELDS) if not (path / name).exists()]
+        if lost:
+            raise CaseError(
+                f"{path}: this case is done, but of its results {', '.join(lost)} is gone; run it again with --force"
+            )
         return True, False
     if resume:
         return False, has_checkpoint(path)

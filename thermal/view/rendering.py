@@ -59,7 +59,8 @@ def _probe() -> tuple[dict[str, str], str | None]:
             return settings, None
         lines = [_VTK_PREFIX.sub("", line).strip() for line in done.stderr.splitlines() if line.strip()]
         lines = [line for line in lines if "OSMesa" not in line]  # the last resort, which the VTK wheel does not have
-        said = said or (lines[-1] if lines else f"the test picture came out blank (exit {done.returncode})")
+        blank = "the test picture came out blank" if done.returncode >= 0 else "VTK crashed"
+        said = said or (lines[-1] if lines else f"{blank}, exit {done.returncode}")
     advice = (
         f"install the system libraries: apt-get install {' '.join(SYSTEM_LIBRARIES)}"
         if sys.platform.startswith("linux")
