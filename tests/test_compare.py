@@ -222,6 +222,6 @@ def test_zones_under_one_camera(runs: list[Run], tmp_path: Path) -> None:
 
 
 def test_runs_with_one_title_are_told_apart(tmp_path: Path) -> None:
-    runs = [write_sample(tmp_path / name, title="Same") for name in ("first", "second")]
+    runs = [read_run(write_sample(tmp_path / name, title="Same")) for name in ("first", "second")]
     comparison = write_comparison(runs, tmp_path / "out")
     assert [treatment.title for treatment in comparison.treatments] == ["Same (first)", "Same (second)"]
