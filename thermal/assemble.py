@@ -122,10 +122,10 @@ def _entries(case: Case, engine: Engine) -> Iterator[tuple[str, Boundary, Array 
         elif name in engine.areas:
             areas = engine.areas[name]
             if engine.total(areas) <= 0.0 and not isinstance(entry, InsulatedBoundary):
+                others = ", ".join(other for other, found in engine.areas.items() if engine.total(found) > 0.0)
                 raise CaseError(
                     f"boundaries.{name}: has no area in this window, so it would do nothing; those that have some: "
-                    f"{', '.join(other for other, found in engine.areas.items() if engine.total(found) > 0.0)}; choose one of them, "
-                    "delete it, or move the window"
+                    f"{others}; choose one of them, delete it, or move the window"
                 )
             yield name, entry, areas, areas > 0
         elif name in engine.volumes:
