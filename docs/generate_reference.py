@@ -3,8 +3,7 @@
     python docs/generate_reference.py            write the page
     python docs/generate_reference.py --check    exit with 1 if the page is not what would be written
 
-Tables, keys, units, limits, defaults and most of the words come from ``thermal.case``. The words for keys whose meaning
-the schema leaves to the name or to the docstring of the table stand in ``WORDS``.
+Tables, keys, units, limits, defaults and words come from ``thermal.case``.
 """
 
 from __future__ import annotations
@@ -12,13 +11,12 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from thermal.case.describe import field_docs
 from thermal.case.expected import Expected
@@ -47,68 +45,6 @@ for in the folder `$THERMAL_DATA`, then in `$XDG_CACHE_HOME/thermal` or `~/.cach
 
 Unknown keys, wrong dimensions and values out of range are errors.
 """
-
-WORDS: Mapping[tuple[str, str], str] = {
-    ("TissueEntry", "density"): "mass density",
-    ("TissueEntry", "heat_capacity"): "specific heat capacity",
-    ("TissueEntry", "metabolic_heat"): "heat made by the living tissue itself",
-    ("TissueEntry", "refractive_index"): "for the reflection of light at the skin; 1.4 where nothing is known",
-    ("Optics", "wavelength"): "vacuum wavelength; data are used within 10 nm of it",
-    ("GoldSphere", "diameter"): "of the sphere",
-    ("GoldShell", "core_diameter"): "of the dielectric core",
-    ("GoldShell", "shell_thickness"): "of the gold shell",
-    ("GoldRod", "diameter"): "thickness of the rod",
-    ("MeasuredOptics", "wavelength"): "vacuum wavelength",
-    ("Photothermal", "wavelength"): "vacuum wavelength of the laser",
-    ("Photothermal", "power"): "power of every fibre and beam that has none of its own",
-    ("Photothermal", "fibre"): "interstitial fibres",
-    ("Photothermal", "beam"): "beams from outside",
-    ("Photothermal", "air"): "faces of the window that border on air, besides the skin and the faces a beam enters by",
-    ("Photothermal", "light_spacing"): "largest cell of the light's own grid; default: found from the optics",
-    ("Photothermal", "refractive_index"): "of the tissue at the skin; default: the tissue table's",
-    ("Pulses", "period"): "time from the start of one pulse to the start of the next",
-    ("Fibre", "entry"): "where the fibre enters; gives its direction",
-    ("Fibre", "tip"): "end of the fibre: centre of a point source, or end of the diffuser",
-    ("Fibre", "radius"): "of the emitting surface",
-    ("Fibre", "diffuser"): "length of a diffusing tip; a point source when absent",
-    ("Beam", "position"): "a point on the axis, on the surface or before it",
-    ("Beam", "direction"): "of propagation; any length",
-    ("Beam", "diameter"): "whole width of a top-hat, 1/e2 width of a Gaussian",
-    ("Beam", "profile"): "across the beam",
-    ("Beam", "power"): "of this beam; default: heating.power",
-    ("Beam", "irradiance"): "on the axis, instead of a power",
-    ("Beam", "specular"): "share reflected at entry; default: Fresnel's at normal incidence",
-    ("Magnetic", "frequency"): "of the field",
-    ("Coil", "centre"): "of the winding",
-    ("Coil", "radius"): "of the winding",
-    ("Coil", "turns"): "number of turns",
-    ("Needle", "entry"): "where the probe enters; gives its direction",
-    ("Needle", "tip"): "far end",
-    ("Needle", "radius"): "of the probe",
-    ("Needle", "active_length"): "length that works, back from the tip; the rest is insulated",
-    ("BallTip", "centre"): "of the working sphere",
-    ("BallTip", "radius"): "of the working sphere",
-    ("Cycle", "freeze"): "time of the freeze, cool-down included",
-    ("Cycle", "thaw"): "time of the thaw after it",
-    ("Prescribed", "sources"): "heat sources; they add up",
-    ("RegionSource", "region"): "region that is heated",
-    ("RegionSource", "density"): "power per volume",
-    ("SphereSource", "centre"): "of the sphere",
-    ("SphereSource", "radius"): "of the sphere",
-    ("SphereSource", "density"): "power per volume",
-    ("BoxSource", "centre"): "of the box",
-    ("BoxSource", "size"): "three edges",
-    ("BoxSource", "density"): "power per volume",
-    ("GaussianSource", "centre"): "of the Gaussian",
-    ("GaussianSource", "sigma"): 'one standard deviation, or three, of which any may be "inf": uniform along that axis',
-    ("GaussianSource", "peak"): "power per volume at the centre",
-    ("PointSource", "position"): "of the source",
-    ("PointSource", "power"): "power put in",
-    ("LineSource", "start"): "one end",
-    ("LineSource", "end"): "other end",
-    ("LineSource", "power"): "power put in, spread evenly",
-}
-"""(model, key) -> meaning, where the schema has no words of its own."""
 
 NOUNS = {"kind", "shape"}
 """Keys that tell the members of a union apart; they need no words."""
@@ -170,8 +106,9 @@ def default(info: FieldInfo) -> str:
 def spoken(expected: Expected, path: str) -> str:
     """What a key takes, in words."""
     for entry in expected.metadata:
-        given = getattr(entry, "json_schema_input_type", PydanticUndefined)
-        if isinstance(entry, BeforeValidator) and given is not PydanticUndefined and given is not Any:
+        given = getattr(entry, "json_schema_input_type", None)
+        several = get_args(given)[-1] if get_args(given) else None
+        if isinstance(entry, BeforeValidator) and several is not None and Ellipsis not in get_args(several):
             return "one, or three: " + spoken(Expected.of(get_args(given)[0]), path)
     if expected.unit is not None:
         return (f"quantity, {code(expected.unit)}" if expected.unit else "number") + limits(expected)
@@ -243,11 +180,7 @@ def words_for(model: type[BaseModel], key: str) -> str:
     """Meaning of a key: the schema's words, else ours."""
     docs = {model.model_fields[name].alias or name: text for name, text in field_docs(model).items()
             if name in model.model_fields}  # fmt: skip
-    if key in docs:
-        return cell(docs[key])
-    if key in NOUNS:
-        return ""
-    return cell(WORDS[model.__name__, key])
+    return "" if key in NOUNS else cell(docs[key])
 
 
 def rows(model: type[BaseModel], path: str) -> Iterable[str]:

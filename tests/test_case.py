@@ -535,7 +535,8 @@ def test_schema_describes_quantities_and_fields() -> None:
     assert duration["examples"] == ["10 min"]
     assert duration["description"].startswith("simulated time")
     assert bioheat["properties"]["arterial_temperature"]["default"] == "37 degC"
-    assert "extends" in schema["properties"]
+    assert "extends" in schema["then"]["properties"]
+    assert "extends" not in schema["else"]["properties"]
     json.dumps(schema, allow_nan=False)
 
 

@@ -254,7 +254,8 @@ def test_materials_lists_sources(capsys: pytest.CaptureFixture[str]) -> None:
 def test_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
-    assert {"anatomy", "heating", "extends"} <= set(schema["properties"])
+    assert {"anatomy", "heating", "extends"} <= set(schema["then"]["properties"])
+    assert {"anatomy", "heating"} <= set(schema["else"]["properties"])
 
 
 def test_help_names_the_commands_and_the_purpose(capsys: pytest.CaptureFixture[str]) -> None:

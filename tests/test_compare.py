@@ -219,3 +219,9 @@ def test_zones_under_one_camera(runs: list[Run], tmp_path: Path) -> None:
     assert np.mean(rows[0] != rows[1]) < 0.02
     assert share_of(first, style.ZONE, 60) > 1e-3  # outline of the zone around the tumour
     assert share_of(second, style.UNCOVERED, 60) > 20 * share_of(first, style.UNCOVERED, 60)
+
+
+def test_runs_with_one_title_are_told_apart(tmp_path: Path) -> None:
+    runs = [read_run(write_sample(tmp_path / name, title="Same")) for name in ("first", "second")]
+    comparison = write_comparison(runs, tmp_path / "out")
+    assert [treatment.title for treatment in comparison.treatments] == ["Same (first)", "Same (second)"]

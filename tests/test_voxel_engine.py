@@ -377,6 +377,7 @@ def test_window_refines_and_conserves() -> None:
     window = coarse.window(lower, upper, 0.11)
     fine = window.engine
     assert isinstance(fine, VoxelEngine)
+    assert coarse.window_nodes(lower, upper, 0.11) == len(fine.volume)
     # no cell in the box is larger than asked for, and every coarse node is a fine one
     for axis, old, low, high in zip(fine.domain.axes, UNEVEN, lower, upper, strict=True):
         inside = (axis[:-1] >= low) & (axis[1:] <= high)

@@ -9,7 +9,15 @@ import numpy as np
 
 from thermal.anatomy import Anatomy
 from thermal.case import Case
-from thermal.case.parts import Boundary, ConvectiveBoundary, FixedBoundary, FluxBoundary, Freezing, Vaporisation
+from thermal.case.parts import (
+    Boundary,
+    ConvectiveBoundary,
+    FixedBoundary,
+    FluxBoundary,
+    Freezing,
+    InsulatedBoundary,
+    Vaporisation,
+)
 from thermal.domain import FACES, SURFACE, AxisymmetricDomain, Domain, MeshDomain, VoxelDomain
 from thermal.engine import Engine
 from thermal.engines.axisymmetric import AxisymmetricEngine
@@ -112,8 +120,17 @@ def _entries(case: Case, engine: Engine) -> Iterator[tuple[str, Boundary, Array 
                 if face not in case.boundaries:
                     yield face, entry, engine.areas[face], engine.areas[face] > 0
         elif name in engine.areas:
-            yield name, entry, engine.areas[name], engine.areas[name] > 0
+            areas = engine.areas[name]
+            if engine.total(areas) <= 0.0 and not isinstance(entry, InsulatedBoundary):
+                others = ", ".join(other for other, found in engine.areas.items() if engine.total(found) > 0.0)
+                raise CaseError(
+                    f"boundaries.{name}: has no area in this window, so it would do nothing; those that have some: "
+                    f"{others}; choose one of them, delete it, or move the window"
+                )
+            yield name, entry, areas, areas > 0
         elif name in engine.volumes:
+            if isinstance(entry, InsulatedBoundary):
+                raise CaseError(f'boundaries.{name}: a region can only be "fixed"; only a surface can be insulated')
             yield name, entry, None, region_nodes(engine, name)
         else:
             raise CaseError(f"boundaries.{name}: names no boundary and no region; known are {_known(engine)}")
@@ -174,7 +191,8 @@ def make_surroundings(case: Case, tissues: Tissues, initial: Array) -> Surroundi
 
 
 def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
-    """The bioheat problem. Raises ``CaseError`` when a cryoprobe meets tissue without freezing data."""
+    """The bioheat problem. Raises ``CaseError`` with all that delivery and heating miss in this anatomy."""
+    _check_treatment(case, tissues)
     engine, blood = tissues.engine, case.bioheat
     regions = tissues.by_region
     capacity = _at_nodes(tissues, {name: t.density * t.heat_capacity for name, t in regions.items()})
@@ -198,6 +216,18 @@ def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
     )
 
 
+def _check_treatment(case: Case, tissues: Tissues) -> None:
+    """Raise ``CaseError`` with everything that delivery and heating need and this anatomy does not have."""
+    problems: list[str] = []
+    for part in (case.delivery, case.heating):
+        try:
+            part.check(tissues)
+        except CaseError as error:
+            problems += error.problems
+    if problems:
+        raise CaseError(*problems)
+
+
 def _at_nodes(tissues: Tissues, values: Mapping[str, float]) -> Array:
     """Nodal mixture; one outside the body, where it divides zero."""
     return np.where(tissues.engine.volume > 0, tissues.mix_nodes(values), 1.0)
@@ -208,9 +238,6 @@ def _freezing(case: Case, tissues: Tissues) -> tuple[PhaseChange | None, Array |
     given = case.bioheat.freezing
     if not isinstance(given, Freezing):
         return None, None
-    if case.heating.kind == "cryo":
-        for name in ("frozen_conductivity", "frozen_heat_capacity", "latent_heat"):
-            tissues.cells(name, 'heating.kind = "cryo"')
     latent, frozen = {}, {}
     for name, tissue in tissues.by_region.items():
         if tissue.frozen_conductivity is None or tissue.frozen_heat_capacity is None or tissue.latent_heat is None:

@@ -291,7 +291,7 @@ def doctor() -> int:
 
 _SHOWN = (
     "peak_temperature", "lowest_temperature", "zone.law", "zone.volume", "zone.tumour_coverage", "zone.minimum_margin",
-    "zone.healthy_volume", "probe.", "ledger.", "wall_time", "peak_memory",
+    "zone.healthy_volume", "probe.", "ledger.", "wall_time", "peak_memory", "library.",
 )  # fmt: skip
 """Entries of the summary that are printed, by how they begin."""
 

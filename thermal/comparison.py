@@ -153,7 +153,9 @@ def write_comparison(runs: Sequence[Run], out: Path | str) -> Comparison:
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     colours = [style.CASES[index % len(style.CASES)] for index in range(len(runs))]
-    treatments = tuple(Treatment(run, _title(run), _modality(run), c) for run, c in zip(runs, colours, strict=True))
+    treatments = tuple(
+        Treatment(run, title, _modality(run), c) for run, title, c in zip(runs, _titles(runs), colours, strict=True)
+    )
     notes = [*anatomy_differences(treatments), *_doubts(treatments)]
     files = [folder / f"comparison.{kind}" for kind in ("csv", "json", "md")]
     files.append(draw_figure(treatments, folder / "comparison.png"))
@@ -302,8 +304,12 @@ def _prefixed(name: str, report: Report) -> Report:
     return lambda stage, share: report(f"{name}: {stage}", share)
 
 
-def _title(run: Run) -> str:
-    return run.title or run.name
+def _titles(runs: Sequence[Run]) -> list[str]:
+    """One heading a run: its title, with the name of its folder where two are alike."""
+    plain = [run.title or run.name for run in runs]
+    return [
+        title if plain.count(title) == 1 else f"{title} ({run.name})" for run, title in zip(runs, plain, strict=True)
+    ]
 
 
 _MODALITIES = {

@@ -200,6 +200,10 @@ class Engine(Protocol):
         """A finer engine with cells no larger than ``spacing`` in the box (lower, upper), growing outside it."""
         ...
 
+    def window_nodes(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> int:
+        """Number of nodes that :meth:`window` would have, before it takes any memory."""
+        ...
+
     def to_cells(self, u: Array) -> Array:
         """Mean of the nodes of each cell, (n,) -> (m,)."""
         ...

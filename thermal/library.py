@@ -27,6 +27,10 @@ KINDS = ("tissues", "particles", "damage")
 _REMARKS = frozenset({"source", "unverified", "note"})
 
 
+OWN = "case"
+"""Source of the numbers that the case itself gives."""
+
+
 class Sourced(TypedDict):
     """One number of the library, or of a case (``source = "case"``), with where it comes from."""
 
@@ -115,7 +119,7 @@ def stated(key: str, value: float, model: type[BaseModel], field: str) -> Source
     """The record of a value that the case itself gives for a quantity field of a model, in the field's unit."""
     info = model.model_fields[field]
     unit = next((found for part in (info, info.annotation) if (found := _unit(part)) is not None), "")
-    return sourced(key, f"{value!r} {unit}", "case")
+    return sourced(key, f"{value!r} {unit}", OWN)
 
 
 def _unit(part: Any) -> str | None:

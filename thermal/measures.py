@@ -49,6 +49,8 @@ class Measure:
             return "-"
         if isinstance(value, str):
             return style.law_words(value)
+        if value == 0.0 and self.form.endswith("e}"):
+            return "0"
         return style.percent(value / 100.0) if self.unit == "%" else self.form.format(value)
 
 
@@ -71,7 +73,8 @@ MEASURES = (
         "Tumour covered",
         "%",
         ("zone.tumour_coverage",),
-        "share of the tumour's volume inside the zone; anything below 100 % leaves living tumour",
+        "share of the tumour's volume inside the zone; below 100 % living tumour is left (99.9 % with a positive "
+        "margin is 100 % as well as the voxels can tell)",
         100.0,
         "{:.1f}",
     ),
@@ -111,8 +114,8 @@ MEASURES = (
     Measure(
         "Treatment time",
         "min",
-        ("duration",),
-        "simulated time of heating or freezing, pauses included",
+        ("treatment_time", "duration"),
+        "infusion and wait, then all of the simulated heating or freezing with its pauses and the time after it",
         1 / 60,
         "{:.1f}",
     ),
@@ -131,8 +134,8 @@ MEASURES = (
         1e-3,
         summed=True,
     ),
-    Measure("Particles given", "mg", ("dose.given",), "mass of particles infused or injected", 1e6),
-    Measure("Particles in the tumour", "mg", ("dose.tumour",), "mass of particles inside the tumour", 1e6),
+    Measure("Particles given", "mg", ("dose.given",), "mass of particles infused or injected", 1e6, "{:.3g}"),
+    Measure("Particles in the tumour", "mg", ("dose.tumour",), "mass of particles inside the tumour", 1e6, "{:.3g}"),
     Measure(
         "Energy ledger error",
         "",
@@ -150,6 +153,15 @@ MEASURES = (
         "{:.0e}",
     ),
     Measure("Computing time", "s", ("wall_time",), "wall-clock time of the simulation", 1.0, "{:.0f}"),
+    Measure(
+        "Unverified numbers",
+        "",
+        ("library.unverified",),
+        "numbers that the run took from the library and nobody has compared with their source; its resolved.json lists "
+        "them",
+        1.0,
+        "{:.0f}",
+    ),
     Measure("Warnings", "", ("warnings",), "statements of doubtful validity in the run's summary.json", 1.0, "{:.0f}"),
 )
 """The table, from what matters to the patient down to what matters to the numerics."""

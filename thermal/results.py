@@ -110,6 +110,7 @@ def summarise(
         "heating.kind": (case.heating.kind, ""),
         "delivery.kind": (case.delivery.kind, ""),
         "duration": (case.bioheat.duration, "s"),
+        "treatment_time": (case.delivery.time + case.bioheat.duration, "s"),
         "peak_temperature": (float(last.hottest[solid].max()), "degC"),
         "lowest_temperature": (float(last.coldest[solid].min()), "degC"),
         "zone.law": (case.zone_law.kind, ""),

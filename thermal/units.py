@@ -6,6 +6,7 @@ The unit registry is imported only when the first string with a unit is met.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -33,6 +34,34 @@ def _registry() -> Any:
     return registry
 
 
+_QUANTITY = re.compile(
+    r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"  # the number
+    r"(?:(?=[\s(%°A-Za-zµμ])(?:(?:\^|\*\*)[-+]?\d(?!\d|\^|\*\*)|\*(?!\*)|[\s/().%°²³A-Za-zµμ_]|(?<![\d.])\d{1,3}(?![\d.]))*)?"
+)
+"""A number and a product of units. No other arithmetic: ``9**9**9 s`` would keep the registry busy for ever, and it
+reads ``1,5 s`` as fifteen."""
+_LONGEST = 80  # characters of a quantity; real ones have fewer than twenty
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d")
+_PLAIN_POWER = re.compile(r"\b([cdkmun]?m)([23])\b")  # m3, cm2
+_NOT_FINITE = re.compile(r"[-+]?(nan|inf|infinity)\b", re.IGNORECASE)
+
+
+def printable(text: str) -> str:
+    """A text as a message may repeat it: shortened, and without what would steer a terminal."""
+    plain = "".join(letter if letter.isprintable() else "?" for letter in text[:_LONGEST])
+    return plain if len(text) <= _LONGEST else plain[: _LONGEST - 4] + "..."
+
+
+def _check_form(text: str, wanted: str) -> None:
+    """Raise ``ValueError`` for what is no number with a product of units."""
+    bare = text.strip()
+    if _NOT_FINITE.match(bare):
+        raise ValueError(f'"{printable(text)}" is not a finite number')
+    if len(bare) > _LONGEST or not _QUANTITY.fullmatch(bare):
+        comma = " (decimals take a point, not a comma)" if _DECIMAL_COMMA.match(bare) else ""
+        raise ValueError(f'"{printable(text)}" cannot be read as a quantity{comma}; write e.g. "{wanted}"')
+
+
 @lru_cache(maxsize=4096)
 def parse(text: str, unit: str) -> float:
     """Value of the quantity ``text`` in ``unit`` (``parse("1.5 mm", "m") == 0.0015``).
@@ -42,8 +71,10 @@ def parse(text: str, unit: str) -> float:
     import pint
 
     wanted = example(unit)
+    _check_form(text, wanted)
     try:
-        quantity = _registry().Quantity(text.replace("%", "pct").replace("°C", "degC").replace("µ", "u"))
+        plain = text.strip().replace("%", "pct").replace("°C", "degC").replace("µ", "u")
+        quantity = _registry().Quantity(_PLAIN_POWER.sub(r"\1^\2", plain))
     except (pint.UndefinedUnitError, pint.DefinitionSyntaxError, pint.OffsetUnitCalculusError) as error:
         raise ValueError(f'"{text}" cannot be read as a quantity ({error}); write e.g. "{wanted}"') from None
     except Exception as error:
@@ -101,6 +132,11 @@ def example(unit: str) -> str:
     return _EXAMPLES.get(unit, f"1 {unit}")
 
 
+def _number(value: float) -> str:
+    """A number as a message may repeat it; whole numbers of thousands of digits cannot even be printed."""
+    return repr(value) if isinstance(value, float) or abs(value) < 10**30 else "a number of more than 30 digits"
+
+
 def quantity(unit: str, **limits: float) -> Any:
     """Field metadata of a quantity: strings become floats in ``unit``; pydantic ``limits`` (gt, ge, lt, le) hold."""
 
@@ -110,8 +146,11 @@ def quantity(unit: str, **limits: float) -> Any:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f'a quantity is a string with a unit; write e.g. "{example(unit)}"')
         if unit and not isinstance(value, Si):
-            raise ValueError(f'{value!r} has no unit; write e.g. "{example(unit)}"')
-        return float(value)
+            raise ValueError(f'{_number(value)} has no unit; write e.g. "{example(unit)}"')
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"{_number(value)} is out of range") from None
 
     describe: Any = Field
     return BeforeValidator(convert), describe(json_schema_extra={"unit": unit}, **limits)
@@ -128,6 +167,9 @@ def _q(unit: str, **limits: float) -> Any:
 
 HUGE = 1e30
 Length = Annotated[float, *quantity("m", gt=0, le=10)]
+Wavelength = Annotated[float, *quantity("m", ge=1e-7, le=1e-4)]
+ParticleSize = Annotated[float, *quantity("m", gt=0, le=1e-5)]
+ProbeRadius = Annotated[float, *quantity("m", ge=1e-5, le=0.1)]
 Coordinate = Annotated[float, *quantity("m", ge=-10, le=10)]
 Duration = Annotated[float, *quantity("s", gt=0, le=1e9)]
 Instant = Annotated[float, *quantity("s", ge=0, le=1e9)]

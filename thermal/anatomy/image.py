@@ -35,7 +35,10 @@ def _whole(value: object) -> object:
     return (value,) if isinstance(value, int) else value
 
 
-LabelNumbers = Annotated[tuple[Annotated[int, Field(ge=0, le=65535)], ...], BeforeValidator(_whole)]
+LabelNumber = Annotated[int, Field(ge=0, le=65535)]
+LabelNumbers = Annotated[
+    tuple[LabelNumber, ...], BeforeValidator(_whole, json_schema_input_type=LabelNumber | tuple[LabelNumber, ...])
+]
 """One label or a list of labels."""
 
 

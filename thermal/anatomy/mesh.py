@@ -66,7 +66,10 @@ class Mesh(Spec):
     """unit of the coordinates in the file"""
     half_plane: Literal["xy", "xz"] | None = None
     """the file's coordinates that are r and z of an axisymmetric body"""
-    regions: dict[RegionName, Annotated[tuple[int, ...], BeforeValidator(_tags)]] = Field(default_factory=dict)
+    regions: dict[
+        RegionName,
+        Annotated[tuple[int, ...], BeforeValidator(_tags, json_schema_input_type=int | tuple[int, ...])],
+    ] = Field(default_factory=dict)
     """region -> its number or numbers in the file, where the file has no names"""
     cell_data: str | None = None
     """cell data array that holds the numbers (default: gmsh:physical, region, medit:ref, label or material)"""

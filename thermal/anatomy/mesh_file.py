@@ -108,7 +108,8 @@ def read_mesh(path: Path, place: str) -> MeshFile:
         raw = reader.read(path)
     except Exception as error:  # meshio's readers raise whatever the parsing trips over
         raise CaseError(
-            f'anatomy.file = "{path}": cannot be read as {path.suffix} ({error or type(error).__name__})'
+            f'anatomy.file = "{path}": cannot be read as {path.suffix} ({str(error) or type(error).__name__}); '
+            "it is damaged, or is another kind of file"
         ) from error
     return MeshFile(raw, place, tuple(_physical(path)) if path.suffix == ".msh" else ())
 

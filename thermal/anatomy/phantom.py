@@ -52,8 +52,8 @@ class Phantom(Spec):
             )
         painted = paint(axes, self.background, self.shapes)
         problems = [
-            f'anatomy.shapes.{number}: region "{shape.region}" has no volume: its shapes lie outside the window or '
-            "under later ones; move it, change the order or delete it"
+            f'anatomy.shapes[{number}]: region "{shape.region}" has no volume: its shapes lie outside the window or '
+            "under later ones, or are too small for the voxels; move or enlarge it, change the order or delete it"
             for number, shape in enumerate(self.shapes)
             if shape.region not in painted and shape.region != self.background
         ]

@@ -140,9 +140,61 @@ def json_schema(model: type[BaseModel]) -> dict[str, Any]:
             if key in node.get("properties", {}):
                 node["properties"][key].setdefault("description", text)
     _quantities(schema)
-    properties = {"extends": {"type": "string", "description": "file whose keys this file builds on"}}
-    schema["properties"] = {**properties, **schema["properties"]}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    _require_tags(schema, definitions)
+    return schema
+
+
+def complete_or_extending(whole: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a file: ``whole``, or, where it extends another file, any part of it."""
+    definitions = whole.pop("$defs", {})
+    parts = {f"{name}-part": _partial(definition) for name, definition in definitions.items()}
+    extends = {"extends": {"type": "string", "description": "file whose keys this file builds on"}}
+    part = _partial(whole)
+    part["properties"] = {**extends, **part["properties"]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": whole.get("title", ""),
+        "description": whole.get("description", ""),
+        "if": {"required": ["extends"]},
+        "then": part,
+        "else": whole,
+        "$defs": {**definitions, **parts},
+    }
+
+
+def _partial(node: Any) -> Any:
+    """A copy in which tables may lack keys; lists replace one another as a whole, so their entries stay complete."""
+    if isinstance(node, list):
+        return [_partial(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    part: dict[str, Any] = {}
+    for key, value in node.items():
+        if key in ("items", "prefixItems", "properties"):
+            part[key] = {name: _partial(item) for name, item in value.items()} if key == "properties" else value
+        elif key == "$ref":
+            part[key] = f"{value}-part"
+        elif key == "oneOf":
+            part["anyOf"] = _partial(value)
+        elif key not in ("required", "discriminator"):
+            part[key] = _partial(value)
+    return part
+
+
+def _require_tags(node: Any, definitions: dict[str, Any]) -> None:
+    """Require the key that tells the kinds of a table apart, which a kind by itself may leave out, in place."""
+    if isinstance(node, list):
+        for item in node:
+            _require_tags(item, definitions)
+    if not isinstance(node, dict):
+        return
+    tag = node.get("discriminator")
+    if isinstance(tag, dict) and "oneOf" in node:
+        for reference in tag["mapping"].values():
+            kind = definitions[reference.rpartition("/")[2]]
+            kind["required"] = sorted({*kind.get("required", ()), tag["propertyName"]})
+    for value in node.values():
+        _require_tags(value, definitions)
 
 
 _LIMITS = {
@@ -151,8 +203,12 @@ _LIMITS = {
 }  # fmt: skip
 
 
+_JSON_LIMITS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
+_NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
+
+
 def _quantities(node: Any) -> None:
-    """Turn every number with a unit into a text with a unit, in place."""
+    """Turn every number with a unit into a text with a unit, in place; plain numbers may be texts with a per cent."""
     if isinstance(node, list):
         for item in node:
             _quantities(item)
@@ -160,8 +216,13 @@ def _quantities(node: Any) -> None:
         return
     unit = node.get("unit")
     if isinstance(unit, str) and node.get("type") == "number":
-        limits = [f"{words} {node.pop(name):g} {unit}".strip() for name, words in _LIMITS.items() if name in node]
+        limits = [f"{words} {node[name]:g} {unit}".strip() for name, words in _LIMITS.items() if name in node]
+        for name in _LIMITS:
+            bound = node.pop(name, None)
+            if bound is not None and not unit:
+                node[_JSON_LIMITS.get(name, name)] = bound
         node["type"] = "string" if unit else ["number", "string"]
+        node["pattern"] = rf"^\s*{_NUMBER}\s*([A-Za-z°µμ%(1].*)$" if unit else rf"^\s*{_NUMBER}\s*%?\s*$"
         node["examples"] = [example(unit) if unit else float(example(unit))]
         if isinstance(node.get("default"), (int, float)) and unit:
             node["default"] = f"{node['default']:g} {unit}"

@@ -103,6 +103,8 @@ def _read(path: Path, asked_at: str = "") -> _File:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise CaseError(_syntax(name, text, str(error))) from None
+    except ValueError as error:  # whole numbers of thousands of digits
+        raise CaseError(f"{name}: a number cannot be read ({error}); write it shorter, e.g. 1e6") from None
     except RecursionError:
         raise CaseError(
             f"{name}: tables or lists are nested too deeply; at most {DEEPEST} levels are allowed"
@@ -217,7 +219,7 @@ def parse_value(text: str) -> Any:
     """A value given on the command line: TOML, else a list of such values, else the text itself."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # tomllib's errors are among the former
         parsed = {}
     if list(parsed) == ["value"]:
         return parsed["value"]
@@ -229,7 +231,7 @@ def parse_value(text: str) -> Any:
 def _parse_keys(text: str) -> Keys | None:
     try:
         data: Any = tomllib.loads(f"{text} = 0")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return None
     keys: list[str | int] = []
     while isinstance(data, dict) and len(data) == 1:

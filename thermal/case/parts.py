@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from thermal import library
 from thermal.case.report import CrossError, Problem, show, suggest
@@ -23,6 +24,7 @@ from thermal.units import (
     Spec,
     Temperature,
     TemperatureStep,
+    printable,
     quantity,
 )
 
@@ -149,13 +151,24 @@ class Bioheat(Spec):
 
 
 LawName = Literal["arrhenius", "cem43", "cryo"]
+
+
+def _once(laws: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({law for law in laws if laws.count(law) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands there twice; name each law once")
+    return laws
+
+
 Law = Arrhenius | Cem43 | Cryo
 
 
 class DamageTable(Spec):
     """Which damage laws are integrated, and their parameters and thresholds."""
 
-    laws: tuple[LawName, ...] = Field(default=("arrhenius", "cem43", "cryo"), min_length=1)
+    laws: Annotated[tuple[LawName, ...], AfterValidator(_once)] = Field(
+        default=("arrhenius", "cem43", "cryo"), min_length=1
+    )
     """laws to integrate"""
     arrhenius: Arrhenius = Field(default_factory=Arrhenius)
     """first-order kinetics"""
@@ -220,12 +233,23 @@ ProbeField = Literal[
 """Fields of a run that a probe can record; those of a delivery, a heating or a damage law need that kind or law."""
 
 
+def _column_name(name: str) -> str:
+    if not _COLUMN.fullmatch(name):
+        raise ValueError(f'"{printable(name)}" cannot name a probe; use letters, digits, blanks, _, - and +')
+    return name
+
+
+_COLUMN = re.compile(r"[\w\-+()](?:[\w\-+() ]{0,58}[\w\-+()])?")
+ProbeName = Annotated[str, AfterValidator(_column_name)]
+"""Of a probe: part of keys in summary.json and of headings in history.csv."""
+
+
 class ProbePoint(Spec):
     """A named point whose values are recorded over time, like a thermocouple."""
 
     position: Point
     """patient RAS"""
-    fields: tuple[ProbeField, ...] = ("temperature",)
+    fields: tuple[ProbeField, ...] = Field(default=("temperature",), min_length=1)
     """what to record"""
 
 

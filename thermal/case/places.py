@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from thermal.units import printable
+
 Keys = tuple[str | int, ...]
 """Path of a value in a case: table and key names, and indices into arrays."""
 
@@ -33,7 +35,7 @@ def dotted(keys: Keys) -> str:
             text += f"[{key}]"
         else:
             bare = bool(key) and set(key) <= _BARE
-            text += ("." if text else "") + (key if bare else '"' + key.replace('"', '\\"') + '"')
+            text += ("." if text else "") + (key if bare else '"' + printable(key).replace('"', '\\"') + '"')
     return text
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from thermal.case.expected import Expected, Spot, locate
 from thermal.case.places import Keys, Layer, dotted
+from thermal.units import printable
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,12 @@ def show(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, dict):
         return "a table"
-    text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= 80 else text[:76] + "..."
+    if isinstance(value, str):
+        return f'"{printable(value)}"'
+    try:
+        return printable(str(value))
+    except ValueError:  # a whole number of thousands of digits, which Python refuses to print
+        return "a number of thousands of digits"
 
 
 _FORMS = {
@@ -90,7 +95,9 @@ class Reporter:
         root = Expected(self.schema)
         pairs = [(locate(root, self.layer.data, entry["loc"]), entry) for entry in error.errors(include_url=False)]
         spots = [spot for spot, _ in pairs]
-        pairs = [(spot, entry) for spot, entry in pairs if _relevant(spot, spots)]
+        pairs = [
+            (spot, entry) for spot, entry in pairs if _relevant(spot, spots) and not _shortened(spot, entry, spots)
+        ]
         misspelt = {
             (*spot.keys[:-1], near)
             for spot, entry in pairs
@@ -158,6 +165,14 @@ def _relevant(spot: Spot, spots: Sequence[Spot]) -> bool:
         if suited and fork.member not in suited:
             return False
     return True
+
+
+def _shortened(spot: Spot, entry: Any, spots: Sequence[Spot]) -> bool:
+    """Whether a list only counts as too short because entries of it are wrong, which are complained of themselves."""
+    inside = len(spot.keys)
+    return entry["type"] == "too_short" and any(
+        len(other.keys) > inside and other.keys[:inside] == spot.keys for other in spots
+    )
 
 
 def _kind_problem(keys: Keys, expected: Expected | None, value: Any) -> Problem:

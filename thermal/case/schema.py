@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, model_validator
 
+from thermal import library
 from thermal.anatomy import AnatomyEntry
-from thermal.case.describe import digest, json_schema, resolved_value
+from thermal.case.describe import complete_or_extending, digest, json_schema, resolved_value
 from thermal.case.expected import Expected
 from thermal.case.parts import (
     Bioheat,
@@ -21,6 +22,7 @@ from thermal.case.parts import (
     Numerics,
     Output,
     ParticlesEntry,
+    ProbeName,
     ProbePoint,
     Zone,
 )
@@ -30,9 +32,13 @@ from thermal.errors import CaseError
 from thermal.physics.delivery import DeliveryEntry, NoDelivery
 from thermal.physics.heating import HeatingEntry, NoHeating
 from thermal.physics.materials import TissueEntry
-from thermal.units import Spec
+from thermal.physics.particles import AnyParticle
+from thermal.units import Spec, printable
 
 SCHEMA_VERSION = 1
+LONGEST_TITLE = 200
+MOST_FRAMES = 10_000  # temperature fields kept over time; each has a number a node
+MOST_STEPS = 10_000_000  # of the longest allowed; a run takes some milliseconds for each at the least
 FILE_KEYS: tuple[tuple[str, ...], ...] = (
     ("anatomy", "segmentation"),
     ("anatomy", "ct"),
@@ -53,12 +59,21 @@ class Origin:
     places: Mapping[Keys, Place] = field(default_factory=dict)
 
 
+def _one_line(title: str) -> str:
+    if not title.isprintable() or len(title) > LONGEST_TITLE:
+        raise ValueError(
+            f'"{printable(title)}" is no title; write one line of at most {LONGEST_TITLE} characters without tabs or '
+            "other control characters"
+        )
+    return title
+
+
 class Case(Spec):
     """One case: anatomy, treatment, and how to simulate and judge it."""
 
     schema_version: Literal[1]
     """format of this file"""
-    title: str = ""
+    title: Annotated[str, AfterValidator(_one_line)] = ""
     """one line for pictures and tables"""
     anatomy: AnatomyEntry
     """regions in space: an image, a phantom or a mesh"""
@@ -78,7 +93,7 @@ class Case(Spec):
     """laws that turn temperature over time into damage"""
     zone: Zone = Zone()
     """what counts as ablated"""
-    probes: dict[str, ProbePoint] = Field(default_factory=dict)
+    probes: dict[ProbeName, ProbePoint] = Field(default_factory=dict)
     """named points whose values are recorded"""
     numerics: Numerics = Numerics()
     """accuracy"""
@@ -187,6 +202,8 @@ _COLD = ("cryo",)
 
 _NEEDS_PARTICLES = ("magnetic",)
 """Heating kinds that heat nothing but particles."""
+_ACTS_ON = {"magnetic": ("heats_in_field", "magnetic"), "photothermal": ("absorbs_light", "optical")}
+"""Heating kind -> what delivered particles must be able to do, and what those that cannot have none of."""
 _UNDELIVERED = tuple((kind, "none") for kind in _NEEDS_PARTICLES)
 
 
@@ -219,11 +236,21 @@ def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
             ("heating", "kind"),
             f'found "{heating.kind}", which heats only particles, but nothing delivers them; add a [delivery]',
         ))  # fmt: skip
+    if None not in (parts.get("particles"), heating, delivery) and delivery.kind != "none":
+        problems += _idle_particles(parts["particles"], heating.kind)
+    if heating is not None and "boundaries" in parts and heating.kind == "rfa" and heating.electrode is None:
+        potentials = {entry.potential for entry in parts["boundaries"].values() if entry.potential is not None}
+        if len(potentials) < 2:
+            problems.append(Problem(
+                ("heating",),
+                "no current can flow; give heating.electrode, or two [boundaries] with different potentials",
+            ))  # fmt: skip
     if None not in (zone, damage) and (zone.law or heating) and (law := _zone_law(zone, heating)) not in damage.laws:
         found = f'found "{law}"' if zone.law else f'the default "{law}"'
         problems.append(Problem(
             ("zone", "law"), f"{found} is not among damage.laws ({', '.join(damage.laws)}); add it there or choose one"
         ))  # fmt: skip
+    problems += _too_many(parts)
     for name, probe in (parts.get("probes") or {}).items():
         for index, wanted in enumerate(probe.fields):
             if wanted in _LAWS and damage is not None and wanted not in damage.laws:
@@ -242,9 +269,60 @@ def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
+def _idle_particles(particles: Any, heating: str) -> list[Problem]:
+    """Delivered particles on which this heating cannot act."""
+    able, lack = _ACTS_ON.get(heating, ("", ""))
+    if not able or getattr(particles, able):
+        return []
+    return [Problem(
+        ("particles", "material" if particles.material is not None else "kind"),
+        f'"{particles.material or particles.kind}" has no {lack} properties, which heating.kind = "{heating}" needs; '
+        'choose particles that have (thermal materials lists them), or write delivery.kind = "none"',
+    )]  # fmt: skip
+
+
+def _too_many(parts: Mapping[str, Any]) -> list[Problem]:
+    """Kept fields and steps that no machine could keep or take in the simulated time."""
+    bioheat, output, numerics = (parts.get(name) for name in ("bioheat", "output", "numerics"))
+    problems = []
+    if bioheat is not None and output is not None and bioheat.duration > MOST_FRAMES * output.every:
+        problems.append(Problem(
+            ("output", "every"),
+            f"{output.every:g} s would keep {bioheat.duration / output.every:.2g} temperature fields of the "
+            f"{bioheat.duration:g} s simulated, more than {MOST_FRAMES}; write at least "
+            f'"{bioheat.duration / MOST_FRAMES:g} s"',
+        ))  # fmt: skip
+    if bioheat is not None and numerics is not None and bioheat.duration > MOST_STEPS * numerics.max_step:
+        problems.append(Problem(
+            ("numerics", "max_step"),
+            f"{numerics.max_step:g} s would take {bioheat.duration / numerics.max_step:.2g} steps for the "
+            f"{bioheat.duration:g} s simulated, more than {MOST_STEPS}; write at least "
+            f'"{bioheat.duration / MOST_STEPS:g} s", or leave it out',
+        ))  # fmt: skip
+    return problems
+
+
 def case_json_schema() -> dict[str, Any]:
-    """JSON schema of a case file."""
-    return json_schema(Case)
+    """JSON schema of a case file: of a whole case, or of any part of one in a file that extends another."""
+    schema = json_schema(Case)
+    for kind in _PARTICLE_KINDS:
+        _name_or_define(schema["$defs"][kind.__name__], kind)
+    return complete_or_extending(schema)
+
+
+_PARTICLE_KINDS: tuple[type[BaseModel], ...] = get_args(get_args(AnyParticle)[0])
+
+
+def _name_or_define(definition: dict[str, Any], kind: type[BaseModel]) -> None:
+    """Particles are either a library entry (``material``), with whatever it shall have otherwise, or defined."""
+    tag = get_args(kind.model_fields["kind"].annotation)[0]
+    named = [name for name in library.names("particles") if library.entry("particles", name)["kind"] == tag]
+    needed = definition.pop("required", [])
+    definition["anyOf"] = [{"required": ["material"]}, {"required": needed}] if named else [{"required": needed}]
+    if named:
+        definition["properties"]["material"] = {**definition["properties"]["material"], "enum": named}
+    else:
+        definition["properties"].pop("material")
 
 
 def case_hash(case: Case, files: Mapping[str, str] | None = None) -> str:

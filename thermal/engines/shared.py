@@ -268,3 +268,7 @@ class SharedEngine:
         """A finer engine, on the first rank."""
         window: Window = self.whole.window(lower, upper, spacing, growth)
         return window
+
+    def window_nodes(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> int:
+        """Those of the finer engine on the first rank."""
+        return int(self.whole.window_nodes(lower, upper, spacing, growth))

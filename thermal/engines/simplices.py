@@ -243,6 +243,10 @@ class SimplexEngine(OneProcess, ABC):
         """The mesh as it is: meshes are not refined, whatever is asked for."""
         return WholeMesh(self)
 
+    def window_nodes(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> int:
+        """Those of the mesh."""
+        return len(self.volume)
+
     def to_cells(self, u: Array) -> Array:
         """Mean over each cell of the field that is linear between nodes, (n,) -> (m,)."""
         shares = np.broadcast_to(self._corner_shares, self.cells.shape)

@@ -301,12 +301,24 @@ class VoxelEngine(OneProcess):
         order = order[self.volume[order] > 0]
         return VoxelTransport(operator, pressure, order, _outflow(operator, pressure.reshape(operator.shape)))
 
+    def window_nodes(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> int:
+        """Number of nodes that :meth:`window` would have."""
+        parts = self._parts(lower, upper, spacing, growth)
+        return int(np.prod([float(np.sum(along)) + 1.0 for along in parts]))
+
+    def _parts(self, lower: Array, upper: Array, spacing: float, growth: float) -> list[npt.NDArray[np.int64]]:
+        """Into how many parts each cell is split, along each axis."""
+        parts = []
+        for axis, low, high in zip(self.domain.axes, lower, upper, strict=True):
+            away = np.maximum.reduce([np.zeros(len(axis) - 1), low - axis[1:], axis[:-1] - high])
+            count = np.ceil(np.diff(axis) / (spacing + (growth - 1.0) * away) - 1e-9)
+            parts.append(np.maximum(count, 1).astype(np.int64))
+        return parts
+
     def window(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> VoxelWindow:
         """Every cell is split into equal parts no larger than ``spacing`` in the box, growing with distance from it."""
         axes, parents, interpolation = [], [], []
-        for axis, low, high in zip(self.domain.axes, lower, upper, strict=True):
-            away = np.maximum.reduce([np.zeros(len(axis) - 1), low - axis[1:], axis[:-1] - high])
-            parts = np.maximum(np.ceil(np.diff(axis) / (spacing + (growth - 1.0) * away) - 1e-9), 1).astype(int)
+        for axis, parts in zip(self.domain.axes, self._parts(lower, upper, spacing, growth), strict=True):
             parent = np.repeat(np.arange(len(parts)), parts)
             within = np.concatenate([np.arange(count) / count for count in parts])
             start = np.append(parent, len(parts) - 1)

@@ -105,9 +105,13 @@ class Fibre(Spec):
     """An optical fibre from ``entry`` to ``tip``: a point source at its tip, or a diffuser that ends there."""
 
     entry: Point
+    """where it enters; gives its direction"""
     tip: Point
+    """end of the fibre: centre of a point source, or end of the diffuser"""
     radius: Length = 0.3e-3
+    """of the emitting surface"""
     diffuser: Length | None = None
+    """length of a diffusing tip; a point source when absent"""
     power: Power | None = None
     """of this fibre; by default ``heating.power``"""
 
@@ -187,12 +191,19 @@ class Beam(Spec):
     """
 
     position: Point
+    """a point on the axis, on the surface or before it"""
     direction: tuple[Number, Number, Number]
+    """of propagation; any length"""
     diameter: Length
+    """whole width of a top-hat, 1/e2 width of a Gaussian"""
     profile: Literal["top-hat", "gaussian"] = "top-hat"
+    """across the beam"""
     power: Power | None = None
+    """of this beam; by default heating.power"""
     irradiance: Irradiance | None = None
+    """on the axis, instead of a power"""
     specular: Fraction | None = None
+    """share reflected at entry; by default Fresnel's at normal incidence"""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Beam:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from thermal import library
 from thermal.errors import CaseError
@@ -66,6 +67,16 @@ Perfusion = Annotated[str, BeforeValidator(_perfusion), Field(json_schema_extra=
 """A perfusion as written; its rate may depend on the tissue's density."""
 
 
+def _apart(rows: tuple[Optics, ...]) -> tuple[Optics, ...]:
+    for before, after in pairwise(sorted(row.wavelength for row in rows)):
+        if after - before <= NEAR:
+            raise ValueError(
+                f"two entries for {before * 1e9:.0f} and {after * 1e9:.0f} nm, of which one would be ignored (each is "
+                "used within 10 nm); delete one"
+            )
+    return rows
+
+
 class TissueEntry(Spec):
     """What a case says of a region's tissue; whatever it leaves out comes from the library.
 
@@ -75,7 +86,9 @@ class TissueEntry(Spec):
     material: str | None = None
     """library entry (``thermal materials`` lists them); default: the tissue that the anatomy names"""
     density: Density | None = None
+    """mass per volume"""
     heat_capacity: HeatCapacity | None = None
+    """specific heat capacity"""
     conductivity: Conductivity | None = None
     """heat conductivity at 37 degC"""
     conductivity_slope: PerKelvin | None = None
@@ -83,6 +96,7 @@ class TissueEntry(Spec):
     perfusion: Perfusion | None = None
     """blood flow: "0.0155 1/s", "860 ml/min/kg" of tissue, or "0.5 kg/m^3/s" of blood"""
     metabolic_heat: PowerDensity | None = None
+    """heat that the living tissue makes by itself"""
     frozen_conductivity: Conductivity | None = None
     """heat conductivity of the frozen tissue"""
     frozen_heat_capacity: HeatCapacity | None = None
@@ -95,9 +109,10 @@ class TissueEntry(Spec):
     """at about 500 kHz and 37 degC"""
     electrical_conductivity_slope: PerKelvin | None = None
     """relative change of the electrical conductivity per kelvin above 37 degC, up to 100 degC"""
-    optics: tuple[Optics, ...] | None = None
+    optics: Annotated[tuple[Optics, ...], AfterValidator(_apart)] | None = None
     """absorption and reduced scattering by wavelength; the library's other wavelengths stay"""
     refractive_index: PositiveNumber | None = None
+    """for the reflection of light at the skin; 1.4 where nobody gives one"""
     porosity: PositiveFraction | None = None
     """pore volume accessible to the infusate per volume of tissue"""
     hydraulic_conductivity: Permeability | None = None

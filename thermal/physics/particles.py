@@ -32,12 +32,13 @@ from thermal.units import (
     Density,
     Duration,
     FieldStrength,
-    Length,
+    ParticleSize,
     PositiveFraction,
     PositiveNumber,
     Spec,
     Temperature,
     Viscosity,
+    Wavelength,
     quantity,
 )
 
@@ -147,7 +148,8 @@ class GoldSphere(_Gold):
     """A solid gold sphere (Mie theory)."""
 
     kind: Literal["gold_sphere"] = "gold_sphere"
-    diameter: Length
+    diameter: ParticleSize
+    """of the sphere"""
 
     def cross_sections(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
         """Cross-sections of one particle at a vacuum wavelength (m)."""
@@ -161,8 +163,10 @@ class GoldShell(_Gold):
     """A gold shell on a dielectric core (Mie theory of the coated sphere)."""
 
     kind: Literal["gold_shell"] = "gold_shell"
-    core_diameter: Length
-    shell_thickness: Length
+    core_diameter: ParticleSize
+    """of the dielectric core"""
+    shell_thickness: ParticleSize
+    """of the gold shell"""
     core_index: PositiveNumber = SILICA_INDEX
     """refractive index of the core; silica by default"""
 
@@ -179,10 +183,11 @@ class GoldRod(_Gold):
     """A gold nanorod (Gans' spheroid, random orientation)."""
 
     kind: Literal["gold_rod"] = "gold_rod"
-    length: Length
+    length: ParticleSize
     """caps included"""
-    diameter: Length
-    plasmon_peak: Length | None = None
+    diameter: ParticleSize
+    """thickness of the rod"""
+    plasmon_peak: Wavelength | None = None
     """measured longitudinal peak in ``medium_index``: the spheroid then gets the aspect ratio that peaks there, because
     a rod with round caps peaks 30 to 70 nm to the red of the spheroid of its own dimensions"""
     surface_damping: Damping = 0.0
@@ -228,7 +233,7 @@ class IronOxide(_Carrier):
     """A single-domain magnetic oxide core (linear response theory, Rosensweig 2002); concentrations are of iron."""
 
     kind: Literal["iron_oxide"] = "iron_oxide"
-    core_diameter: Length
+    core_diameter: ParticleSize
     """number median of the magnetic cores"""
     diameter_sigma: LogSpread = 0.0
     """standard deviation of ln(diameter)"""
@@ -302,7 +307,8 @@ class IronOxide(_Carrier):
 class MeasuredOptics(Spec):
     """What was measured of a carrier at one vacuum wavelength, per mass concentration."""
 
-    wavelength: Length
+    wavelength: Wavelength
+    """vacuum wavelength"""
     absorption: MassAbsorption
     """e.g. "30 1/cm/(mg/ml)\""""
     reduced_scattering: MassAbsorption = 0.0

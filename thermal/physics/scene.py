@@ -191,6 +191,10 @@ class Heating(Protocol):
         """What it places, known before anything is solved."""
         ...
 
+    def check(self, tissues: Tissues) -> None:
+        """Look at what the anatomy must have for it, at no cost. Raises ``CaseError`` with all that it lacks."""
+        ...
+
     def prepare(self, scene: Scene) -> Source:
         """Solve what can be solved before time starts. Raises ``CaseError`` for impossible input."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,6 @@ from thermal.units import (
     Fraction,
     HeatCapacity,
     LatentHeat,
-    Length,
     PerKelvin,
     Permeability,
     PositiveFraction,
@@ -28,13 +27,15 @@ from thermal.units import (
     Rate,
     Spec,
     Temperature,
+    Wavelength,
 )
 
 
 class Optics(Spec):
     """Optical properties of a tissue at one vacuum wavelength."""
 
-    wavelength: Length
+    wavelength: Wavelength
+    """vacuum wavelength; data are used within 10 nm of it"""
     absorption: Absorption
     """mu_a, 1/m"""
     reduced_scattering: Absorption
@@ -90,6 +91,17 @@ class Tissues:
                   f"add {name} to [tissues.{region}]" for region in lacking)
             )  # fmt: skip
         return {region: float(value) for region, value in values.items()}
+
+    def require(self, names: Sequence[str], needed_by: str) -> None:
+        """Raise ``CaseError`` naming every one of the properties that a region lacks."""
+        problems: list[str] = []
+        for name in names:
+            try:
+                self._values(name, needed_by)
+            except CaseError as error:
+                problems += error.problems
+        if problems:
+            raise CaseError(*problems)
 
     def mix_cells(self, values: Mapping[str, float]) -> Array:
         """Share-weighted mean of one number a region, (m,)."""

@@ -19,6 +19,7 @@ from thermal.anatomy.data import resolve, sha256
 from thermal.case.describe import differences
 from thermal.case.schema import FILE_KEYS, Case, case_hash
 from thermal.errors import CaseError
+from thermal.library import OWN
 from thermal.physics.scene import Reading
 from thermal.store.checkpoint import Checkpoint, has_checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
 from thermal.store.fields import Fields, FrameFiles, write_fields
@@ -79,6 +80,7 @@ class RunFolder:
         self._frames: list[tuple[float, Path]] = []
         self._handler: logging.Handler | None = None
         self._made = False
+        self._library: dict[str, tuple[int, str]] = {}
 
     @classmethod
     def open(cls, path: str | Path, case: Case, *, resume: bool = False, force: bool = False) -> RunFolder:
@@ -194,6 +196,9 @@ class RunFolder:
     def write_resolved(self, library: Mapping[str, Any]) -> None:
         """Write ``resolved.json``: the case with all defaults, and ``library`` numbers with their sources."""
         write_json(self.path / RESOLVED, {**self.case.resolved(), "library": library, "input_files": self.input_files})
+        taken = [number for number in library.get("numbers", ()) if number["source"] != OWN]
+        doubtful = sum(bool(number["unverified"]) for number in taken)
+        self._library = {"library.numbers": (len(taken), ""), "library.unverified": (doubtful, "")}
 
     def save_checkpoint(self, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
         """Keep what the run needs to go on; ``meta`` is JSON and must hold ``time`` in s."""
@@ -270,8 +275,12 @@ class RunFolder:
         write_fields(self.path / FIELDS, fields)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Write ``summary.json``: dotted key -> ``{"value", "unit"}``; values that are not finite become ``null``."""
-        write_json(self.path / SUMMARY, {key: _entry(value) for key, value in summary.items()})
+        """Write ``summary.json``: dotted key -> ``{"value", "unit"}``; values that are not finite become ``null``.
+
+        Besides ``summary`` it says how many numbers came from the library and how many of them nobody has verified.
+        """
+        everything = {**summary, **self._library}
+        write_json(self.path / SUMMARY, {key: _entry(value) for key, value in everything.items()})
 
     def finish(self, message: str = "", seeds: Mapping[str, int] | None = None) -> None:
         """Declare the run done; the last thing to be written."""
@@ -328,6 +337,11 @@ def _judge(path: Path, case: Case, files: Mapping[str, str], *, resume: bool, fo
             "with --force"
         )
     if state == "done":
+        lost = [name for name in (SUMMARY, RESOLVED, HISTORY, FIELDS) if not (path / name).exists()]
+        if lost:
+            raise CaseError(
+                f"{path}: this case is done, but of its results {', '.join(lost)} is gone; run it again with --force"
+            )
         return True, False
     if resume:
         return False, has_checkpoint(path)

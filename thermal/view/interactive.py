@@ -14,6 +14,7 @@ from thermal import places
 from thermal.assemble import make_engine
 from thermal.case import Case
 from thermal.domain import VoxelDomain
+from thermal.errors import CaseError
 from thermal.physics.scene import Device
 from thermal.store import Run, read_run
 from thermal.view import style
@@ -33,6 +34,9 @@ from thermal.view.scene import (
 from thermal.view.sheet import headline
 from thermal.view.slices import centre_of_interest
 
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+"""Endings of picture files."""
+
 _log = logging.getLogger("thermal")
 
 
@@ -50,6 +54,8 @@ def show(
     Raises ``RenderingError`` where there is no display (or, for a screenshot, no rendering), and ``CaseError`` for a
     folder that is not a finished run and for an anatomy that cannot be built.
     """
+    if screenshot is not None and Path(screenshot).suffix.lower() not in PICTURES:
+        raise CaseError(f"--screenshot {screenshot}: is no picture; the name must end with {', '.join(PICTURES)}")
     problem = display_problem() if screenshot is None else rendering_problem()
     if problem is not None:
         raise RenderingError(problem)

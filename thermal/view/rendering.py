@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from functools import lru_cache
@@ -12,6 +13,9 @@ SYSTEM_LIBRARIES = ("libegl1", "libgl1", "libxrender1")
 
 _WINDOW = "VTK_DEFAULT_OPENGL_WINDOW"
 _BACK_ENDS = ("vtkEGLRenderWindow", "vtkOSOpenGLRenderWindow")
+_VTK_PREFIX = re.compile(r"^.*?\|\s*")
+"""Time, thread and place in the source that VTK puts before its messages."""
+LONGEST_REASON = 120
 _PROBE = """
 import sys
 import pyvista
@@ -53,14 +57,17 @@ def _probe() -> tuple[dict[str, str], str | None]:
             return {}, f"no subprocess could be started to test rendering ({error})"
         if done.returncode == 0:
             return settings, None
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        said = said or (lines[-1] if lines else f"the test picture came out blank (exit {done.returncode})")
+        lines = [_VTK_PREFIX.sub("", line).strip() for line in done.stderr.splitlines() if line.strip()]
+        lines = [line for line in lines if "OSMesa" not in line]  # the last resort, which the VTK wheel does not have
+        blank = "the test picture came out blank" if done.returncode >= 0 else "VTK crashed"
+        said = said or (lines[-1] if lines else f"{blank}, exit {done.returncode}")
     advice = (
         f"install the system libraries: apt-get install {' '.join(SYSTEM_LIBRARIES)}"
         if sys.platform.startswith("linux")
         else "check the graphics driver"
     )
-    return {}, f"off-screen rendering does not work here ({said}); {advice}"
+    reason = f" ({said[:LONGEST_REASON]})" if said else ""
+    return {}, f"off-screen rendering does not work here{reason}; {advice}"
 
 
 def rendering_problem() -> str | None:

@@ -19,6 +19,7 @@ from thermal.physics.delivery.cargo import Cargo, Pores, Stream
 from thermal.physics.delivery.outcome import Delivered, Progress, Site, dose_readings, per_volume, silent
 from thermal.physics.far_field import held_or_far
 from thermal.physics.scene import Device, Held, Reading
+from thermal.physics.tissue import Tissues
 from thermal.units import (
     Array,
     Concentration,
@@ -75,6 +76,15 @@ class Infusion(Spec):
         """The needle."""
         shape = Line(self.entry, self.tip, self.port_radius)
         return (Device("needle", "infusion needle", shape, Ball(self.tip, self.port_radius), "delivery.tip"),)
+
+    @property
+    def time(self) -> float:
+        """Infusion and wait, s."""
+        return self.duration + self.wait
+
+    def check(self, tissues: Tissues) -> None:
+        """Raises ``CaseError`` where a region lacks hydraulic conductivity or porosity."""
+        tissues.require(("hydraulic_conductivity", "porosity"), 'delivery.kind = "infusion"')
 
     def deliver(self, site: Site, progress: Progress = silent) -> Delivered:
         """Solve the flow, carry the particles, let them diffuse. Raises ``CaseError`` for a tip outside the tissue."""

@@ -46,16 +46,6 @@ class Site:
             return np.zeros_like(self.engine.volume)
         return self.engine.volumes[self.tumour]
 
-    def region_volume(self, region: str, where: str) -> Array:
-        """(n,) lumped volume of a region, m3. Raises ``CaseError`` naming the key ``where`` for an unknown region."""
-        if region not in self.engine.volumes:
-            known = ", ".join(sorted(self.engine.volumes))
-            raise CaseError(f'{where} = "{region}": there is no such region; the anatomy has {known}')
-        volume = self.engine.volumes[region]
-        if not np.any(volume > 0):
-            raise CaseError(f'{where} = "{region}": the region is empty; refine the grid or move the window')
-        return volume
-
 
 @dataclass(frozen=True)
 class Delivered:
@@ -86,9 +76,29 @@ class Delivery(Protocol):
         """What it places, known before anything is solved."""
         ...
 
+    @property
+    def time(self) -> float:
+        """How long it takes before the heating can begin, s."""
+        ...
+
+    def check(self, tissues: Tissues) -> None:
+        """Look at what the anatomy must have for it, at no cost. Raises ``CaseError`` with all that it lacks."""
+        ...
+
     def deliver(self, site: Site, progress: Progress = silent) -> Delivered:
         """Where the particles end up. Raises ``CaseError`` for impossible input."""
         ...
+
+
+def region_volume(engine: Engine, region: str, where: str) -> Array:
+    """(n,) lumped volume of a region, m3. Raises ``CaseError`` naming the key ``where`` for an unknown or empty one."""
+    if region not in engine.volumes:
+        known = ", ".join(sorted(engine.volumes))
+        raise CaseError(f'{where} = "{region}": there is no such region; the anatomy has {known}')
+    volume = engine.volumes[region]
+    if not np.any(volume > 0):
+        raise CaseError(f'{where} = "{region}": the region is empty; refine the grid or move the window')
+    return volume
 
 
 def dose_readings(site: Site, mass: Array, mass_in_tumour: Array, given: float) -> dict[str, Reading]:

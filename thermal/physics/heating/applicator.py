@@ -11,16 +11,20 @@ from thermal.domain import Ball, Line, Probe
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.scene import Device, probe_line
-from thermal.units import Array, Length, Point, Spec
+from thermal.units import Array, Length, Point, ProbeRadius, Spec
 
 
 class Needle(Spec):
     """A straight probe from ``entry`` to ``tip``; its last ``active_length`` works, the rest is insulated."""
 
     entry: Point
+    """where it enters the window or the body; gives its direction"""
     tip: Point
-    radius: Length
+    """the end that is deepest in the tissue"""
+    radius: ProbeRadius
+    """of its cross-section"""
     active_length: Length
+    """length from the tip back that works"""
     end: ClassVar[str] = "tip"
     """key of the point where it ends"""
 
@@ -54,7 +58,9 @@ class BallTip(Spec):
     """A working sphere whose shaft is left out."""
 
     centre: Point
-    radius: Length
+    """of the working sphere"""
+    radius: ProbeRadius
+    """of the working sphere"""
     end: ClassVar[str] = "centre"
     """key of the point where it ends"""
 

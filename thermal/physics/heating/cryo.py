@@ -14,6 +14,7 @@ from thermal.physics.heating.applicator import Applicator, contact_factor, devic
 from thermal.physics.heating.schedule import ramp_events, ramp_within
 from thermal.physics.heating.source import PlainSource
 from thermal.physics.scene import Contact, Device, Drive, Reading, Scene, State
+from thermal.physics.tissue import Tissues
 from thermal.units import Array, Duration, Instant, Spec, quantity
 
 ProbeTemperature = Annotated[float, *quantity("degC", ge=-200, le=100)]
@@ -27,7 +28,9 @@ class Cycle(Spec):
     """One freeze and the thaw after it."""
 
     freeze: Duration
+    """time of the freeze, cool-down included"""
     thaw: Duration
+    """time of the thaw after it"""
 
 
 class Cryo(Spec):
@@ -105,6 +108,10 @@ class Cryo(Spec):
             device("cryoprobe", f"cryoprobe {i + 1}", probe, f"heating.probes[{i}]")
             for i, probe in enumerate(self.probes)
         )
+
+    def check(self, tissues: Tissues) -> None:
+        """Raises ``CaseError`` where a region lacks data on freezing."""
+        tissues.require(("frozen_conductivity", "frozen_heat_capacity", "latent_heat"), 'heating.kind = "cryo"')
 
     def prepare(self, scene: Scene) -> PlainSource:
         """Contact of each probe with the tissue. Raises ``CaseError`` for probes outside the domain."""

@@ -19,6 +19,7 @@ from thermal.physics.heating.schedule import Switched
 from thermal.physics.heating.source import PlainSource
 from thermal.physics.magnetism import ATKINSON_LIMIT, HERGT_LIMIT, eddy_power
 from thermal.physics.scene import Device, Drive, Reading, Scene, State
+from thermal.physics.tissue import Tissues
 from thermal.units import Array, Current, FieldStrength, Frequency, Length, Number, Point, Spec
 
 EDDY_CONDUCTIVITY = 0.4
@@ -29,10 +30,13 @@ class Coil(Spec):
     """A circular coil with its axis along ``axis``: ``turns`` at one place, or spread over ``length`` (a solenoid)."""
 
     centre: Point
+    """of the coil, or of the solenoid"""
     axis: tuple[Number, Number, Number]
     """direction of its axis; any length"""
     radius: Length
+    """of the turns"""
     turns: Annotated[int, Field(gt=0, le=100_000)] = 1
+    """number of turns"""
     current: Current
     """peak current of one turn"""
     length: Length | None = None
@@ -82,6 +86,7 @@ class Magnetic(Switched):
 
     kind: Literal["magnetic"]
     frequency: Frequency
+    """of the field"""
     amplitude: FieldStrength | None = None
     """peak strength of a uniform field"""
     coils: tuple[Coil, ...] = ()
@@ -106,6 +111,9 @@ class Magnetic(Switched):
         if self.amplitude is not None:
             return np.full(len(points), self.amplitude)
         return np.asarray(np.linalg.norm(np.sum([coil.field(points) for coil in self.coils], axis=0), axis=1))
+
+    def check(self, tissues: Tissues) -> None:
+        """Nothing is needed of the tissue."""
 
     def prepare(self, scene: Scene) -> PlainSource:
         """Field map and power. Raises ``CaseError`` without magnetic particles or with a coil inside the tissue."""

@@ -31,7 +31,7 @@ from thermal.physics.light import (
 )
 from thermal.physics.scene import Device, Drive, Reading, Scene, State
 from thermal.physics.tissue import Tissues
-from thermal.units import Array, Length, PositiveNumber, Power
+from thermal.units import Array, Length, PositiveNumber, Power, Wavelength
 
 MOST_NODES = 2_000_000
 """Of the light's window: a few gigabytes and about a minute."""
@@ -69,13 +69,22 @@ class Photothermal(Switched):
     """
 
     kind: Literal["photothermal"]
-    wavelength: Length
+    wavelength: Wavelength
+    """of the light, in vacuum"""
     power: Power | None = None
-    fibre: Annotated[tuple[Fibre, ...], BeforeValidator(one_or_many)] = ()
-    beam: Annotated[tuple[Beam, ...], BeforeValidator(one_or_many)] = ()
+    """of every fibre and beam that has none of its own"""
+    fibre: Annotated[
+        tuple[Fibre, ...], BeforeValidator(one_or_many, json_schema_input_type=Fibre | tuple[Fibre, ...])
+    ] = ()
+    """interstitial fibres: one table or a list"""
+    beam: Annotated[tuple[Beam, ...], BeforeValidator(one_or_many, json_schema_input_type=Beam | tuple[Beam, ...])] = ()
+    """beams from outside: one table or a list"""
     air: tuple[FaceName, ...] = Field(default=())
+    """faces of the window that border on air, besides the skin and the faces through which a beam enters"""
     light_spacing: Length | None = None
+    """largest cell of the light's grid, instead of the one found from the optics"""
     refractive_index: PositiveNumber | None = None
+    """of the tissue at the skin, instead of the tissue table's"""
 
     @model_validator(mode="after")
     def _shines(self) -> Photothermal:
@@ -105,6 +114,10 @@ class Photothermal(Switched):
             for table, sources in tables
             for i, source in enumerate(sources)
         )
+
+    def check(self, tissues: Tissues) -> None:
+        """Raises ``CaseError`` where a region has no optical data at the wavelength."""
+        tissues.optics(self.wavelength, 'heating.kind = "photothermal"')
 
     def prepare(self, scene: Scene) -> PlainSource:
         """Solve the light. Raises ``CaseError`` without optical data or when the light misses the tissue."""
@@ -236,10 +249,9 @@ def _fit_window(engine: Engine, box: tuple[Array, Array], spacing: float) -> tup
 
     while count(spacing) > MOST_NODES:
         spacing *= 1.05
-    window = engine.window(*box, spacing, GROWTH)
-    while len(window.engine.volume) > MOST_NODES and spacing < largest:
+    while engine.window_nodes(*box, spacing, GROWTH) > MOST_NODES and spacing < largest:
         spacing *= 1.1
-        window = engine.window(*box, spacing, GROWTH)
+    window = engine.window(*box, spacing, GROWTH)
     return window, _finest_edge(window.engine, box, spacing)
 
 

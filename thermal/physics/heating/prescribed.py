@@ -14,6 +14,7 @@ from thermal.errors import CaseError
 from thermal.physics.heating.schedule import Ramp, Switched, ramp_events, ramp_within
 from thermal.physics.heating.source import PlainSource
 from thermal.physics.scene import Device, Drive, Held, Reading, Scene, State, region_nodes
+from thermal.physics.tissue import Tissues
 from thermal.units import Array, Length, Point, PowerDensity, Spec, quantity
 
 QUADRATURE_PER_CELL = 3
@@ -26,6 +27,8 @@ CHUNK = 500_000
 """Quadrature points handed to the engine at a time."""
 LOST_SHARE = 1e-3
 """Share of a shape's power that may fall outside the tissue before a warning is given."""
+STATIONS = 101
+"""Points along a line that are looked at."""
 NARROWEST = 0.6
 """Standard deviation of a Gaussian in cells below which its lumped sum is off by over 0.2 % (Poisson summation)."""
 
@@ -33,39 +36,65 @@ NARROWEST = 0.6
 SignedPower = Annotated[float, *quantity("W", ge=-1e6, le=1e6)]
 
 
-class RegionSource(Switched):
+class _Placed(Switched):
+    """What the sources share."""
+
+    def check(self, engine: Engine) -> None:
+        """Raises ``ValueError`` that begins with the key when the source cannot lie where it is put."""
+
+
+class RegionSource(_Placed):
     """Uniform power density over a named region."""
 
     shape: Literal["region"] = "region"
     region: str
+    """that is heated"""
     density: PowerDensity
+    """power per volume"""
 
     @property
     def outline(self) -> Probe | None:
         """None: a region has the symmetry of the anatomy."""
         return None
 
+    def check(self, engine: Engine) -> None:
+        """Raises ``ValueError`` for an unknown region."""
+        _region_volume(engine, self.region, "region")
+
     def nodal_power(self, engine: Engine) -> Array:
         """(n,) W."""
-        return self.density * _region_volume(engine, self.region, "heating.sources")
+        return self.density * _region_volume(engine, self.region, "region")
 
     def whole_power(self, engine: Engine) -> float:
         """Power of the undiscretised source, W."""
-        return self.density * float(np.sum(_region_volume(engine, self.region, "heating.sources")))
+        return self.density * float(np.sum(_region_volume(engine, self.region, "region")))
 
 
-class SphereSource(Switched):
+class SphereSource(_Placed):
     """Uniform power density in a sphere."""
 
     shape: Literal["sphere"]
     centre: Point
+    """of the sphere"""
     radius: Length
+    """of the sphere"""
     density: PowerDensity
+    """power per volume"""
 
     @property
     def outline(self) -> Probe | None:
         """What must keep the symmetry of the anatomy."""
         return Ball(self.centre, self.radius)
+
+    def check(self, engine: Engine) -> None:
+        """Raises ``ValueError`` for a sphere that lies outside the domain."""
+        _finest(engine, self._stations())
+
+    def _stations(self) -> Array:
+        """Points (q, 3) m at which its cells are looked up."""
+        corners = self.radius / np.sqrt(3.0) * np.stack(np.meshgrid(*[[-1, 1]] * 3), axis=-1).reshape(-1, 3)
+        poles = self.radius * np.vstack([np.eye(3), -np.eye(3), np.zeros((1, 3))])
+        return np.asarray(np.asarray(self.centre) + np.vstack([corners, poles]))
 
     def nodal_power(self, engine: Engine) -> Array:
         """(n,) W: a lattice of small cubes, handed to the nodes by the adjoint of interpolation.
@@ -74,9 +103,7 @@ class SphereSource(Switched):
         sphere and are scaled together such that the power is exact.
         """
         centre = np.asarray(self.centre)
-        corners = self.radius / np.sqrt(3.0) * np.stack(np.meshgrid(*[[-1, 1]] * 3), axis=-1).reshape(-1, 3)
-        poles = self.radius * np.vstack([np.eye(3), -np.eye(3), np.zeros((1, 3))])
-        edge = _lattice_edge(_finest(engine, centre + np.vstack([corners, poles])), 2.0 * self.radius)
+        edge = _lattice_edge(_finest(engine, self._stations()), 2.0 * self.radius)
         inside, border = np.zeros_like(engine.volume), np.zeros_like(engine.volume)
         whole, partial = 0.0, 0.0
         for offsets, shares in _ball_lattice(self.radius, edge):
@@ -96,24 +123,35 @@ class SphereSource(Switched):
         return self.density * self._volume
 
 
-class BoxSource(Switched):
+class BoxSource(_Placed):
     """Uniform power density in a box along the axes; ``size`` is its three edges."""
 
     shape: Literal["box"]
     centre: Point
+    """of the box"""
     size: tuple[Length, Length, Length]
+    """three edges, along x, y and z"""
     density: PowerDensity
+    """power per volume"""
 
     @property
     def outline(self) -> Probe | None:
         """A line across: no box is round."""
         return _across(self.centre)
 
+    def check(self, engine: Engine) -> None:
+        """Raises ``ValueError`` for a box that lies outside the domain."""
+        _finest(engine, self._stations())
+
+    def _stations(self) -> Array:
+        """Points (q, 3) m at which its cells are looked up."""
+        corners = np.stack(np.meshgrid(*[[-0.5, 0.0, 0.5]] * 3), axis=-1).reshape(-1, 3)
+        return np.asarray(np.asarray(self.centre) + corners * np.asarray(self.size))
+
     def nodal_power(self, engine: Engine) -> Array:
         """(n,) W: a lattice of small boxes, handed to the nodes by the adjoint of interpolation."""
         centre, size = np.asarray(self.centre), np.asarray(self.size)
-        corners = np.stack(np.meshgrid(*[[-0.5, 0.0, 0.5]] * 3), axis=-1).reshape(-1, 3) * size
-        edge = _lattice_edge(_finest(engine, centre + corners), float(np.max(size)))
+        edge = _lattice_edge(_finest(engine, self._stations()), float(np.max(size)))
         edges = [
             np.append(np.arange(0.0, s * (1.0 - 1e-9), edge), s) + c - 0.5 * s
             for c, s in zip(centre, size, strict=True)
@@ -133,7 +171,7 @@ class BoxSource(Switched):
         return self.density * float(np.prod(self.size))
 
 
-class GaussianSource(Switched):
+class GaussianSource(_Placed):
     """Power density ``peak exp(-sum((x - centre)^2 / (2 sigma^2)))``.
 
     ``sigma`` is one standard deviation, or three, of which any may be ``"inf"``: uniform along that axis.
@@ -141,8 +179,11 @@ class GaussianSource(Switched):
 
     shape: Literal["gaussian"]
     centre: Point
+    """where it is strongest"""
     sigma: Length | tuple[Length | Literal["inf"], Length | Literal["inf"], Length | Literal["inf"]]
+    """one standard deviation, or three, of which any may be "inf": uniform along that axis"""
     peak: PowerDensity
+    """power per volume at the centre"""
 
     def _sigmas(self) -> Array:
         return np.array([float(s) for s in self.sigma] if isinstance(self.sigma, tuple) else [self.sigma] * 3)
@@ -177,17 +218,26 @@ class GaussianSource(Switched):
         )
 
 
-class PointSource(Switched):
+class PointSource(_Placed):
     """A power at a point; negative: a heat sink."""
 
     shape: Literal["point"]
     position: Point
+    """of the point"""
     power: SignedPower
+    """negative: a heat sink"""
 
     @property
     def outline(self) -> Probe | None:
         """What must keep the symmetry of the anatomy."""
         return Ball(self.position, 0.0)
+
+    def check(self, engine: Engine) -> None:
+        """Raises ``ValueError`` for a point outside the body."""
+        if not engine.holds(np.array([self.position])).any():
+            raise ValueError(
+                f"position: {_millimetres(self.position)} lies outside the body or the window; move it inside"
+            )
 
     def nodal_power(self, engine: Engine) -> Array:
         """(n,) W."""
@@ -198,18 +248,30 @@ class PointSource(Switched):
         return self.power
 
 
-class LineSource(Switched):
+class LineSource(_Placed):
     """A power spread evenly over a straight line; negative: a heat sink."""
 
     shape: Literal["line"]
     start: Point
+    """one end"""
     end: Point
+    """the other end"""
     power: SignedPower
+    """of the whole line; negative: a heat sink"""
 
     @property
     def outline(self) -> Probe | None:
         """What must keep the symmetry of the anatomy."""
         return Line(self.start, self.end, 0.0)
+
+    def check(self, engine: Engine) -> None:
+        """Raises ``ValueError`` for a line that lies outside the body with its whole length."""
+        stations = np.linspace(self.start, self.end, STATIONS)
+        if not engine.holds(stations).any():
+            raise ValueError(
+                f"start: the line from {_millimetres(self.start)} to {_millimetres(self.end)} lies outside the body or "
+                "the window; move it inside"
+            )
 
     def nodal_power(self, engine: Engine) -> Array:
         """(n,) W."""
@@ -234,6 +296,18 @@ class Prescribed(Switched):
 
     kind: Literal["prescribed"]
     sources: tuple[PrescribedSource, ...] = Field(min_length=1)
+    """they add up"""
+
+    def check(self, tissues: Tissues) -> None:
+        """Raises ``CaseError`` for unknown regions and for points and lines that lie outside the body."""
+        problems = []
+        for index, source in enumerate(self.sources):
+            try:
+                source.check(tissues.engine)
+            except ValueError as error:
+                problems.append(f"heating.sources[{index}].{error}")
+        if problems:
+            raise CaseError(*problems)
 
     def prepare(self, scene: Scene) -> PlainSource:
         """Nodal powers of all sources. Raises ``CaseError`` for unknown regions and sources outside the domain."""
@@ -252,7 +326,7 @@ class Prescribed(Switched):
             try:
                 power = source.nodal_power(engine)
             except ValueError as error:
-                problems.append(f"{where}: {error}")
+                problems.append(f"{where}.{error}")
                 continue
             powers.append(power)
             events.update(source.switch_times(scene.duration))
@@ -298,6 +372,14 @@ class PrescribedTemperature(Spec):
     region: str | None = None
     """region that is held; everything when absent"""
 
+    def check(self, tissues: Tissues) -> None:
+        """Raises ``CaseError`` for an unknown region."""
+        if self.region is not None:
+            try:
+                _region_volume(tissues.engine, self.region, "heating.region")
+            except ValueError as error:
+                raise CaseError(str(error)) from None
+
     def prepare(self, scene: Scene) -> PlainSource:
         """Which nodes are held. Raises ``CaseError`` for an unknown region or one smaller than a cell."""
         engine = scene.engine
@@ -333,6 +415,9 @@ class NoHeating(Spec):
     devices: ClassVar[tuple[Device, ...]] = ()
     kind: Literal["none"] = "none"
 
+    def check(self, tissues: Tissues) -> None:
+        """Nothing is needed."""
+
     def prepare(self, scene: Scene) -> PlainSource:
         """A source that does nothing."""
         idle = np.zeros_like(scene.engine.volume)
@@ -343,6 +428,10 @@ def _across(centre: tuple[float, float, float]) -> Line:
     """A line through ``centre`` that no axis of symmetry along z holds."""
     x, y, z = centre
     return Line(centre, (x + 1.0, y, z), 0.0)
+
+
+def _millimetres(point: Point) -> str:
+    return f"({', '.join(f'{1e3 * x:.4g}' for x in point)}) mm"
 
 
 def _region_volume(engine: Engine, region: str, where: str) -> Array:
@@ -361,7 +450,7 @@ def _finest(engine: Engine, at: Array) -> float:
         except ValueError as error:
             message = str(error)
     if not sizes:
-        raise ValueError(f"the source lies outside the domain: {message}")
+        raise ValueError(f"centre: the source lies outside the domain: {message}; move it inside")
     return min(sizes)
 
 

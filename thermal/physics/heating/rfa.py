@@ -28,6 +28,7 @@ from thermal.physics.far_field import held_or_far
 from thermal.physics.heating.applicator import Applicator, contact_factor, device
 from thermal.physics.heating.schedule import Switched
 from thermal.physics.scene import Contact, Device, Drive, Held, Reading, Scene, State
+from thermal.physics.tissue import Tissues
 from thermal.units import Array, Current, HeatTransfer, Power, Spec, Temperature, Voltage
 
 RESOLVE_ABOVE = 0.02
@@ -119,6 +120,10 @@ class Rfa(Switched):
         if self.electrode is None:
             return ()
         return (device("electrode", "electrode", self.electrode, "heating.electrode"),)
+
+    def check(self, tissues: Tissues) -> None:
+        """Raises ``CaseError`` where a region has no electrical conductivity."""
+        tissues.require(("electrical_conductivity",), 'heating.kind = "rfa"')
 
     def prepare(self, scene: Scene) -> RfaSource:
         """First solution at the initial temperature. Raises ``CaseError`` for impossible input."""

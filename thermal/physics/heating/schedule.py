@@ -23,6 +23,8 @@ SHORTEST = 1e-5
 
 
 def _ordered(intervals: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    if not intervals:
+        raise ValueError('no interval is given; write e.g. [["0 s", "10 min"]], or leave it out for always')
     for start, end in intervals:
         if not end > start:
             raise ValueError(
@@ -47,6 +49,7 @@ class Pulses(Spec):
     """A rectangular pulse train that starts with each ``on`` interval."""
 
     period: Duration
+    """time from the start of one pulse to the start of the next"""
     width: Duration
     """time on in each period; must not exceed it"""
 
