@@ -248,6 +248,8 @@ class Loop:
         rates, _ = self._begin(progress, drive, 0.0)
         slowest = 4.0 / max(rates.decay, 1e-12)
         moving = 5.0 * self.control.tolerance / rates.heating if rates.heating > 0 else self.control.max_step
+        if drive.held is not None:  # a ramp begins at rest: nothing moves yet, but will
+            moving = min(moving, slowest)
         return float(max(min(moving, self.control.max_step), 1e-3 * slowest, SMALLEST_STEP))
 
     def _next_step(self, step: float, proposal: float, stepped: Stepped) -> float:

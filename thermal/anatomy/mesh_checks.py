@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from thermal.anatomy.mesh_file import Form, MeshFile
 from thermal.domain import facet_keys, facets
@@ -159,6 +157,9 @@ def check_border(points: Array, cells: Index, form: Form, place: str) -> tuple[I
 
 def _parts(nodes: int, cells: Index) -> int:
     first, rest = np.repeat(cells[:, 0], cells.shape[1] - 1), cells[:, 1:].ravel()
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     links = coo_array((np.ones(len(first), np.int8), (first, rest)), shape=(nodes, nodes))
     return int(connected_components(links, directed=False)[0])
 
