@@ -53,6 +53,23 @@ class Operator(Protocol):
         ...
 
 
+class Solver(Protocol):
+    """Solves of one system ``(K + diag) u = rhs`` with the same fixed nodes; what can be prepared, is."""
+
+    def solve(
+        self, rhs: Array, *, values: Array | None = None, guess: Array | None = None, tolerance: float = 1e-9
+    ) -> Array:
+        """u (n,) with ``u = values`` (zero by default) at the fixed nodes; see :meth:`Engine.solve`."""
+        ...
+
+    def adapted(self, operator: Operator, diagonal: Array) -> Solver:
+        """The solver of changed coefficients; keeps what was prepared while the change is small.
+
+        Its solutions meet the same tolerance, but differ in round-off and residual from those of a new solver.
+        """
+        ...
+
+
 class Transport(Protocol):
     """Upwind transport of a dissolved amount along the edge fluxes ``G_ij (p_i - p_j)``."""
 
@@ -168,6 +185,10 @@ class Engine(Protocol):
         """Operator of the cell coefficient ``k`` (m,)."""
         ...
 
+    def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> Solver:
+        """Prepare solves of ``(K + diag(diagonal)) u = rhs`` with prescribed values where ``fixed``."""
+        ...
+
     def solve(
         self,
         operator: Operator,
@@ -179,7 +200,7 @@ class Engine(Protocol):
         guess: Array | None = None,
         tolerance: float = 1e-9,
     ) -> Array:
-        """Solve ``(K + diag(diagonal)) u = rhs`` with ``u = values`` where ``fixed``.
+        """Solve ``(K + diag(diagonal)) u = rhs`` with ``u = values`` where ``fixed``, once; see :meth:`solver`.
 
         Raises ``NotConvergedError``; ``tolerance`` is on the residual relative to the right-hand side.
         """
