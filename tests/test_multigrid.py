@@ -148,8 +148,8 @@ def test_good_spheres_between_cold_walls(axes: str, limit: int) -> None:
 
 @pytest.mark.parametrize("medium", ["uniform", "noise"])
 def test_iterations_do_not_grow(medium: str) -> None:
-    found = [iterations(grid(even(cells=n)), MEDIA[medium][0](even(cells=n))) for n in (16, 33, 64)]
-    assert max(found) <= 11
+    found = [iterations(grid(even(cells=n)), MEDIA[medium][0](even(cells=n))) for n in (16, 31, 33, 64)]
+    assert max(found) <= 12
 
 
 def body(axes: Axes) -> Mask:
@@ -166,16 +166,16 @@ def wires(engine: VoxelEngine) -> Mask:
     return np.asarray(vessel | probe)
 
 
-@pytest.mark.parametrize("medium", ["uniform", "noise", "good spheres"])
-def test_air_around_the_body_and_nodes_held_inside(medium: str) -> None:
+@pytest.mark.parametrize(("medium", "limit"), [("uniform", 12), ("noise", 14), ("good spheres", 20)])
+def test_air_around_the_body_and_nodes_held_inside(medium: str, limit: int) -> None:
     axes = even()
     k = MEDIA[medium][0](axes)
     hollow = grid(axes, body(axes))
     assert wires(hollow)[hollow.volume > 0].sum() > 50
-    assert iterations(hollow, k) <= 14
-    assert iterations(hollow, k, (hollow.volume > 0) & ~wires(hollow)) <= 14
+    assert iterations(hollow, k) <= limit
+    assert iterations(hollow, k, (hollow.volume > 0) & ~wires(hollow)) <= limit
     solid = grid(axes)
-    assert iterations(solid, k, ~wires(solid)) <= 14
+    assert iterations(solid, k, ~wires(solid)) <= limit
 
 
 @pytest.mark.parametrize("rate", [1e-6, 1.0, 1e2, 1e4, 1e8])
@@ -294,13 +294,14 @@ def test_solver_serves_many_right_hand_sides_and_small_changes() -> None:
     warmer = engine.conductance(k * rng.uniform(1.0, 1.5, k.size))
     kept = solver.adapted(warmer, diagonal)
     assert kept.precondition is solver.precondition
-    dry = engine.conductance(np.where(rng.random(k.size) < 0.1, 1e-2 * k, k))
-    made = kept.adapted(dry, diagonal)
-    assert made.precondition is not solver.precondition
-    for changed, of in ((kept, warmer), (made, dry)):
-        found = changed.solve(rhs, values=values, guess=expected, tolerance=1e-11)
-        fresh = engine.solve(of, diagonal, rhs, fixed=fixed, values=values, tolerance=1e-11)
-        np.testing.assert_allclose(found, fresh, atol=1e-8 * np.abs(fresh).max())
+    found = kept.solve(rhs, values=values, guess=expected, tolerance=1e-11)
+    fresh = engine.solve(warmer, diagonal, rhs, fixed=fixed, values=values, tolerance=1e-11)
+    np.testing.assert_allclose(found, fresh, atol=1e-8 * np.abs(fresh).max())
+    assert np.abs(fresh - expected).max() > 1e-3 * np.abs(fresh).max()
+    # where other nodes have an equation, nothing fits
+    cold = np.zeros_like(k)
+    cold[: k.size // 2] = k[: k.size // 2]
+    assert kept.adapted(engine.conductance(cold), 0.0 * diagonal).precondition is not solver.precondition
 
 
 def test_a_preconditioner_kept_through_changes_costs_few_iterations() -> None:
@@ -315,4 +316,4 @@ def test_a_preconditioner_kept_through_changes_costs_few_iterations() -> None:
     nothing, free = np.zeros(before.diagonal.size), ~shell(grid(axes))
     cycle = Multigrid(axes, (before.gx, before.gy, before.gz), nothing, free)
     _, count = conjugate_gradients(lambda u: after(u) * free, free.astype(float), cycle, tolerance=1e-8)
-    assert count <= 16  # 9 prepared anew, times the root of 2, and some
+    assert count <= 14  # 9 prepared anew, times the root of 2

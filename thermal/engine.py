@@ -63,9 +63,10 @@ class Solver(Protocol):
         ...
 
     def adapted(self, operator: Operator, diagonal: Array) -> Solver:
-        """The solver of changed coefficients; keeps what was prepared while the change is small.
+        """The solver of changed coefficients, with what was prepared for the present ones.
 
-        Its solutions meet the same tolerance, but differ in round-off and residual from those of a new solver.
+        Solutions meet the same tolerance. The iterations grow with the root of largest over smallest change: a new
+        solver is better where some coefficients have changed by a factor and others not.
         """
         ...
 

@@ -17,9 +17,6 @@ QUICK = 80
 """Iterations granted to a multigrid preconditioner; more than this only where coefficients defeat it."""
 PATIENT = 20_000
 """Iterations granted to the diagonal."""
-SPREAD = 2.0
-"""Largest over smallest change of a node's coefficients that a preconditioner is kept for: the condition number grows
-by about as much, the iterations by the root of it."""
 
 _log = logging.getLogger("thermal")
 
@@ -29,11 +26,11 @@ Prepare = Callable[[Operator, Array, Mask], Apply | None]
 
 @dataclass(frozen=True)
 class GraphSolver:
-    """``(K + diag(diagonal)) u = rhs`` with all prepared that does not depend on ``rhs``: :class:`thermal.engine.Solver`.
+    """``(K + diag(diagonal)) u = rhs``, prepared but for ``rhs`` and values: :class:`thermal.engine.Solver`.
 
     ``active`` (n,) nodes inside the body; of them, ``held`` (n,) have prescribed values. ``main`` (n,) is the diagonal
-    of the system, ``prepared_for`` (n,) the one that ``precondition`` was made for. Where that fails to converge in
-    :data:`QUICK` iterations, and where there is none, the diagonal serves.
+    of the system. Where ``precondition`` fails to converge in :data:`QUICK` iterations, and where there is none, the
+    diagonal serves.
     """
 
     operator: Operator
@@ -44,7 +41,6 @@ class GraphSolver:
     main: Array
     free: Mask
     precondition: Apply | None
-    prepared_for: Array
 
     @staticmethod
     def of(operator: Operator, diagonal: Array, active: Mask, fixed: Mask | None, prepare: Prepare) -> GraphSolver:
@@ -52,16 +48,13 @@ class GraphSolver:
         held = np.zeros_like(active) if fixed is None else active & fixed
         main = operator.diagonal + diagonal
         free = active & ~held & (main > 0.0)
-        made = prepare(operator, diagonal, free)
-        return GraphSolver(operator, diagonal, active, held, prepare, main, free, made, main)
+        return GraphSolver(operator, diagonal, active, held, prepare, main, free, prepare(operator, diagonal, free))
 
     def adapted(self, operator: Operator, diagonal: Array) -> GraphSolver:
         """See :meth:`thermal.engine.Solver.adapted`."""
         main = operator.diagonal + diagonal
         if np.array_equal(self.free, self.active & ~self.held & (main > 0.0)):
-            change = np.divide(main, self.prepared_for, out=np.ones_like(main), where=self.free)
-            if change.max(initial=0.0, where=self.free) <= SPREAD * change.min(initial=np.inf, where=self.free):
-                return replace(self, operator=operator, diagonal=diagonal, main=main)
+            return replace(self, operator=operator, diagonal=diagonal, main=main)
         return GraphSolver.of(operator, diagonal, self.active, self.held, self.prepare)
 
     def solve(

@@ -20,7 +20,7 @@ from thermal.units import Array, Mask
 
 FEWEST_CELLS = 3
 """Along an axis that is coarsened no more."""
-WIDEST = 1.5
+WIDEST = 1.2
 """Width of a merged cell over the nominal width of its level."""
 MOST_NODES = 0.7
 """Nodes of a coarse grid over those of the finer one; where merging gains less, the width is doubled once more."""
@@ -132,12 +132,21 @@ def _kept(axis: Array, width: float) -> Index:
     return np.array(kept)
 
 
-def _merged(axes: Axes, width: float) -> tuple[tuple[Index, Index, Index], float]:
-    """The nodes kept by the next grid of nominal ``width`` or more, and the width that it took."""
+def _kept_from_the_end(axis: Array, width: float) -> Index:
+    """As :func:`_kept`, paired from the other end."""
+    return (len(axis) - 1 - _kept(-axis[::-1], width))[::-1]
+
+
+def _merged(axes: Axes, width: float, depth: int) -> tuple[tuple[Index, Index, Index], float]:
+    """The nodes kept by the next grid of nominal ``width`` or more, and the width that it took.
+
+    Pairs are counted from alternate ends, so that a cell left over is merged one level later and stays no thin slice.
+    """
     nodes = np.prod([float(len(axis)) for axis in axes])
     span = max(float(axis[-1] - axis[0]) for axis in axes)
+    keep = _kept_from_the_end if depth % 2 else _kept
     while True:
-        kept = (_kept(axes[0], WIDEST * width), _kept(axes[1], WIDEST * width), _kept(axes[2], WIDEST * width))
+        kept = (keep(axes[0], WIDEST * width), keep(axes[1], WIDEST * width), keep(axes[2], WIDEST * width))
         if width > span or np.prod([float(len(nodes)) for nodes in kept]) <= MOST_NODES * nodes:
             return kept, width
         width *= 2.0
@@ -159,7 +168,7 @@ class Multigrid:
         self._down: list[_Down] = []
         width = 2.0 * min(float(np.diff(axis).min()) for axis in axes)
         while any(len(axis) - 1 > FEWEST_CELLS for axis in axes):
-            kept, width = _merged(axes, width)
+            kept, width = _merged(axes, width, len(self._down))
             width *= 2.0
             down, level = self._levels[-1].coarsened(kept)
             self._down.append(down)
