@@ -100,7 +100,7 @@ MEDIA: Mapping[str, tuple[Callable[[Axes], Array], int]] = MappingProxyType(
         "noise": (noise, 12),
         "needle along x": (lambda axes: needle(axes, 0), 13),
         "needle along z": (lambda axes: needle(axes, 2), 12),
-        "good spheres": (lambda axes: spheres(axes, 1e3), 25),
+        "good spheres": (lambda axes: spheres(axes, 1e3), 18),
     }
 )
 
@@ -140,7 +140,7 @@ def test_hard_media_without_a_fixed_node(axes: str, medium: str) -> None:
     assert iterations(engine, make(GRIDS[axes])) <= limit
 
 
-@pytest.mark.parametrize(("axes", "limit"), [("cubes", 14), ("x fourfold", 25), ("refined", 25)])
+@pytest.mark.parametrize(("axes", "limit"), [("cubes", 14), ("x fourfold", 14), ("refined", 14)])
 def test_good_spheres_between_cold_walls(axes: str, limit: int) -> None:
     engine = grid(GRIDS[axes])
     assert iterations(engine, spheres(GRIDS[axes], 1e3), ~shell(engine)) <= limit

@@ -1,6 +1,6 @@
 """Black-box multigrid on tensor-product grids: the preconditioner of the voxel engine's steady solves.
 
-One symmetric V(1,1) cycle in single precision. Transfers follow the coefficients and coarse operators are Galerkin
+A symmetric V(1,1) cycle in single precision that visits middle levels twice. Transfers follow the coefficients and coarse operators are Galerkin
 products (:mod:`thermal.engines.blackbox`), so inclusions, needles and noise of any contrast cost few iterations more
 than a uniform medium. A coarse grid merges pairs of neighbouring cells, and only those that together are not wider than
 the cells of its level should be: from level to level these double, beginning with the narrowest cell of all. So flat
@@ -24,6 +24,9 @@ WIDEST = 1.2
 """Width of a merged cell over the nominal width of its level."""
 MOST_NODES = 0.7
 """Nodes of a coarse grid over those of the finer one; where merging gains less, the width is doubled once more."""
+TWICE = (2, 3)
+"""Levels, the finest being 0, on which a cycle is done twice over: well conducting inclusions of a few cells are where
+coarse operators are poorest, and up there a cycle is cheap. From 26 iterations to 15 on the worst medium tried."""
 NULL = 1e-13
 """Eigenvalue of the coarsest operator, its diagonal scaled to one, that counts as zero (round-off of 64 unknowns)."""
 
@@ -153,7 +156,7 @@ def _merged(axes: Axes, width: float, depth: int) -> tuple[tuple[Index, Index, I
 
 
 class Multigrid:
-    """A V-cycle for ``(K + diag) u = r`` on the free nodes of a voxel grid; call it on a residual (n,)."""
+    """A cycle for ``(K + diag) u = r`` on the free nodes of a voxel grid; call it on a residual (n,)."""
 
     def __init__(self, axes: Axes, conductances: tuple[Array, Array, Array], diagonal: Array, free: Mask) -> None:
         """``conductances`` of the edges along x, y, z; ``diagonal`` (n,) added to K, ``free`` (n,) nodes solved for."""
@@ -195,9 +198,10 @@ class Multigrid:
             return
         down, below = self._down[depth], self._levels[depth + 1]
         level.u[...] = 0.0
-        level.smooth(backwards=False)
-        stencils.residual(level.g, level.offsets, level.s, level.rhs, level.u, level.left)
-        down.restrict(level.left, below.rhs)
-        self._cycle(depth + 1)
-        down.prolong(below.u, level.u)
-        level.smooth(backwards=True)
+        for _ in range(2 if depth in TWICE else 1):
+            level.smooth(backwards=False)
+            stencils.residual(level.g, level.offsets, level.s, level.rhs, level.u, level.left)
+            down.restrict(level.left, below.rhs)
+            self._cycle(depth + 1)
+            down.prolong(below.u, level.u)
+            level.smooth(backwards=True)
