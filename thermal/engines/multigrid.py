@@ -1,10 +1,11 @@
 """Black-box multigrid on tensor-product grids: the preconditioner of the voxel engine's steady solves.
 
-A symmetric V(1,1) cycle in single precision that visits middle levels twice. Transfers follow the coefficients and coarse operators are Galerkin
-products (:mod:`thermal.engines.blackbox`), so inclusions, needles and noise of any contrast cost few iterations more
-than a uniform medium. A coarse grid merges pairs of neighbouring cells, and only those that together are not wider than
-the cells of its level should be: from level to level these double, beginning with the narrowest cell of all. So flat
-cells grow into cubes first, on graded grids as on uniform anisotropic ones: semi-coarsening, place by place.
+A symmetric V(1,1) cycle in single precision that visits middle levels twice. Transfers follow the coefficients and
+coarse operators are Galerkin products (:mod:`thermal.engines.blackbox`), so inclusions, needles and noise of any ratio
+cost few iterations more than a uniform medium. A coarse grid merges pairs of neighbouring cells, and only those that
+together are not wider than the cells of its level should be: from level to level these double, beginning with the
+narrowest cell of all. So flat cells grow into cubes first, on graded grids as on uniform anisotropic ones:
+semi-coarsening, place by place.
 """
 
 from __future__ import annotations
