@@ -13,8 +13,6 @@ from skfem.models.poisson import laplace
 
 from thermal.domain import FACES, SURFACE, VoxelDomain
 from thermal.engine import Engine, NotConvergedError
-from thermal.engines.linear import conjugate_gradients
-from thermal.engines.multigrid import Multigrid
 from thermal.engines.voxel import VoxelEngine, VoxelOperator
 from thermal.units import Array, Mask
 
@@ -284,60 +282,7 @@ def test_layers_in_series_are_exact() -> None:
     np.testing.assert_allclose(u, expected, atol=1e-9)
 
 
-# ------------------------------------------------------------------------------------------- multigrid
-
-
-def spheres(engine: VoxelEngine, ratio: float) -> Array:
-    rng = np.random.default_rng(5)
-    middle, k = rng.random((40, 3)), np.ones(len(engine.domain.solid))
-    for centre in middle:
-        k[np.linalg.norm(centres(engine) - centre, axis=1) < 0.08] = ratio
-    return k
-
-
-@pytest.mark.parametrize("n", [16, 33, 48])
-@pytest.mark.parametrize(
-    ("medium", "limit"),
-    [("uniform", 14), ("noise", 25), ("poor", 22)],
-)
-@pytest.mark.parametrize("neumann", [False, True])
-def test_multigrid_iterations_do_not_grow(n: int, medium: str, limit: int, neumann: bool) -> None:
-    """To 1e-8 in the iterations that prototypes took (10, 19 and 15 at 64 cells), with a third in hand, at any size."""
-    engine = grid(uniform(n))
-    k = {
-        "uniform": lambda: np.ones(n**3),
-        "noise": lambda: noise(engine, 1.5),
-        "poor": lambda: spheres(engine, 1e-3),
-    }[medium]()
-    operator = engine.conductance(k)
-    free = np.ones(engine.volume.size, dtype=bool) if neumann else ~shell(engine)
-    rhs = np.random.default_rng(6).normal(size=engine.volume.size) * engine.volume * free
-    if neumann:
-        rhs -= rhs.mean()
-    cycle = Multigrid(engine.domain.axes, operator.k, np.zeros(rhs.size), free)
-    null = np.ones(rhs.size) if neumann else None
-    u, iterations = conjugate_gradients(
-        lambda v: operator(v) * free, rhs, cycle, tolerance=1e-8, max_iterations=limit, null=null
-    )
-    assert np.linalg.norm(operator(u) * free - rhs) <= 1e-8 * np.linalg.norm(rhs)
-    assert iterations <= limit
-
-
-def test_multigrid_on_uneven_axes_with_a_hole_and_films() -> None:
-    """What light and pressure ask for: graded cells, no tissue in a corner, an added diagonal on the border."""
-    engine = grid(_graded(32))
-    solid = ~(centres(engine) > 0.6).all(axis=1)
-    engine = grid(_graded(32), solid=solid)
-    operator = engine.conductance(noise(engine, 1.0))
-    diagonal = 0.3 * engine.volume + 2.0 * engine.areas[SURFACE] + engine.areas["x-"]
-    body = engine.volume > 0
-    rhs = np.where(body, engine.volume, 0.0)
-    cycle = Multigrid(engine.domain.axes, operator.k, diagonal, body)
-    u, iterations = conjugate_gradients(
-        lambda v: (operator(v) + diagonal * v) * body, rhs, cycle, tolerance=1e-8, max_iterations=60
-    )
-    assert iterations <= 30  # cells up to 1:5 flat, pointwise smoothing: worse than 10 on cubes, far from Jacobi's 300
-    assert (u[body] > 0).all()
+# ---------------------------------------------------------------------------------------------- solves
 
 
 def test_solve_of_pure_neumann_has_zero_mean_and_wants_balance() -> None:

@@ -8,7 +8,7 @@ nodes telescope and ledgers close to round-off.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -50,6 +50,24 @@ class Operator(Protocol):
 
     def dissipation(self, u: Array) -> Array:
         """(n,) half of ``G_ij (u_i - u_j)^2`` summed over the edges of each node; the total equals ``u . K u``."""
+        ...
+
+
+class Solver(Protocol):
+    """Solves of one system ``(K + diag) u = rhs`` with the same fixed nodes; what can be prepared, is."""
+
+    def solve(
+        self, rhs: Array, *, values: Array | None = None, guess: Array | None = None, tolerance: float = 1e-9
+    ) -> Array:
+        """u (n,) with ``u = values`` (zero by default) at the fixed nodes; see :meth:`Engine.solve`."""
+        ...
+
+    def adapted(self, operator: Operator, diagonal: Array) -> Solver:
+        """The solver of changed coefficients, with what was prepared for the present ones.
+
+        Solutions meet the same tolerance. The iterations grow with the root of largest over smallest change: a new
+        solver is better where some coefficients have changed by a factor and others not.
+        """
         ...
 
 
@@ -168,6 +186,10 @@ class Engine(Protocol):
         """Operator of the cell coefficient ``k`` (m,)."""
         ...
 
+    def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> Solver:
+        """Prepare solves of ``(K + diag(diagonal)) u = rhs`` with prescribed values where ``fixed``."""
+        ...
+
     def solve(
         self,
         operator: Operator,
@@ -179,7 +201,7 @@ class Engine(Protocol):
         guess: Array | None = None,
         tolerance: float = 1e-9,
     ) -> Array:
-        """Solve ``(K + diag(diagonal)) u = rhs`` with ``u = values`` where ``fixed``.
+        """Solve ``(K + diag(diagonal)) u = rhs`` with ``u = values`` where ``fixed``, once; see :meth:`solver`.
 
         Raises ``NotConvergedError``; ``tolerance`` is on the residual relative to the right-hand side.
         """
@@ -239,6 +261,29 @@ class Engine(Protocol):
     def isosurface(self, u: Array, level: float) -> Surface:
         """Triangles of ``u = level``."""
         ...
+
+
+@dataclass(frozen=True)
+class PlainSolver:
+    """The :class:`Solver` of an engine that prepares nothing: every solve is :meth:`Engine.solve`."""
+
+    engine: Engine
+    operator: Operator
+    diagonal: Array
+    fixed: Mask | None
+
+    def solve(
+        self, rhs: Array, *, values: Array | None = None, guess: Array | None = None, tolerance: float = 1e-9
+    ) -> Array:
+        """See :meth:`Solver.solve`."""
+        prescribed = np.zeros_like(rhs) if values is None and self.fixed is not None else values
+        return self.engine.solve(
+            self.operator, self.diagonal, rhs, fixed=self.fixed, values=prescribed, guess=guess, tolerance=tolerance
+        )
+
+    def adapted(self, operator: Operator, diagonal: Array) -> PlainSolver:
+        """See :meth:`Solver.adapted`."""
+        return replace(self, operator=operator, diagonal=diagonal)
 
 
 def inner(a: Array, b: Array) -> float:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thermal.domain import Domain, MeshDomain, Probe, VoxelDomain
-from thermal.engine import Operator, Surface
+from thermal.engine import Operator, PlainSolver, Surface
 from thermal.engines import marching, petsc, probes
 from thermal.engines.distributed_operator import DolfinxOperator
 from thermal.engines.distribution import Distribution
@@ -195,6 +195,10 @@ class DolfinxEngine:
         """Operator of the cell coefficient ``k`` (m,)."""
         spread = self.distribution
         return DolfinxOperator(spread, self.part.cells.conductance(spread.cells_with_ghosts(k)))
+
+    def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> PlainSolver:
+        """Nothing is prepared."""
+        return PlainSolver(self, operator, diagonal, fixed)
 
     def solve(
         self,

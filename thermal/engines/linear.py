@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from thermal.engine import NotConvergedError, inner
+from thermal.engines import fused
 from thermal.units import Array
 
 Apply = Callable[[Array], Array]
@@ -55,12 +56,12 @@ def conjugate_gradients(
                 "level of the solution; hold it somewhere (a fixed boundary) or add an uptake term"
             )
         rhs = rhs - kernel * inner(kernel, rhs)
-        _project(x, kernel)
 
-    work = np.empty_like(x)
     done = 0
     previous = np.inf
     while True:
+        if kernel is not None:
+            _project(x, kernel)
         residual = rhs - apply(x)
         norm = float(np.sqrt(inner(residual, residual)))
         if norm <= goal:
@@ -73,7 +74,7 @@ def conjugate_gradients(
                 f"asked for ({done} iterations); loosen the tolerance above that or lessen the coefficients' contrast"
             )
         previous = norm if done else np.inf
-        done = _sweep(apply, precondition, kernel, x, residual, work, goal, size, done, max_iterations)
+        done = _sweep(apply, precondition, kernel, x, residual, goal, size, done, max_iterations)
 
 
 def _sweep(
@@ -82,7 +83,6 @@ def _sweep(
     kernel: Array | None,
     x: Array,
     residual: Array,
-    work: Array,
     goal: float,
     size: float,
     done: int,
@@ -103,10 +103,9 @@ def _sweep(
         z = residual if precondition is None else precondition(residual)
         if kernel is not None:
             z = z - kernel * inner(kernel, z)
-        gain = -step * inner(z, image) / energy
-        energy = inner(z, residual)
-        direction *= gain
-        direction += z
+        overlap, after = fused.pair(z, image, residual)
+        gain, energy = -step * overlap / energy, after
+        fused.turn(direction, gain, z)
         image = apply(direction)
         curvature = inner(direction, image)
         if not (curvature > 0.0 and energy > 0.0):
@@ -117,14 +116,7 @@ def _sweep(
                 "that a pure Neumann problem is held somewhere"
             )
         step = energy / curvature
-        np.multiply(direction, step, out=work)
-        x += work
-        np.multiply(image, step, out=work)
-        residual -= work
-        if kernel is not None:
-            _project(x, kernel)
-            _project(residual, kernel)
-        norm = float(np.sqrt(inner(residual, residual)))
+        norm = float(np.sqrt(fused.advance(x, residual, direction, image, step)))
         done += 1
         if not np.isfinite(norm):
             raise NotConvergedError(f"the residual became {norm} after {done} iterations; check the coefficients")

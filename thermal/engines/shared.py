@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from thermal.domain import Domain, MeshDomain, VoxelDomain
-from thermal.engine import NotConvergedError, Operator, Transport, Window
+from thermal.engine import NotConvergedError, Operator, PlainSolver, Transport, Window
 from thermal.engines.distribution import MPI
 from thermal.engines.dolfinx import DolfinxEngine
 from thermal.engines.mesh import MeshEngine
@@ -235,6 +235,10 @@ class SharedEngine:
     def conductance(self, k: Array) -> SharedOperator:
         """Operator of the cell coefficient ``k`` (m,)."""
         return SharedOperator(self.whole.conductance(k), np.asarray(k, dtype=float))
+
+    def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> PlainSolver:
+        """Nothing is prepared."""
+        return PlainSolver(self, operator, diagonal, fixed)
 
     def solve(
         self,

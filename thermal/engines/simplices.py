@@ -22,7 +22,7 @@ from thermal.domain import Probe
 from thermal.engine import Engine, Operator, Surface
 from thermal.engines import probes
 from thermal.engines.compiled import compiled, compiled_serial
-from thermal.engines.elliptic import solve_graph
+from thermal.engines.elliptic import GraphSolver
 from thermal.engines.graph import Graph, GraphOperator, GraphTransport, Index, Unsigned
 from thermal.engines.linear import Apply
 from thermal.engines.locate import Locator
@@ -202,6 +202,10 @@ class SimplexEngine(OneProcess, ABC):
         """Operator of the cell coefficient ``k`` (m,)."""
         return GraphOperator(self.graph, self._edge_map(k))
 
+    def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> GraphSolver:
+        """Conjugate gradients with smoothed aggregation (pyamg) on the free nodes."""
+        return GraphSolver.of(operator, diagonal, self.volume > 0, fixed, _multigrid)
+
     def solve(
         self,
         operator: Operator,
@@ -213,21 +217,9 @@ class SimplexEngine(OneProcess, ABC):
         guess: Array | None = None,
         tolerance: float = 1e-9,
     ) -> Array:
-        """See :meth:`thermal.engine.Engine.solve`: conjugate gradients with smoothed aggregation (pyamg)."""
-        assert isinstance(operator, GraphOperator)
-        active = self.volume > 0
-        free = active if fixed is None else active & ~fixed
-        return solve_graph(
-            operator,
-            diagonal,
-            rhs,
-            active=active,
-            fixed=fixed,
-            values=values,
-            guess=guess,
-            tolerance=tolerance,
-            precondition=_multigrid(operator, diagonal, free & (operator.diagonal + diagonal > 0)),
-        )
+        """See :meth:`thermal.engine.Engine.solve`."""
+        solver = self.solver(operator, diagonal, fixed=fixed)
+        return solver.solve(rhs, values=values, guess=guess, tolerance=tolerance)
 
     def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
         """See :meth:`thermal.engine.Engine.stepper`."""
@@ -301,8 +293,9 @@ class SimplexEngine(OneProcess, ABC):
         return np.asarray(np.linalg.norm(corners[:, :, None] - corners[:, None, :], axis=3).max(axis=(1, 2)))
 
 
-def _multigrid(operator: GraphOperator, diagonal: Array, free: Mask) -> Apply | None:
+def _multigrid(operator: Operator, diagonal: Array, free: Mask) -> Apply | None:
     """One V-cycle of smoothed aggregation on the free nodes; None where the diagonal does as well."""
+    assert isinstance(operator, GraphOperator)
     if not free.any() or np.all(operator.diagonal[free] <= STRONG_DIAGONAL * diagonal[free]):
         return None
     matrix = operator.matrix(diagonal)[free][:, free]

@@ -20,7 +20,7 @@ from scipy.ndimage import gaussian_filter
 from thermal.domain import FACES, SURFACE, Probe, VoxelDomain
 from thermal.engine import Operator, Surface
 from thermal.engines import kernels, marching, probes
-from thermal.engines.elliptic import solve_graph
+from thermal.engines.elliptic import GraphSolver
 from thermal.engines.multigrid import Multigrid
 from thermal.engines.serial import OneProcess
 from thermal.engines.voxel_heat import VoxelStepper
@@ -43,8 +43,6 @@ class VoxelOperator:
     gy: Array
     gz: Array
     shape: tuple[int, int, int]
-    k: Array
-    """(m,) the cell coefficient it was made of, zero outside the body"""
 
     @cached_property
     def diagonal(self) -> Array:
@@ -262,7 +260,15 @@ class VoxelEngine(OneProcess):
     def conductance(self, k: Array) -> Operator:
         """Operator of the cell coefficient ``k`` (m,)."""
         solid = (k if self._all_solid else np.where(self.domain.solid, k, 0.0)).reshape(self.domain.cell_shape)
-        return VoxelOperator(*kernels.edge_conductances(solid, *self._spacings), self.domain.shape, solid)
+        return VoxelOperator(*kernels.edge_conductances(solid, *self._spacings), self.domain.shape)
+
+    def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> GraphSolver:
+        """Conjugate gradients with multigrid on the free nodes."""
+        return GraphSolver.of(operator, diagonal, self.volume > 0, fixed, self._multigrid)
+
+    def _multigrid(self, operator: Operator, diagonal: Array, free: Mask) -> Multigrid:
+        assert isinstance(operator, VoxelOperator)
+        return Multigrid(self.domain.axes, (operator.gx, operator.gy, operator.gz), diagonal, free)
 
     def solve(
         self,
@@ -275,20 +281,9 @@ class VoxelEngine(OneProcess):
         guess: Array | None = None,
         tolerance: float = 1e-9,
     ) -> Array:
-        """See :meth:`thermal.engine.Engine.solve`: conjugate gradients with multigrid on the free nodes."""
-        assert isinstance(operator, VoxelOperator)
-        free = self.volume > 0 if fixed is None else (self.volume > 0) & ~fixed
-        return solve_graph(
-            operator,
-            diagonal,
-            rhs,
-            active=self.volume > 0,
-            fixed=fixed,
-            values=values,
-            guess=guess,
-            tolerance=tolerance,
-            precondition=Multigrid(self.domain.axes, operator.k, diagonal, free),
-        )
+        """See :meth:`thermal.engine.Engine.solve`."""
+        solver = self.solver(operator, diagonal, fixed=fixed)
+        return solver.solve(rhs, values=values, guess=guess, tolerance=tolerance)
 
     def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
         """See :meth:`thermal.engine.Engine.stepper`."""

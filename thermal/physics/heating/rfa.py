@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import model_validator
 
-from thermal.engine import Engine, Operator
+from thermal.engine import Engine, Operator, Solver
 from thermal.errors import CaseError
 from thermal.physics.far_field import held_or_far
 from thermal.physics.heating.applicator import Applicator, contact_factor, device
@@ -33,6 +33,9 @@ from thermal.units import Array, Current, HeatTransfer, Power, Spec, Temperature
 
 RESOLVE_ABOVE = 0.02
 """Relative change of the conductivity of any cell after which the potential is solved again."""
+PREPARE_ABOVE = 2.0
+"""Factor by which the conductivity of any cell has changed when the solver is prepared anew. A solver kept that long
+takes at most 1.4 times the iterations, and preparing one costs as much as several."""
 FIRST_TOLERANCE = 1e-8
 """Of the first potential, on the residual; the power, quadratic in its error, is much better."""
 TOLERANCE = 1e-6
@@ -201,6 +204,26 @@ def _changed(new: Array, old: Array) -> bool:
     return bool(np.max(np.abs(new - old) - RESOLVE_ABOVE * old) > 0.0)
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """A solver, and the conductivity (m,) S/m and the electrode's conductance (n,) S that it was prepared for."""
+
+    sigma: Array
+    link: Array
+    solver: Solver
+
+    @staticmethod
+    def of(engine: Engine, sigma: Array, link: Array, ground: Held) -> _Prepared:
+        return _Prepared(sigma, link, engine.solver(engine.conductance(sigma), link, fixed=ground.mask))
+
+    def serves(self, sigma: Array, link: Array) -> bool:
+        """Whether nothing has changed by more than :data:`PREPARE_ABOVE`."""
+        return all(
+            bool(np.all(new <= PREPARE_ABOVE * old) and np.all(old <= PREPARE_ABOVE * new))
+            for new, old in ((sigma, self.sigma), (link, self.link))
+        )
+
+
 @dataclass
 class RfaSource:
     """The potential for 1 V between the electrodes, kept until the conductivity has changed by more than 2 %."""
@@ -221,6 +244,7 @@ class RfaSource:
     _sigma: Array | None = None
     _link: Array = field(default_factory=lambda: np.zeros(0))
     _potential: Array | None = None
+    _prepared: _Prepared | None = None
     _volume_heat: Array = field(default_factory=lambda: np.zeros(0))
     _wall_heat: Array = field(default_factory=lambda: np.zeros(0))
     _conductance: float = 0.0
@@ -247,9 +271,10 @@ class RfaSource:
         if self._sigma is not None and not (_changed(sigma, self._sigma) or _changed(link, self._link)):
             return
         operator = self.engine.conductance(sigma)
-        potential = self.engine.solve(
-            operator, link, link,
-            fixed=self.ground.mask, values=self.ground.value, guess=self._potential,
+        if self._prepared is None or not self._prepared.serves(sigma, link):
+            self._prepared = _Prepared.of(self.engine, sigma, link, self.ground)
+        potential = self._prepared.solver.adapted(operator, link).solve(
+            link, values=self.ground.value, guess=self._potential,
             tolerance=FIRST_TOLERANCE if self._potential is None else TOLERANCE,
         )  # fmt: skip
         self._settle(sigma, link, operator, potential)
@@ -308,10 +333,13 @@ class RfaSource:
         }
 
     def memory(self) -> Mapping[str, Array]:
-        """Conductivity and potential of the last solution, and the last voltage."""
+        """Conductivity and potential of the last solution, the last voltage, and what the solver was prepared for."""
         assert self._sigma is not None
         assert self._potential is not None
+        assert self._prepared is not None
         return {
+            "prepared_conductivity": self._prepared.sigma.copy(),
+            "prepared_link": self._prepared.link.copy(),
             "conductivity": self._sigma.copy(),
             "link": self._link.copy(),
             "potential": self._potential.copy(),
@@ -323,4 +351,7 @@ class RfaSource:
         self._voltage = float(memory["voltage"][0])
         sigma = np.asarray(memory["conductivity"])
         link, potential = np.asarray(memory["link"]), np.asarray(memory["potential"])
+        self._prepared = _Prepared.of(
+            self.engine, np.asarray(memory["prepared_conductivity"]), np.asarray(memory["prepared_link"]), self.ground
+        )
         self._settle(sigma, link, self.engine.conductance(sigma), potential)

@@ -1,0 +1,71 @@
+"""Vector updates of conjugate gradients that read and write each array once.
+
+Sums are taken over blocks of fixed size, so they do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from thermal.engines.compiled import compiled
+from thermal.units import Array, Mask
+
+BLOCK = 8192
+"""Nodes summed at once."""
+
+
+@compiled
+def finish(image: Array, diagonal: Array, u: Array, free: Mask) -> None:
+    """``image += diagonal * u`` on the ``free`` nodes, zero elsewhere."""
+    for i in nb.prange(image.size):
+        image[i] = image[i] + diagonal[i] * u[i] if free[i] else 0.0
+
+
+@compiled
+def _pair_parts(z: Array, image: Array, residual: Array, parts: Array) -> None:
+    for block in nb.prange(parts.shape[0]):
+        one, other = 0.0, 0.0
+        for i in range(block * BLOCK, min((block + 1) * BLOCK, z.size)):
+            one += z[i] * image[i]
+            other += z[i] * residual[i]
+        parts[block, 0] = one
+        parts[block, 1] = other
+
+
+@compiled
+def turn(direction: Array, gain: float, z: Array) -> None:
+    """``direction = z + gain * direction``."""
+    for i in nb.prange(z.size):
+        direction[i] = z[i] + gain * direction[i]
+
+
+@compiled
+def _advance_parts(x: Array, residual: Array, direction: Array, image: Array, step: float, parts: Array) -> None:
+    for block in nb.prange(parts.shape[0]):
+        total = 0.0
+        for i in range(block * BLOCK, min((block + 1) * BLOCK, x.size)):
+            x[i] += step * direction[i]
+            left = residual[i] - step * image[i]
+            residual[i] = left
+            total += left * left
+        parts[block, 0] = total
+
+
+def _blocks(u: Array, sums: int) -> Array:
+    return np.empty((-(-u.size // BLOCK), sums))
+
+
+def pair(z: Array, image: Array, residual: Array) -> tuple[float, float]:
+    """``z . image`` and ``z . residual``."""
+    parts = _blocks(z, 2)
+    _pair_parts(z, image, residual, parts)
+    one, other = parts.sum(axis=0)
+    return float(one), float(other)
+
+
+def advance(x: Array, residual: Array, direction: Array, image: Array, step: float) -> float:
+    """``x += step * direction``, ``residual -= step * image``; returns ``residual . residual``."""
+    parts = _blocks(x, 1)
+    _advance_parts(x, residual, direction, image, step, parts)
+    return float(parts.sum())
