@@ -126,8 +126,8 @@ def first_flow(
 ) -> None:
     """Rate of change ``first`` (K/s) of v at the start of a step, and what is lost per kelvin, ``sink`` (W/K).
 
-    Rates up to ``negligible`` K/s are taken for zero. ``sums``: heat into free nodes, heat from blood, heat from the
-    border, W; largest rate, K/s; first and last padded node of the row that has any.
+    Nodes with rates up to ``negligible`` K/s rest. ``sums``: heat into the other free nodes, heat from blood, heat from
+    the border, W; largest rate, K/s; first and last padded node of the row that does not rest.
     """
     nx, ny, nz = temperature.shape
     for i in nb.prange(nx):
@@ -158,9 +158,10 @@ def first_flow(
                 from_border = free * (e[m] - f[m] * u)
                 total = free * (q[m] + p[m]) + from_blood + from_border
                 rate = total * w[m]
-                out[m] = rate if abs(rate) > negligible else 0.0
+                moves = abs(rate) > negligible
+                out[m] = rate if moves else 0.0
                 lost[m] = flowing + free * f[m]
-                flow += total
+                flow += total if moves else 0.0
                 bled += from_blood
                 crossed += from_border
             for m in range(nz):
