@@ -25,6 +25,8 @@ SMALLEST_STEP = 1e-6  # s; a run that would need less has lost its footing
 GROWTH = 2.0  # largest ratio of successive steps in smooth regimes
 FRONT_GROWTH = 1.5  # the same while there is ice or vapour: error estimates see each node's change of phase as an error
 FRONT_STEP = 10.0  # s; largest step while there is ice or vapour
+SHARP_STEP = 5.0  # s; the same where latent heat is taken up within less than SHARP: beyond, fronts begin to flutter
+SHARP = 2.0  # K
 SAFETY = 0.8
 
 
@@ -218,7 +220,7 @@ class Loop:
             progress.energy + stepped.lines,
             progress.throughput + float(np.abs(stepped.lines).sum()),
             progress.stored + stepped.stored,
-            0.0 if ends else self._next_step(step, proposal, stepped),
+            0.0 if ends else self._next_step(step, proposal, stepped, temperature),
             earlier,
             step,
             progress.steps + 1,
@@ -252,15 +254,26 @@ class Loop:
             moving = min(moving, slowest)
         return float(max(min(moving, self.control.max_step), 1e-3 * slowest, SMALLEST_STEP))
 
-    def _next_step(self, step: float, proposal: float, stepped: Stepped) -> float:
+    def _next_step(self, step: float, proposal: float, stepped: Stepped, temperature: Array) -> float:
         """Proposal for the next step from the local error estimate."""
         if stepped.error is None:
-            return min(max(step * FRONT_GROWTH, proposal), FRONT_STEP, self.control.max_step)
+            return min(max(step * FRONT_GROWTH, proposal), self._front_step(temperature), self.control.max_step)
         factor = SAFETY * (self.control.tolerance / max(stepped.error, 1e-30)) ** (1.0 / 3.0)
         wanted = step * float(np.clip(factor, 0.2, GROWTH))
         if factor >= 1.0 and step < proposal:  # the step was cut short by a target, not by its error
             wanted = max(wanted, proposal)
         return max(min(wanted, self.control.max_step), SMALLEST_STEP)
+
+    def _front_step(self, temperature: Array) -> float:
+        """Largest step (s) beside the fronts that there are."""
+        engine, heat = self.bioheat.engine, self.bioheat.heat
+        ice, steam = heat.freezing, heat.boiling
+        widths = [np.inf]
+        if ice is not None and engine.minimum(temperature) <= ice.liquidus:
+            widths.append(ice.liquidus - ice.solidus)
+        if steam is not None and engine.maximum(temperature) >= steam.start:
+            widths.append(steam.end - steam.start)
+        return SHARP_STEP if min(widths) < SHARP else FRONT_STEP
 
 
 def _foreseen(progress: Progress, ahead: float) -> Array:
