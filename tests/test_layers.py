@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("measures", "export"),
     ("view",),
     ("simulation",),
-    ("places", "results"),
+    ("accuracy", "places", "results"),
     ("assemble", "march", "store", "zone"),
     ("case",),
     ("anatomy", "physics", "engines"),

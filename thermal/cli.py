@@ -48,6 +48,15 @@ Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="Folder for th
 AnatomyName = Annotated[
     str | None, Parameter(name="--anatomy", help="Use NAME.toml beside the extended anatomy file, or a path.")
 ]
+ErrorEstimate = Annotated[
+    bool,
+    Parameter(
+        name="--error-estimate",
+        negative=(),
+        help="Also run the case more coarsely and state the error of zone and peak temperature; the same as "
+        "--set numerics.error_estimate=true.",
+    ),
+]
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative=(), help="No progress, no summary.")]
 Resume = Annotated[bool, Parameter(name="--resume", negative=(), help="Go on with an unfinished run.")]
 Force = Annotated[bool, Parameter(name="--force", negative=(), help="Replace the run that the folder holds.")]
@@ -120,6 +129,7 @@ def run(
     out: Out = None,
     set: Set = None,
     anatomy: AnatomyName = None,
+    error_estimate: ErrorEstimate = False,
     resume: Resume = False,
     force: Force = False,
     quiet: Quiet = False,
@@ -127,6 +137,8 @@ def run(
     """Simulate one case into a run folder (default: results/NAME)."""
     from thermal.case import load_case
 
+    if error_estimate:
+        set = [*(set or ()), "numerics.error_estimate=true"]
     loaded = load_case(case, set or (), anatomy)
     folder_path = out if out is not None else Path("results") / loaded.name
     from thermal.progress import progress
@@ -311,7 +323,12 @@ def _summarise(result: Run) -> None:
     print(f"{result.title}: {result.folder}")
     for key, entry in result.summary.items():
         if key.startswith(_SHOWN):
-            print(f"  {key:<28} {_readable(entry['value'], entry['unit'])}")
+            text = _readable(entry["value"], entry["unit"])
+            if (error := result.summary.get(f"error.{key}")) is not None:
+                text += f" +/- {_readable(error['value'], entry['unit'], digits=2)}"
+            print(f"  {key:<28} {text}")
+    if "error.companion" in result.summary:
+        print(f"bands: from a run with {result.value('error.companion')}")
     pictures = [path.name for path in sorted(result.folder.glob("*.png"))]
     print(f"pictures: {', '.join(pictures) or 'none'}; next: thermal view {result.folder}")
     print(PURPOSE)
@@ -320,12 +337,12 @@ def _summarise(result: Run) -> None:
 _SCALES = {"m": (1e3, "mm"), "m^3": (1e6, "ml"), "m3": (1e6, "ml"), "B": (1e-6, "MB")}
 
 
-def _readable(value: Any, unit: str) -> str:
+def _readable(value: Any, unit: str, digits: int = 4) -> str:
     """A number of the summary in the unit that people use for it."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return "none" if value is None else str(value)
     factor, shown = _SCALES.get(unit, (1.0, unit))
-    return f"{value * factor:.4g} {shown}".strip()
+    return f"{value * factor:.{digits}g} {shown}".strip()
 
 
 @contextmanager

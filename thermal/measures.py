@@ -13,7 +13,7 @@ from thermal.view import style
 
 @dataclass(frozen=True)
 class Measure:
-    """One line of the table.
+    """One line of the table; a run that states the error of a number (``error.KEY``) has it with its band.
 
     ``keys``: keys of the summary; the first that the run has is taken, or their sum when ``summed``. ``factor``: from
     the SI unit of the summary to ``unit``.
@@ -51,7 +51,9 @@ class Measure:
             return style.law_words(value)
         if value == 0.0 and self.form.endswith("e}"):
             return "0"
-        return style.percent(value / 100.0) if self.unit == "%" else self.form.format(value)
+        text = style.percent(value / 100.0) if self.unit == "%" else self.form.format(value)
+        error = None if self.summed else plain(summary.get(f"error.{self.keys[0]}"))
+        return f"{text} ± {error * self.factor:.2g}" if isinstance(error, float) else text
 
 
 def plain(entry: Any) -> float | str | None:

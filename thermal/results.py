@@ -96,7 +96,6 @@ def summarise(
     engine: Engine,
     delivered: Delivered,
     source: Source,
-    warnings: tuple[str, ...],
     last: Progress,
     zone: Zone,
     probes: Mapping[str, Reading],
@@ -128,7 +127,6 @@ def summarise(
         "nodes": (int(solid.sum()), ""),
         "steps": (last.steps, ""),
         "stages": (last.stages, ""),
-        "warnings": (list(warnings), ""),
     }
     return summary
 

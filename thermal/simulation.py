@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from thermal.accuracy import Companion, companion, estimate
 from thermal.anatomy import Anatomy
 from thermal.assemble import (
     held_field,
@@ -22,6 +23,7 @@ from thermal.assemble import (
 )
 from thermal.case import Case
 from thermal.engine import Engine
+from thermal.errors import CaseError
 from thermal.heat import BUDGET
 from thermal.library import Sourced
 from thermal.march import Control, Loop, Progress
@@ -31,7 +33,7 @@ from thermal.physics.scene import Device, Payload, Reading, Scene, Source, State
 from thermal.physics.tissue import Tissues
 from thermal.places import check_places
 from thermal.results import doubts, probe_readings, summarise
-from thermal.store import Checkpoint, Field, Fields, Run, RunFolder, read_run
+from thermal.store import COARSE, Checkpoint, Field, Fields, Run, RunFolder, read_run
 from thermal.units import Array
 from thermal.zone import measure_zone
 
@@ -74,18 +76,45 @@ def simulate(case: Case, folder: RunFolder | str | Path | None = None, progress:
     return read_run(run.path)
 
 
-def _simulate_into(run: RunFolder, case: Case, report: Report) -> None:
-    """The story of one run."""
+def _simulate_into(run: RunFolder, case: Case, report: Report, level: int = logging.WARNING) -> None:
+    """The story of one run; ``level`` is that of the log at which its warnings are given."""
     if run.finished:
         return
     started = time.perf_counter()
     prepared = prepare(case, report)
     run.write_resolved(provenance_table(prepared))
     for warning in prepared.warnings:
-        _log.warning(warning)
+        _log.log(level, warning)
+    preparing = time.perf_counter() - started
+    made, coarse = _run_companion(prepared, run, report) if case.numerics.error_estimate else (None, None)
+    started = time.perf_counter()
     last, earlier = follow(prepared, run, report)
-    conclude(prepared, run, last, earlier + time.perf_counter() - started)
+    summary, late = conclude(prepared, run, last, earlier + preparing + time.perf_counter() - started)
+    if made is not None and coarse is not None:
+        bands = estimate(summary, made, coarse.summary)
+        late += bands.warnings
+        summary |= bands.entries
+    for warning in late:
+        _log.log(level, warning)
+    run.write_summary({**summary, "warnings": ([*prepared.warnings, *late], "")})
     run.finish()
+
+
+def _run_companion(prepared: Prepared, run: RunFolder, report: Report) -> tuple[Companion, Run]:
+    """The coarser run of an error estimate, in a folder of its own within that of the run, where it is resumed.
+
+    It comes first: it is soon done, and when it is interrupted nothing else needs to be kept.
+    """
+    made = companion(prepared.case, prepared.anatomy.domain, prepared.source)
+    try:
+        with RunFolder.open(run.path / COARSE, made.case, resume=True) as folder:
+            _simulate_into(folder, made.case, lambda stage, share: report(f"coarser run, {stage}", share), logging.INFO)
+    except CaseError as error:
+        remedy = "use finer voxels, or leave numerics.error_estimate out"
+        raise CaseError(
+            *(f"numerics.error_estimate: no run with {made.what}: {problem}; {remedy}" for problem in error.problems)
+        ) from error
+    return made, read_run(run.path / COARSE)
 
 
 def check(case: Case) -> list[str]:
@@ -243,8 +272,8 @@ def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
     return {name.removeprefix(prefix): np.asarray(value) for name, value in arrays.items() if name.startswith(prefix)}
 
 
-def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) -> None:
-    """Judge the zone, write fields and summary."""
+def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Judge the zone and write fields; returns the summary, and warnings that the result gives rise to."""
     case, engine = prepared.case, prepared.engine
     law = case.zone_law
     measure = law.measure(last.state.damage[law.kind], last.hottest, last.state.time)
@@ -268,23 +297,8 @@ def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) ->
     )
     fields = {name: (field.values, field.unit) for name, field in static.items()}
     probes = probe_readings(case, engine, fields, prepared.source)
-    late = doubts(case, prepared.tissues, last)
-    for warning in late:
-        _log.warning(warning)
-    run.write_summary(
-        summarise(
-            case,
-            engine,
-            prepared.delivered,
-            prepared.source,
-            (*prepared.warnings, *late),
-            last,
-            zone,
-            probes,
-            run.history(),
-            wall,
-        )
-    )
+    summary = summarise(case, engine, prepared.delivered, prepared.source, last, zone, probes, run.history(), wall)
+    return summary, doubts(case, prepared.tissues, last)
 
 
 def _static_fields(prepared: Prepared, last: Progress) -> dict[str, Field]:

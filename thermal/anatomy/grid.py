@@ -26,7 +26,8 @@ Lengths = Annotated[
     BeforeValidator(_spread, json_schema_input_type=Length | tuple[Length, Length, Length]),
 ]
 """One length for all three axes, or three; m."""
-Growth = Annotated[float, *quantity("", ge=1.01, le=3)]
+STEEPEST = 3.0
+Growth = Annotated[float, *quantity("", ge=1.01, le=STEEPEST)]
 
 Axes = tuple[Array, Array, Array]
 
@@ -166,6 +167,71 @@ def _fine_boxes(window: Window, place: str) -> list[tuple[float, float, float, f
             )
         fine.append((max(start, lower), min(end, upper), refine.voxel_size[a], refine.growth))
     return fine
+
+
+RATIOS = np.arange(1.5, 2.001, 0.01)
+"""Ratios of spacings that are tried for a coarser grid."""
+FEW_CELLS = 4
+"""Axes with fewer cells (of problems in one or two dimensions) stay as they are."""
+
+
+@dataclass(frozen=True)
+class Coarser:
+    """A grid like another, with larger voxels; ``ratio``: the least of the axes whose spacing changes."""
+
+    voxel_size: tuple[float, float, float]
+    refine: Refine | None
+    ratio: float
+
+
+def coarser(axes: Axes, voxel_size: tuple[float, float, float], refine: Refine | None) -> Coarser:
+    """The grid of ``axes`` 1.5 to 2 times coarser, in the refined box and outside it.
+
+    Of the ratios that the window allows, the one that differs least between the axes; the parity of the cell counts is
+    kept, so that what lies on a node or in the middle of a cell still does. Refined grids grow faster by the same
+    power. Raises ``CaseError`` when no axis has enough cells.
+    """
+    lower = (float(axes[0][0]), float(axes[1][0]), float(axes[2][0]))
+    size = (float(np.ptp(axes[0])), float(np.ptp(axes[1])), float(np.ptp(axes[2])))
+    boxes = _fine_boxes(Window(lower, size, voxel_size, refine), "anatomy")
+    extents = [(lower[a], lower[a] + size[a]) if box is None else box[:2] for a, box in enumerate(boxes)]
+    counts = [
+        round(np.count_nonzero((middle > start) & (middle < end)))
+        for (start, end), middle in zip(extents, (0.5 * (axis[1:] + axis[:-1]) for axis in axes), strict=True)
+    ]
+    changing = [a for a in range(3) if counts[a] >= FEW_CELLS]
+    if not changing:
+        raise CaseError(
+            f"numerics.error_estimate: a grid of {' x '.join(map(str, counts))} voxels cannot be made coarser; use "
+            "smaller voxels"
+        )
+    tried = [[_fewer(count, ratio) if count >= FEW_CELLS else count for count in counts] for ratio in RATIOS]
+    ratios = np.array([[counts[a] / fewer[a] for a in changing] for fewer in tried])
+    least = ratios.min(axis=1)
+    unlike = np.round(np.ptp(ratios, axis=1), 6)
+    best = int(np.lexsort((np.abs(least - RATIOS[0]), least < RATIOS[0] - 1e-9, unlike))[0])
+    fewer, each = tried[best], [counts[a] / tried[best][a] for a in range(3)]
+    wide = [(extents[a][1] - extents[a][0]) / fewer[a] for a in range(3)]
+    base, box = (wide[0], wide[1], wide[2]), None
+    if refine is not None:
+        growth = min(refine.growth ** float(ratios[best].min()), STEEPEST)
+        box = refine.model_copy(update={"voxel_size": base, "growth": growth})
+        x, y, z = (max(min(voxel_size[a] * each[a], size[a]), wide[a] * (1 + 1e-6)) for a in range(3))
+        base = (x, y, z)
+    made, _ = make_axes(Window(lower, size, base, box))
+    middles = [0.5 * (start + end) for start, end in extents]
+    achieved = [_spacing_at(made[a], middles[a]) / _spacing_at(axes[a], middles[a]) for a in changing]
+    return Coarser(base, box, min(achieved))
+
+
+def _spacing_at(axis: Array, place: float) -> float:
+    return float(np.diff(axis)[np.clip(np.searchsorted(axis, place) - 1, 0, len(axis) - 2)])
+
+
+def _fewer(count: int, ratio: float) -> int:
+    """The number nearest to ``count / ratio`` with the parity of ``count``."""
+    odd = count % 2
+    return max(2 - odd, 2 * round((count / ratio - odd) / 2) + odd)
 
 
 def cell_volumes(axes: Sequence[Array]) -> Array:

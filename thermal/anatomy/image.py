@@ -12,11 +12,12 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from thermal.anatomy.built import VOID, Anatomy, RegionName
 from thermal.anatomy.data import resolve, sha256
-from thermal.anatomy.grid import Axes, Lengths, Refine, Window, cell_volumes, make_axes
+from thermal.anatomy.grid import Axes, Coarser, Lengths, Refine, Window, cell_volumes, coarser, make_axes
 from thermal.anatomy.labels import BONE, FAT, GAS, MUSCLE, TABLES, Hounsfield, label_table
 from thermal.anatomy.phantom import leave_void, volume_notes
 from thermal.anatomy.shapes import Sphere, coverage
 from thermal.anatomy.volume import Volume, label_shares, read_volume, volumes_in
+from thermal.domain import Domain, VoxelDomain
 from thermal.errors import CaseError
 from thermal.units import Array, Length, Point, Spec
 
@@ -152,6 +153,11 @@ class Image(Spec):
             sources=tuple((str(path), sha256(path)) for path in sources),
             absent=frozenset({*tissues, self.unlabelled}) - set(domain.shares),
         )
+
+    def coarser(self, domain: Domain) -> Coarser:
+        """The grid of ``domain``, which this built, 1.5 to 2 times coarser."""
+        assert isinstance(domain, VoxelDomain)
+        return coarser(domain.axes, self.voxel_size, self.refine)
 
     def _window_centre(self, segmentation: Volume, mask: Volume | None, regions: Mapping[int, str]) -> Array:
         """Centre of the window, (3,) m."""

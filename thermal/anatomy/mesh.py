@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from thermal.anatomy.built import Anatomy, RegionName
 from thermal.anatomy.data import resolve, sha256
+from thermal.anatomy.grid import Coarser
 from thermal.anatomy.mesh_checks import (
     UNITS,
     are_sides,
@@ -28,7 +29,7 @@ from thermal.anatomy.mesh_checks import (
 )
 from thermal.anatomy.mesh_file import TETRAHEDRA, TRIANGLES, Blocks, Form, MeshFile, read_mesh
 from thermal.anatomy.order import along_curve
-from thermal.domain import FACES, SURFACE, AxisymmetricDomain, MeshDomain
+from thermal.domain import FACES, SURFACE, AxisymmetricDomain, Domain, MeshDomain
 from thermal.errors import CaseError
 from thermal.units import Array, Spec
 
@@ -84,6 +85,10 @@ class Mesh(Spec):
         if twice:
             raise ValueError(f"numbers {twice} are named more than once")
         return regions
+
+    def coarser(self, domain: Domain) -> Coarser | None:
+        """None: a mesh is what it is."""
+        return None
 
     def build(self, base: Path = Path()) -> Anatomy:
         """Read, name and check. ``base``: folder of the case file. Raises ``CaseError``."""

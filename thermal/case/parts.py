@@ -266,6 +266,8 @@ class Numerics(Spec):
     """in one process, or spread over the ranks of ``mpirun`` by DOLFINx (always in double precision)"""
     first_step: Duration | None = None
     """first time step and first after each switch; default: a few tolerances over the first heating rate"""
+    error_estimate: bool = False
+    """also compute the case more coarsely (folder coarse/) and state the error of zone and peak temperature"""
 
 
 class Output(Spec):

@@ -2,11 +2,12 @@
 
 from thermal.store.checkpoint import Checkpoint
 from thermal.store.fields import Field, Fields, FrameFiles, KeptFrames
-from thermal.store.folder import RunFolder, input_hashes
+from thermal.store.folder import COARSE, RunFolder, input_hashes
 from thermal.store.history import History
 from thermal.store.read import Run, is_run, read_run
 
 __all__ = [
+    "COARSE",
     "Checkpoint",
     "Field",
     "Fields",

@@ -32,6 +32,8 @@ from thermal.units import Array
 STATUS, RESOLVED, PROVENANCE, SUMMARY = "status", "resolved.json", "provenance.json", "summary.json"
 HISTORY, FIELDS, LOG, CASE_FILE, FRAMES = "history.csv", "fields.h5", "log.txt", "case.toml", "frames"
 _OURS = (STATUS, RESOLVED, PROVENANCE, SUMMARY, HISTORY, FIELDS, LOG, CASE_FILE, "overview.png", "slices.png")
+COARSE = "coarse"
+"""Run folder within a run folder: the coarser run that an error estimate compares with."""
 _ABOUT_FILES = ("library", "input_files")
 """Keys of resolved.json that are not part of the case."""
 
@@ -109,7 +111,7 @@ class RunFolder:
             if finished:
                 lock.release()
             else:
-                folder._begin()
+                folder._begin(anew=not resume)
         except OSError as error:
             lock.release()
             raise CaseError(
@@ -120,10 +122,12 @@ class RunFolder:
             raise
         return folder
 
-    def _begin(self) -> None:
+    def _begin(self, *, anew: bool) -> None:
         sweep(self.path)
         if not self.resuming:
             _clear(self.path)
+        if anew:
+            shutil.rmtree(self.path / COARSE, ignore_errors=True)
         self._status("running", "")
         origin = self.case.origin
         write_text(self.path / CASE_FILE, origin.text if origin is not None else "# this case was made in Python\n")
@@ -163,6 +167,7 @@ class RunFolder:
         """Leave a folder that says what happened; refused input leaves no folder, so that the case can be mended."""
         if isinstance(error, CaseError) and not has_checkpoint(self.path):
             _clear(self.path)
+            shutil.rmtree(self.path / COARSE, ignore_errors=True)
             self.close()
             if self._made and not os.listdir(self.path):
                 self.path.rmdir()

@@ -1,0 +1,289 @@
+"""Error bands: they hold the true error, say what they compared with, and survive interruptions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import catalogue_reference as theory
+import numpy as np
+import pytest
+from conftest import CATALOGUE
+from scipy.optimize import brentq
+from scripts import script
+
+from thermal import load_case, simulate, simulation
+from thermal.accuracy import band, estimate, richardson
+from thermal.accuracy import companion as make_companion
+from thermal.anatomy.grid import Refine, Window, coarser, make_axes
+from thermal.cli import main
+from thermal.comparison import MEASURES
+from thermal.errors import CaseError
+from thermal.march import Loop, Progress
+from thermal.store import Run, RunFolder, read_run
+
+BODY, MM = 37.0, 1e-3
+TISSUE = theory.Tissue(0.5, 1060.0 * 3600.0, 6.4e-3 * 4.18e6)
+ISOTHERM = 46.0  # degC; above it Omega passes one within minutes, so it is the border of the zone
+ON = ("numerics.error_estimate=true", f"damage.arrhenius.onset={ISOTHERM} degC")
+
+
+def run(folder: Path, name: str, *overrides: str) -> Run:
+    return simulate(load_case(CATALOGUE / f"{name}.toml", [*ON, *overrides]), folder / name)
+
+
+# ------------------------------------------------------------------------------------------------ the arithmetic
+
+
+def test_richardson_finds_the_error_of_a_second_order_quantity() -> None:
+    def value(h: float) -> float:
+        return 5.0 + 0.3 * h**2
+
+    assert richardson(value(1.0), value(1.7), 1.7) == pytest.approx(0.3)
+    assert band(value(1.0), value(1.7), 1.7) == pytest.approx(0.9)  # Roache's factor of three
+
+
+# ------------------------------------------------------------------------------------------------ true errors
+
+
+def border(rise: object, low: float, high: float) -> float:
+    """Radius of the isotherm of the zone, m."""
+    return float(brentq(lambda r: rise(r) - (ISOTHERM - BODY), low, high))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("h", ["1 mm", "2 mm"])
+def test_bands_hold_the_true_error_of_a_heated_ball(tmp_path: Path, h: str) -> None:
+    """PEN-03 at rest: peak, zone, cover and margin are known from the isotherm."""
+    made = run(tmp_path, "pen03", f"anatomy.refine.voxel_size={h}")
+
+    def rise(r: float) -> float:
+        return float(theory.heated_ball(TISSUE, 5e5, 10 * MM, r))
+
+    radius = border(rise, 1 * MM, 10 * MM)
+    truth = {
+        "peak_temperature": BODY + rise(0.0),
+        "zone.volume": np.pi / 6.0 * radius**3,  # an eighth of the ball
+        "zone.tumour_coverage": (radius / (10 * MM)) ** 3,
+        "zone.minimum_margin": radius - 10 * MM,
+    }
+    for key, true in truth.items():
+        half = made.value(f"error.{key}")
+        assert abs(made.value(key) - true) <= half, key
+    assert made.value("error.peak_temperature") < 0.2 * rise(0.0)  # a band that says something
+    assert made.value("error.zone.volume") < 0.4 * truth["zone.volume"]
+    assert made.value("warnings") == []
+
+
+@pytest.mark.parametrize("h", ["1 mm", "2 mm"])
+def test_bands_hold_the_true_error_of_a_gaussian_source(tmp_path: Path, h: str) -> None:
+    made = run(tmp_path, "pen07", f"anatomy.refine.voxel_size={h}")
+
+    def rise(r: float) -> float:
+        return float(theory.gaussian_source(TISSUE, 5e6, 5 * MM, r, 0.0, 3000.0, 3))
+
+    assert abs(made.value("peak_temperature") - BODY - rise(0.0)) <= made.value("error.peak_temperature")
+    volume = np.pi / 6.0 * border(rise, 1 * MM, 30 * MM) ** 3
+    assert abs(made.value("zone.volume") - volume) <= made.value("error.zone.volume") < 0.2 * volume
+    assert "error.zone.tumour_coverage" not in made.summary  # there is no tumour
+
+
+def test_bands_shrink_with_the_square_of_the_spacing(tmp_path: Path) -> None:
+    bands = [
+        run(tmp_path / h, "pen07", f"anatomy.refine.voxel_size={h} mm").value("error.peak_temperature")
+        for h in ("1", "2")
+    ]
+    assert 2.5 < bands[1] / bands[0] < 6.0  # four, with what is not yet asymptotic
+
+
+def test_on_a_mesh_the_steps_alone_are_longer_and_it_says_so(tmp_path: Path) -> None:
+    mesh = tmp_path / "ball.msh"
+    script("make_ball_mesh").write(mesh, 10.0, 45.0, 2, (0.0, 0.0, 0.0))
+    options = (f"anatomy.file={mesh}", "output.every=800 s", "bioheat.duration=100 s")
+    made = run(tmp_path, "pen03_mesh", *options)
+    assert any("no coarser mesh" in warning for warning in made.value("warnings"))
+    assert "on the same mesh" in made.value("error.companion")
+    assert 1.1 < made.value("error.ratio") <= 2.0
+    assert made.value("steps") > read_run(made.folder / "coarse").value("steps")
+    tight = run(tmp_path / "tight", "pen03_mesh", *options, "numerics.temperature_tolerance=0.0002 K")
+    off = abs(made.value("peak_temperature") - tight.value("peak_temperature"))
+    assert off <= made.value("error.peak_temperature") < 0.5
+
+
+def test_steps_that_cannot_be_longer_give_no_band() -> None:
+    case = load_case(CATALOGUE / "pen07.toml")
+    made = simulation.Companion(case, None, "time steps 2 times longer on the same mesh")
+    coarse = {"steps": {"value": 100, "unit": ""}, "zone.volume": {"value": 2.0, "unit": "m^3"}}
+    found = estimate({"steps": (104, ""), "zone.volume": (1.0, "m^3")}, made, coarse)
+    assert "error.zone.volume" not in found.entries
+    assert any("only 1.04 times longer" in warning for warning in found.warnings)
+
+
+def test_a_quantity_that_only_one_run_has_is_named() -> None:
+    made = simulation.Companion(load_case(CATALOGUE / "pen07.toml"), 1.5, "larger voxels")
+    coarse = {"zone.volume": {"value": 2.0, "unit": "m^3"}, "zone.minimum_margin": {"value": None, "unit": "m"}}
+    found = estimate({"zone.volume": (1.0, "m^3"), "zone.minimum_margin": (0.001, "m")}, made, coarse)
+    assert found.entries["error.zone.volume"] == (pytest.approx(3.0 / 1.25), "m^3")
+    assert "error.zone.minimum_margin" not in found.entries
+    assert any("zone.minimum_margin" in warning for warning in found.warnings)
+
+
+# ------------------------------------------------------------------------------------------------ the coarser grid
+
+
+@pytest.mark.parametrize("count", [14, 15, 16, 28, 30, 47, 60])
+def test_a_coarser_grid_keeps_the_parity_of_its_cells(count: int) -> None:
+    axes, _ = make_axes(Window((0.0, 0.0, 0.0), (0.06, 0.06, 0.06), (0.06 / count,) * 3))
+    made = coarser(axes, (0.06 / count,) * 3, None)
+    again, _ = make_axes(Window((0.0, 0.0, 0.0), (0.06, 0.06, 0.06), made.voxel_size))
+    fewer = len(again[0]) - 1
+    assert made.ratio == pytest.approx(count / fewer)
+    assert 1.5 - 1e-9 <= made.ratio <= 2.2
+    assert (count - fewer) % 2 == 0
+
+
+def test_axes_of_one_cell_stay_and_do_not_count() -> None:
+    axes, _ = make_axes(Window((0.0, 0.0, 0.0), (0.06, 0.001, 0.001), (0.001, 0.001, 0.001)))
+    made = coarser(axes, (0.001, 0.001, 0.001), None)
+    assert made.ratio == pytest.approx(1.5)
+    assert made.voxel_size == pytest.approx((0.0015, 0.001, 0.001))
+    single, _ = make_axes(Window((0.0, 0.0, 0.0), (0.003, 0.001, 0.001), (0.001, 0.001, 0.001)))
+    with pytest.raises(CaseError, match=r"numerics\.error_estimate: a grid of 3 x 1 x 1 voxels"):
+        coarser(single, (0.001, 0.001, 0.001), None)
+
+
+def test_refined_boxes_and_what_is_around_them_are_coarser_alike() -> None:
+    size, base = (0.08, 0.08, 0.08), (0.004, 0.004, 0.004)
+    refine = Refine.model_construct(
+        centre=(0.04, 0.04, 0.04), size=(0.02, 0.02, 0.02), voxel_size=(0.001, 0.001, 0.001), growth=1.2
+    )
+    axes, _ = make_axes(Window((0.0, 0.0, 0.0), size, base, refine))
+    made = coarser(axes, base, refine)
+    again, _ = make_axes(Window((0.0, 0.0, 0.0), size, made.voxel_size, made.refine))
+    for fine, coarse in zip(axes, again, strict=True):
+        assert np.diff(coarse).min() / np.diff(fine).min() == pytest.approx(made.ratio, rel=0.02)
+        assert np.diff(coarse).max() / np.diff(fine).max() == pytest.approx(made.ratio, rel=0.1)
+        assert made.ratio * (len(coarse) - 1) == pytest.approx(len(fine) - 1, rel=0.1)
+
+
+def test_the_grid_of_the_light_is_coarser_too() -> None:
+    case = load_case(CATALOGUE / "two_fibres.toml")
+    prepared = simulation.prepare(case, lambda stage, share: None)
+    made = make_companion(case, prepared.anatomy.domain, prepared.source)
+    assert made.ratio is not None
+    used = prepared.source.summary["light.spacing"].value
+    assert made.case.heating.light_spacing == pytest.approx(made.ratio * used)  # type: ignore[union-attr]
+
+
+def test_a_coarser_run_that_is_refused_says_why_the_run_is(tmp_path: Path) -> None:
+    """A layer that takes 30 % of its nodes' volume on the grid of the run, and 20 % on the coarser one."""
+    path = tmp_path / "thin.toml"
+    layer = """
+shapes = [{ shape = "box", region = "blood", centre = ["0 mm", "0 mm", "0 mm"], size = ["12 mm", "12 mm", "1.2 mm"] }]
+[heating]
+kind = "temperature"
+region = "blood"
+schedule = [["0 s", "60 degC"]]
+"""
+    start, end = CASE.index("[heating]"), CASE.index("[bioheat]")
+    path.write_text(CASE[:start] + layer.lstrip() + CASE[end:])
+    out = tmp_path / "out"
+    with pytest.raises(
+        CaseError, match=r"numerics\.error_estimate: no run with voxels of 3 x 3 x 3 mm.*quarter of any"
+    ):
+        simulate(load_case(path), out)
+    assert not out.exists()
+    assert simulate(load_case(path, ["numerics.error_estimate=false"]), out).value("peak_temperature") > 59.0
+
+
+# ------------------------------------------------------------------------------------------------ folders
+
+
+CASE = """\
+schema_version = 1
+[anatomy]
+kind = "phantom"
+size = "12 mm"
+voxel_size = "2 mm"
+background = "liver"
+[heating]
+kind = "prescribed"
+sources = [{ shape = "gaussian", centre = ["0 mm", "0 mm", "0 mm"], sigma = "3 mm", peak = "4 W/cm^3" }]
+[bioheat]
+duration = "60 s"
+[numerics]
+error_estimate = true
+[output]
+pictures = false
+checkpoint = "1 ms"
+"""
+
+
+@pytest.fixture
+def case_file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(CASE)
+    return path
+
+
+@pytest.mark.parametrize("after", [1, 4, 12, 20])
+def test_an_interrupted_run_ends_as_if_it_had_not_been(
+    tmp_path: Path, case_file: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Interrupted in the coarser run and in the run itself."""
+    case = load_case(case_file)
+    whole = simulate(case, tmp_path / "whole")
+    steps = int(whole.value("steps")) + int(read_run(whole.folder / "coarse").value("steps"))
+    assert steps > 22
+    counter = itertools.count()
+    march = Loop.march
+
+    def interrupted(self: Loop, progress: Progress) -> Iterator[Progress]:
+        for state in march(self, progress):
+            if next(counter) == after:
+                raise KeyboardInterrupt
+            yield state
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(Loop, "march", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(case, out)
+    monkeypatch.setattr(Loop, "march", march)
+    with RunFolder.open(out, case, resume=True) as folder:
+        simulate(case, folder)
+    assert _numbers(read_run(out)) == _numbers(whole)
+
+
+def _numbers(run: Run) -> dict[str, object]:
+    return {k: v for k, v in run.summary.items() if k not in ("wall_time", "peak_memory")}
+
+
+def test_the_coarser_run_is_made_again_only_when_the_run_is(tmp_path: Path, case_file: Path) -> None:
+    case, out = load_case(case_file), tmp_path / "out"
+    simulate(case, out)
+    coarse = out / "coarse"
+    first = (coarse / "summary.json").stat().st_mtime_ns
+    with RunFolder.open(out, case, resume=True) as folder:
+        assert folder.finished
+    with RunFolder.open(out, case, force=True) as folder:
+        assert not coarse.exists()
+        simulate(case, folder)
+    assert (coarse / "summary.json").stat().st_mtime_ns != first
+    assert read_run(coarse).resolved["numerics"]["error_estimate"] is False
+
+
+def test_the_bands_are_printed_and_compared(
+    tmp_path: Path, case_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case_file.write_text(CASE.replace("error_estimate = true", ""))
+    assert main(["run", str(case_file), "--out", str(tmp_path / "out"), "--error-estimate"]) == 0
+    printed = capsys.readouterr().out
+    assert "voxels of 3 x 3 x 3 mm and time steps 1.5 times longer" in printed
+    result = read_run(tmp_path / "out")
+    peak, half = result.value("peak_temperature"), result.value("error.peak_temperature")
+    assert f"{peak:.4g} degC +/- {half:.2g} degC" in printed
+    assert result.resolved["numerics"]["error_estimate"] is True
+    measure = next(measure for measure in MEASURES if measure.keys == ("peak_temperature",))
+    assert measure.text(result.summary) == f"{peak:.1f} ± {half:.2g}"
+    bare = {key: entry for key, entry in result.summary.items() if not key.startswith("error.")}
+    assert measure.text(bare) == f"{peak:.1f}"

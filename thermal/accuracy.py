@@ -1,0 +1,140 @@
+"""The discretisation error of a run, from the same case computed more coarsely: Richardson's extrapolation.
+
+Space and time are second order, so a quantity f of a run and f' of a companion whose spacings and time steps are r
+times larger differ by ``(r^2 - 1)`` times the error of f. The band is the grid convergence index for two grids, three
+times that error: P. J. Roache, Perspective: A method for uniform reporting of grid refinement studies, J. Fluids Eng.
+116 (1994) 405-413, doi:10.1115/1.2910291, whose factor of safety of 3 is for studies that cannot check the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from thermal.anatomy.grid import Coarser
+from thermal.case import Case
+from thermal.domain import Domain
+from thermal.physics.heating import Photothermal
+from thermal.physics.scene import Source
+
+ORDER = 2
+"""Of the scheme, in space and in time."""
+SAFETY = 3.0
+"""Factor of safety for two grids (Roache 1994)."""
+LONGER = 2.0
+"""How many times longer the companion's time steps are where the grid cannot be made coarser."""
+LEAST_RATIO = 1.1
+"""Ratio of time steps below which a difference says nothing (Roache's lower limit for grids)."""
+
+QUANTITIES: Mapping[str, str] = {
+    "zone.volume": "m^3",
+    "peak_temperature": "K",
+    "zone.tumour_coverage": "",
+    "zone.minimum_margin": "m",
+}
+"""Entries of the summary whose error is stated, and its unit."""
+
+Entries = Mapping[str, Any]
+"""Key -> (value, unit), as in a summary."""
+
+
+@dataclass(frozen=True)
+class Companion:
+    """The same case computed more coarsely; ``ratio``: of the spacings, None where only the time steps are longer."""
+
+    case: Case
+    ratio: float | None
+    what: str
+
+
+def companion(case: Case, domain: Domain, source: Source) -> Companion:
+    """The coarser case that goes with ``case``, discretised as ``domain`` and with its ``source`` prepared.
+
+    Steps are proportional to the cube root of the tolerance. The grid of the light is made coarser like that of heat.
+    """
+    grid = case.anatomy.coarser(domain)
+    longer = LONGER if grid is None else grid.ratio
+    numerics = case.numerics
+    first = numerics.first_step
+    changed: dict[str, Any] = {
+        "numerics": numerics.model_copy(
+            update={
+                "error_estimate": False,
+                "temperature_tolerance": numerics.temperature_tolerance * longer**3,
+                "max_step": numerics.max_step * longer,
+                "first_step": None if first is None else first * longer,
+            }
+        ),
+        "output": case.output.model_copy(
+            update={"series": False, "pictures": False, "every": case.output.every * longer}
+        ),
+    }
+    what = f"time steps {longer:.3g} times longer"
+    if grid is None:
+        what += " on the same mesh"
+    else:
+        changed["anatomy"] = case.anatomy.model_copy(
+            update={"voxel_size": grid.voxel_size, **({} if grid.refine is None else {"refine": grid.refine})}
+        )
+        if isinstance(case.heating, Photothermal):
+            spacing = grid.ratio * source.summary["light.spacing"].value
+            changed["heating"] = case.heating.model_copy(update={"light_spacing": spacing})
+        what = f"voxels of {_sizes(grid)} and {what}"
+    coarse = case.model_copy(update=changed)
+    if (origin := case.origin) is not None:
+        coarse = coarse.with_origin(replace(origin, overrides=(*origin.overrides, f"made coarser: {what}")))
+    return Companion(coarse, None if grid is None else grid.ratio, what)
+
+
+def _sizes(grid: Coarser) -> str:
+    finest = grid.voxel_size if grid.refine is None else grid.refine.voxel_size
+    text = " x ".join(f"{1e3 * edge:.3g}" for edge in finest) + " mm"
+    return text if grid.refine is None else f"{text} in the refined box"
+
+
+@dataclass(frozen=True)
+class ErrorEstimate:
+    """Half-widths of the bands for the summary, and what is to be said about them."""
+
+    entries: Entries
+    warnings: tuple[str, ...] = ()
+
+
+def estimate(fine: Entries, made: Companion, coarse: Mapping[str, Mapping[str, Any]]) -> ErrorEstimate:
+    """Compare the summary of a run with that of its companion."""
+    warnings = []
+    ratio = made.ratio
+    if ratio is None:
+        ratio = min(LONGER, fine["steps"][0] / coarse["steps"]["value"])
+        warnings.append(
+            "numerics.error_estimate: no coarser mesh can be made of a given one, so the bands hold the error of the "
+            "time steps alone; run the case on a coarser mesh too to see that of the mesh"
+        )
+    entries: dict[str, Any] = {"error.ratio": (ratio, ""), "error.companion": (made.what, "")}
+    if ratio < LEAST_RATIO:
+        warnings.append(
+            f"numerics.error_estimate: the time steps of the coarser run are only {ratio:.3g} times longer, less than "
+            f"{LEAST_RATIO:g} (Roache 1994), so no error can be stated; give a larger output.every or fewer switches"
+        )
+        return ErrorEstimate(entries, tuple(warnings))
+    for key, unit in QUANTITIES.items():
+        value, rough = fine.get(key), coarse.get(key)
+        if value is not None and rough is not None and rough["value"] is not None:
+            entries[f"error.{key}"] = (band(value[0], rough["value"], ratio), unit)
+        elif value is not None or rough is not None:
+            warnings.append(
+                f"numerics.error_estimate: only one of both runs has {key}, so its error cannot be stated; use finer "
+                "voxels"
+            )
+    return ErrorEstimate(entries, tuple(warnings))
+
+
+def richardson(fine: float, coarse: float, ratio: float) -> float:
+    """Error of ``fine``, by Richardson's extrapolation from a run that is ``ratio`` times coarser."""
+    return (coarse - fine) / (ratio**ORDER - 1.0)
+
+
+def band(fine: float, coarse: float, ratio: float) -> float:
+    """Half-width of the band around ``fine``: the grid convergence index for two grids, in the unit of the value."""
+    return SAFETY * abs(richardson(fine, coarse, ratio))
