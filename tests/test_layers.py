@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("measures", "export"),
     ("view",),
     ("simulation",),
-    ("accuracy", "places", "results"),
+    ("accuracy", "effort", "places", "results"),
     ("assemble", "march", "store", "zone"),
     ("case",),
     ("anatomy", "physics", "engines"),

@@ -94,6 +94,15 @@ def make_tissues(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[Tissues,
     return Tissues(engine, by_region), provenance
 
 
+def without_volume(case: Case, anatomy: Anatomy) -> tuple[str, ...]:
+    """What to say of tissues that the case describes and the window does not hold."""
+    return tuple(
+        f"tissues.{name}: this region has no volume in the window, so the entry plays no part"
+        for name in case.tissues
+        if name in anatomy.absent and name not in anatomy.materials
+    )
+
+
 def initial_temperature(case: Case, tissues: Tissues) -> Array:
     """(n,) degC; a table of regions is mixed by volume. Raises ``CaseError`` for unknown regions."""
     given = case.bioheat.initial_temperature

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from thermal.case import Case
-from thermal.domain import Line
+from thermal.domain import Line, Probe
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.scene import Device
 from thermal.units import Array
 
+SUB_GRID = ("needle", "electrode", "cryoprobe")
+"""Kinds of device that meet the tissue through a sub-grid conductance."""
+THINNEST, THICKEST = 0.1, 3.0
+"""Radius in cells: its conductance was tried for 1/6 to 3, and is exact in the limit of thin probes."""
 STATIONS = 33
 """Points along the active part of a device that are looked at."""
 
@@ -32,15 +36,43 @@ def misplaced(case: Case, engine: Engine) -> list[str]:
                 "as it must on an axisymmetric mesh; put it there, or use voxels or tetrahedra"
             )
             continue
-        if isinstance(device.active, Line):
-            start, end = np.asarray(device.active.start), np.asarray(device.active.end)
-            stations = end + np.linspace(0.0, 1.0, STATIONS)[:, None] * (start - end)
-        elif device.active is not None:
-            stations = np.array([device.active.centre])
+        if device.active is not None:
+            stations = _stations(device.active)
+            problems += _outside(engine, device.place, device.name, stations) or _cut(engine, device, stations)
+    return problems
+
+
+def _stations(probe: Probe) -> Array:
+    """Points (q, 3) m along a probe, its tip first."""
+    if not isinstance(probe, Line):
+        return np.array([probe.centre])
+    start, end = np.asarray(probe.start), np.asarray(probe.end)
+    return np.asarray(end + np.linspace(0.0, 1.0, STATIONS)[:, None] * (start - end))
+
+
+def ill_sized(case: Case, engine: Engine) -> tuple[str, ...]:
+    """What to say of devices whose sub-grid conductance was never tried at this ratio of radius to spacing.
+
+    Expects devices that are well placed.
+    """
+    found = []
+    for device in devices(case):
+        if device.active is None or device.kind not in SUB_GRID:
+            continue
+        sizes = [engine.spacing((float(x), float(y), float(z))) for x, y, z in _stations(device.active)]
+        radius, widest, finest = device.active.radius, max(sizes), min(sizes)
+        if radius < THINNEST * widest * (1.0 - 1e-9):
+            odd, cell, remedy = "thin", widest, "refine the grid there"
+        elif radius > THICKEST * finest * (1.0 + 1e-9):
+            odd, cell, remedy = "thick", finest, "give it as a region of the anatomy, held at its value, or coarsen"
         else:
             continue
-        problems += _outside(engine, device.place, device.name, stations) or _cut(engine, device, stations)
-    return problems
+        found.append(
+            f"{device.place}: {device.name} has a radius of {1e3 * radius:.3g} mm on cells of {1e3 * cell:.3g} mm, too "
+            f"{odd} for the sub-grid model: it was tried for radii of {THINNEST:.2g} to {THICKEST:g} cells (Thin "
+            f"probes on coarse grids, in the page on verification); {remedy}"
+        )
+    return tuple(found)
 
 
 def _cut(engine: Engine, device: Device, stations: Array) -> list[str]:

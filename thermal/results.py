@@ -9,7 +9,7 @@ import numpy as np
 
 from thermal.case import Case
 from thermal.case.parts import Freezing, Vaporisation
-from thermal.engine import Engine
+from thermal.engine import Engine, node_widths
 from thermal.heat import BUDGET
 from thermal.march import Progress
 from thermal.physics.delivery import Delivered
@@ -52,6 +52,12 @@ CHARRED = 300.0
 """degC, above which tissue has charred and none of its properties hold (order of magnitude, unverified)."""
 
 
+LARGEST_CELL = 0.55
+"""Cell over perfusion length that is accepted: half, and what fitting the cells to the window may add to it."""
+WIDE_SHARE = 0.1
+"""Share of the heat carried by blood that may be in cells wider than that."""
+
+
 def doubts(case: Case, tissues: Tissues, last: Progress) -> tuple[str, ...]:
     """What the temperatures reached say against the model: phases that it leaves out, tissue that is none any more."""
     solid = tissues.engine.volume > 0
@@ -73,6 +79,32 @@ def doubts(case: Case, tissues: Tissues, last: Progress) -> tuple[str, ...]:
             f"bioheat: a heat sink drew tissue to {coldest:.4g} degC, below absolute zero; temperatures near it "
             'mean nothing: lower its power, or use heating.kind = "cryo", whose probes hold a temperature'
         )
+    return (*found, *_unresolved_perfusion(case, tissues, last))
+
+
+def _unresolved_perfusion(case: Case, tissues: Tissues, last: Progress) -> tuple[str, ...]:
+    """What to say of tissues whose blood carries much heat in cells too wide for it."""
+    engine, blood = tissues.engine, case.bioheat
+    arterial = blood.arterial_temperature
+    change = np.maximum(last.hottest - arterial, arterial - last.coldest)
+    width = node_widths(engine)
+    flows = {
+        region: tissue.perfusion * blood.blood_density * blood.blood_heat_capacity
+        for region, tissue in tissues.by_region.items()
+    }
+    carried = {region: flow * engine.volumes[region] * change for region, flow in flows.items() if flow > 0.0}
+    total = sum(float(heat.sum()) for heat in carried.values())
+    found = []
+    for region, heat in carried.items():
+        length = float(np.sqrt(tissues.by_region[region].conductivity / flows[region]))
+        wide = width > LARGEST_CELL * length
+        if (part := float(heat[wide].sum())) > WIDE_SHARE * total:
+            found.append(
+                f"tissues.{region}.perfusion: {100 * part / total:.0f} % of the heat that blood carries is in cells of "
+                f"{1e3 * width[wide & (heat > 0)].min():.2g} mm and more, wider than half the length sqrt(k / (w rho_b "
+                f"c_b)) = {1e3 * length:.2g} mm over which a temperature decays in this tissue (H. H. Pennes, J. Appl. "
+                "Physiol. 1 (1948) 93-122, at rest); use smaller voxels there"
+            )
     return tuple(found)
 
 

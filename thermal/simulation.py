@@ -20,18 +20,21 @@ from thermal.assemble import (
     make_bioheat,
     make_engine,
     make_tissues,
+    without_volume,
 )
 from thermal.case import Case
+from thermal.effort import check_effort, effort_warnings
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.heat import BUDGET
 from thermal.library import Sourced
 from thermal.march import Control, Loop, Progress
+from thermal.physics.bioheat import Bioheat
 from thermal.physics.delivery import Delivered, Site
 from thermal.physics.particles import Particle
 from thermal.physics.scene import Device, Payload, Reading, Scene, Source, State
 from thermal.physics.tissue import Tissues
-from thermal.places import check_places
+from thermal.places import check_places, ill_sized
 from thermal.results import doubts, probe_readings, summarise
 from thermal.store import COARSE, Checkpoint, Field, Fields, Run, RunFolder, read_run
 from thermal.units import Array
@@ -122,10 +125,21 @@ def check(case: Case) -> list[str]:
 
     Returns notes for the user. Raises ``CaseError`` with all problems that were found.
     """
+    check_effort(case)
     anatomy, engine, tissues, _ = build(case)
-    make_bioheat(case, tissues, initial_temperature(case, tissues))
+    initial = initial_temperature(case, tissues)
+    bioheat = make_bioheat(case, tissues, initial)
     check_places(case, engine)
-    return list(anatomy.notes)
+    return [*anatomy.notes, *(f"warning: {text}" for text in _early_warnings(case, anatomy, bioheat, initial))]
+
+
+def _early_warnings(case: Case, anatomy: Anatomy, bioheat: Bioheat, initial: Array) -> tuple[str, ...]:
+    """What can be doubted before anything is solved."""
+    return (
+        *without_volume(case, anatomy),
+        *ill_sized(case, bioheat.engine),
+        *effort_warnings(case, bioheat, initial),
+    )
 
 
 def build(case: Case) -> tuple[Anatomy, Engine, Tissues, list[Sourced]]:
@@ -139,6 +153,7 @@ def build(case: Case) -> tuple[Anatomy, Engine, Tissues, list[Sourced]]:
 def prepare(case: Case, report: Report) -> Prepared:
     """Everything before time starts: anatomy, particles delivered, heat source prepared."""
     report("anatomy", 0.0)
+    check_effort(case)
     anatomy, engine, tissues, library = build(case)
     check_places(case, engine)
     initial = initial_temperature(case, tissues)
@@ -171,7 +186,8 @@ def prepare(case: Case, report: Report) -> Prepared:
         "arrhenius" if case.bioheat.perfusion_stops and "arrhenius" in laws else None,
         output_times(case),
     )
-    warnings = (*case.notes(), *delivered.warnings, *source.warnings)
+    early = _early_warnings(case, anatomy, bioheat, initial)
+    warnings = (*case.notes(), *early, *delivered.warnings, *source.warnings)
     return Prepared(case, anatomy, engine, tissues, delivered, source, loop, initial, library, warnings)
 
 

@@ -19,11 +19,11 @@ from thermal.units import (
     Fraction,
     HeatCapacity,
     LatentHeat,
+    MetabolicHeat,
     PerKelvin,
     Permeability,
     PositiveFraction,
     PositiveNumber,
-    PowerDensity,
     Si,
     Spec,
     Temperature,
@@ -95,7 +95,7 @@ class TissueEntry(Spec):
     """relative change of the conductivity per kelvin above 37 degC, up to 100 degC"""
     perfusion: Perfusion | None = None
     """blood flow: "0.0155 1/s", "860 ml/min/kg" of tissue, or "0.5 kg/m^3/s" of blood"""
-    metabolic_heat: PowerDensity | None = None
+    metabolic_heat: MetabolicHeat | None = None
     """heat that the living tissue makes by itself"""
     frozen_conductivity: Conductivity | None = None
     """heat conductivity of the frozen tissue"""

@@ -19,11 +19,11 @@ from thermal.units import (
     Fraction,
     HeatCapacity,
     LatentHeat,
+    MetabolicHeat,
     PerKelvin,
     Permeability,
     PositiveFraction,
     PositiveNumber,
-    PowerDensity,
     Rate,
     Spec,
     Temperature,
@@ -52,7 +52,7 @@ class Tissue(Spec):
     """relative change of the conductivity per kelvin above 37 degC, up to 100 degC"""
     perfusion: Rate = 0.0
     """m3 of blood per m3 of tissue and second"""
-    metabolic_heat: PowerDensity = 0.0
+    metabolic_heat: MetabolicHeat = 0.0
     frozen_conductivity: Conductivity | None = None
     frozen_heat_capacity: HeatCapacity | None = None
     latent_heat: LatentHeat | None = None

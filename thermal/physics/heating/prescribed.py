@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from thermal.domain import Ball, Line, Probe
-from thermal.engine import Engine
+from thermal.engine import Engine, node_widths
 from thermal.errors import CaseError
 from thermal.physics.heating.schedule import Ramp, Switched, ramp_events, ramp_within
 from thermal.physics.heating.source import PlainSource
@@ -32,6 +32,8 @@ STATIONS = 101
 NARROWEST = 0.6
 """Standard deviation of a Gaussian in cells below which its lumped sum is off by over 0.2 % (Poisson summation)."""
 
+THINNEST = 2.0
+"""Cells across a source of uniform density below which its shape is lost."""
 
 SignedPower = Annotated[float, *quantity("W", ge=-1e6, le=1e6)]
 
@@ -68,6 +70,17 @@ class RegionSource(_Placed):
     def whole_power(self, engine: Engine) -> float:
         """Power of the undiscretised source, W."""
         return self.density * float(np.sum(_region_volume(engine, self.region, "region")))
+
+    def narrow(self, engine: Engine) -> str | None:
+        """What to say when no node of the region is whole: it is then thinner than two to three cells."""
+        share = _region_volume(engine, self.region, "heating.sources")
+        if bool(np.any((share >= (1.0 - 1e-9) * engine.volume) & (engine.volume > 0.0))):
+            return None
+        finest = float(node_widths(engine)[share > 0].min())
+        return (
+            f'region "{self.region}" is thinner than two cells of {1e3 * finest:.3g} mm everywhere, so its power '
+            "(exact in all) is spread over more tissue than it heats; refine the grid there"
+        )
 
 
 class SphereSource(_Placed):
@@ -122,6 +135,10 @@ class SphereSource(_Placed):
         """Power of the undiscretised source, W."""
         return self.density * self._volume
 
+    def narrow(self, engine: Engine) -> str | None:
+        """What to say when it is thinner than two cells."""
+        return _thin(engine, self.centre, 2.0 * self.radius, "a sphere")
+
 
 class BoxSource(_Placed):
     """Uniform power density in a box along the axes; ``size`` is its three edges."""
@@ -169,6 +186,13 @@ class BoxSource(_Placed):
     def whole_power(self, engine: Engine) -> float:
         """Power of the undiscretised source, W."""
         return self.density * float(np.prod(self.size))
+
+    def narrow(self, engine: Engine) -> str | None:
+        """What to say when an edge that ends within the tissue is thinner than two cells."""
+        lower, upper = engine.points.min(axis=0), engine.points.max(axis=0)
+        half = 0.5 * np.asarray(self.size)
+        ends = (self.centre - half > lower + 1e-9) | (self.centre + half < upper - 1e-9)
+        return _thin(engine, self.centre, float(np.min(2.0 * half[ends], initial=np.inf)), "a box")
 
 
 class GaussianSource(_Placed):
@@ -247,6 +271,10 @@ class PointSource(_Placed):
         """Power of the undiscretised source, W."""
         return self.power
 
+    def narrow(self, engine: Engine) -> str | None:
+        """Nothing: it is meant to be thinner than a cell."""
+        return None
+
 
 class LineSource(_Placed):
     """A power spread evenly over a straight line; negative: a heat sink."""
@@ -284,6 +312,10 @@ class LineSource(_Placed):
     def whole_power(self, engine: Engine) -> float:
         """Power of the undiscretised source, W."""
         return self.power
+
+    def narrow(self, engine: Engine) -> str | None:
+        """Nothing: it is meant to be thinner than a cell."""
+        return None
 
 
 PrescribedSource = Annotated[
@@ -336,7 +368,7 @@ class Prescribed(Switched):
                 warnings.append(
                     f"{where}: {whole - put:.4g} W of {whole:.4g} W lie outside the tissue and are left out"
                 )
-            if isinstance(source, GaussianSource) and (narrow := source.narrow(engine)):
+            if narrow := source.narrow(engine):
                 warnings.append(f"{where}: {narrow}")
         if problems:
             raise CaseError(*problems)
@@ -439,6 +471,20 @@ def _region_volume(engine: Engine, region: str, where: str) -> Array:
         known = ", ".join(sorted(engine.volumes))
         raise ValueError(f'{where}: there is no region "{region}"; the anatomy has {known}')
     return engine.volumes[region]
+
+
+def _thin(engine: Engine, centre: tuple[float, float, float], thickness: float, what: str) -> str | None:
+    """What to say when a source is thinner than two cells at its centre."""
+    try:
+        spacing = engine.spacing(centre)
+    except ValueError:  # it reaches in from outside
+        return None
+    if thickness >= THINNEST * spacing * (1.0 - 1e-9):
+        return None
+    return (
+        f"{what} {1e3 * thickness:.3g} mm thick on cells of {1e3 * spacing:.3g} mm: below {THINNEST:g} cells its power "
+        "(exact in all) is spread over more tissue than it heats; refine the grid there or use a point or line source"
+    )
 
 
 def _finest(engine: Engine, at: Array) -> float:
