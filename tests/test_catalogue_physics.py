@@ -12,6 +12,7 @@ from catalogue_reference import REFERENCE, UNPERFUSED
 from catalogue_runs import BODY, MM, crossing, rise, rise_at
 from conftest import RunCase
 
+from thermal.engines.voxel import VoxelEngine
 from thermal.store import Run
 
 # ---------------------------------------------------------------------------------------------- damage
@@ -126,9 +127,7 @@ def test_two_fibres_add(run_case: RunCase) -> None:
 
 def ball_share(run: Run) -> np.ndarray:
     """(n,) volume of the region ``ball`` at each node."""
-    from thermal.assemble import ENGINES
-
-    return np.asarray(ENGINES[type(run.domain)](run.domain).volumes["ball"])
+    return np.asarray(VoxelEngine(run.domain).volumes["ball"])
 
 
 # -------------------------------------------------------------------------------------------- infusion

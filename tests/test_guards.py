@@ -129,13 +129,14 @@ def test_stages_are_counted_before_the_start(tmp_path: Path) -> None:
     )
     long = ("numerics.max_step=10000 s", "bioheat.duration=10000 s", "output.every=10000 s")
     case = made(tmp_path, tables, *long)
-    found = [warning for warning in simulation.check(case) if "stages" in warning]
+    found = [warning for warning in simulation.prepare(case, lambda stage, share: None).warnings if "stages" in warning]
     assert len(found) == 1
     assert "limit of what is sensible: 1e+04" in found[0]
     # s stages hold for (s^2 + s) / 2 times 1.05; the decay of the lattice is 4 k / (rho c h^2) along each of three axes
     stages = int(found[0].split(" stages")[0].split()[-1])
     assert stages == pytest.approx((2 * 1.05 * 1e4 * 12.0 * 1e4 / 1e6 / 4e-6) ** 0.5, rel=0.01)
-    assert not any("stages" in warning for warning in simulation.check(made(tmp_path, tables)))
+    short = simulation.prepare(made(tmp_path, tables), lambda stage, share: None)
+    assert not any("stages" in warning for warning in short.warnings)
 
 
 # ------------------------------------------------------------------------------------------------ devices

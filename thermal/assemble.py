@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,9 +21,6 @@ from thermal.case.parts import (
 )
 from thermal.domain import FACES, SURFACE, AxisymmetricDomain, Domain, MeshDomain, VoxelDomain
 from thermal.engine import Engine
-from thermal.engines.axisymmetric import AxisymmetricEngine
-from thermal.engines.mesh import MeshEngine
-from thermal.engines.voxel import VoxelEngine
 from thermal.errors import CaseError
 from thermal.heat import Conductivity, Enthalpy, PhaseChange
 from thermal.library import Sourced
@@ -32,12 +30,12 @@ from thermal.physics.scene import Held, region_nodes
 from thermal.physics.tissue import Tissue, Tissues
 from thermal.units import Array, Mask
 
-ENGINES: Mapping[type, Any] = {
-    VoxelDomain: VoxelEngine,
-    MeshDomain: MeshEngine,
-    AxisymmetricDomain: AxisymmetricEngine,
+ENGINES: Mapping[type, tuple[str, str]] = {
+    VoxelDomain: ("thermal.engines.voxel", "VoxelEngine"),
+    MeshDomain: ("thermal.engines.mesh", "MeshEngine"),
+    AxisymmetricDomain: ("thermal.engines.axisymmetric", "AxisymmetricEngine"),
 }
-"""Kind of domain -> engine."""
+"""Kind of domain -> module and name of its engine, imported when the first of its kind is made."""
 
 VAPORISATION_HEAT = 2.257e6  # J/kg of water at 100 degC and 1 atm (IAPWS-95: 2256.5 kJ/kg)
 
@@ -47,7 +45,9 @@ def make_engine(anatomy: Anatomy, kind: str = "serial") -> Engine:
 
     Raises ``CaseError`` when there is no DOLFINx here, or when it has no way to spread this domain.
     """
-    engine: Engine = (ENGINES[type(anatomy.domain)] if kind == "serial" else spread_over_ranks)(anatomy.domain)
+    module, name = ENGINES[type(anatomy.domain)]
+    make = getattr(importlib.import_module(module), name) if kind == "serial" else spread_over_ranks
+    engine: Engine = make(anatomy.domain)
     return engine
 
 

@@ -25,11 +25,11 @@ from thermal.assemble import (
 from thermal.case import Case
 from thermal.effort import check_effort, effort_warnings
 from thermal.engine import Engine
+from thermal.engines.compiled import announced
 from thermal.errors import CaseError
 from thermal.heat import BUDGET
 from thermal.library import Sourced
 from thermal.march import Control, Loop, Progress
-from thermal.physics.bioheat import Bioheat
 from thermal.physics.delivery import Delivered, Site
 from thermal.physics.particles import Particle
 from thermal.physics.scene import Device, Payload, Reading, Scene, Source, State
@@ -72,11 +72,17 @@ def simulate(case: Case, folder: RunFolder | str | Path | None = None, progress:
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="thermal-")) / "run"
     if isinstance(folder, RunFolder):
-        _simulate_into(folder, case, report)
+        _announced(folder, case, report)
         return read_run(folder.path)
     with RunFolder.open(folder, case) as run:
-        _simulate_into(run, case, report)
+        _announced(run, case, report)
     return read_run(run.path)
+
+
+def _announced(run: RunFolder, case: Case, report: Report) -> None:
+    """Simulate; the first run after an installation says what it waits for."""
+    with announced(lambda text: report(text, 0.0)):
+        _simulate_into(run, case, report)
 
 
 def _simulate_into(run: RunFolder, case: Case, report: Report, level: int = logging.WARNING) -> None:
@@ -128,18 +134,14 @@ def check(case: Case) -> list[str]:
     check_effort(case)
     anatomy, engine, tissues, _ = build(case)
     initial = initial_temperature(case, tissues)
-    bioheat = make_bioheat(case, tissues, initial)
+    make_bioheat(case, tissues, initial)
     check_places(case, engine)
-    return [*anatomy.notes, *(f"warning: {text}" for text in _early_warnings(case, anatomy, bioheat, initial))]
+    return [*anatomy.notes, *(f"warning: {text}" for text in _early_warnings(case, anatomy, engine))]
 
 
-def _early_warnings(case: Case, anatomy: Anatomy, bioheat: Bioheat, initial: Array) -> tuple[str, ...]:
-    """What can be doubted before anything is solved."""
-    return (
-        *without_volume(case, anatomy),
-        *ill_sized(case, bioheat.engine),
-        *effort_warnings(case, bioheat, initial),
-    )
+def _early_warnings(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[str, ...]:
+    """What can be doubted before anything is computed."""
+    return (*without_volume(case, anatomy), *ill_sized(case, engine))
 
 
 def build(case: Case) -> tuple[Anatomy, Engine, Tissues, list[Sourced]]:
@@ -186,8 +188,8 @@ def prepare(case: Case, report: Report) -> Prepared:
         "arrhenius" if case.bioheat.perfusion_stops and "arrhenius" in laws else None,
         output_times(case),
     )
-    early = _early_warnings(case, anatomy, bioheat, initial)
-    warnings = (*case.notes(), *early, *delivered.warnings, *source.warnings)
+    early = _early_warnings(case, anatomy, engine)
+    warnings = (*case.notes(), *early, *effort_warnings(case, bioheat, initial), *delivered.warnings, *source.warnings)
     return Prepared(case, anatomy, engine, tissues, delivered, source, loop, initial, library, warnings)
 
 

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from thermal.domain import FACES, SURFACE
 from thermal.engine import Engine, Surface
@@ -164,6 +163,8 @@ class Distance:
     """
 
     def __init__(self, surface: Surface) -> None:
+        from scipy.spatial import cKDTree
+
         self._corners = surface.points[surface.triangles]
         centroids = self._corners.mean(axis=1)
         self._size = float(np.linalg.norm(self._corners - centroids[:, None], axis=2).max())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba as nb
+from numba.core import event
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
@@ -39,8 +41,28 @@ def _both(function: _Function, liberties: set[str]) -> _Function:
 
 
 def compiled_part(function: _Function) -> _Function:
-    """Compiled into the kernels that call it, once for all their variants: loops over planes compile much faster so."""
+    """Compiled for one core: what kernels call (once for all their variants; loops over planes compile much faster so),
+    and what runs now and then, not in a loop."""
     return cast(_Function, nb.njit(cache=True, fastmath={"contract"})(function))
+
+
+@contextmanager
+def announced(say: Callable[[str], None]) -> Iterator[None]:
+    """Say once, when the first kernel is met that is not on disk yet, that compiling takes its time."""
+
+    class FirstTime(event.Listener):  # type: ignore[misc]  # untyped in numba
+        said = False
+
+        def on_start(self, happening: event.Event) -> None:
+            if not self.said:
+                say("compiling kernels once, about 30 s; later runs find them on disk")
+            self.said = True
+
+        def on_end(self, happening: event.Event) -> None:
+            pass
+
+    with event.install_listener("numba:compile", FirstTime()):
+        yield
 
 
 def compiled_serial(function: _Function) -> _Function:

@@ -10,15 +10,15 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engines.compiled import compiled, compiled_serial
+from thermal.engines.compiled import compiled, compiled_part, compiled_serial
 from thermal.units import Array
 
 
-@compiled
+@compiled_part
 def _gather_edges(k: Array, hx: Array, hy: Array, hz: Array, gx: Array, gy: Array, gz: Array) -> None:
     """Fill the conductances row by row; two passes over each cell row keep the inner loops free of dependencies."""
     cx, cy, cz = k.shape
-    for i in nb.prange(cx + 1):
+    for i in range(cx + 1):
         if i < cx:
             for j in range(cy + 1):
                 row = gx[i, j]
@@ -114,11 +114,11 @@ def dissipation(gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
                 out[i, j, m] = 0.5 * q
 
 
-@compiled
+@compiled_part
 def diagonal(gx: Array, gy: Array, gz: Array, out: Array) -> None:
     """Sum of the conductances of each node."""
     nx, ny, nz = out.shape
-    for i in nb.prange(nx):
+    for i in range(nx):
         for j in range(ny):
             for m in range(nz):
                 d = 0.0
@@ -137,11 +137,11 @@ def diagonal(gx: Array, gy: Array, gz: Array, out: Array) -> None:
                 out[i, j, m] = d
 
 
-@compiled
+@compiled_part
 def cell_means(u: Array, out: Array) -> None:
     """Mean of the eight nodes of each cell."""
     cx, cy, cz = out.shape
-    for i in nb.prange(cx):
+    for i in range(cx):
         for j in range(cy):
             a, b, c, d = u[i, j], u[i, j + 1], u[i + 1, j], u[i + 1, j + 1]
             row = out[i, j]
@@ -149,11 +149,11 @@ def cell_means(u: Array, out: Array) -> None:
                 row[m] = 0.125 * (a[m] + b[m] + c[m] + d[m] + a[m + 1] + b[m + 1] + c[m + 1] + d[m + 1])
 
 
-@compiled
+@compiled_part
 def node_sums(k: Array, out: Array) -> None:
     """An eighth of the cells around each node, summed (``k`` is a cell amount, ``out`` a nodal amount)."""
     cx, cy, cz = k.shape
-    for i in nb.prange(cx + 1):
+    for i in range(cx + 1):
         out[i] = 0.0
         for ci in range(max(i - 1, 0), min(i + 1, cx)):
             for j in range(cy):

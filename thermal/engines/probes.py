@@ -32,9 +32,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solveh_banded
-from scipy.optimize import brentq
-from scipy.special import gamma, jv, sici
 
 from thermal.domain import Line, Probe
 from thermal.units import Array
@@ -160,6 +157,8 @@ def _self_energy(length: float) -> tuple[float, float]:
     In wave space: the kernel's transform is ``Gamma(9/2) 2^(7/2) J_7/2(k) / k^(7/2)``; the mean of ``sin(kd)/(kd)``
     over all pairs of points of the line is ``2 (x Si(x) + cos x - 1) / x^2`` with x = k length.
     """
+    from scipy.special import gamma, jv, sici
+
     step = 0.01
     wave = (np.arange(6000) + 0.5) * step
     square = (gamma(4.5) * 2.0**3.5 * jv(3.5, wave) / wave**3.5) ** 2
@@ -184,6 +183,9 @@ def _radial(line: bool) -> tuple[Array, Array, Array]:
 @lru_cache(maxsize=1024)
 def _strength(length: float, radius: float, lattice: float) -> float:
     """Dimensionless strength of the contact that gives the far field of the true probe (lengths in reaches)."""
+    from scipy.linalg import solveh_banded
+    from scipy.optimize import brentq
+
     volume, share, resistance = _radial(length > 0.0)
     conductance = 1.0 / resistance
     lacking = _alone(length, radius) - _self_energy(length)[0]  # what the smeared source at prescribed flow lacks

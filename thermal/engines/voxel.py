@@ -15,7 +15,6 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sparse
-from scipy.ndimage import gaussian_filter
 
 from thermal.domain import FACES, SURFACE, Probe, VoxelDomain
 from thermal.engine import Operator, Surface
@@ -208,6 +207,8 @@ class VoxelEngine(OneProcess):
         """
         if solid.all():
             return np.zeros(self.volume.shape)
+        from scipy.ndimage import gaussian_filter
+
         smooth = gaussian_filter(solid.astype(np.float64), SKIN_SMOOTHING, mode="nearest")
         normal = [
             np.gradient(smooth, centre, axis=axis) if len(centre) > 1 else np.zeros_like(smooth)

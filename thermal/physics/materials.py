@@ -27,6 +27,7 @@ from thermal.units import (
     Si,
     Spec,
     Temperature,
+    common,
     parse,
 )
 
@@ -44,7 +45,8 @@ def perfusion_rate(text: str, density: float) -> float:
     times ``density`` of the tissue, kg/m3), or a mass rate per volume ("0.5 kg/m^3/s", over 1050 kg/m3 of blood).
     Raises ``ValueError`` for anything else and for negative rates.
     """
-    for unit, factor in (("1/s", 1.0), ("m^3/kg/s", density), ("kg/m^3/s", 1.0 / BLOOD_DENSITY)):
+    families = (("1/s", 1.0), ("m^3/kg/s", density), ("kg/m^3/s", 1.0 / BLOOD_DENSITY))
+    for unit, factor in sorted(families, key=lambda family: common(text, family[0]) is None):
         try:
             rate = parse(text, unit) * factor
         except ValueError:

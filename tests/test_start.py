@@ -1,0 +1,80 @@
+"""What a command costs before it does anything: imports, units, compilation."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from thermal.units import _COMMON, _registry, common, parse
+
+CASE = """\
+schema_version = 1
+[anatomy]
+kind = "phantom"
+size = "8 mm"
+voxel_size = "2 mm"
+background = "liver"
+[bioheat]
+duration = "1 s"
+[output]
+pictures = false
+"""
+
+SLOW = ("numba", "pint", "scipy", "skfem", "pyamg", "meshio", "magpylib", "matplotlib", "pyvista", "h5py", "nibabel")
+
+
+def imported(code: str) -> set[str]:
+    """Top-level packages that a fresh process has imported after ``code``."""
+    code += "\nimport sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_and_reading_a_case_import_nothing_slow(tmp_path: Path) -> None:
+    path = tmp_path / "case.toml"
+    path.write_text(CASE)
+    assert not imported("from thermal.cli import main\nmain(['--help'])") & {*SLOW, "pydantic", "numpy"}
+    assert not imported(f"from thermal.case import load_case\nload_case({str(path)!r})") & set(SLOW)
+
+
+def test_a_run_on_voxels_imports_nothing_for_meshes_or_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "case.toml"
+    path.write_text(CASE)
+    run = f"from thermal.case import load_case\nfrom thermal import simulation\ncase = load_case({str(path)!r})\n"
+    run += "prepared = simulation.prepare(case, lambda stage, share: None)\n"
+    run += "next(prepared.loop.march(prepared.loop.start(prepared.initial)))\n"
+    found = imported(run) & set(SLOW)
+    assert found == {"numba", "scipy"}
+
+
+@pytest.mark.parametrize("unit", sorted(_COMMON))
+def test_units_that_are_read_without_the_registry_are_those_of_the_registry(unit: str) -> None:
+    for written in _COMMON[unit]:
+        for number in ("1", "-2.5", "+0.07", "1e-3", "4.2E5", "3.", ".5"):
+            found = common(f"{number} {written}", unit)
+            expected = _registry().Quantity(f"{number} {written}").to(unit or "dimensionless").magnitude
+            assert found == pytest.approx(expected, rel=1e-15)  # the registry's own rounding
+            assert parse(f"{number} {written}", unit) == found
+
+
+@pytest.mark.parametrize(
+    "text", ["1.5 mm mm", "nan mm", "inf mm", "1e999 mm", "1,5 mm", "1 2 mm", "mm", "", "1.5", "1e mm"]
+)
+def test_what_is_no_common_quantity_is_left_to_the_registry(text: str) -> None:
+    assert common(text, "m") is None
+
+
+def test_compilation_is_announced_once_and_never_when_warm(tmp_path: Path) -> None:
+    path = tmp_path / "case.toml"
+    path.write_text(CASE)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    said = []
+    for name in ("cold", "warm"):
+        command = [sys.executable, "-m", "thermal", "run", str(path), "--out", str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        said.append(done.stderr.count("compiling kernels once"))
+    assert said == [1, 0]
