@@ -15,6 +15,7 @@ from thermal.physics.damage import (
     Arrhenius,
     Cem43,
     Cryo,
+    Law,
     arrhenius_ramp,
     arrhenius_rate,
     cem43_minutes,
@@ -284,3 +285,26 @@ def test_in_long_mild_heating_the_border_is_the_isotherm_of_the_onset():
         m = law.measure(law.accumulate(np.zeros(x.size), T, T, 3600.0), T, 3600.0) - law.level
         at = int(np.flatnonzero(m >= 0)[-1])
         assert x[at] + (x[at + 1] - x[at]) * m[at] / (m[at] - m[at + 1]) == pytest.approx(3e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("law", [Arrhenius(), Cem43(), Cryo()])
+def test_nodes_left_alone_are_those_that_cannot_change(law: Law) -> None:
+    """Each node alone ends as it does among others, to the last bit; the value given is not written to."""
+    random = np.random.default_rng(5)
+    start = random.uniform(-60.0, 90.0, 400)
+    start[:40] = np.repeat([36.0, 39.0, 40.0, 43.0], 10)
+    end = start + random.uniform(-5.0, 5.0, 400)
+    end[:40:2] = start[:40:2]
+    value = random.uniform(-70.0, 1100.0, 400) if law.kind == "cryo" else random.uniform(0.0, 1100.0, 400)
+    value[::7] = law.initial(1)
+    value.setflags(write=False)
+    after = law.accumulate(value, start, end, 3.0)
+    alone = [law.accumulate(value[i : i + 1], start[i : i + 1], end[i : i + 1], 3.0)[0] for i in range(400)]
+    np.testing.assert_array_equal(after, alone)
+    if law.kind == "cryo":
+        np.testing.assert_array_equal(after, np.minimum(value, np.minimum(start, end)))
+    else:
+        cold = np.maximum(start, end) < 39.0
+        np.testing.assert_array_equal(after[cold], value[cold])
+        untouched = value[cold]
+        assert law.accumulate(untouched, start[cold], end[cold], 3.0) is untouched

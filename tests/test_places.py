@@ -13,6 +13,7 @@ from thermal.case import Case, load_case
 from thermal.cli import main
 from thermal.domain import Ball, Line
 from thermal.errors import CaseError
+from thermal.results import locate_probes
 
 CASE = """\
 schema_version = 1
@@ -199,3 +200,26 @@ def _magnetic() -> str:
     from thermal import library
 
     return next(n for n in library.names("particles") if library.values("particles", n)["kind"] == "iron_oxide")
+
+
+def test_a_probe_point_is_located_once_and_reads_what_sampling_gives(tmp_path: Path) -> None:
+    """The shares are those of interpolation, summed in another order, hence round-off."""
+    path = tmp_path / "case.toml"
+    path.write_text(
+        'schema_version = 1\n[anatomy]\nkind = "phantom"\nsize = "20 mm"\nvoxel_size = "2.5 mm"\nbackground = "liver"\n'
+        '[bioheat]\nduration = "1 s"\n[probes.inside]\nposition = ["1.3 mm", "-2.9 mm", "4.4 mm"]\n'
+        '[probes.corner]\nposition = ["10 mm", "10 mm", "-10 mm"]\n'
+    )
+    case = load_case(path)
+    engine = simulation.build(case)[1]
+    random = np.random.default_rng(3)
+    values = random.uniform(1.0, 90.0, engine.volume.size)
+    for name, spot in locate_probes(case, engine).items():
+        at = np.array([case.probes[name].position])
+        assert spot.read(values, "temperature") == pytest.approx(engine.sample(values, at)[0], rel=1e-14)
+        decaying = np.exp(engine.sample(np.log(values), at)[0])
+        assert spot.read(values, "fluence") == pytest.approx(decaying, rel=1e-13)
+        dark = np.where(values > 60.0, values, 0.0)
+        assert spot.read(np.zeros_like(dark), "fluence") == 0.0
+        if (dark[spot.nodes] == 0.0).any():  # no logarithm where a corner is dark
+            assert spot.read(dark, "fluence") == pytest.approx(engine.sample(dark, at)[0], rel=1e-14)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from thermal.case import Case
 from thermal.case.parts import Freezing, Vaporisation
 from thermal.engine import Engine, node_widths
-from thermal.heat import BUDGET
+from thermal.heat import BUDGET, Nodes
 from thermal.march import Progress
 from thermal.physics.delivery import Delivered
 from thermal.physics.scene import Reading, Source
@@ -20,32 +21,50 @@ from thermal.store.provenance import peak_memory
 from thermal.units import ZERO_CELSIUS, Array
 from thermal.zone import Zone
 
+DECAYING = frozenset({"fluence"})
+"""Fields that fall off like an exponential: between nodes, their logarithm is interpolated."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A probe point, located once: the nodes around it (t,) and their shares (t,), which sum to one."""
+
+    engine: Engine
+    nodes: Nodes
+    shares: Array
+    fields: tuple[str, ...]
+
+    def read(self, values: Array, name: str) -> float:
+        """A nodal field (n,) there."""
+        near = values[self.nodes]
+        if name in DECAYING and self.engine.minimum(near) > 0.0:
+            return float(np.exp(self.engine.total(self.shares * np.log(near))))
+        return self.engine.total(self.shares * near)
+
+
+def locate_probes(case: Case, engine: Engine) -> dict[str, Spot]:
+    """The probes of a case, which lie in the body (:mod:`thermal.places`): sampling is the adjoint of depositing."""
+    found = {}
+    for name, probe in case.probes.items():
+        shares = engine.deposit(np.ones(1), np.array([probe.position]))
+        nodes = np.flatnonzero(shares)
+        found[name] = Spot(engine, nodes, shares[nodes], probe.fields)
+    return found
+
 
 def probe_readings(
-    case: Case, engine: Engine, fields: Mapping[str, tuple[Array, str]], source: Source
+    probes: Mapping[str, Spot], fields: Mapping[str, tuple[Array, str]], source: Source
 ) -> dict[str, Reading]:
     """Values of the fields that each probe of the case asks for, under ``probe.NAME.FIELD``.
 
     ``fields``: name -> ((n,) values, unit); those of the source are asked for only when a probe wants one.
     """
     readings: dict[str, Reading] = {}
-    for name, probe in case.probes.items():
-        for wanted in probe.fields:
+    for name, spot in probes.items():
+        for wanted in spot.fields:
             values, unit = fields[wanted] if wanted in fields else source.fields[wanted]
-            readings[f"probe.{name}.{wanted}"] = Reading(_at(engine, values, wanted, probe.position), unit)
+            readings[f"probe.{name}.{wanted}"] = Reading(spot.read(values, wanted), unit)
     return readings
-
-
-DECAYING = frozenset({"fluence"})
-"""Fields that fall off like an exponential: between nodes, their logarithm is interpolated."""
-
-
-def _at(engine: Engine, values: Array, name: str, position: tuple[float, float, float]) -> float:
-    """A field at a point."""
-    at = np.array([position])
-    if name in DECAYING and float(engine.sample((values <= 0.0).astype(float), at)[0]) == 0.0:
-        return float(np.exp(engine.sample(np.log(np.maximum(values, np.finfo(float).tiny)), at)[0]))
-    return float(engine.sample(values, at)[0])
 
 
 CHARRED = 300.0

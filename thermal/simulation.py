@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from thermal.effort import check_effort, effort_warnings
 from thermal.engine import Engine
 from thermal.engines.compiled import announced
 from thermal.errors import CaseError
-from thermal.heat import BUDGET
+from thermal.heat import BUDGET, Nodes
 from thermal.library import Sourced
 from thermal.march import Control, Loop, Progress
 from thermal.physics.delivery import Delivered, Site
@@ -35,7 +36,7 @@ from thermal.physics.particles import Particle
 from thermal.physics.scene import Device, Payload, Reading, Scene, Source, State
 from thermal.physics.tissue import Tissues
 from thermal.places import check_places, ill_sized
-from thermal.results import doubts, probe_readings, summarise
+from thermal.results import Spot, doubts, locate_probes, probe_readings, summarise
 from thermal.store import COARSE, Checkpoint, Field, Fields, Run, RunFolder, read_run
 from thermal.units import Array
 from thermal.zone import measure_zone
@@ -60,6 +61,16 @@ class Prepared:
     initial: Array
     library: list[Sourced]
     warnings: tuple[str, ...]
+
+    @cached_property
+    def solid(self) -> Nodes:
+        """Nodes that have a volume."""
+        return np.flatnonzero(self.engine.volume > 0)
+
+    @cached_property
+    def probes(self) -> dict[str, Spot]:
+        """The probe points, located."""
+        return locate_probes(self.case, self.engine)
 
 
 def simulate(case: Case, folder: RunFolder | str | Path | None = None, progress: Report | None = None) -> Run:
@@ -238,10 +249,11 @@ def follow(prepared: Prepared, run: RunFolder, report: Report) -> tuple[Progress
 
 
 def _record(prepared: Prepared, run: RunFolder, progress: Progress) -> None:
-    temperature = progress.state.temperature[prepared.engine.volume > 0]
+    solid, temperature = prepared.solid, progress.state.temperature
+    inside = temperature if solid.size == temperature.size else temperature.take(solid)
     readings = {
-        "peak_temperature": Reading(float(temperature.max()), "degC"),
-        "lowest_temperature": Reading(float(temperature.min()), "degC"),
+        "peak_temperature": Reading(float(inside.max()), "degC"),
+        "lowest_temperature": Reading(float(inside.min()), "degC"),
         "step": Reading(progress.step, "s"),
         **{f"energy.{line}": Reading(float(value), "J") for line, value in zip(BUDGET, progress.energy, strict=True)},
         "energy.stored": Reading(progress.stored, "J"),
@@ -255,7 +267,7 @@ def _record(prepared: Prepared, run: RunFolder, progress: Progress) -> None:
         "lowest_temperature": (progress.coldest, "degC"),
         "concentration": (prepared.delivered.bulk, "kg/m^3"),
     }
-    readings |= probe_readings(prepared.case, prepared.engine, fields, prepared.source)
+    readings |= probe_readings(prepared.probes, fields, prepared.source)
     if progress.drive is not None:
         readings |= progress.drive.readings
     run.record(progress.state.time, readings)
@@ -314,7 +326,7 @@ def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) ->
         )
     )
     fields = {name: (field.values, field.unit) for name, field in static.items()}
-    probes = probe_readings(case, engine, fields, prepared.source)
+    probes = probe_readings(prepared.probes, fields, prepared.source)
     summary = summarise(case, engine, prepared.delivered, prepared.source, last, zone, probes, run.history(), wall)
     return summary, doubts(case, prepared.tissues, last)
 

@@ -67,7 +67,10 @@ class Law(Protocol):
         ...
 
     def accumulate(self, value: Array, start: Array, end: Array, step: float) -> Array:
-        """Value after ``step`` s in which the temperature went linearly from ``start`` to ``end`` degC; all (n,)."""
+        """Value after ``step`` s in which the temperature went linearly from ``start`` to ``end`` degC; all (n,).
+
+        ``value`` is left as it is, and handed back itself where nothing changed.
+        """
         ...
 
     def measure(self, value: Array, hottest: Array, elapsed: float) -> Array:
@@ -133,19 +136,24 @@ def cem43_ramp(T_start: npt.ArrayLike, T_end: npt.ArrayLike, duration: npt.Array
         np.asarray(T_start, dtype=np.float64), np.asarray(T_end, dtype=np.float64), np.asarray(duration)
     )
     minutes: Array = np.zeros(first.shape)
+    hottest, coldest = np.maximum(first, last), np.minimum(first, last)
+    for base, low, high in ((4.0, CEM43_ONSET, CEM43_BREAK), (2.0, CEM43_BREAK, CEM43_BREAK + 900.0)):
+        passing = (hottest >= low) & (coldest < high)
+        minutes[passing] += _cem43_rate(first[passing], last[passing], base, low, high)
+    return np.asarray(minutes * lasting / 60.0)
+
+
+def _cem43_rate(first: Array, last: Array, base: float, low: float, high: float) -> Array:
+    """Mean over a linear ramp (degC) of ``base^(T - 43)`` where T lies from ``low`` to ``high``, (k,)."""
     change = last - first
     steady = np.abs(change) < 1e-9
-    slope = np.where(steady, 1.0, change)
     middle = 0.5 * (first + last)
-    for base, low, high in ((4.0, CEM43_ONSET, CEM43_BREAK), (2.0, CEM43_BREAK, CEM43_BREAK + 900.0)):
-        entering, leaving = np.clip(first, low, high), np.clip(last, low, high)
-        inside = (middle >= low) & (middle < high)
-        share = np.where(steady, inside, (leaving - entering) / slope)
-        hot, span = np.maximum(entering, leaving), np.abs(leaving - entering)
-        decay = np.log(base) * span
-        mean = np.where(decay > 1e-12, -np.expm1(-decay) / np.where(decay > 1e-12, decay, 1.0), 1.0)
-        minutes += share * base ** (hot - CEM43_BREAK) * mean
-    return np.asarray(minutes * lasting / 60.0)
+    entering, leaving = np.clip(first, low, high), np.clip(last, low, high)
+    share = np.where(steady, (middle >= low) & (middle < high), (leaving - entering) / np.where(steady, 1.0, change))
+    span = np.abs(leaving - entering)
+    decay = np.log(base) * span
+    mean = np.where(decay > 1e-12, -np.expm1(-decay) / np.where(decay > 1e-12, decay, 1.0), 1.0)
+    return np.asarray(share * base ** (np.maximum(entering, leaving) - CEM43_BREAK) * mean)
 
 
 def cem43_minutes(times: npt.ArrayLike, temperatures: npt.ArrayLike) -> float:
@@ -212,10 +220,11 @@ class Arrhenius(Spec):
 
     def accumulate(self, value: Array, start: Array, end: Array, step: float) -> Array:
         """Omega after the step, (n,), at most 1000; nodes that stay below the onset are not touched."""
-        touched = np.flatnonzero((np.maximum(start, end) > self.onset) & (value < ARRHENIUS_CAP))
-        after = value.copy()
+        touched = np.flatnonzero((start > self.onset) | (end > self.onset))
+        touched = touched[value[touched] < ARRHENIUS_CAP]
         if touched.size == 0:
-            return after
+            return value
+        after = value.copy()
         first, last = start[touched], end[touched]
         above = np.maximum(first, last) - self.onset
         share = np.minimum(1.0, above / np.maximum(np.abs(last - first), 1e-300))
@@ -266,10 +275,11 @@ class Cem43(Spec):
 
     def accumulate(self, value: Array, start: Array, end: Array, step: float) -> Array:
         """Minutes after the step, (n,), at most 1e9; nodes that stay below 39 degC are not touched."""
-        touched = np.flatnonzero(np.maximum(start, end) >= CEM43_ONSET)
+        touched = np.flatnonzero((start >= CEM43_ONSET) | (end >= CEM43_ONSET))
+        if touched.size == 0:
+            return value
         after = value.copy()
-        if touched.size:
-            after[touched] = np.minimum(after[touched] + cem43_ramp(start[touched], end[touched], step), CEM43_CAP)
+        after[touched] = np.minimum(after[touched] + cem43_ramp(start[touched], end[touched], step), CEM43_CAP)
         return after
 
     def measure(self, value: Array, hottest: Array, elapsed: float) -> Array:
@@ -307,7 +317,10 @@ class Cryo(Spec):
 
     def accumulate(self, value: Array, start: Array, end: Array, step: float) -> Array:
         """Lowest temperature so far, (n,)."""
-        return np.minimum(value, np.minimum(start, end))
+        if not ((end < value) | (start < value)).any():
+            return value
+        lower = np.minimum(start, end)
+        return np.asarray(np.minimum(value, lower, out=lower))
 
     def measure(self, value: Array, hottest: Array, elapsed: float) -> Array:
         """Minus the lowest temperature: how far below 0 degC the tissue was, K."""
