@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import signal
 from pathlib import Path
 
 import catalogue_reference as theory
@@ -19,8 +19,9 @@ from thermal.accuracy import companion as make_companion
 from thermal.anatomy.grid import Refine, Window, coarser, make_axes
 from thermal.cli import main
 from thermal.comparison import MEASURES
+from thermal.engines.voxel_heat import VoxelStepper
 from thermal.errors import CaseError
-from thermal.march import Loop, Progress
+from thermal.heat import Stepped
 from thermal.store import Run, RunFolder, read_run
 
 BODY, MM = 37.0, 1e-3
@@ -236,19 +237,19 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     steps = int(whole.value("steps")) + int(read_run(whole.folder / "coarse").value("steps"))
     assert steps > 22
     counter = itertools.count()
-    march = Loop.march
+    advance = VoxelStepper.advance
 
-    def interrupted(self: Loop, progress: Progress) -> Iterator[Progress]:
-        for state in march(self, progress):
-            if next(counter) == after:
-                raise KeyboardInterrupt
-            yield state
+    def interrupted(self: VoxelStepper, step: float, stages: int) -> Stepped:
+        stepped = advance(self, step, stages)
+        if next(counter) == after:
+            signal.raise_signal(signal.SIGINT)  # amid a step, when the arrays are already those of its end
+        return stepped
 
     out = tmp_path / "out"
-    monkeypatch.setattr(Loop, "march", interrupted)
+    monkeypatch.setattr(VoxelStepper, "advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
         simulate(case, out)
-    monkeypatch.setattr(Loop, "march", march)
+    monkeypatch.setattr(VoxelStepper, "advance", advance)
     with RunFolder.open(out, case, resume=True) as folder:
         simulate(case, folder)
     assert _numbers(read_run(out)) == _numbers(whole)

@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine",),
     ("heat",),
     ("domain", "library"),
-    ("units", "errors", "progress"),
+    ("units", "errors", "interrupts", "progress"),
 )
 """Modules and subpackages of ``thermal``, the highest first. Each may import only from the lines below its own; those
 on one line know nothing of each other."""

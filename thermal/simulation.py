@@ -24,11 +24,12 @@ from thermal.assemble import (
     without_volume,
 )
 from thermal.case import Case
-from thermal.effort import check_effort, effort_warnings
+from thermal.effort import effort_warnings
 from thermal.engine import Engine
 from thermal.engines.compiled import announced
 from thermal.errors import CaseError
 from thermal.heat import BUDGET, Nodes
+from thermal.interrupts import uninterrupted
 from thermal.library import Sourced
 from thermal.march import Control, Loop, Progress
 from thermal.physics.delivery import Delivered, Site
@@ -142,7 +143,6 @@ def check(case: Case) -> list[str]:
 
     Returns notes for the user. Raises ``CaseError`` with all problems that were found.
     """
-    check_effort(case)
     anatomy, engine, tissues, _ = build(case)
     initial = initial_temperature(case, tissues)
     make_bioheat(case, tissues, initial)
@@ -166,7 +166,6 @@ def build(case: Case) -> tuple[Anatomy, Engine, Tissues, list[Sourced]]:
 def prepare(case: Case, report: Report) -> Prepared:
     """Everything before time starts: anatomy, particles delivered, heat source prepared."""
     report("anatomy", 0.0)
-    check_effort(case)
     anatomy, engine, tissues, library = build(case)
     check_places(case, engine)
     initial = initial_temperature(case, tissues)
@@ -233,10 +232,13 @@ def follow(prepared: Prepared, run: RunFolder, report: Report) -> tuple[Progress
     kept = set(loop.stops)
     begun = saved = time.perf_counter()
     try:
-        for progress in loop.march(start):
-            _record(prepared, run, progress)
-            if output.series and progress.state.time in kept:
-                run.save_frame(progress.state.time, progress.state.temperature)
+        states = loop.march(start)
+        while progress.state.time < loop.duration:
+            with uninterrupted():  # the march works in place: amid a step there is no state to go on from
+                progress = next(states)
+                _record(prepared, run, progress)
+                if output.series and progress.state.time in kept:
+                    run.save_frame(progress.state.time, progress.state.temperature)
             now = time.perf_counter()
             if now - saved >= output.checkpoint and progress.state.time < loop.duration:
                 run.save_checkpoint(*_freeze(progress, prepared, earlier + now - begun))

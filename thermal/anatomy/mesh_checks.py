@@ -156,6 +156,9 @@ def check_border(points: Array, cells: Index, form: Form, place: str) -> tuple[I
 
 
 def _parts(nodes: int, cells: Index) -> int:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     first, rest = np.repeat(cells[:, 0], cells.shape[1] - 1), cells[:, 1:].ravel()
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -8,10 +8,8 @@ receive the arrays, do the same call on their part, and wait for the next.
 from __future__ import annotations
 
 import signal
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -25,6 +23,7 @@ from thermal.engines.dolfinx import DolfinxEngine
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
 from thermal.heat import Action, HeatProblem, HeatState, HeatStepper, Precision, Rates, Stepped, Touch
+from thermal.interrupts import INTERRUPTS, uninterrupted
 from thermal.units import Array, Mask
 
 WHOLE: Mapping[type, Any] = {VoxelDomain: VoxelEngine, MeshDomain: MeshEngine}
@@ -32,24 +31,6 @@ WHOLE: Mapping[type, Any] = {VoxelDomain: VoxelEngine, MeshDomain: MeshEngine}
 ANSWERS = (NotConvergedError, FloatingPointError, ValueError)
 """Errors that say something of the problem: they come up on every rank, and the first one reports them."""
 DISMISSED = ""
-INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Interrupts come after the block: in the midst of a task the other ranks would wait for ever."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # interrupts are the main thread's
-        return
-    waiting: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: waiting.append(number)) for number in INTERRUPTS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
-        if waiting:
-            signal.raise_signal(waiting[0])
 
 
 @dataclass
