@@ -160,8 +160,6 @@ def _parts(nodes: int, cells: Index) -> int:
     from scipy.sparse.csgraph import connected_components
 
     first, rest = np.repeat(cells[:, 0], cells.shape[1] - 1), cells[:, 1:].ravel()
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
 
     links = coo_array((np.ones(len(first), np.int8), (first, rest)), shape=(nodes, nodes))
     return int(connected_components(links, directed=False)[0])
