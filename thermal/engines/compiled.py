@@ -11,6 +11,10 @@ from typing import Any, TypeVar, cast
 import numba as nb
 from numba.core import event
 
+from thermal.engines.threads import find_tbb
+
+find_tbb()
+
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
 SMALL = 30_000
