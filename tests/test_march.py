@@ -623,28 +623,6 @@ def test_extremes_are_of_all_steps() -> None:
     np.testing.assert_array_equal(history[-1].coldest, temperatures.min(axis=0))
 
 
-def test_temperatures_between_steps() -> None:
-    """Within a step of 8 s to 1 % of what it changes (third order in the step); exact at its end and its start."""
-    engine = cube(10)
-    problem = bioheat(engine, slope=1e-6, perfusion=2e4, held=faces(engine))
-    power = np.where(np.linalg.norm(engine.points - 0.025, axis=1) < 0.012, 5e5, 0.0) * engine.volume
-
-    def march(step: float) -> Loop:
-        return loop(problem, lambda time: power, 40.0, step=step)
-
-    fine = {round(progress.state.time, 9): progress.state.temperature for progress in states(march(0.25))}
-    coarse = march(8.0)
-    for progress in coarse.march(coarse.start(np.full(engine.volume.size, 37.0))):
-        end = progress.state.time
-        assert np.array_equal(coarse.between(progress, end), progress.state.temperature)
-        assert progress.earlier is not None
-        np.testing.assert_allclose(coarse.between(progress, end - 8.0), progress.earlier, atol=1e-12)
-        for ahead in (2.0, 4.0, 6.0):
-            change = np.abs(progress.state.temperature - progress.earlier).max()
-            wanted = fine[round(end - 8.0 + ahead, 9)]
-            np.testing.assert_allclose(coarse.between(progress, end - 8.0 + ahead), wanted, atol=1e-2 * change)
-
-
 @pytest.mark.parametrize("part", [0.2, 0.5, 0.9])
 def test_a_run_goes_on_bit_for_bit(part: float) -> None:
     """From the numbers alone: a new loop, and no object but arrays and floats of the old state."""

@@ -57,6 +57,10 @@ ErrorEstimate = Annotated[
         "--set numerics.error_estimate=true.",
     ),
 ]
+EngineName = Annotated[
+    str | None,
+    Parameter(name="--engine", help='"dolfinx": on all ranks of mpirun; the same as --set numerics.engine=...'),
+]
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative=(), help="No progress, no summary.")]
 Resume = Annotated[bool, Parameter(name="--resume", negative=(), help="Go on with an unfinished run.")]
 Force = Annotated[bool, Parameter(name="--force", negative=(), help="Replace the run that the folder holds.")]
@@ -129,6 +133,7 @@ def run(
     out: Out = None,
     set: Set = None,
     anatomy: AnatomyName = None,
+    engine: EngineName = None,
     error_estimate: ErrorEstimate = False,
     resume: Resume = False,
     force: Force = False,
@@ -137,6 +142,8 @@ def run(
     """Simulate one case into a run folder (default: results/NAME)."""
     from thermal.case import load_case
 
+    if engine is not None:
+        set = [*(set or ()), f"numerics.engine={engine}"]
     if error_estimate:
         set = [*(set or ()), "numerics.error_estimate=true"]
     loaded = load_case(case, set or (), anatomy)

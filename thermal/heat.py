@@ -275,7 +275,3 @@ class HeatStepper(Protocol):
         Raises ``FloatingPointError``, the state being as before, when the result is not finite.
         """
         ...
-
-    def rate(self) -> Array:
-        """(n,) K/s, how fast v changed at the start of the step begun last; zero at nodes that are not free."""
-        ...

@@ -134,23 +134,6 @@ class Loop:
     def _solid(self) -> Mask:
         return self.bioheat.engine.volume > 0
 
-    def between(self, progress: Progress, time: float) -> Array:
-        """(n,) degC at a ``time`` (s) within the last step, so that a wish for a field does not shorten steps.
-
-        Quadratic where tissue is liquid at both ends of the step (its rate at the start is known), else linear.
-        """
-        later, step = progress.state.temperature, progress.last_step
-        if progress.earlier is None or time >= progress.state.time:
-            return later.copy()
-        share = 1.0 - (progress.state.time - time) / step
-        earlier, gained = progress.earlier, later - progress.earlier
-        low, high = self.bioheat.heat.liquid
-        liquid = (np.minimum(earlier, later) > low) & (np.maximum(earlier, later) < high)
-        assert progress.drive is not None
-        _, free = self._holding(progress.drive, time)
-        start = np.where(liquid & free, step * self._stepper.rate(), gained)
-        return np.asarray(earlier + share * start + share**2 * (gained - start))
-
     def _living(self, progress: Progress, ahead: float) -> Array | None:
         """(n,) share of the perfusion that is left ``ahead`` s from now: exp(-Omega), none where tissue has frozen.
 

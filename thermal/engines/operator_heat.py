@@ -198,7 +198,3 @@ class OperatorStepper:
         taken = self._step
         last, _ = taken.flow(taken.operator, taken.conductances, taken.state.temperature)
         return self._engine.maximum(np.abs(0.4 * step * taken.inverse * (self._first + last) - 0.8 * change))
-
-    def rate(self) -> Array:
-        """See :meth:`thermal.heat.HeatStepper.rate`."""
-        return self._step.inverse * self._first

@@ -135,12 +135,6 @@ class Team:
         stepped = part.stepper.advance(step, stages)
         return stepped, part.engine.gather(part.state.v), part.engine.gather(part.state.temperature)
 
-    def rate(self, number: int) -> Array:
-        """How fast v changed at the start of the step, in the whole domain."""
-        part = self.parts[number]
-        assert part.stepper is not None
-        return part.engine.gather(part.stepper.rate())
-
 
 @dataclass(frozen=True)
 class SharedOperator:
@@ -191,10 +185,6 @@ class SharedStepper:
         np.minimum(state.coldest, state.temperature, out=state.coldest)
         np.maximum(state.hottest, state.temperature, out=state.hottest)
         return stepped
-
-    def rate(self) -> Array:
-        """See :meth:`thermal.heat.HeatStepper.rate`."""
-        return np.asarray(self._team.do("rate", self._number))
 
 
 class SharedEngine:

@@ -453,7 +453,3 @@ class VoxelStepper:
             held = self._state.temperature[self._kept]
             self._ahead = Ahead(self._state, self._action, held, lines, fastest, extent)
         return float(rows.max())
-
-    def rate(self) -> Array:
-        """See :meth:`thermal.heat.HeatStepper.rate`."""
-        return self._first[1:-1, 1:-1, 1:-1].astype(np.float64).ravel()
