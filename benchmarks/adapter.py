@@ -133,4 +133,4 @@ class CountedOperator(VoxelOperator):
 def counted(operator: VoxelOperator) -> CountedOperator:
     """The same operator, counting from zero."""
     CountedOperator.applications = 0
-    return CountedOperator(operator.gx, operator.gy, operator.gz, operator.shape, operator.k)
+    return CountedOperator(operator.gx, operator.gy, operator.gz, operator.shape)

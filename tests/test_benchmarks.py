@@ -154,10 +154,10 @@ def test_stages_grow_like_the_root_of_the_stiffness() -> None:
 
 @pytest.mark.parametrize(
     ("medium", "limit"),
-    [("smooth", 12), ("poor inclusions", 16), ("needle", 34), ("noise", 21)],
+    [("smooth", 9), ("poor inclusions", 9), ("good inclusions", 15), ("needle", 12), ("noise", 12)],
 )
 def test_iterations_of_steady_fields(medium: str, limit: int) -> None:
-    """To 1e-8 at 32 cells; the limits are a tenth above what there was when they were set."""
+    """To 1e-8 at 32 cells; the goals at 200 cells are 12, and 25 for the hard media."""
     cells = 32
     engine = adapter.voxel_engine(cells)
     operator = adapter.counted(engine.conductance(works.medium(medium, cells)))
@@ -165,7 +165,7 @@ def test_iterations_of_steady_fields(medium: str, limit: int) -> None:
     rhs, fixed = works.charge(cells), works.grounded(cells)
     u = engine.solve(operator, nothing, rhs, fixed=fixed, values=nothing, tolerance=1e-8)
     assert np.linalg.norm(np.where(fixed, 0.0, rhs - operator(u))) <= 1.01e-8 * np.linalg.norm(rhs)
-    assert operator.applications - 4 <= limit  # held values, first and last residual, and the one above
+    assert 0 < operator.applications - 4 <= limit  # held values, first and last residual, and the one above
 
 
 def test_memory_of_a_march() -> None:
