@@ -6,7 +6,7 @@ by 90 degrees. Cells outside the body conduct nothing and hold nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -122,6 +122,24 @@ class VoxelWindow:
         """Transpose of :meth:`to_fine`, (nf,) -> (n,); conserves the total."""
         back = tuple(matrix.T.tocsr() for matrix in self.interpolation)
         return _tensor_apply(back, amount.reshape(self.engine.domain.shape)).ravel()
+
+
+@dataclass(frozen=True)
+class FineShares(Mapping[str, Array]):
+    """Shares of the cells of a window, made when one is asked for: all of them would outweigh the fields on it."""
+
+    coarse: VoxelDomain
+    pick: tuple[npt.NDArray[np.int64], ...]
+    """of each fine cell the coarse one along each axis, as ``numpy.ix_`` makes it"""
+
+    def __getitem__(self, name: str) -> Array:
+        return np.asarray(self.coarse.shares[name].reshape(self.coarse.cell_shape)[self.pick]).ravel()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.coarse.shares)
+
+    def __len__(self) -> int:
+        return len(self.coarse.shares)
 
 
 def _tensor_apply(matrices: tuple[sparse.csr_array, ...], u: Array) -> Array:
@@ -332,7 +350,7 @@ class VoxelEngine(OneProcess):
         cells = self.domain.cell_shape
         fine = VoxelDomain(
             (axes[0], axes[1], axes[2]),
-            MappingProxyType({name: a.reshape(cells)[pick].ravel() for name, a in self.domain.shares.items()}),
+            FineShares(self.domain, pick),
             self.domain.solid.reshape(cells)[pick].ravel(),
         )
         return VoxelWindow(

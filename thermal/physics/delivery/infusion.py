@@ -214,8 +214,9 @@ class Infusion(Spec):
         peclet = speed * cell / self.diffusivity if self.diffusivity > 0.0 else np.inf
         if peclet <= MOST_PECLET or smear <= MOST_SMEAR * radius:
             return ()
+        size = f"{peclet:.3g}" if np.isfinite(peclet) else "infinite, as nothing diffuses"
         return (
-            f"delivery: the cell Peclet number at the front of the infusate is {peclet:.3g} (limit {MOST_PECLET:g}: "
+            f"delivery: the cell Peclet number at the front of the infusate is {size} (limit {MOST_PECLET:g}: "
             "S. V. Patankar, Numerical Heat Transfer and Fluid Flow, 1980), so upwind transport on cells of "
             f"{1e3 * cell:.2g} mm smears it by about {1e3 * smear:.2g} mm, {100 * smear / radius:.0f} % of its radius "
             f"of {1e3 * radius:.2g} mm; use smaller voxels around the tip",
