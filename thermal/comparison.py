@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from thermal.store import Run, RunFolder, read_run
 from thermal.store.files import write_json, write_text
 from thermal.units import Array
 from thermal.view import style
-from thermal.view.pictures import draw
+from thermal.view.aside import Aside
 from thermal.view.rendering import rendering_problem
 from thermal.view.scene import box, cell_centres, cell_volumes
 from thermal.view.side_by_side import Treatment, draw_figure, draw_zones
@@ -109,19 +110,21 @@ def compare(
     names = _folder_names([entry for entry in loaded if not isinstance(entry, Run)])
     runs: list[Run] = []
     failures: list[tuple[str, Exception]] = []
-    for entry in loaded:
-        if isinstance(entry, Run):
-            runs.append(entry)
-            continue
-        name = names.pop(0)
-        try:
-            runs.append((run_case or run_one)(entry, folder / name, force, _prefixed(name, report)))
-        except Exception as error:  # raised again below
-            failures.append((name, error))
-    comparison = None
-    if runs:
-        report("pictures", 0.0)
-        comparison = write_comparison(runs, folder)
+    with Aside() as aside:
+        run_next: RunCase = run_case or partial(run_one, draw=aside.draw)
+        for entry in loaded:
+            if isinstance(entry, Run):
+                runs.append(entry)
+                continue
+            name = names.pop(0)
+            try:
+                runs.append(run_next(entry, folder / name, force, _prefixed(name, report)))
+            except Exception as error:  # raised again below
+                failures.append((name, error))
+        comparison = None
+        if runs:
+            report("pictures", 0.0)
+            comparison = write_comparison(runs, folder)
     if failures or comparison is None:
         (name, first), *others = failures
         for other, reason in others:
@@ -131,17 +134,17 @@ def compare(
     return comparison
 
 
-def run_one(case: Case, folder: Path, force: bool, report: Report) -> Run:
+def run_one(case: Case, folder: Path, force: bool, report: Report, draw: Callable[[Path], object]) -> Run:
     """Run ``case`` in ``folder``: a finished run of it is reused, an unfinished one resumed, ``force`` starts again.
 
-    Draws the run's own pictures.
+    Has ``draw`` make the run's own pictures where they are missing.
     """
     from thermal.simulation import simulate
 
     with RunFolder.open(folder, case, resume=not force, force=force) as prepared:
         run = read_run(folder) if prepared.finished else simulate(case, prepared, report)
     if not (folder / "slices.png").exists():
-        draw(run)
+        draw(folder)
     return run
 
 
