@@ -82,7 +82,7 @@ ON_TETRAHEDRA = "--tolerance 1e-6 --steps 5:60,10"
 def gaussian(size: int, limit: float, engines: tuple[Engine, ...], steps: str = EVEN) -> Work:
     """The perfused Gaussian on ``size``^3 bricks."""
     title = f"perfused Gaussian, {size}^3 cells"
-    return Work("gaussian", size, title, limit, engines, steps, "--tolerance 0.05 --max_step 20")
+    return Work("gaussian", size, title, limit, engines, steps, "--tolerance 0.1 --max_step 60")
 
 
 def tetrahedra(size: int) -> Work:

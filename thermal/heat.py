@@ -217,7 +217,7 @@ class Touch:
 
 @dataclass(frozen=True)
 class Action:
-    """What acts during one step.
+    """What acts during one step; the same array again means the same values again.
 
     ``power`` (n,) W of all sources; ``blood`` (n,) W/K: ``w rho_b c_b`` times nodal volume, as far as it still flows
     (frozen tissue has none in any case); ``free`` (n,): nodes whose temperature is not prescribed.

@@ -126,10 +126,12 @@ def first_flow(
 ) -> None:
     """Rate of change ``first`` (K/s) of v at the start of a step, and what is lost per kelvin, ``sink`` (W/K).
 
-    Nodes with rates up to ``negligible`` K/s rest. ``sums``: heat into the other free nodes, heat from blood, heat from
-    the border, W; largest rate, K/s; first and last padded node of the row that does not rest.
+    ``film`` and ``border`` are empty where heat crosses no border. Nodes with rates up to ``negligible`` K/s rest.
+    ``sums``: heat into the other free nodes, heat from blood, heat from the border, W; largest rate, K/s; first and
+    last padded node of the row that does not rest.
     """
     nx, ny, nz = temperature.shape
+    bordered = film.size > 0
     for i in nb.prange(nx):
         q = np.empty(nz)
         for j in range(ny):
@@ -148,22 +150,31 @@ def first_flow(
             for m in range(nz - 1):
                 q[m] += rz[m + 1] * ((k00[m + 1] + k01[m + 1]) + (k10[m + 1] + k11[m + 1])) * (c[m + 1] - c[m])
             w, out, lost = inverse[i + 1, j + 1, 1:-1], first[i + 1, j + 1, 1:-1], sink[i + 1, j + 1, 1:-1]
-            p, b, f, e = power[i, j], blood[i, j], film[i, j], border[i, j]
+            p, b = power[i, j], blood[i, j]
             flow, bled, crossed, fastest = 0.0, 0.0, 0.0, first.dtype.type(0.0)
+            if bordered:
+                f, e = film[i, j], border[i, j]
+                for m in range(nz):
+                    from_border = e[m] - f[m] * c[m] if w[m] > 0 else 0.0
+                    q[m] += from_border
+                    crossed += from_border
             for m in range(nz):
                 u = c[m]
                 free = 1.0 if w[m] > 0 else 0.0
                 flowing = free * (b[m] if u > liquidus else 0.0)
                 from_blood = flowing * (arterial - u)
-                from_border = free * (e[m] - f[m] * u)
-                total = free * (q[m] + p[m]) + from_blood + from_border
+                total = free * (q[m] + p[m]) + from_blood
                 rate = total * w[m]
                 moves = abs(rate) > negligible
                 out[m] = rate if moves else 0.0
-                lost[m] = flowing + free * f[m]
+                lost[m] = flowing
                 flow += total if moves else 0.0
                 bled += from_blood
-                crossed += from_border
+            if bordered:
+                f = film[i, j]
+                for m in range(nz):
+                    if w[m] > 0:
+                        lost[m] += f[m]
             for m in range(nz):
                 fastest = max(fastest, abs(out[m]))
             lowest, highest = 1, nz

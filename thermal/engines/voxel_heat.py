@@ -152,6 +152,10 @@ class VoxelStepper:
         self._slope = cells.slope.reshape(self._base.shape) if cells.rises else NOTHING
         self._frozen = NOTHING if cells.frozen is None else grid.conducting(cells.frozen)
         self._film_nodes = np.flatnonzero(problem.film)
+        crossed = bool(self._film_nodes.size) or bool(problem.border.any())
+        self._film = self._shaped(problem.film) if crossed else NOTHING
+        self._border_heat = self._shaped(problem.border) if crossed else NOTHING
+        self._source = (problem.film, 0.0)  # the power that was last summed up, and its sum
         self._film_places = grid.places(self._film_nodes)
         self._stiff = NOTHING
         self._ice_width = self._ice_ratio = self._steam_width = NOTHING
@@ -252,8 +256,8 @@ class VoxelStepper:
             *self._grid.inverse_squares,
             self._shaped(action.power),
             self._shaped(action.blood),
-            self._shaped(problem.film),
-            self._shaped(problem.border),
+            self._film,
+            self._border_heat,
             problem.arterial_temperature,
             problem.relation.liquid[0],
             self._inverse,
@@ -272,14 +276,15 @@ class VoxelStepper:
             fastest = max(fastest, float(np.abs(rate.ravel()[contact.places]).max(initial=0.0)))
             extent = _hull(extent, contact.box)
             probes += float(heat.sum())
-        source = float(action.power.sum())
+        if self._source[0] is not action.power:
+            self._source = (action.power, float(action.power.sum()))
+        source = self._source[1]
         lines = np.array([source, blood, border, probes, flow - (source + blood + border)])
         return lines, fastest, extent
 
     def advance(self, step: float, stages: int) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
-        for work in (self._here, self._before):
-            work[_inside(self._box)] = 0.0
+        self._clear()
         if self._plain:
             self._box = self._reached(stages)
             lines = self._march(step, stages, self._linear_stage)
@@ -288,12 +293,18 @@ class VoxelStepper:
             if liquidus < weight.coldest and weight.hottest < onset:
                 self._add_up(weight.share)
                 return Stepped(lines, weight.stored, self._error(step))
+            self._clear()
         self._box = self._whole
         self._steady()
         lines = self._march(step, stages, self._phase_stage)
         weight = self._weighed(lines)
         self._add_up_phases(weight.share)
         return Stepped(lines, weight.stored, None)
+
+    def _clear(self) -> None:
+        """Forget the increments of the last step."""
+        for work in (self._here, self._before):
+            work[_inside(self._box)] = 0.0
 
     def _reached(self, stages: int) -> Box:
         """The box of nodes that a step of ``stages`` can change."""
@@ -310,7 +321,6 @@ class VoxelStepper:
     def _march(self, step: float, stages: int, run: Callable[[Stage, float], Array]) -> Array:
         """All stages; afterwards ``_here`` holds the change of v. Returns the time integral of the lines, J."""
         box = _inside(self._box)
-        self._before[box] = 0.0
         np.multiply(self._first[box], self._grid.dtype(first_weight(stages) * step), out=self._here[box])
 
         def one(stage: Stage) -> Array:
