@@ -184,7 +184,7 @@ def test_python_examples_run(
     from thermal import compare as package_compare
 
     compare = importlib.import_module("thermal.comparison")
-    monkeypatch.setattr(compare, "draw", lambda run: [])
+    monkeypatch.setattr(compare.Aside, "draw", lambda aside, folder: None)
     monkeypatch.setattr(compare, "rendering_problem", lambda: "not drawn in this test")
     case = folder / "case.toml"
     case.write_text(
