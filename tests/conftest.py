@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,11 @@ CATALOGUE = Path(__file__).parent / "catalogue"
 def body_ct_folder() -> Path | None:
     """Where the body CT lies: in ``$THERMAL_DATA``, else in the user's cache."""
     return next((folder for folder in data_folders() if all((folder / name).is_file() for name in BODY_CT)), None)
+
+
+def pytest_configure() -> None:
+    """Ctrl-C interrupts also where tests run in the background: a shell starts such programs with it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -16,11 +16,69 @@ import numpy.typing as npt
 
 from thermal.engines.compiled import compiled, compiled_part
 from thermal.engines.stencils import ALL, Grid, Index
+from thermal.units import Array
 
 Flags = npt.NDArray[np.bool_]
 
 CENTRE = 13
 """Place of the offset (0, 0, 0) among the 27."""
+STRETCH = 32
+"""Nodes of a coarse row that are worked on together, so that what they reach stays near the processor."""
+
+
+@compiled_part
+def _interpolate_row(
+    i: int, j: int, a: int, b: int, c: int, g: Grid, offsets: Index, s: Grid, x: Index, y: Index, z: Index,
+    those: Index, w: Grid, lost: Grid,
+) -> None:  # fmt: skip
+    """The nodes ``those`` of a row, which lie between coarse ones along x, y, z where ``a``, ``b``, ``c`` are one."""
+    nz = s.shape[2]
+    near = np.zeros((27, nz - 2), np.float64)  # conductances summed over the axes along which the node is in line
+    coupled = np.zeros(27, np.bool_)
+    for m in range(len(offsets)):
+        di, dj, dk = offsets[m, 0], offsets[m, 1], offsets[m, 2]
+        of = 9 * a * di + 3 * b * dj + c * dk
+        if of == 0:
+            continue
+        coupled[CENTRE + of] = coupled[CENTRE - of] = True
+        ahead, behind = g[m, i, j, 1:-1], g[m, i - di, j - dj, 1 - dk : nz - 1 - dk]
+        there, back = near[CENTRE + of], near[CENTRE - of]
+        for k in range(nz - 2):
+            there[k] += ahead[k]
+        for k in range(nz - 2):
+            back[k] += behind[k]
+    main = s[i, j, 1:-1].astype(np.float64)
+    missing = main.copy()
+    for of in range(27):
+        if not coupled[of]:
+            continue
+        di, dj, dk = of // 9 - 1, of // 3 % 3 - 1, of % 3 - 1
+        towards, beside = near[of], lost[i + di, j + dj, 1 + dk : nz - 1 + dk]
+        for k in range(nz - 2):
+            towards[k] = max(towards[k], 0.0)
+            main[k] += towards[k]
+            missing[k] += towards[k] * beside[k]
+    for k in those:
+        lost[i, j, k + 1] = missing[k] / main[k] if main[k] > 0.0 else 1.0
+    share = np.empty(len(those), np.float64)
+    for ci in range(-a, a + 1, 2):  # towards each of the coarse corners
+        for cj in range(-b, b + 1, 2):
+            for ck in range(-c, c + 1, 2):
+                p, q, side = x[i] + (ci > 0), y[j] + (cj > 0), int(ck > 0)
+                away = 9 * ci + 3 * cj + ck
+                share[:] = 0.0
+                for ti in range(abs(ci) + 1):  # through each of the neighbours on that side
+                    for tj in range(abs(cj) + 1):
+                        for tk in range(abs(ck) + 1):
+                            to = 9 * ti * ci + 3 * tj * cj + tk * ck
+                            if coupled[CENTRE + to]:
+                                towards, known = near[CENTRE + to], w[CENTRE + to - away, p, q]
+                                for n in range(len(those)):
+                                    share[n] += towards[those[n]] * known[z[those[n] + 1] + side]
+                found = w[CENTRE - away, p, q]
+                for n in range(len(those)):
+                    if main[those[n]] > 0.0:
+                        found[z[those[n] + 1] + side] = share[n] / main[those[n]]
 
 
 @compiled_part
@@ -28,50 +86,13 @@ def _interpolate_plane(
     i: int, g: Grid, offsets: Index, s: Grid, x: Index, y: Index, z: Index, bx: Flags, by: Flags, bz: Flags,
     order: int, w: Grid, lost: Grid,
 ) -> None:  # fmt: skip
-    _, ny, nz = s.shape
-    conductance, held, missed, weights = g.reshape(len(g), -1), s.ravel(), lost.ravel(), w.reshape(27, -1)
-    _, _, wy, wz = w.shape
-    near = np.zeros(27, np.float64)  # conductances summed over the axes along which the node is in line
-    a, shifts = int(bx[i]), (offsets[:, 0] * ny + offsets[:, 1]) * nz + offsets[:, 2]
-    for j in range(1, ny - 1):
+    a, between = int(bx[i]), bz[1:-1]
+    for j in range(1, s.shape[1] - 1):
         b = int(by[j])
-        for k in range(1, nz - 1):
-            c = int(bz[k])
-            if a + b + c != order:
-                continue
-            node = (i * ny + j) * nz + k
-            near[:] = 0.0
-            for m in range(len(offsets)):
-                of = 9 * a * offsets[m, 0] + 3 * b * offsets[m, 1] + c * offsets[m, 2]
-                near[CENTRE + of] += conductance[m, node]
-                near[CENTRE - of] += conductance[m, node - shifts[m]]
-            near[CENTRE] = 0.0
-            main = float(held[node])
-            missing = main
-            for di in range(-a, a + 1):
-                for dj in range(-b, b + 1):
-                    for dk in range(-c, c + 1):
-                        of = CENTRE + 9 * di + 3 * dj + dk
-                        towards = max(near[of], 0.0)
-                        near[of] = towards
-                        main += towards
-                        missing += towards * missed[node + (di * ny + dj) * nz + dk]
-            if main <= 0.0:
-                missed[node] = 1.0
-                continue
-            missed[node] = missing / main
-            for ci in range(-a, a + 1, 2):  # towards each of the coarse corners
-                for cj in range(-b, b + 1, 2):
-                    for ck in range(-c, c + 1, 2):
-                        corner = ((x[i] + (ci > 0)) * wy + y[j] + (cj > 0)) * wz + z[k] + (ck > 0)
-                        share = 0.0
-                        for ti in range(abs(ci) + 1):  # through each of the neighbours on that side
-                            for tj in range(abs(cj) + 1):
-                                for tk in range(abs(ck) + 1):
-                                    to = 9 * ti * ci + 3 * tj * cj + tk * ck
-                                    of = to - 9 * ci - 3 * cj - ck
-                                    share += near[CENTRE + to] * weights[CENTRE + of, corner]
-                        weights[CENTRE - 9 * ci - 3 * cj - ck, corner] = share / main
+        c = order - a - b
+        if c == 0 or c == 1:
+            those = np.flatnonzero(between == (c == 1))
+            _interpolate_row(i, j, a, b, c, g, offsets, s, x, y, z, those, w, lost)
 
 
 @compiled
@@ -89,43 +110,69 @@ def interpolate(
 
 
 @compiled_part
+def _images(
+    a: int, b: int, g: Grid, offsets: Index, s: Grid, x: Index, y: Index, nodes: Index, first: int, w: Grid,
+    image: Array,
+) -> None:  # fmt: skip
+    """A times the columns of the interpolation for a stretch of a coarse row, on the 5 x 5 x 5 nodes that each reaches.
+
+    ``nodes``: the fine nodes of the stretch, whose coarse ones count from ``first``.
+    """
+    last = s.shape[2] - 1
+    image[:] = 0.0
+    for e in range(27):
+        ei, ej, ek = e // 9 - 1, e // 3 % 3 - 1, e % 3 - 1
+        weight = w[e, a, b, first : first + len(nodes)]
+        if not weight.any():
+            continue
+        i, j, to = x[a] + ei, y[b] + ej, 62 + ei * 25 + ej * 5 + ek
+        centre, held = image[to], s[i, j]
+        for c in range(len(nodes)):
+            centre[c] += held[nodes[c] + ek] * weight[c]
+        for m in range(len(offsets)):
+            di, dj, dk = offsets[m, 0], offsets[m, 1], offsets[m, 2]
+            move = di * 25 + dj * 5 + dk
+            ahead, behind, there, back = g[m, i, j], g[m, i - di, j - dj], image[to + move], image[to - move]
+            for c in range(len(nodes)):
+                k = nodes[c] + ek
+                forth, hither = ahead[k] * weight[c], behind[min(max(k - dk, 0), last)] * weight[c]
+                there[c] -= forth
+                back[c] -= hither
+                centre[c] += forth + hither
+
+
+@compiled_part
 def _galerkin_plane(
     a: int, g: Grid, offsets: Index, s: Grid, x: Index, y: Index, z: Index, w: Grid, coarse: Grid
 ) -> None:
-    _, fy, fz = s.shape
     _, _, ny, nz = coarse.shape
-    conductance, held, weights = g.reshape(len(g), -1), s.ravel(), w.reshape(27, -1)
-    shifts = (offsets[:, 0] * fy + offsets[:, 1]) * fz + offsets[:, 2]
-    moves = offsets[:, 0] * 25 + offsets[:, 1] * 5 + offsets[:, 2]
-    image = np.empty(125, np.float64)  # A times one column of the interpolation, on the 5 x 5 x 5 nodes it reaches
+    room, apart = np.empty((125, STRETCH), np.float64), np.empty(STRETCH, np.int64)
+    total, part = np.empty(STRETCH, np.float64), np.empty(STRETCH, np.float64)
     for b in range(1, ny - 1):
-        for c in range(1, nz - 1):
-            node, column = (x[a] * fy + y[b]) * fz + z[c], (a * ny + b) * nz + c
-            image[:] = 0.0
-            for e in range(27):
-                weight = float(weights[e, column])
-                if weight == 0.0:
-                    continue
-                ei, ej, ek = e // 9 - 1, e // 3 % 3 - 1, e % 3 - 1
-                at, to = node + (ei * fy + ej) * fz + ek, 62 + ei * 25 + ej * 5 + ek
-                main = float(held[at])
-                for m in range(len(offsets)):
-                    ahead, behind = float(conductance[m, at]), float(conductance[m, at - shifts[m]])
-                    main += ahead + behind
-                    image[to + moves[m]] -= ahead * weight
-                    image[to - moves[m]] -= behind * weight
-                image[to] += main * weight
+        for first in range(1, nz - 1, STRETCH):
+            size = min(STRETCH, nz - 1 - first)
+            nodes, image = z[first : first + size], room[:, :size]
+            _images(a, b, g, offsets, s, x, y, nodes, first, w, image)
             for m in range(len(ALL)):
-                p, q, r = a + ALL[m, 0], b + ALL[m, 1], c + ALL[m, 2]
-                oi, oj, ok = x[p] - x[a], y[q] - y[b], z[r] - z[c]
-                other, to = (p * ny + q) * nz + r, 62 + oi * 25 + oj * 5 + ok
-                total = 0.0
-                for ei in range(max(-1, -2 - oi), min(1, 2 - oi) + 1):
-                    for ej in range(max(-1, -2 - oj), min(1, 2 - oj) + 1):
-                        for ek in range(max(-1, -2 - ok), min(1, 2 - ok) + 1):
-                            weight = weights[CENTRE + 9 * ei + 3 * ej + ek, other]
-                            total += float(weight) * image[to + ei * 25 + ej * 5 + ek]
-                coarse[m, a, b, c] = -total
+                p, q, r = a + ALL[m, 0], b + ALL[m, 1], first + ALL[m, 2]
+                oi, oj = x[p] - x[a], y[q] - y[b]
+                for c in range(size):
+                    apart[c] = z[r + c] - nodes[c]
+                total[:] = 0.0
+                for times in range(1, 2 + abs(ALL[m, 2])):  # neighbours along z are one or two fine cells away
+                    ok = times * ALL[m, 2]
+                    part[:] = 0.0
+                    for ei in range(max(-1, -2 - oi), min(1, 2 - oi) + 1):
+                        for ej in range(max(-1, -2 - oj), min(1, 2 - oj) + 1):
+                            for ek in range(max(-1, -2 - ok), min(1, 2 - ok) + 1):
+                                other = w[CENTRE + 9 * ei + 3 * ej + ek, p, q, r : r + size]
+                                at = image[62 + (oi + ei) * 25 + (oj + ej) * 5 + ok + ek]
+                                for c in range(size):
+                                    part[c] += other[c] * at[c]
+                    for c in range(size):
+                        total[c] += part[c] if apart[c] == ok else 0.0
+                for c in range(size):
+                    coarse[m, a, b, first + c] = -total[c]
 
 
 @compiled

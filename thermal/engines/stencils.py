@@ -104,36 +104,79 @@ def factor(g: Grid, offsets: Index, s: Grid, pivot: Grid) -> None:
 
 
 @compiled_part
-def _smooth_plane(i: int, g: Grid, offsets: Index, pivot: Grid, rhs: Grid, u: Grid, backwards: bool) -> None:
-    _, ny, nz = u.shape
+def _load_row(i: int, j: int, g: Grid, offsets: Index, rhs: Grid, u: Grid) -> None:
+    """Put in the place of a row of ``u`` what its own equations have on their right, neighbours in the row apart."""
+    nz = u.shape[2]
+    row, source = u[i, j, 1:-1], rhs[i, j, 1:-1]
+    for k in range(nz - 2):
+        row[k] = source[k]
+    for m in range(1, len(offsets)):
+        di, dj, dk = offsets[m, 0], offsets[m, 1], offsets[m, 2]
+        ahead, after = g[m, i, j, 1:-1], u[i + di, j + dj, 1 + dk : nz - 1 + dk]
+        behind, before = g[m, i - di, j - dj, 1 - dk : nz - 1 - dk], u[i - di, j - dj, 1 - dk : nz - 1 - dk]
+        for k in range(nz - 2):
+            row[k] += ahead[k] * after[k] + behind[k] * before[k]
+
+
+@compiled_part
+def _solve_row(along: Grid, inverse: Grid, row: Grid) -> None:
+    """Solve along a row, in place."""
+    last = row[0] - row[0]
+    for k in range(row.size):
+        last = row[k] * inverse[k] + along[k] * inverse[k] * last
+        row[k] = last
+    for k in range(row.size - 2, -1, -1):
+        last = row[k] + along[k + 1] * inverse[k] * last
+        row[k] = last
+
+
+@compiled_part
+def _solve_four(along: Grid, inverse: Grid, rows: Grid) -> None:
+    """Four rows at once (4, n): each step waits for the one before it, so the processor is given four to wait for."""
+    a0, a1, a2, a3 = along[0], along[1], along[2], along[3]
+    p0, p1, p2, p3 = inverse[0], inverse[1], inverse[2], inverse[3]
+    r0, r1, r2, r3 = rows[0], rows[1], rows[2], rows[3]
+    b0 = b1 = b2 = b3 = r0[0] - r0[0]
+    for k in range(r0.size):
+        b0 = r0[k] * p0[k] + a0[k] * p0[k] * b0
+        b1 = r1[k] * p1[k] + a1[k] * p1[k] * b1
+        b2 = r2[k] * p2[k] + a2[k] * p2[k] * b2
+        b3 = r3[k] * p3[k] + a3[k] * p3[k] * b3
+        r0[k], r1[k], r2[k], r3[k] = b0, b1, b2, b3
+    for k in range(r0.size - 2, -1, -1):
+        b0 = r0[k] + a0[k + 1] * p0[k] * b0
+        b1 = r1[k] + a1[k + 1] * p1[k] * b1
+        b2 = r2[k] + a2[k + 1] * p2[k] * b2
+        b3 = r3[k] + a3[k + 1] * p3[k] * b3
+        r0[k], r1[k], r2[k], r3[k] = b0, b1, b2, b3
+
+
+@compiled_part
+def _smooth_planes(
+    first: int, end: int, g: Grid, offsets: Index, pivot: Grid, rhs: Grid, u: Grid, backwards: bool
+) -> None:
+    """Every second plane from ``first`` to before ``end``, four of them at most."""
+    ny = u.shape[1]
+    planes = range(first, end, 2)
     for step in range(1, ny - 1):
         j = ny - 1 - step if backwards else step
-        row, source = u[i, j, 1:-1], rhs[i, j, 1:-1]
-        size = row.size
-        for k in range(size):
-            row[k] = source[k]
-        for m in range(1, len(offsets)):
-            di, dj, dk = offsets[m, 0], offsets[m, 1], offsets[m, 2]
-            ahead, after = g[m, i, j, 1:-1], u[i + di, j + dj, 1 + dk : nz - 1 + dk]
-            behind, before = g[m, i - di, j - dj, 1 - dk : nz - 1 - dk], u[i - di, j - dj, 1 - dk : nz - 1 - dk]
-            for k in range(size):
-                row[k] += ahead[k] * after[k] + behind[k] * before[k]
-        along, inverse = g[0, i, j], pivot[i, j, 1:-1]
-        last = row[0] - row[0]
-        for k in range(size):
-            last = row[k] * inverse[k] + along[k] * inverse[k] * last
-            row[k] = last
-        for step_back in range(1, size):
-            k = size - 1 - step_back
-            last = row[k] + along[k + 1] * inverse[k] * last
-            row[k] = last
+        for i in planes:
+            _load_row(i, j, g, offsets, rhs, u)
+        if len(planes) == 4:
+            along, inverse, rows = g[0, first:end:2, j], pivot[first:end:2, j, 1:-1], u[first:end:2, j, 1:-1]
+            _solve_four(along, inverse, rows)
+        else:
+            for i in planes:
+                _solve_row(g[0, i, j], pivot[i, j, 1:-1], u[i, j, 1:-1])
 
 
 @compiled
 def smooth(g: Grid, offsets: Index, pivot: Grid, rhs: Grid, u: Grid, odd: int, backwards: bool) -> None:
     """Gauss-Seidel on every second plane, which do not see each other: exact along each row, row after row."""
-    for half in nb.prange((u.shape[0] - 1 - odd) // 2):
-        _smooth_plane(2 * half + 1 + odd, g, offsets, pivot, rhs, u, backwards)
+    last = u.shape[0] - 1
+    for group in nb.prange((last - odd + 6) // 8):
+        first = 8 * group + 1 + odd
+        _smooth_planes(first, min(first + 8, last), g, offsets, pivot, rhs, u, backwards)
 
 
 @compiled_part
