@@ -15,10 +15,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("__init__", "doctor"),
-    ("comparison",),
+    ("comparison", "batch"),
     ("measures", "export"),
     ("view",),
     ("simulation",),
+    ("workshop",),
     ("accuracy", "effort", "places", "results"),
     ("assemble", "march", "store", "zone"),
     ("case",),
@@ -49,6 +50,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "magpylib": ("physics",),
     "pint": ("units",),
     "cyclopts": ("cli",),
+    "SALib": ("batch",),
+    "distributed": ("batch",),
 }
 """Library -> the only parts that may import it."""
 STRANGERS: dict[str, tuple[str, ...]] = {"engines": ("pydantic",), "engine": ("pydantic",), "domain": ("pydantic",)}

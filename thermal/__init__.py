@@ -11,13 +11,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from thermal.batch import run_batch as run_batch
     from thermal.case import load_case as load_case
     from thermal.comparison import compare as compare
     from thermal.simulation import simulate as simulate
 
-_HOMES = {"load_case": "thermal.case", "simulate": "thermal.simulation", "compare": "thermal.comparison"}
+_HOMES = {
+    "load_case": "thermal.case",
+    "simulate": "thermal.simulation",
+    "compare": "thermal.comparison",
+    "run_batch": "thermal.batch",
+}
 
-__all__ = ["__version__", "compare", "load_case", "simulate"]
+__all__ = ["__version__", "compare", "load_case", "run_batch", "simulate"]
 
 
 def __getattr__(name: str) -> Any:

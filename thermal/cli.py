@@ -211,6 +211,40 @@ def compare(
 
 
 @app.command
+def batch(
+    sweep: Path,
+    /,
+    *,
+    out: Out = None,
+    jobs: Annotated[int, Parameter(name=["--jobs", "-j"], help="Runs at once on this machine.")] = 1,
+    scheduler: Annotated[
+        str | None, Parameter(help="Address of a Dask scheduler, e.g. tcp://host:8786, to run on its workers.")
+    ] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Run all cases of a sweep file (default: into results/NAME); what is finished is not done again."""
+    from thermal.batch import run_batch
+    from thermal.progress import progress
+
+    try:
+        with progress("batch", quiet) as report:
+            done = run_batch(sweep, out, jobs=jobs, scheduler=scheduler, progress=report)
+    except KeyboardInterrupt as error:
+        error.add_note("the same command goes on with what is not done yet")
+        raise
+    if not quiet:
+        print(
+            f"{len(done.outcomes)} runs in {done.folder}, {done.reused} of them done before, {len(done.failed)} failed"
+        )
+        for path in done.files:
+            print(f"wrote {path}")
+        print(PURPOSE)
+    for name, why in list(done.failed.items())[:10]:
+        print(f"failed: {name}: {why}", file=sys.stderr)
+    return FAILED if done.failed else DONE
+
+
+@app.command
 def view(
     case_or_run: Path,
     /,

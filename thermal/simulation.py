@@ -19,7 +19,6 @@ from thermal.assemble import (
     held_field,
     initial_temperature,
     make_bioheat,
-    make_engine,
     make_tissues,
     without_volume,
 )
@@ -40,6 +39,7 @@ from thermal.places import check_places, ill_sized
 from thermal.results import Spot, doubts, locate_probes, probe_readings, summarise
 from thermal.store import COARSE, Checkpoint, Field, Fields, Run, RunFolder, read_run
 from thermal.units import Array
+from thermal.workshop import Workshop
 from thermal.zone import measure_zone
 
 Report = Callable[[str, float], None]
@@ -74,35 +74,44 @@ class Prepared:
         return locate_probes(self.case, self.engine)
 
 
-def simulate(case: Case, folder: RunFolder | str | Path | None = None, progress: Report | None = None) -> Run:
+def simulate(
+    case: Case,
+    folder: RunFolder | str | Path | None = None,
+    progress: Report | None = None,
+    *,
+    workshop: Workshop | None = None,
+) -> Run:
     """Run ``case`` in ``folder`` (a new temporary one by default) and return its results.
 
-    A finished folder of the same case is returned as it is; an unfinished one is refused (open a ``RunFolder`` with
-    ``resume`` to go on). Raises ``CaseError`` for bad input, ``NotConvergedError`` when a solve fails.
+    ``workshop``: shares what does not change with the cases run before. A finished folder of the same case is returned
+    as it is; an unfinished one is refused (open a ``RunFolder`` with ``resume`` to go on). Raises ``CaseError`` for bad
+    input, ``NotConvergedError`` when a solve fails.
     """
     report = progress or (lambda stage, share: None)
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="thermal-")) / "run"
     if isinstance(folder, RunFolder):
-        _announced(folder, case, report)
+        _announced(folder, case, report, workshop or Workshop())
         return read_run(folder.path)
     with RunFolder.open(folder, case) as run:
-        _announced(run, case, report)
+        _announced(run, case, report, workshop or Workshop())
     return read_run(run.path)
 
 
-def _announced(run: RunFolder, case: Case, report: Report) -> None:
+def _announced(run: RunFolder, case: Case, report: Report, workshop: Workshop) -> None:
     """Simulate; the first run after an installation says what it waits for."""
     with announced(lambda text: report(text, 0.0)):
-        _simulate_into(run, case, report)
+        _simulate_into(run, case, report, workshop)
 
 
-def _simulate_into(run: RunFolder, case: Case, report: Report, level: int = logging.WARNING) -> None:
+def _simulate_into(
+    run: RunFolder, case: Case, report: Report, workshop: Workshop, level: int = logging.WARNING
+) -> None:
     """The story of one run; ``level`` is that of the log at which its warnings are given."""
     if run.finished:
         return
     started = time.perf_counter()
-    prepared = prepare(case, report)
+    prepared = prepare(case, report, workshop)
     run.write_resolved(provenance_table(prepared))
     for warning in prepared.warnings:
         _log.log(level, warning)
@@ -129,13 +138,17 @@ def _run_companion(prepared: Prepared, run: RunFolder, report: Report) -> tuple[
     made = companion(prepared.case, prepared.anatomy.domain, prepared.source)
     try:
         with RunFolder.open(run.path / COARSE, made.case, resume=True) as folder:
-            _simulate_into(folder, made.case, lambda stage, share: report(f"coarser run, {stage}", share), logging.INFO)
+            _simulate_into(folder, made.case, _prefixed("coarser run", report), Workshop(), logging.INFO)
     except CaseError as error:
         remedy = "use finer voxels, or leave numerics.error_estimate out"
         raise CaseError(
             *(f"numerics.error_estimate: no run with {made.what}: {problem}; {remedy}" for problem in error.problems)
         ) from error
     return made, read_run(run.path / COARSE)
+
+
+def _prefixed(words: str, report: Report) -> Report:
+    return lambda stage, share: report(f"{words}, {stage}", share)
 
 
 def check(case: Case) -> list[str]:
@@ -155,18 +168,18 @@ def _early_warnings(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[str, 
     return (*without_volume(case, anatomy), *ill_sized(case, engine))
 
 
-def build(case: Case) -> tuple[Anatomy, Engine, Tissues, list[Sourced]]:
+def build(case: Case, workshop: Workshop | None = None) -> tuple[Anatomy, Engine, Tissues, list[Sourced]]:
     """Anatomy, engine and tissues of a case."""
-    anatomy = case.anatomy.build(case.folder)
-    engine = make_engine(anatomy, case.numerics.engine)
+    anatomy, engine = (workshop or Workshop()).ground(case)
     tissues, library = make_tissues(case, anatomy, engine)
     return anatomy, engine, tissues, library
 
 
-def prepare(case: Case, report: Report) -> Prepared:
+def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Prepared:
     """Everything before time starts: anatomy, particles delivered, heat source prepared."""
     report("anatomy", 0.0)
-    anatomy, engine, tissues, library = build(case)
+    workshop = workshop or Workshop()
+    anatomy, engine, tissues, library = build(case, workshop)
     check_places(case, engine)
     initial = initial_temperature(case, tissues)
     bioheat = make_bioheat(case, tissues, initial)
@@ -177,7 +190,7 @@ def prepare(case: Case, report: Report) -> Prepared:
         held_field(case, engine, "pressure"),
         held_field(case, engine, "concentration"),
     )
-    delivered = case.delivery.deliver(site, lambda share: report("delivery", share))
+    delivered = workshop.delivered(case, lambda: case.delivery.deliver(site, lambda share: report("delivery", share)))
     payload = None
     if case.particles is not None:
         particle = Particle(case.particles)

@@ -32,7 +32,7 @@ def shown(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class _File:
+class CaseFile:
     """One file of an ``extends`` chain."""
 
     path: Path
@@ -41,6 +41,7 @@ class _File:
 
     @property
     def extends(self) -> object:
+        """The file it extends, as it says."""
         return self.layer.data.get("extends")
 
 
@@ -77,7 +78,7 @@ def load_case(path: str | Path, overrides: Sequence[str] = (), anatomy: str | Pa
 # ------------------------------------------------------------------------------------------------ files
 
 
-def _read(path: Path, asked_at: str = "") -> _File:
+def read_file(path: Path, asked_at: str = "") -> CaseFile:
     """Read one file; ``asked_at`` says which line wants it."""
     at = f"{asked_at}: " if asked_at else ""
     name = shown(path)
@@ -113,7 +114,7 @@ def _read(path: Path, asked_at: str = "") -> _File:
         first = next(iter(deep))
         raise CaseError(f"{name}: {first}: is nested too deeply; at most {DEEPEST} levels are allowed")
     places = {keys: Place(name, line) for keys, line in key_lines(text).items()}
-    return _File(path, text, Layer(data, places))
+    return CaseFile(path, text, Layer(data, places))
 
 
 def _too_deep(data: Any) -> Keys:
@@ -141,9 +142,9 @@ def _syntax(name: str, text: str, message: str) -> str:
     return f'{name}:{number}: no valid TOML: {what[:1].lower()}{what[1:]}; found "{line.strip()[:80]}"; {remedy}'
 
 
-def _chain(start: Path, anatomy: str | Path | None) -> list[_File]:
+def _chain(start: Path, anatomy: str | Path | None) -> list[CaseFile]:
     """The file and all that it extends, nearest first."""
-    chain = [_read(start)]
+    chain = [read_file(start)]
     while (target := chain[-1].extends) is not None:
         file = chain[-1]
         place = file.layer.place(("extends",))
@@ -151,7 +152,7 @@ def _chain(start: Path, anatomy: str | Path | None) -> list[_File]:
             raise CaseError(
                 f'{place}: extends: found {show(target)}; expected one file name, e.g. "../anatomy/liver.toml"'
             )
-        chain.append(_read(file.path.parent / target, f"{place}: extends"))
+        chain.append(read_file(file.path.parent / target, f"{place}: extends"))
         seen = [link.path.resolve() for link in chain]
         if seen[-1] in seen[:-1] or len(chain) > LONGEST_CHAIN:
             path = " -> ".join(shown(link.path) for link in chain)
@@ -182,7 +183,7 @@ def _anatomy_file(name: str | Path, replaced: Path) -> Path:
     return wanted
 
 
-def _version_problems(file: _File) -> list[str]:
+def _version_problems(file: CaseFile) -> list[str]:
     version = file.layer.data.get("schema_version", SCHEMA_VERSION)
     if version == SCHEMA_VERSION and type(version) is int:
         return []
@@ -193,7 +194,7 @@ def _version_problems(file: _File) -> list[str]:
     ]
 
 
-def _relocated(file: _File, folder: Path) -> Layer:
+def _relocated(file: CaseFile, folder: Path) -> Layer:
     """The file's layer with names of input files made relative to the folder of the case."""
     if file.path.parent.resolve() == folder.resolve():
         return file.layer

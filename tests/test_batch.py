@@ -1,0 +1,432 @@
+"""Sweeps: what they expand to, what survives a killed process, and what the statistics say."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from thermal import load_case, run_batch, simulate
+from thermal.batch import load_sweep, statistics, work
+from thermal.batch.folder import BatchFolder, Outcome
+from thermal.batch.members import Named, base_value, expand, named
+from thermal.batch.priors import Lognormal, Normal, Triangular, Uniform
+from thermal.batch.run import DiskFullError
+from thermal.batch.statistics import Table, sensitivity, write_statistics
+from thermal.batch.sweep import Sample
+from thermal.errors import CaseError
+from thermal.store import read_run
+
+CASE = """
+schema_version = 1
+heating = { kind = "magnetic", frequency = "100 kHz", amplitude = "20 kA/m" }
+particles = { material = "iron_oxide_16" }
+delivery = { kind = "uniform", region = "tumour", concentration = "5 mg/ml" }
+bioheat = { duration = "2 min" }
+output = { series = false }
+[tissues.tumour]
+perfusion = "0.004 1/s"
+[anatomy]
+kind = "phantom"
+size = "30 mm"
+voxel_size = "3 mm"
+background = "liver"
+tumour = "tumour"
+shapes = [{ region = "tumour", shape = "sphere", centre = ["0 mm", "0 mm", "0 mm"], radius = "8 mm" }]
+"""
+GRID = """
+schema_version = 1
+cases = ["ball.toml"]
+[grid]
+"delivery.concentration" = ["4 mg/ml", "8 mg/ml"]
+"heating.amplitude" = ["10 kA/m", "20 kA/m"]
+"""
+DRAWN = """
+schema_version = 1
+cases = ["ball.toml"]
+keep = "zone"
+sample = { method = "latin_hypercube", count = 9, seed = 4 }
+[priors."tissues.liver.perfusion"]
+distribution = "lognormal"
+median = 1.0
+spread = 1.3
+relative = "factor"
+source = "a test"
+[priors.placement]
+keys = ["anatomy.shapes.0.centre.0"]
+distribution = "normal"
+mean = "0 mm"
+sd = "1 mm"
+relative = "shift"
+"""
+
+
+def written(folder: Path, sweep: str, case: str = CASE) -> Path:
+    (folder / "ball.toml").write_text(case)
+    path = folder / "sweep.toml"
+    path.write_text(sweep)
+    return path
+
+
+def index(folder: Path) -> list[dict[str, str]]:
+    with (folder / "index.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def numbers(summary: Any) -> dict[str, Any]:
+    return {key: entry for key, entry in summary.items() if key not in ("wall_time", "peak_memory")}
+
+
+# ------------------------------------------------------------------------------------------------ the sweep file
+
+
+def test_a_grid_is_every_combination(tmp_path: Path) -> None:
+    members = expand(load_sweep(written(tmp_path, GRID)))
+    assert [tuple(member.varied.values()) for member in members] == [
+        ("4 mg/ml", "10 kA/m"), ("4 mg/ml", "20 kA/m"), ("8 mg/ml", "10 kA/m"), ("8 mg/ml", "20 kA/m"),
+    ]  # fmt: skip
+    assert members[2].load().resolved()["delivery"]["concentration"] == {"value": 8.0, "unit": "kg/m^3"}
+
+
+def test_rows_belong_together_and_set_holds_for_all(tmp_path: Path) -> None:
+    text = 'schema_version = 1\ncases = ["ball.toml"]\nset = { "bioheat.duration" = "60 s" }\n'
+    text += '[[rows]]\n"heating.amplitude" = "10 kA/m"\n"heating.frequency" = "200 kHz"\n'
+    text += '[[rows]]\n"heating.amplitude" = "20 kA/m"\n"heating.frequency" = "50 kHz"\n'
+    cases = [member.load() for member in expand(load_sweep(written(tmp_path, text)))]
+    heating = [case.resolved()["heating"] for case in cases]
+    assert [(h["amplitude"]["value"], h["frequency"]["value"]) for h in heating] == [(10e3, 200e3), (20e3, 50e3)]
+    assert [case.bioheat.duration for case in cases] == [60.0, 60.0]
+
+
+def test_draws_follow_their_priors_and_their_seed(tmp_path: Path) -> None:
+    path = written(tmp_path, DRAWN)
+    members, again = expand(load_sweep(path)), expand(load_sweep(path))
+    assert [m.values for m in members] == [m.values for m in again]
+    resolved = [member.load().resolved() for member in members]
+    library, unit = base_value(load_case(tmp_path / "ball.toml"), "tissues.liver.perfusion")
+    factors = [float(member.varied["tissues.liver.perfusion"]) for member in members]
+    for case, factor in zip(resolved, factors, strict=True):
+        value, own = case["tissues"]["liver"]["perfusion"].split()
+        assert (float(value), own) == (pytest.approx(library * factor, rel=1e-12), unit)
+    # one draw in each ninth of the distribution
+    middle = sorted(np.floor(9 * np.array([_share(factor) for factor in factors])))
+    assert middle == list(range(9))
+    shifts = [float(member.varied["placement (mm)"]) for member in members]
+    placed = [case["anatomy"]["shapes"][0]["centre"][0]["value"] for case in resolved]
+    assert placed == pytest.approx([1e-3 * shift for shift in shifts], abs=1e-15)
+    path.write_text(DRAWN.replace("seed = 4", "seed = 5"))
+    assert [m.values for m in expand(load_sweep(path))] != [m.values for m in members]
+
+
+def _share(factor: float) -> float:
+    from scipy import stats
+
+    return float(stats.truncnorm.cdf(np.log(factor) / np.log(1.3), -3.0, 3.0))
+
+
+@pytest.mark.parametrize(
+    ("prior", "mean", "sd"),
+    [
+        (Uniform(distribution="uniform", low="2 mm", high="6 mm"), 4.0, 4.0 / np.sqrt(12.0)),
+        (Triangular(distribution="triangular", low=0.0, mode=3.0, high=3.0), 2.0, np.sqrt(0.5)),
+        (Normal(distribution="normal", mean="5 W", sd="2 W"), 5.0, 2.0 * np.sqrt(0.9733369)),
+        (Lognormal(distribution="lognormal", median=2.0, spread=1.0001), 2.0, 2.0e-4 * np.sqrt(0.9733369)),
+    ],
+)
+def test_moments_of_the_distributions(prior: Any, mean: float, sd: float) -> None:
+    """0.97334 is the variance of a normal distribution cut at three standard deviations."""
+    values = prior.at((np.arange(200_000) + 0.5) / 200_000)
+    assert values.mean() == pytest.approx(mean, rel=1e-4)
+    assert values.std() == pytest.approx(sd, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("[grid]", "[gird]"), 'sweep.toml:4: gird: unknown key (found a table); did you mean "grid"?'),
+        (('cases = ["ball.toml"]', 'cases = ["bal.toml"]'), 'did you mean'),
+        (('"heating.amplitude"', '"heating.amplitud"'), "heating.amplitud: unknown key"),
+        (('["10 kA/m", "20 kA/m"]', '["10 kA/m", "20 kW"]'), '"20 kW" is'),
+        (('["10 kA/m", "20 kA/m"]', "[]"), "expected at least 1"),
+        (("[grid]", 'sample = { method = "sobol", count = 99 }\n[grid]'), "priors and sample belong together"),
+    ],
+)  # fmt: skip
+def test_bad_sweeps_are_told_before_anything_is_made(tmp_path: Path, change: tuple[str, str], words: str) -> None:
+    path = written(tmp_path, GRID.replace(*change))
+    with pytest.raises(CaseError) as caught:
+        run_batch(path, tmp_path / "out")
+    assert words in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (('sd = "1 mm"', 'sd = "1 cm"'), "is given in several units (cm, mm); write all in one"),
+        (('sd = "1 mm"', 'sd = "0 mm"'), "is no distribution"),
+        (('"anatomy.shapes.0.centre.0"', '"anatomy.shapes.7.centre.0"'), "the case has no number there"),
+        (("median = 1.0", 'median = "1 1/s"'), "is a factor and has the unit"),
+        (
+            ('method = "latin_hypercube", count = 9', 'method = "sobol", count = 7'),
+            "needs at least 8 runs for 2 priors",
+        ),
+        (('distribution = "normal"', 'distribution = "gaussian"'), "uniform"),
+    ],
+)
+def test_bad_priors_are_told(tmp_path: Path, change: tuple[str, str], words: str) -> None:
+    with pytest.raises(CaseError) as caught:
+        run_batch(written(tmp_path, DRAWN.replace(*change)), tmp_path / "out")
+    assert words in str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------ running
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The grid, run by two processes."""
+    folder = tmp_path_factory.mktemp("grid")
+    done = run_batch(written(folder, GRID), folder / "out", jobs=2)
+    assert done.failed == {}
+    return folder
+
+
+def test_a_batch_says_what_single_runs_say(grid: Path, tmp_path: Path) -> None:
+    """The processes share anatomy and delivery between runs; the numbers are those of runs that share nothing."""
+    for number, row in enumerate(index(grid / "out")):
+        chosen = [f"{key}={row[key]}" for key in ("delivery.concentration", "heating.amplitude")]
+        alone = simulate(load_case(grid / "ball.toml", chosen), tmp_path / str(number))
+        assert numbers(alone.summary) == numbers(read_run(grid / "out" / "runs" / row["run"]).summary)
+        assert float(row["peak_temperature (degC)"]) == alone.value("peak_temperature")
+
+
+def test_finished_work_is_not_done_again_and_what_is_broken_is(grid: Path) -> None:
+    folder = grid / "out"
+    first, *others = sorted((folder / "runs").iterdir())
+    before = {run: (run / "summary.json").stat().st_mtime_ns for run in (first, *others)}
+    damaged = bytearray((first / "fields.h5").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (first / "fields.h5").write_bytes(bytes(damaged))
+    done = run_batch(grid / "sweep.toml", folder)
+    assert (done.reused, len(done.outcomes), done.failed) == (3, 4, {})
+    assert [run for run in before if (run / "summary.json").stat().st_mtime_ns != before[run]] == [first]
+    assert run_batch(grid / "sweep.toml", folder).reused == 4
+
+
+def test_one_batch_a_folder(grid: Path) -> None:
+    held = BatchFolder.open(grid / "out")
+    try:
+        with pytest.raises(CaseError, match="is in use by process"):
+            run_batch(grid / "sweep.toml", grid / "out")
+    finally:
+        held.lock.release()
+
+
+def test_a_failed_run_stops_no_other(tmp_path: Path) -> None:
+    """A tumour outside the window is found only when the anatomy is built."""
+    text = GRID.partition("[grid]")[0]
+    text += '[grid]\n"anatomy.shapes.0.radius" = ["8 mm", "0.01 mm", "7 mm"]\n'
+    done = run_batch(written(tmp_path, text), tmp_path / "out")
+    rows = index(tmp_path / "out")
+    assert [row["status"] for row in rows] == ["done", "failed", "done"]
+    assert done.failed == {rows[1]["run"]: rows[1]["message"]}
+    again = run_batch(tmp_path / "sweep.toml", tmp_path / "out")
+    assert again.reused == 2
+
+
+def test_a_full_disk_stops_the_batch_and_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thermal.batch.run.LocalPool", _HerePool)
+    calls = []
+
+    def failing(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return simulate(*arguments, **options)
+
+    monkeypatch.setattr(work, "simulate", failing)
+    path = written(tmp_path, GRID)
+    with pytest.raises(DiskFullError, match="make room"):
+        run_batch(path, tmp_path / "out")
+    assert [row["status"] for row in index(tmp_path / "out")] == ["done", "waiting", "waiting", "waiting"]
+    monkeypatch.setattr(work, "simulate", simulate)
+    done = run_batch(path, tmp_path / "out")
+    assert (done.reused, len(done.outcomes)) == (1, 4)
+
+
+class _HerePool:
+    """Does tasks in this process."""
+
+    size = 1
+
+    def __init__(self, jobs: int) -> None:
+        pass
+
+    def submit(self, task: work.Task) -> Any:
+        from concurrent.futures import Future
+
+        future: Future[Outcome] = Future()
+        future.set_result(work.run_member(task))
+        return future
+
+    def is_loss(self, error: BaseException) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+LONG = CASE.replace('duration = "2 min"', 'duration = "10 min"').replace(
+    "output = { series = false }",
+    'output = { series = false, checkpoint = "0.2 s" }\nnumerics = { max_step = "0.2 s" }',
+)
+
+
+@pytest.mark.parametrize("victim", ["worker", "batch", "asked"])
+def test_killed_amid_work(tmp_path: Path, victim: str, grid: Path) -> None:
+    """kill -9 of a working process costs nothing but time; when the batch itself is killed, or asked to end, so are its
+    processes, and the same command goes on."""
+    path = written(tmp_path, GRID.replace('["4 mg/ml", "8 mg/ml"]', '["4 mg/ml"]'), LONG)
+    command = [sys.executable, "-m", "thermal", "batch", str(path), "--out", str(tmp_path / "out"), "--quiet"]
+    batch = subprocess.Popen(command, start_new_session=True)
+    try:
+        _until(lambda: list((tmp_path / "out").glob("runs/*/checkpoint*")))
+        working = _children(batch.pid)
+        assert working
+        if victim == "worker":
+            os.kill(working[0], signal.SIGKILL)
+            assert batch.wait(300) == 0
+        else:
+            os.kill(batch.pid, signal.SIGKILL if victim == "batch" else signal.SIGTERM)
+            assert batch.wait(100) == (-signal.SIGKILL if victim == "batch" else 130)
+            _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in working))
+            assert subprocess.run(command, check=False).returncode == 0
+    finally:
+        if batch.poll() is None:
+            os.killpg(batch.pid, signal.SIGKILL)
+    assert [row["status"] for row in index(tmp_path / "out")] == ["done", "done"]
+    resumed = [json.loads(f.read_text())["resumed"] for f in (tmp_path / "out").glob("runs/*/provenance.json")]
+    assert any(resumed)
+
+
+def _until(found: Any, limit: float = 120.0) -> None:
+    end = time.monotonic() + limit
+    while not found():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _children(parent: int) -> list[int]:
+    """Processes that run members: children that have compiled code loaded, so not the resource tracker."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                status = (entry / "stat").read_text().rpartition(")")[2].split()
+                line = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if int(status[1]) == parent and b"spawn_main" in line:
+                found.append(int(entry.name))
+    return found
+
+
+def test_dask_workers_do_the_same(grid: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    written(tmp_path, GRID)
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        done = run_batch(tmp_path / "sweep.toml", tmp_path / "out", scheduler=cluster.scheduler_address)
+    assert done.failed == {}
+    mine, theirs = index(tmp_path / "out"), index(grid / "out")
+    for one, other in zip(mine, theirs, strict=True):
+        assert one["run"] == other["run"]
+        assert one["zone.volume (m^3)"] == other["zone.volume (m^3)"]
+
+
+# ------------------------------------------------------------------------------------------------ statistics
+
+
+def test_probability_is_the_share_of_runs_that_ablate(tmp_path: Path) -> None:
+    text = DRAWN.partition("[priors.placement]")[0]
+    done = run_batch(written(tmp_path, text), tmp_path / "out")
+    assert done.failed == {}
+    made = read_run(tmp_path / "out" / "probability_0")
+    probability = made.static["probability_of_ablation"].values
+    runs = [
+        simulate(member.load(), tmp_path / f"r{i}")
+        for i, member in enumerate(expand(load_sweep(tmp_path / "sweep.toml")))
+    ]
+    ablated = [run.static[run.zone_field].values >= run.zone_level for run in runs]
+    np.testing.assert_allclose(probability, np.mean(ablated, axis=0), atol=1e-12)
+    assert 0.0 < probability.mean() < 1.0
+    assert {row["status"] for row in index(tmp_path / "out")} == {"done"}
+    assert not list((tmp_path / "out").glob("runs/*/fields.h5"))
+    entry = json.loads((tmp_path / "out" / "statistics.json").read_text())["groups"][0]
+    volumes = [run.value("zone.volume") for run in runs]
+    assert entry["quantiles"]["zone.volume"]["50%"] == pytest.approx(np.median(volumes), rel=1e-12)
+    assert entry["sensitivity"]["peak_temperature"]["tissues.liver.perfusion"][0] < -0.9  # blood cools
+
+
+def table(points: Any, values: Any) -> Table:
+    names = [f"x{i}" for i in range(points.shape[1])]
+    members: list[Named] = []
+    return Table("a test", members, points, names, {"outcome": values}, {"outcome": ""}, True)
+
+
+def test_sobol_shares_of_a_product() -> None:
+    """y = x0 + 2 x1 x2 on the unit cube, total indices from its variance: 1/12, and of the product 4 (1/9 - 1/16)."""
+    from thermal.batch.members import design
+
+    sample = Sample(method="sobol", count=5 * 4096, seed=2)
+    points = design(sample, 3)
+    found = sensitivity(sample, table(points, points[:, 0] + 2.0 * points[:, 1] * points[:, 2]))["outcome"]
+    product = 4.0 * (1.0 / 9.0 - 1.0 / 16.0)
+    total = 1.0 / 12.0 + product
+    alone = 4.0 * (0.25 / 12.0)  # the variance that x1 alone explains, and likewise x2
+    expected = [1.0 / 12.0 / total, (product - alone) / total, (product - alone) / total]
+    assert [found[name][0] for name in ("x0", "x1", "x2")] == pytest.approx(expected, abs=0.01)
+
+
+def test_morris_effects_of_a_line() -> None:
+    from thermal.batch.members import design
+
+    sample = Sample(method="morris", count=80, seed=2)
+    points = design(sample, 3)
+    found = sensitivity(sample, table(points, points @ np.array([3.0, -2.0, 0.0])))["outcome"]
+    assert [found[name][0] for name in ("x0", "x1", "x2")] == pytest.approx([3.0, 2.0, 0.0], abs=1e-9)
+
+
+def test_statistics_need_all_runs_of_a_design(tmp_path: Path) -> None:
+    """With a run missing, Sobol's measures would be wrong without a word; they are left out."""
+    text = DRAWN.replace('method = "latin_hypercube", count = 9', 'method = "sobol", count = 8').replace(
+        '"zone"', '"summary"'
+    )
+    sweep = load_sweep(written(tmp_path, text))
+    members = named(expand(sweep), "sweep.toml")
+    rng = np.random.default_rng(0)
+    outcomes = {
+        m.name: Outcome(m.name, "done", "", {"zone.volume": {"value": float(rng.random()), "unit": "m^3"}})
+        for m in members
+    }
+    write_statistics(sweep, members, outcomes, tmp_path)
+    groups = json.loads((tmp_path / "statistics.json").read_text())["groups"]
+    assert set(groups[0]["sensitivity"]) == {"zone.volume"}
+    first = members[0].name
+    outcomes[first] = Outcome(first, "failed", "a reason")
+    write_statistics(sweep, members, outcomes, tmp_path)
+    groups = json.loads((tmp_path / "statistics.json").read_text())["groups"]
+    assert groups == [] or groups[0].get("sensitivity", {}) == {}
+    assert "a reason" in (tmp_path / "report.md").read_text()
+
+
+assert statistics.FEWEST == 8  # the design above has just as many runs

@@ -1,0 +1,108 @@
+"""Where the runs of a batch are done: processes of this machine, or the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Protocol
+
+from thermal.batch.folder import Outcome
+from thermal.batch.work import Task, begin, run_member
+from thermal.errors import CaseError
+
+
+class Pool(Protocol):
+    """Something that does tasks."""
+
+    @property
+    def size(self) -> int:
+        """Tasks done at once."""
+        ...
+
+    def submit(self, task: Task) -> Future[Outcome]:
+        """Begin a task, or line up for it."""
+        ...
+
+    def is_loss(self, error: BaseException) -> bool:
+        """Whether a task's process died, so that the task may be tried again."""
+        ...
+
+    def close(self) -> None:
+        """Stop all work; runs amid their steps leave a checkpoint."""
+        ...
+
+
+class LocalPool:
+    """Processes of this machine, each with its share of the cores."""
+
+    def __init__(self, jobs: int) -> None:
+        self.size = jobs
+        self._threads = max(1, (os.cpu_count() or 1) // jobs)
+        self._executor = self._made()
+
+    def _made(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")  # threads of compiled code do not survive a fork
+        return ProcessPoolExecutor(self.size, context, begin, (self._threads,))
+
+    def submit(self, task: Task) -> Future[Outcome]:
+        """See :meth:`Pool.submit`."""
+        try:
+            return self._executor.submit(run_member, task)
+        except BrokenProcessPool:  # one of the processes was killed, and takes the others with it
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = self._made()
+            return self._executor.submit(run_member, task)
+
+    def is_loss(self, error: BaseException) -> bool:
+        """See :meth:`Pool.is_loss`."""
+        return isinstance(error, BrokenProcessPool)
+
+    def close(self) -> None:
+        """See :meth:`Pool.close`."""
+        processes = list((getattr(self._executor, "_processes", None) or {}).values())
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join(60.0)
+
+
+class DaskPool:
+    """Workers of a Dask cluster that see the same files under the same names."""
+
+    def __init__(self, address: str) -> None:
+        try:
+            from distributed import Client, KilledWorker
+        except ImportError:
+            raise CaseError('--scheduler: Dask is not installed here: pip install "thermal[cluster]"') from None
+        try:
+            self._client: Any = Client(address, timeout="20s")
+        except (OSError, ValueError, TimeoutError) as error:
+            raise CaseError(f"--scheduler {address}: no scheduler answers there ({error}); check the address") from None
+        self._lost: tuple[type[BaseException], ...] = (KilledWorker,)
+        self._executor = self._client.get_executor(pure=False, retries=0)
+
+    @property
+    def size(self) -> int:
+        """See :attr:`Pool.size`."""
+        return max(1, sum(int(count) for count in self._client.nthreads().values()))
+
+    def submit(self, task: Task) -> Future[Outcome]:
+        """See :meth:`Pool.submit`."""
+        future: Future[Outcome] = self._executor.submit(run_member, task)
+        return future
+
+    def is_loss(self, error: BaseException) -> bool:
+        """See :meth:`Pool.is_loss`."""
+        return isinstance(error, self._lost)
+
+    def close(self) -> None:
+        """See :meth:`Pool.close`."""
+        self._executor.shutdown(wait=False)
+        self._client.close()
+
+
+MakePool = Callable[[], Pool]

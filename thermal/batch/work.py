@@ -1,0 +1,115 @@
+"""One run of a batch, in a process of its own."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+
+from thermal.batch.folder import ANATOMIES, RUNS, ZONE, Outcome, seal
+from thermal.batch.members import Named
+from thermal.errors import CaseError
+from thermal.interrupts import INTERRUPTS
+from thermal.simulation import simulate
+from thermal.store import RunFolder, read_run
+from thermal.store.files import atomic
+from thermal.workshop import Workshop
+
+FIELDS = "fields.h5"
+TABLES = ("summary.json", "resolved.json", "provenance.json", "history.csv", "case.toml", "status")
+
+_workshop = Workshop(2)
+_busy = threading.Event()
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a process is asked to do: run ``named`` below ``batch`` and keep ``keep`` of it."""
+
+    named: Named
+    batch: Path
+    keep: str
+    anew: bool
+    """whether what its folder holds is broken and must go"""
+
+
+def begin(threads: int) -> None:
+    """Set up a process that runs members: it ends with its parent; what it leaves when told to end can be resumed."""
+    os.environ["NUMBA_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
+    for number in INTERRUPTS:
+        signal.signal(number, _stop)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        while _busy.is_set():
+            time.sleep(0.1)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """A run is told to leave a checkpoint; an idle process just ends."""
+    if not _busy.is_set():
+        os._exit(128 + number)
+    raise KeyboardInterrupt("terminated")
+
+
+def run_member(task: Task) -> Outcome:
+    """Run one member, or go on with it; never raises but for the end of the process."""
+    name = task.named.name
+    _busy.set()
+    try:
+        return _run(task)
+    except KeyboardInterrupt:
+        return Outcome(name, "interrupted", "interrupted; the same command goes on with it")
+    except CaseError as error:
+        return Outcome(name, "failed", "; ".join(error.problems))
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return Outcome(name, "full" if full else "failed", f"{type(error).__name__}: {error}")
+    except Exception as error:
+        return Outcome(name, "failed", f"{type(error).__name__}: {error}".splitlines()[0])
+    finally:
+        _busy.clear()
+
+
+def _run(task: Task) -> Outcome:
+    folder = task.batch / RUNS / task.named.name
+    case = task.named.member.load()
+    with RunFolder.open(folder, case, resume=not task.anew, force=task.anew) as run:
+        simulate(case, run, workshop=_workshop)
+    result = read_run(folder)
+    if task.keep == "everything":
+        seal(folder, [*TABLES, FIELDS])
+        return Outcome(task.named.name, "done", "", result.summary)
+    files = list(TABLES)
+    if task.keep == "zone":
+        _keep_domain(task.batch / ANATOMIES, task.named.anatomy, folder / FIELDS)
+        ablated = result.static[result.zone_field].values >= result.zone_level
+        with atomic(folder / ZONE) as scratch:
+            np.save(scratch, np.packbits(ablated))
+        files.append(ZONE)
+    seal(folder, files)
+    (folder / FIELDS).unlink()
+    return Outcome(task.named.name, "done", "", result.summary)
+
+
+def _keep_domain(home: Path, anatomy: str, fields: Path) -> None:
+    """Keep the fields of the first run on an anatomy, for the domain that all runs on it share."""
+    target = home / f"{anatomy}.h5"
+    if target.exists():
+        return
+    home.mkdir(exist_ok=True)
+    with atomic(target) as scratch:
+        scratch.write_bytes(fields.read_bytes())
