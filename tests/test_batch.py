@@ -430,3 +430,13 @@ def test_statistics_need_all_runs_of_a_design(tmp_path: Path) -> None:
 
 
 assert statistics.FEWEST == 8  # the design above has just as many runs
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent.parent / "cases" / "sweeps").glob("*.toml")), ids=lambda path: path.stem
+)
+def test_the_sweeps_of_the_repository_are_valid(path: Path) -> None:
+    sweep = load_sweep(path)
+    members = named(expand(sweep), str(path))
+    assert len({member.name for member in members}) == len(members) > 10

@@ -161,6 +161,8 @@ def base_value(case: Case, key: str) -> tuple[float, str]:
     """Value and unit of a number of the case, or of the library where the case says nothing. Raises ``CaseError``."""
     place: object = case.resolved()
     for part in key.split("."):
+        if isinstance(place, list) and len(place) == 1 and not part.isdigit():
+            place = place[0]  # one table where there may be several
         if isinstance(place, dict):
             place = place.get(part)
         elif isinstance(place, list) and part.isdigit() and int(part) < len(place):
