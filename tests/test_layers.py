@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("simulation",),
     ("accuracy", "effort", "places", "results"),
     ("assemble", "march", "store", "zone"),
+    ("moment", "steps"),
     ("case",),
     ("anatomy", "physics", "engines"),
     ("engine",),
