@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import works
+from thermal.anatomy.order import along_curve
 from thermal.domain import MeshDomain, VoxelDomain
 from thermal.engine import Engine
 from thermal.engines.mesh import MeshEngine
@@ -35,10 +36,20 @@ def voxel_engine(cells: int) -> VoxelEngine:
     return VoxelEngine(VoxelDomain((axis, axis.copy(), axis.copy()), {"tissue": inside.astype(float)}, inside))
 
 
+def in_order(given: works.Tetrahedra) -> works.Tetrahedra:
+    """Nodes and cells numbered along a Hilbert curve, as a case's mesh is."""
+    order = along_curve(given.points)
+    number = np.empty_like(order)
+    number[order] = np.arange(len(order))
+    cells = number[given.cells]
+    turn = np.argsort(cells.min(axis=1), kind="stable")
+    of_cells = (given.conductivity[turn], given.capacity[turn], given.blood[turn])
+    return works.Tetrahedra(given.points[order], cells[turn], *of_cells, given.held[order], number[given.probes])
+
+
 def mesh_engine(given: works.Tetrahedra) -> MeshEngine:
     """The tetrahedra of the works."""
-    cells = given.cells.astype(np.int64)
-    return MeshEngine(MeshDomain(given.points, cells, {"tissue": np.ones(len(cells))}))
+    return MeshEngine(MeshDomain(given.points, given.cells, {"tissue": np.ones(len(given.cells))}))
 
 
 @dataclass(frozen=True)
@@ -58,8 +69,9 @@ class Heat:
         """Temperature rise at ``places`` at the observed times, and the last state."""
         seen = []
         for progress in self.march():
-            if any(abs(progress.state.time - time) < 1e-9 for time in works.OBSERVED):
-                seen.append((progress.state.temperature[places] - 37.0).tolist())
+            for moment, wanted in self.loop.moments(progress):
+                if wanted:
+                    seen.append((moment.state.temperature[places] - 37.0).tolist())
         return seen, progress
 
     def stages(self, count: int) -> Callable[[], object]:

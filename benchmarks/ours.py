@@ -48,12 +48,13 @@ def tetrahedra(options: argparse.Namespace) -> None:
     """The unstructured mesh."""
     given = works.tetrahedra(options.size)
 
-    def prepare() -> adapter.Heat:
-        engine = adapter.mesh_engine(given)
-        return adapter.heat(engine, given.conductivity, given.capacity, given.blood, given.held, *_control(options))
+    def prepare() -> tuple[adapter.Heat, works.Index]:
+        mesh = adapter.in_order(given)
+        numbers = mesh.conductivity, mesh.capacity, mesh.blood, mesh.held
+        return adapter.heat(adapter.mesh_engine(mesh), *numbers, *_control(options)), mesh.probes
 
-    setup, problem = entry.timed(prepare)
-    _march(options, problem, setup, given.probes)
+    setup, (problem, probes) = entry.timed(prepare)
+    _march(options, problem, setup, probes)
 
 
 def _control(options: argparse.Namespace) -> tuple[float, float, str]:

@@ -20,7 +20,7 @@ from scenes import MM, at, cube, scene
 from scripts import script
 from test_layers import HOMES, LAYERS
 
-from thermal import assemble, heat, load_case, march, simulate, simulation
+from thermal import assemble, heat, load_case, simulate, simulation, steps
 from thermal.anatomy.data import resolve
 from thermal.case import Case
 from thermal.case.parts import Freezing, Vaporisation
@@ -346,8 +346,8 @@ def test_numbers_of_the_physics_page_are_those_of_the_code() -> None:
     freezing, boiling, arrhenius = Freezing(), Vaporisation(), Arrhenius()
     frequency, energy = arrhenius.constants
     quoted = [
-        f"grow, by {march.FRONT_GROWTH:g} each, up to {march.FRONT_STEP:g} s",
-        f"\\min\\{{{march.GROWTH:g}, \\max\\{{0.2,\\ {march.SAFETY:g}\\,",
+        f"grow, by {steps.FRONT_GROWTH:g} each, up to {steps.FRONT_STEP:g} s",
+        f"\\min\\{{{steps.GROWTH:g}, \\max\\{{0.2,\\ {steps.SAFETY:g}\\,",
         f"$a = \\sqrt{{({probes.REACH_IN_SPACINGS:g}\\,h)^2 + ({probes.REACH_IN_RADII:g}\\,r)^2}}$",
         f"({freezing.solidus:g} to {freezing.liquidus:g} °C)",
         f"\\cdot {assemble.VAPORISATION_HEAT / 1e6:g}$ MJ/kg over {boiling.start:g} to {boiling.end:g} °C",

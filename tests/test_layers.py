@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("workshop",),
     ("accuracy", "effort", "places", "results"),
     ("assemble", "march", "store", "zone"),
+    ("moment", "steps"),
     ("case",),
     ("anatomy", "physics", "engines"),
     ("engine",),

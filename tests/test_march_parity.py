@@ -11,6 +11,7 @@ import pytest
 from thermal.domain import MeshDomain, VoxelDomain
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.operator_heat import OperatorStepper
+from thermal.engines.spectrum import fastest_mode
 from thermal.engines.voxel import VoxelEngine
 from thermal.heat import HeatProblem, HeatStepper, Precision
 
@@ -26,7 +27,8 @@ class MeshByOperator(MeshEngine):
     """The mesh engine marched by its conductance operator."""
 
     def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
-        return OperatorStepper(self, problem)
+        weight = fastest_mode(self, self.conductance(problem.cells.at_37), problem)
+        return OperatorStepper(self, problem, weight=weight)
 
 
 class SingleMesh(MeshEngine):

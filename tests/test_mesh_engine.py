@@ -15,6 +15,8 @@ from thermal.engine import Engine, NotConvergedError
 from thermal.engines.graph import LANES, GraphOperator
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.simplices import number_edges
+from thermal.engines.spectrum import fastest_mode
+from thermal.heat import Conductivity, Enthalpy, HeatProblem
 
 
 def cube(n: int, size: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -139,12 +141,38 @@ def test_spectral_bound_holds_where_twice_the_diagonal_does_not() -> None:
     operator = engine.conductance(np.ones(len(engine.cells)))
     assert (operator.conductance < 0).mean() > 0.2  # the mesh is as poor as it should be
     scaled = operator.matrix(np.zeros(len(engine.points))).toarray()
-    for bound in (operator.bound, 4 * operator.diagonal):
+    weights = (np.ones(len(engine.points)), np.random.default_rng(3).uniform(0.01, 1.0, len(engine.points)))
+    for bound in (operator.bound, 4 * operator.diagonal, *map(operator.bound_by, weights)):
         root = 1 / np.sqrt(bound)
         assert np.linalg.eigvalsh(root[:, None] * scaled * root).max() <= 1 + 1e-12
     good = MeshEngine(MeshDomain(*cube(3), {}))
     clean = good.conductance(np.ones(len(good.cells)))
     np.testing.assert_allclose(clean.bound, 2 * clean.diagonal, rtol=1e-12)
+
+
+def test_weights_of_the_fastest_mode_save_stages() -> None:
+    """The bound of the rates stays above the fastest, and comes nearer to it than to Gershgorin's."""
+    engine = jittered(7)
+    cells, nodes = np.ones(len(engine.cells)), np.ones(len(engine.points))
+    capacity = 3e6 * (1.0 + engine.points[:, 0] / np.ptp(engine.points[:, 0]))
+    problem = HeatProblem(
+        Enthalpy.build(capacity),
+        Conductivity(cells, 0 * cells),
+        Conductivity(nodes, 0 * nodes),
+        37.0,
+        0 * nodes,
+        0 * nodes,
+        1e4 * engine.volume,
+    )
+    operator = engine.conductance(cells)
+    inverse = 1.0 / (capacity * engine.volume)
+    root = np.sqrt(inverse)
+    fastest = np.linalg.eigvalsh(root[:, None] * operator.matrix(problem.perfusion).toarray() * root).max()
+    plain = float(np.max(inverse * (operator.bound + problem.perfusion)))
+    weight = fastest_mode(engine, operator, problem)
+    assert weight is not None
+    sharp = float(np.max(inverse * (operator.bound_by(weight) + problem.perfusion)))
+    assert fastest < sharp < 0.5 * (plain + fastest)
 
 
 def test_volumes_areas_and_means() -> None:

@@ -63,7 +63,9 @@ class Problem:
 
         nodes = conductivity(np.where(self.engine.volume > 0, self.engine.to_nodes(at_37), 1.0))
         film = 20.0 * self.engine.areas["z+"]
-        self.problem = HeatProblem(relation, conductivity(at_37), nodes, 36.5, film, 15.0 * film)
+        self.problem = HeatProblem(
+            relation, conductivity(at_37), nodes, 36.5, film, 15.0 * film, 4e4 * self.engine.volume
+        )
         factor = self.engine.contact(Ball((*(0.5 * (a[0] + a[-1]) for a in self.engine.domain.axes),), 0.8e-3))
         near = np.flatnonzero(factor)
         self.touch = Touch(near, factor[near], np.full(near.size, 0.05), probe, nodes.take(near))
@@ -161,6 +163,7 @@ def test_nothing_happens_in_tissue_at_rest() -> None:
         37.0,
         0.0 * problem.power,
         0.0 * problem.power,
+        problem.blood,
     )
     temperature = np.full(problem.free.size, 37.0)
     precisions: tuple[Precision, ...] = ("single", "double")

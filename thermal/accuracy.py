@@ -66,9 +66,7 @@ def companion(case: Case, domain: Domain, source: Source) -> Companion:
                 "first_step": None if first is None else first * longer,
             }
         ),
-        "output": case.output.model_copy(
-            update={"series": False, "pictures": False, "every": case.output.every * longer}
-        ),
+        "output": case.output.model_copy(update={"series": False, "pictures": False}),
     }
     what = f"time steps {longer:.3g} times longer"
     if grid is None:
@@ -115,7 +113,7 @@ def estimate(fine: Entries, made: Companion, coarse: Mapping[str, Mapping[str, A
     if ratio < LEAST_RATIO:
         warnings.append(
             f"numerics.error_estimate: the time steps of the coarser run are only {ratio:.3g} times longer, less than "
-            f"{LEAST_RATIO:g} (Roache 1994), so no error can be stated; give a larger output.every or fewer switches"
+            f"{LEAST_RATIO:g} (Roache 1994), so no error can be stated; give fewer switches"
         )
         return ErrorEstimate(entries, tuple(warnings))
     for key, unit in QUANTITIES.items():

@@ -189,7 +189,7 @@ class Conductivity:
 @dataclass(frozen=True)
 class HeatProblem:
     """What does not change in time. ``film`` (n,) W/K towards outside temperatures, ``border`` (n,) W: film times the
-    outside temperature (degC) plus prescribed flux."""
+    outside temperature (degC) plus prescribed flux; ``perfusion`` (n,) W/K at full flow."""
 
     relation: Enthalpy
     cells: Conductivity
@@ -197,6 +197,7 @@ class HeatProblem:
     arterial_temperature: float
     film: Array
     border: Array
+    perfusion: Array
 
 
 @dataclass(frozen=True)
@@ -241,7 +242,7 @@ class HeatState:
 
 @dataclass(frozen=True)
 class Rates:
-    """At the start of a step: ``decay`` 1/s bounds the decay rates of the linearised equation (Gershgorin); ``heating``
+    """At the start of a step: ``decay`` 1/s bounds the decay rates of the linearised equation; ``heating``
     K/s is the largest rate of change of v of a free node."""
 
     decay: float
@@ -256,6 +257,15 @@ class Stepped:
     lines: Array
     stored: float
     error: float | None
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How fast things change at one instant: v by ``rate`` (n,) K/s, zero at nodes that are not free; what goes through
+    the lines (5,) W of :data:`BUDGET`."""
+
+    rate: Array
+    lines: Array
 
 
 class HeatStepper(Protocol):
@@ -274,4 +284,8 @@ class HeatStepper(Protocol):
 
         Raises ``FloatingPointError``, the state being as before, when the result is not finite.
         """
+        ...
+
+    def ends(self) -> tuple[Flow, Flow]:
+        """The flows at the start and at the end of the step done last."""
         ...

@@ -242,16 +242,16 @@ def follow(prepared: Prepared, run: RunFolder, report: Report) -> tuple[Progress
     else:
         start, earlier = _thaw(checkpoint, prepared)
     progress = start
-    kept = set(loop.stops)
     begun = saved = time.perf_counter()
     try:
         states = loop.march(start)
         while progress.state.time < loop.duration:
             with uninterrupted():  # the march works in place: amid a step there is no state to go on from
                 progress = next(states)
-                _record(prepared, run, progress)
-                if output.series and progress.state.time in kept:
-                    run.save_frame(progress.state.time, progress.state.temperature)
+                for moment, kept in loop.moments(progress):
+                    _record(prepared, run, moment)
+                    if kept and output.series:
+                        run.save_frame(moment.state.time, moment.state.temperature)
             now = time.perf_counter()
             if now - saved >= output.checkpoint and progress.state.time < loop.duration:
                 run.save_checkpoint(*_freeze(progress, prepared, earlier + now - begun))

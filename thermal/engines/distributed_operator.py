@@ -26,6 +26,10 @@ class DolfinxOperator:
         """(n,) b with ``u . K u <= sum b u^2``."""
         return self.local.bound
 
+    def bound_by(self, weight: Array) -> Array:
+        """See :meth:`thermal.engines.spectrum.Weighted.bound_by`."""
+        return self.local.bound_by(self.distribution.with_ghosts(weight))
+
     def __call__(self, u: Array) -> Array:
         """K u, (n,) -> (n,)."""
         return self.local(self.distribution.with_ghosts(u))

@@ -28,6 +28,7 @@ from thermal.engines.local_rows import upwind
 from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.parts import GridPart, MeshPart, Part
 from thermal.engines.simplices import WholeMesh
+from thermal.engines.spectrum import fastest_mode
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
 
@@ -227,7 +228,10 @@ class DolfinxEngine:
 
     def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
         """See :meth:`thermal.engine.Engine.stepper`; always in double precision."""
-        return OperatorStepper(self, problem, RowStages(self.distribution, self.part.cells, problem))
+        weight = None
+        if isinstance(self.domain, MeshDomain):
+            weight = fastest_mode(self, self.conductance(problem.cells.at_37), problem)
+        return OperatorStepper(self, problem, RowStages(self.distribution, self.part.cells, problem), weight)
 
     def transport(self, operator: Operator, pressure: Array) -> DolfinxTransport:
         """Transport by the edge fluxes ``G_ij (p_i - p_j)``."""

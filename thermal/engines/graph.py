@@ -97,6 +97,20 @@ def _sums(start: Index, node: Unsigned, values: Values, whole: Values, positive:
 
 
 @compiled
+def _weighted(start: Index, node: Unsigned, neighbour: Unsigned, values: Values, weight: Array, out: Array) -> None:
+    """``out_i = sum_j max(G_ij, 0) (1 + w_j / w_i)`` over sliced rows."""
+    for part in nb.prange(len(start) - 1):
+        for lane in range(min(LANES, len(node) - part * LANES)):
+            whole, weighted = 0.0, 0.0
+            for slot in range(start[part] + lane, start[part + 1], LANES):
+                value = max(values[nb.uint64(slot)], 0.0)
+                whole += value
+                weighted += value * weight[neighbour[nb.uint64(slot)]]
+            row = node[nb.uint64(part * LANES + lane)]
+            out[row] = whole + weighted / weight[row]
+
+
+@compiled
 def _slots(edge: Unsigned, conductance: Array, out: Values) -> None:
     """The conductance of the edge in each slot; padding, with an edge beyond the last, has none."""
     count = nb.uint64(len(conductance))
@@ -255,6 +269,12 @@ class GraphOperator:
         scaled to unit diagonal.
         """
         return np.minimum(2.0 * self._row_sums[1], self.graph.corners * self._row_sums[0])
+
+    def bound_by(self, weight: Array) -> Array:
+        """See :meth:`thermal.engines.spectrum.Weighted.bound_by`."""
+        out, rows = np.empty(self.graph.size), self.graph.rows
+        _weighted(rows.start, rows.node, rows.neighbour, self.values, weight, out)
+        return out
 
     def _apply(self, kernel: Any, u: Any) -> Any:
         values = self.single_values if u.dtype == np.float32 else self.values

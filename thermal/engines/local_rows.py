@@ -60,6 +60,18 @@ def _sums(start: Index, values: Array, whole: Array, positive: Array) -> None:
         whole[i], positive[i] = both, above
 
 
+@compiled
+def _weighted(start: Index, neighbour: Short, values: Array, weight: Array, out: Array) -> None:
+    """``out_i = sum_j max(G_ij, 0) (1 + w_j / w_i)`` at the owned nodes."""
+    for i in nb.prange(len(out)):
+        whole, weighted = 0.0, 0.0
+        for slot in range(start[i], start[i + 1]):
+            value = max(values[slot], 0.0)
+            whole += value
+            weighted += value * weight[neighbour[slot]]
+        out[i] = whole + weighted / weight[i]
+
+
 @compiled_serial
 def _scatter(edges: Short, factors: Array, k: Array, out: Array) -> None:
     """Add the conductances ``factors k`` of the edges of each cell."""
@@ -120,6 +132,12 @@ class LocalOperator:
         """
         whole, positive = self._sums
         return np.minimum(2.0 * positive, 4.0 * whole)
+
+    def bound_by(self, weight: Array) -> Array:
+        """(owned,) another bound, from any positive ``weight``, given with ghosts."""
+        out = np.empty(self.cells.owned)
+        _weighted(self.cells.start, self.cells.neighbour, self.values, weight, out)
+        return out
 
     def __call__(self, u: Array) -> Array:
         """K u at the owned nodes."""

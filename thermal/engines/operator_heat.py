@@ -14,7 +14,8 @@ import numpy as np
 
 from thermal.engine import Engine, Operator
 from thermal.engines.legendre import Stage, first_weight, integrate
-from thermal.heat import BODY_TEMPERATURE, Action, HeatProblem, HeatState, Rates, Stepped
+from thermal.engines.spectrum import bound
+from thermal.heat import BODY_TEMPERATURE, Action, Flow, HeatProblem, HeatState, Rates, Stepped
 from thermal.units import Array
 
 
@@ -105,9 +106,14 @@ def by_operator(
 class OperatorStepper:
     """See :class:`thermal.heat.HeatStepper`."""
 
-    def __init__(self, engine: Engine, problem: HeatProblem, run: Stages = by_operator) -> None:
-        """``problem`` on the nodes and cells of ``engine``; ``run`` does the stages."""
-        self._engine, self._problem, self._run = engine, problem, run
+    def __init__(
+        self, engine: Engine, problem: HeatProblem, run: Stages = by_operator, weight: Array | None = None
+    ) -> None:
+        """``problem`` on the nodes and cells of ``engine``; ``run`` does the stages.
+
+        ``weight`` (n,) sharpens the bound of the decay rates (:mod:`thermal.engines.spectrum`).
+        """
+        self._engine, self._problem, self._run, self._weight = engine, problem, run, weight
         cells, relation = problem.cells, problem.relation
         self._capacity = engine.volume * relation.capacity
         self._stiff = relation.capacity / relation.smallest_capacity()
@@ -116,8 +122,8 @@ class OperatorStepper:
         self._frozen_decay = 0.0
         if cells.frozen is not None:
             solid = np.flatnonzero(engine.volume > 0)
-            bound = (engine.conductance(cells.frozen).bound * self._stiff)[solid]
-            self._frozen_decay = engine.maximum(bound / self._capacity[solid])
+            frozen = (bound(engine.conductance(cells.frozen), weight) * self._stiff)[solid]
+            self._frozen_decay = engine.maximum(frozen / self._capacity[solid])
 
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
@@ -161,12 +167,12 @@ class OperatorStepper:
         return self._engine.maximum(np.maximum(largest, np.abs(rate)))
 
     def _decay(self, temperature: Array) -> float:
-        """Upper bound of the decay rates of the linearised equation, 1/s (Gershgorin)."""
+        """Upper bound of the decay rates of the linearised equation, 1/s."""
         step = self._step
         sink = np.where(temperature > self._problem.relation.liquid[0], step.blood, 0.0) + step.film
         for touch, conductance in zip(step.action.touches, step.conductances, strict=True):
             sink[touch.nodes] += conductance
-        decay = self._engine.maximum((step.operator.bound + sink) * step.inverse * self._stiff)
+        decay = self._engine.maximum((bound(step.operator, self._weight) + sink) * step.inverse * self._stiff)
         return max(decay, self._frozen_decay) if self._cold else decay
 
     def advance(self, step: float, stages: int) -> Stepped:
@@ -178,6 +184,7 @@ class OperatorStepper:
             if liquidus < engine.minimum(liquid) and engine.maximum(liquid) < onset:
                 stored = self._settle(change)
                 return Stepped(lines, stored, self._error(change, step))
+            self._plain = False
         change, lines = self._run(self._step, self._first, self._lines, step, stages, False)
         return Stepped(lines, self._settle(change), None)
 
@@ -195,6 +202,17 @@ class OperatorStepper:
 
     def _error(self, change: Array, step: float) -> float:
         """Local error from the flows at both ends of the step, K."""
-        taken = self._step
-        last, _ = taken.flow(taken.operator, taken.conductances, taken.state.temperature)
-        return self._engine.maximum(np.abs(0.4 * step * taken.inverse * (self._first + last) - 0.8 * change))
+        last, _ = self._flow_at_end()
+        return self._engine.maximum(np.abs(0.4 * step * self._step.inverse * (self._first + last) - 0.8 * change))
+
+    def _flow_at_end(self) -> tuple[Array, Array]:
+        """Heat into each node (n,) W and the lines (5,) W, by the operator of the step."""
+        step, temperature = self._step, self._step.state.temperature
+        if self._plain:
+            return step.flow(step.operator, step.conductances, temperature)
+        return step.flow(step.operator_with_ice(temperature), step.touching(temperature), temperature)
+
+    def ends(self) -> tuple[Flow, Flow]:
+        """See :meth:`thermal.heat.HeatStepper.ends`."""
+        last, lines = self._flow_at_end()
+        return Flow(self._step.inverse * self._first, self._lines), Flow(self._step.inverse * last, lines)

@@ -22,7 +22,7 @@ from thermal.engines.distribution import MPI
 from thermal.engines.dolfinx import DolfinxEngine
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
-from thermal.heat import Action, HeatProblem, HeatState, HeatStepper, Precision, Rates, Stepped, Touch
+from thermal.heat import Action, Flow, HeatProblem, HeatState, HeatStepper, Precision, Rates, Stepped, Touch
 from thermal.interrupts import INTERRUPTS, uninterrupted
 from thermal.units import Array, Mask
 
@@ -107,6 +107,7 @@ class Team:
             nodes=problem.nodes.take(nodes),
             film=problem.film[nodes],
             border=problem.border[nodes],
+            perfusion=problem.perfusion[nodes],
         )
         part.stepper = part.engine.stepper(mine, "double")
 
@@ -134,6 +135,16 @@ class Team:
         assert part.state is not None
         stepped = part.stepper.advance(step, stages)
         return stepped, part.engine.gather(part.state.v), part.engine.gather(part.state.temperature)
+
+    def ends(self, number: int, temperature: Array) -> tuple[Flow, Flow]:
+        """The flows at both ends of the step, which left ``temperature``, in the whole domain."""
+        part = self.parts[number]
+        assert part.stepper is not None
+        assert part.state is not None
+        part.state.temperature[:] = part.engine.take(temperature)
+        first, last = part.stepper.ends()
+        gather = part.engine.gather
+        return Flow(gather(first.rate), first.lines), Flow(gather(last.rate), last.lines)
 
 
 @dataclass(frozen=True)
@@ -185,6 +196,11 @@ class SharedStepper:
         np.minimum(state.coldest, state.temperature, out=state.coldest)
         np.maximum(state.hottest, state.temperature, out=state.hottest)
         return stepped
+
+    def ends(self) -> tuple[Flow, Flow]:
+        """See :meth:`thermal.heat.HeatStepper.ends`."""
+        ends: tuple[Flow, Flow] = self._team.do("ends", self._number, self._state.temperature)
+        return ends
 
 
 class SharedEngine:

@@ -26,8 +26,7 @@ from thermal.engines.elliptic import GraphSolver
 from thermal.engines.graph import Graph, GraphOperator, GraphTransport, Index, Unsigned
 from thermal.engines.linear import Apply
 from thermal.engines.locate import Locator
-from thermal.engines.operator_heat import OperatorStepper
-from thermal.engines.row_heat import RowStages
+from thermal.engines.row_heat import RowStepper
 from thermal.engines.serial import OneProcess
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
@@ -223,8 +222,7 @@ class SimplexEngine(OneProcess, ABC):
 
     def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
         """See :meth:`thermal.engine.Engine.stepper`."""
-        capacity = self.volume * problem.relation.capacity
-        return OperatorStepper(self, problem, RowStages(self.graph.rows, capacity, precision))
+        return RowStepper(self, self.graph.rows, problem, precision)
 
     def transport(self, operator: Operator, pressure: Array) -> GraphTransport:
         """Transport by the edge fluxes ``G_ij (p_i - p_j)``; look at its ``uphill_share``."""

@@ -14,9 +14,21 @@ import numpy as np
 
 from thermal.domain import VoxelDomain
 from thermal.engines import heat_kernels as kernels
+from thermal.engines.ahead import Ahead
 from thermal.engines.heat_kernels import Box, Real
 from thermal.engines.legendre import Stage, first_weight, integrate
-from thermal.heat import BODY_TEMPERATURE, Action, HeatProblem, HeatState, Nodes, Precision, Rates, Stepped, Touch
+from thermal.heat import (
+    BODY_TEMPERATURE,
+    Action,
+    Flow,
+    HeatProblem,
+    HeatState,
+    Nodes,
+    Precision,
+    Rates,
+    Stepped,
+    Touch,
+)
 from thermal.units import Array, Mask
 
 NOTHING = np.zeros((0, 0, 0))
@@ -46,6 +58,10 @@ class _Padded:
         padded = self.nodes()
         padded[1:-1, 1:-1, 1:-1] = u.reshape(self.shape)
         return padded
+
+    def empty(self, padded: Real) -> Array:
+        """The nodal array (n,) in a ring."""
+        return padded[1:-1, 1:-1, 1:-1].astype(np.float64).ravel()
 
     def cells(self) -> Real:
         """Zeros at cells."""
@@ -94,32 +110,6 @@ def _hull(one: Box, other: Box) -> Box:
     if one[1] == 0 or other[1] == 0:
         return other if one[1] == 0 else one
     return np.where([True, False] * 3, np.minimum(one, other), np.maximum(one, other))
-
-
-@dataclass(frozen=True)
-class Ahead:
-    """The flow at the end of a step, which is that at the start of the next one if nothing else has changed."""
-
-    state: HeatState
-    action: Action
-    held: Array
-    """prescribed temperatures"""
-    lines: Array
-    fastest: float
-    extent: Box
-
-    def serves(self, state: HeatState, action: Action, kept: Nodes) -> bool:
-        """Whether it is what a step from ``state`` under ``action`` begins with."""
-        mine = self.action
-        return (
-            state.temperature is self.state.temperature
-            and action.power is mine.power
-            and action.blood is mine.blood
-            and not action.touches
-            and not mine.touches
-            and np.array_equal(action.free, mine.free)
-            and np.array_equal(state.temperature[kept], self.held)
-        )
 
 
 @dataclass(frozen=True)
@@ -219,7 +209,7 @@ class VoxelStepper:
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead.serves(state, action, self._kept):
             self._first, self._last = self._last, self._first
-            self._state, self._lines, self._extent = state, ahead.lines, ahead.extent
+            self._state, self._lines, self._extent = state, ahead.lines, self._last_extent
             return Rates(self._decay, ahead.fastest)
         self._release(action.free)
         self._state, self._action = state, action
@@ -237,7 +227,7 @@ class VoxelStepper:
         if self._cold:
             np.copyto(self._theta, self._grid.fill(state.temperature - BODY_TEMPERATURE))
             self._follow_ice(self._whole)
-        self._lines, self._fastest, self._extent = self._flow(self._first)
+        self._lines, self._fastest, self._extent = self._flow(self._first, self._cold)
         self._decay = self._largest_decay(self._warm, self._sink)
         if self._cold:
             self._decay = max(self._decay, self._frozen_decay)
@@ -246,13 +236,16 @@ class VoxelStepper:
     def _follow_ice(self, box: Box) -> None:
         kernels.follow_ice(self._theta, self._warm, self._frozen, self._solidus, self._liquidus, box, self._icy)
 
-    def _flow(self, rate: Real) -> tuple[Array, float, Box]:
-        """Fill ``rate`` K/s and the sink; the lines of the ledger, W, the largest rate and the box of all rates."""
+    def _flow(self, rate: Real, cold: bool) -> tuple[Array, float, Box]:
+        """Fill ``rate`` K/s and the sink; the lines of the ledger, W, the largest rate and the box of all rates.
+
+        ``cold``: there may be ice.
+        """
         problem, action, temperature = self._problem, self._action, self._state.temperature
         sums = np.empty((*self._grid.shape[:2], 6))
         kernels.first_flow(
             self._shaped(temperature),
-            self._icy if self._cold else self._warm,
+            self._icy if cold else self._warm,
             *self._grid.inverse_squares,
             self._shaped(action.power),
             self._shaped(action.blood),
@@ -293,6 +286,7 @@ class VoxelStepper:
             if liquidus < weight.coldest and weight.hottest < onset:
                 self._add_up(weight.share)
                 return Stepped(lines, weight.stored, self._error(step))
+            self._plain = False
             self._clear()
         self._box = self._whole
         self._steady()
@@ -446,7 +440,7 @@ class VoxelStepper:
     def _add_up_phases(self, share: float) -> None:
         """Take over the change of tissue that may be frozen or boiling."""
         state = self._state
-        change = self._here[1:-1, 1:-1, 1:-1].astype(np.float64).ravel()
+        change = self._grid.empty(self._here)
         state.v[:] += change + share * np.abs(change)
         held = state.temperature[self._kept]
         state.temperature[:] = self._problem.relation.temperature(state.v)
@@ -456,10 +450,26 @@ class VoxelStepper:
 
     def _error(self, step: float) -> float:
         """Local error from the flows at both ends of the step, K; keeps the later one for the next step."""
-        lines, fastest, extent = self._flow(self._last)
+        self._last_lines, fastest, self._last_extent = self._flow(self._last, False)
         rows = self._rows(1)[..., 0]
         kernels.largest_error(self._here, self._first, self._last, self._grid.dtype(step), self._box, rows)
         if not self._problem.cells.rises:
             held = self._state.temperature[self._kept]
-            self._ahead = Ahead(self._state, self._action, held, lines, fastest, extent)
+            self._ahead = Ahead(self._state, self._action, held, self._last_lines, fastest)
         return float(rows.max())
+
+    def ends(self) -> tuple[Flow, Flow]:
+        """See :meth:`thermal.heat.HeatStepper.ends`."""
+        if not self._plain:
+            self._flow_with_phases()
+        empty = self._grid.empty
+        return Flow(empty(self._first), self._lines), Flow(empty(self._last), self._last_lines)
+
+    def _flow_with_phases(self) -> None:
+        """Flow at the end of a step with ice or vapour, where they are now."""
+        temperature = self._state.temperature
+        if self._frozen.size:
+            np.copyto(self._theta, self._grid.fill(temperature - BODY_TEMPERATURE))
+            self._follow_ice(self._whole)
+        self._conductances = [contact.conductance(temperature[contact.touch.nodes]) for contact in self._contacts]
+        self._last_lines, _, _ = self._flow(self._last, bool(self._frozen.size))

@@ -51,11 +51,17 @@ class Bioheat:
         """Whether there is metabolic heat anywhere."""
         return bool(self.metabolic.any())
 
+    @cached_property
+    def _steppers(self) -> dict[Precision, HeatStepper]:
+        return {}
+
     def stepper(self, precision: Precision) -> HeatStepper:
-        """What marches it in time."""
-        around = self.surroundings
-        problem = HeatProblem(self.heat, self.cells, self.nodes, self.arterial_temperature, around.film, around.load)
-        return self.engine.stepper(problem, precision)
+        """What marches it in time; the same one again when asked again."""
+        if precision not in self._steppers:
+            around, arterial = self.surroundings, self.arterial_temperature
+            problem = HeatProblem(self.heat, self.cells, self.nodes, arterial, around.film, around.load, self.perfusion)
+            self._steppers[precision] = self.engine.stepper(problem, precision)
+        return self._steppers[precision]
 
     def action(self, drive: Drive, living: Array | None, free: Mask) -> Action:
         """What acts during a step; ``living`` (n,) is the remaining share of the perfusion, None for all of it."""

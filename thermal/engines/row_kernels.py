@@ -1,0 +1,217 @@
+"""Compiled kernels of the heat march on meshes: one pass over the sliced rows of a graph a stage.
+
+Work arrays are in the order of the rows, filled up to whole slices, so that a slice lies side by side; ``neighbour`` is
+renumbered to match. State and coefficients stay at nodes, in double precision; ``node`` (n,) is that of each row. Sums
+are gathered by slices and added up by the caller, so they do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from thermal.engines.compiled import compiled_fast
+from thermal.engines.graph import CHUNKS, LANES, Index, Unsigned
+from thermal.heat import BODY_TEMPERATURE
+from thermal.units import Array
+
+Real = npt.NDArray[np.floating[Any]]
+"""An array in the working precision."""
+Number = np.floating[Any]
+"""A number in the working precision: a Python float would pull the arithmetic up to double precision."""
+
+
+@compiled_fast
+def first_flow(
+    start: Index,
+    neighbour: Unsigned,
+    values: Real,
+    node: Unsigned,
+    temperature: Array,
+    power: Array,
+    blood: Array,
+    film: Array,
+    border: Array,
+    arterial: float,
+    inverse: Real,
+    swiftest: Real,
+    bound: Real,
+    rate: Real,
+    sink: Real,
+    sums: Array,
+) -> None:
+    """``rate`` K/s and the ``sink`` W/K at ``temperature`` (degC, in the order of the rows).
+
+    ``bound`` W/K of the conductances; ``swiftest`` K/J: inverse of the smallest capacity, frozen or not. ``sums`` of
+    each slice: heat into free nodes, of it from blood and through the border, W; largest rate, K/s; largest decay
+    rate, 1/s.
+    """
+    slices = len(start) - 1
+    for chunk in nb.prange(CHUNKS):
+        q = np.empty(LANES)
+        for part in range(chunk * slices // CHUNKS, (chunk + 1) * slices // CHUNKS):
+            base = nb.uint64(part * LANES)
+            u = temperature[base : base + nb.uint64(LANES)]
+            q[:] = 0.0
+            for slot in range(nb.uint64(start[part]), nb.uint64(start[part + 1]), nb.uint64(LANES)):
+                for lane in range(nb.uint64(LANES)):
+                    q[lane] += values[slot + lane] * (temperature[neighbour[slot + lane]] - u[lane])
+            flow, bled, passed, fastest, decay = 0.0, 0.0, 0.0, 0.0, 0.0
+            for lane in range(min(LANES, len(node) - part * LANES)):
+                row = base + nb.uint64(lane)
+                i, w = nb.uint64(node[row]), inverse[row]
+                from_blood = blood[i] * (arterial - u[lane])
+                from_border = border[i] - film[i] * u[lane]
+                total = q[lane] + power[i] + from_blood + from_border
+                lost = blood[i] + film[i]
+                free = 1.0 if w > 0.0 else 0.0
+                rate[row] = w * total
+                sink[row] = free * lost
+                flow += free * total
+                bled += free * from_blood
+                passed += free * from_border
+                fastest = max(fastest, abs(w * total))
+                decay = max(decay, swiftest[row] * (bound[row] + lost))
+            sums[part, 0], sums[part, 1], sums[part, 2] = flow, bled, passed
+            sums[part, 3], sums[part, 4] = fastest, decay
+
+
+@compiled_fast
+def linear_stage(
+    start: Index,
+    neighbour: Unsigned,
+    values: Real,
+    sink: Real,
+    inverse: Real,
+    first: Real,
+    here: Real,
+    before: Real,
+    mu: Number,
+    nu: Number,
+    now: Number,
+    begun: Number,
+    sums: Array,
+) -> None:
+    """``before = mu here + nu before + now (A here) / C + begun first``; ``first`` K/s.
+
+    ``sums`` of each slice: heat that nodes at a prescribed temperature take from their neighbours and heat that the
+    sink takes, W, both beyond those of the start of the step.
+    """
+    slices = len(start) - 1
+    for chunk in nb.prange(CHUNKS):
+        q = np.empty(LANES, here.dtype)
+        nothing = here.dtype.type(0.0)
+        for part in range(chunk * slices // CHUNKS, (chunk + 1) * slices // CHUNKS):
+            base = part * LANES
+            u, o = here[base : base + LANES], before[base : base + LANES]
+            s, w, f = sink[base : base + LANES], inverse[base : base + LANES], first[base : base + LANES]
+            q[:] = nothing
+            for slot in range(nb.uint64(start[part]), nb.uint64(start[part + 1]), nb.uint64(LANES)):
+                for lane in range(nb.uint64(LANES)):
+                    q[lane] += values[slot + lane] * (here[neighbour[slot + lane]] - u[lane])
+            held, lost = nothing, nothing
+            for lane in range(LANES):
+                taken = s[lane] * u[lane]
+                held += nothing if w[lane] > nothing else q[lane]
+                lost += taken
+                o[lane] = mu * u[lane] + nu * o[lane] + now * (w[lane] * (q[lane] - taken)) + begun * f[lane]
+            sums[part, 0], sums[part, 1] = held, lost
+
+
+@compiled_fast
+def phase_stage(
+    start: Index,
+    neighbour: Unsigned,
+    values: Real,
+    theta: Real,
+    steady: Real,
+    blood: Real,
+    sink: Real,
+    arterial: Number,
+    liquidus: Number,
+    inverse: Real,
+    first: Real,
+    here: Real,
+    before: Real,
+    mu: Number,
+    nu: Number,
+    now: Number,
+    begun: Number,
+    sums: Array,
+) -> None:
+    """``before = mu here + nu before + now F(theta) / C + begun first``, theta in K above body temperature as
+    ``arterial`` and ``liquidus``.
+
+    ``sums`` of each slice: heat into nodes at a prescribed temperature, heat from blood, W.
+    """
+    slices = len(start) - 1
+    for chunk in nb.prange(CHUNKS):
+        q = np.empty(LANES, here.dtype)
+        nothing = here.dtype.type(0.0)
+        for part in range(chunk * slices // CHUNKS, (chunk + 1) * slices // CHUNKS):
+            base = part * LANES
+            u, h, o = theta[base : base + LANES], here[base : base + LANES], before[base : base + LANES]
+            s, w, f = sink[base : base + LANES], inverse[base : base + LANES], first[base : base + LANES]
+            p, b = steady[base : base + LANES], blood[base : base + LANES]
+            q[:] = nothing
+            for slot in range(nb.uint64(start[part]), nb.uint64(start[part + 1]), nb.uint64(LANES)):
+                for lane in range(nb.uint64(LANES)):
+                    q[lane] += values[slot + lane] * (theta[neighbour[slot + lane]] - u[lane])
+            held, bled = nothing, nothing
+            for lane in range(LANES):
+                from_blood = b[lane] * (arterial - u[lane]) if u[lane] > liquidus else nothing
+                total = q[lane] + p[lane] - s[lane] * u[lane] + from_blood
+                held += nothing if w[lane] > nothing else q[lane]
+                bled += from_blood
+                o[lane] = mu * h[lane] + nu * o[lane] + now * (w[lane] * total) + begun * f[lane]
+            sums[part, 0], sums[part, 1] = held, bled
+
+
+@compiled_fast
+def weigh(node: Unsigned, v: Array, change: Real, capacity: Array, sums: Array) -> None:
+    """``sums`` of each slice of a change of v (K): heat stored and its magnitude, J; lowest and highest v after it."""
+    for part in nb.prange(len(sums)):
+        stored, size, low, high = 0.0, 0.0, np.inf, -np.inf
+        for row in range(part * LANES, min((part + 1) * LANES, len(node))):
+            i, c = nb.uint64(node[row]), np.float64(change[row])
+            heat = capacity[i] * c
+            stored += heat
+            size += abs(heat)
+            low, high = min(low, v[i] + c), max(high, v[i] + c)
+        sums[part, 0], sums[part, 1], sums[part, 2], sums[part, 3] = stored, size, low, high
+
+
+@compiled_fast
+def add_up(
+    node: Unsigned,
+    change: Real,
+    share: float,
+    inverse: Real,
+    v: Array,
+    temperature: Array,
+    coldest: Array,
+    hottest: Array,
+    packed: Array,
+) -> None:
+    """Add the change (K), and a ``share`` of its magnitude, to liquid tissue; ``packed``: temperature by rows, degC."""
+    for row in nb.prange(len(node)):
+        i, c = nb.uint64(node[row]), np.float64(change[row])
+        if inverse[row] > 0.0:
+            v[i] += c + share * abs(c)
+            now = v[i] + BODY_TEMPERATURE
+            temperature[i] = now
+            coldest[i], hottest[i] = min(coldest[i], now), max(hottest[i], now)
+        packed[row] = temperature[i]
+
+
+@compiled_fast
+def largest_error(change: Real, first: Real, last: Real, step: float, sums: Array) -> None:
+    """``sums`` of each slice: largest ``|0.4 step (first + last) - 0.8 change|``, K."""
+    for part in nb.prange(len(sums)):
+        largest = 0.0
+        for row in range(part * LANES, (part + 1) * LANES):
+            largest = max(largest, abs(0.4 * step * (first[row] + last[row]) - 0.8 * change[row]))
+        sums[part] = largest

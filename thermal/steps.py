@@ -1,0 +1,75 @@
+"""How long the steps of the time loop are: marks that they land on, errors that they follow, fronts that bound them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from thermal.heat import Precision
+from thermal.units import Array
+
+SMALLEST_STEP = 1e-6  # s; a run that would need less has lost its footing
+APART = 2.0 * SMALLEST_STEP
+"""s; times closer than that are one and the same, as they may differ by round-off (0.1 s times 600 is not 60 s)."""
+GROWTH = 2.0  # largest ratio of successive steps in smooth regimes
+FRONT_GROWTH = 1.5  # the same while there is ice or vapour: error estimates see each node's change of phase as an error
+FRONT_STEP = 10.0  # s; largest step while there is ice or vapour
+SHARP_STEP = 5.0  # s; the same where latent heat is taken up within less than SHARP: beyond, fronts begin to flutter
+SHARP = 2.0  # K
+SAFETY = 0.8
+
+
+@dataclass(frozen=True)
+class Control:
+    """How the time loop chooses its steps."""
+
+    tolerance: float = 0.02
+    """K, of the local error of a step"""
+    max_step: float = 10.0
+    """s"""
+    first_step: float | None = None
+    """s, after each event; default from the initial heating rate"""
+    precision: Precision = "double"
+    """of the increments within a step"""
+
+    def first(self, decay: float, heating: float, ramps: bool) -> float:
+        """First step (s) after a jump: the fastest node moves by a few tolerances.
+
+        From the bound of the decay rates (1/s) and the largest rate of change (K/s); ``ramps``: prescribed temperatures
+        that begin at rest, so that nothing moves yet, but will.
+        """
+        if self.first_step is not None:
+            return self.first_step
+        slowest = 4.0 / max(decay, 1e-12)
+        moving = 5.0 * self.tolerance / heating if heating > 0 else self.max_step
+        if ramps:
+            moving = min(moving, slowest)
+        return max(min(moving, self.max_step), 1e-3 * slowest, SMALLEST_STEP)
+
+    def next(self, step: float, proposal: float, error: float) -> float:
+        """Step (s) after one of ``step`` s, of which ``proposal`` had been allowed, with this local ``error`` (K)."""
+        factor = SAFETY * (self.tolerance / max(error, 1e-30)) ** (1.0 / 3.0)
+        wanted = step * float(np.clip(factor, 0.2, GROWTH))
+        if factor >= 1.0 and step < proposal:  # the step was cut short by a target, not by its error
+            wanted = max(wanted, proposal)
+        return max(min(wanted, self.max_step), SMALLEST_STEP)
+
+    def next_beside_fronts(self, step: float, proposal: float, width: float) -> float:
+        """The same while there is ice or vapour, whose latent heat is taken up within ``width`` K."""
+        return min(max(step * FRONT_GROWTH, proposal), SHARP_STEP if width < SHARP else FRONT_STEP, self.max_step)
+
+
+def fit(proposal: float, left: float) -> tuple[float, bool]:
+    """Step not beyond the next target, and whether it lands there; the last two steps before it are made equal."""
+    if proposal >= left * (1.0 - 1e-9):
+        return left, True
+    if proposal > 0.5 * left:
+        return 0.5 * left, False
+    return proposal, False
+
+
+def marks(events: Sequence[float], duration: float) -> Array:
+    """Sorted times in (0, duration] that steps land on: every event, and the end."""
+    return np.unique([*(time for time in events if APART < time < duration - APART), duration])
