@@ -253,7 +253,7 @@ def test_mesh_inverted_and_orphans_are_mended(tmp_path: Path) -> None:
     sides = corners[:, 1:] - corners[:, :1]
     assert (np.linalg.det(sides) > 0).all()
     assert len(domain.points) == 5
-    assert any("reordered" in note for note in built.notes)
+    assert any("reordered" in warning for warning in built.warnings)
     assert any("belong to no tetrahedron" in note for note in built.notes)
 
 
@@ -316,12 +316,32 @@ def test_meshes_that_are_refused(tmp_path: Path, file: dict[str, Any], table: di
         build(tmp_path, **(NAMED | table))
 
 
+PARAMETRIC = """$MeshFormat
+4.1 0 8
+$EndMeshFormat
+$Entities
+0 0 1 0
+1 0 0 0 1 1 0 0 0
+$EndEntities
+$Nodes
+1 1 1 1
+2 1 1 1
+1
+0 0 0 0 0
+$EndNodes
+"""
+"""A node with its parameters on a surface, which meshio does not read."""
+
+
 def test_meshes_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(CaseError, match="no such file"):
         build(tmp_path, **NAMED)
     (tmp_path / "a.vtu").write_text("not xml")
     with pytest.raises(CaseError, match="cannot be read"):
         build(tmp_path, **NAMED)
+    (tmp_path / "a.msh").write_text(PARAMETRIC)
+    with pytest.raises(CaseError, match=r"let Gmsh write version 4\.1 or 2\.2 without parametric coordinates"):
+        build(tmp_path, **(NAMED | {"file": "a.msh"}))
     (tmp_path / "a.stl").write_text("solid")
     with pytest.raises(CaseError, match=r"\.msh or \.vtu"):
         build(tmp_path, **(NAMED | {"file": "a.stl"}))

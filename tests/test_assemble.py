@@ -256,7 +256,7 @@ def test_initial_temperature_of_an_unknown_region(tmp_path: Path) -> None:
     with pytest.raises(CaseError) as error:
         initial_temperature(case, tissues)
     assert problems(error).splitlines() == [
-        "bioheat.initial_temperature.tumor: names no region; regions: liver, tumour, vessel",
+        'bioheat.initial_temperature.tumor: names no region; regions: liver, tumour, vessel; did you mean "tumour"?',
         "bioheat.initial_temperature.spleen: names no region; regions: liver, tumour, vessel",
     ]
 
@@ -266,7 +266,10 @@ def test_tissues_of_unknown_regions_and_regions_without_tissue_are_all_named(tmp
         built(tmp_path, '[tissues.spleen]\nmaterial = "liver"\n[tissues.tumor]\nmaterial = "liver"\n')
     said = problems(error)
     assert "tissues.spleen: names no region of the anatomy; its regions are liver, tumour, vessel" in said
-    assert "tissues.tumor: names no region" in said
+    assert (
+        'tissues.tumor: names no region of the anatomy; its regions are liver, tumour, vessel; did you mean "tumour"?'
+        in said
+    )
     case, _, engine = built(tmp_path)
     anatomy = case.anatomy.build(tmp_path)
     strange = Anatomy(anatomy.domain, anatomy.tumour, {**anatomy.materials, "tumour": "kryptonite"})

@@ -176,8 +176,9 @@ def test_bad_use_is_exit_code_2(here: Path, capsys: pytest.CaptureFixture[str], 
     assert not (here / "results").exists()
 
 
-def test_a_terminated_run_can_go_on_and_ends_the_same(here: Path) -> None:
-    """SIGTERM in the middle: 130, checkpoint, --resume; temperatures equal to the last digit."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminated_run_can_go_on_and_ends_the_same(here: Path, number: signal.Signals) -> None:
+    """A signal in the middle: 130, checkpoint, --resume; temperatures equal to the last digit."""
     text = (
         CASE.replace('"10 s"', '"2 min"')
         .replace('"5 mm"', '"2 mm"')
@@ -189,7 +190,7 @@ def test_a_terminated_run_can_go_on_and_ends_the_same(here: Path) -> None:
         assert run.stderr is not None
         for line in run.stderr:
             if "bioheat 10 %" in line:
-                run.send_signal(signal.SIGTERM)
+                run.send_signal(number)
                 break
         said = run.stderr.read()
         assert run.wait(60) == 130

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import meshio
+import numpy as np
 import pytest
 from conftest import CATALOGUE, RunCase
 
-from thermal import load_case
+from thermal import load_case, simulate
 from thermal.errors import CaseError
 from thermal.simulation import check
 from thermal.store import Run
+
+
+def test_doubts_about_the_anatomy_are_in_the_run(tmp_path: Path) -> None:
+    corners = np.array([[0, 0, 0], [10, 0, 0], [0, 10, 0], [0, 0, 10], [10, 10, 10]], dtype=float)
+    cells = [[0, 1, 2, 3], [1, 3, 2, 4]]  # the second is inside out
+    meshio.vtu.write(
+        tmp_path / "two.vtu",
+        meshio.Mesh(corners, [("tetra", cells)], cell_data={"region": [np.ones(2, dtype=np.int32)]}),
+    )
+    (tmp_path / "case.toml").write_text(
+        'schema_version = 1\n[anatomy]\nkind = "mesh"\nfile = "two.vtu"\nlength_unit = "mm"\nregions = { liver = 1 }\n'
+        '[bioheat]\nduration = "1 s"\n[output]\npictures = false\n'
+    )
+    assert "inside out" in warnings(simulate(load_case(tmp_path / "case.toml"), tmp_path / "run"))
+    assert "WARNING" in (tmp_path / "run" / "log.txt").read_text()
 
 
 def warnings(run: Run) -> str:

@@ -264,6 +264,40 @@ def test_lesion_that_is_a_label(tmp_path: Path) -> None:
     np.testing.assert_allclose(centroid(built, "tumour"), SPLEEN, atol=0.8)
 
 
+def test_lesion_that_is_cut_is_said(tmp_path: Path) -> None:
+    affine = centred(np.diag([1.5, 1.5, 1.5]), (40, 40, 40))
+    values = scene(affine, (40, 40, 40))
+    save(tmp_path / "l.nii", values, affine)
+    case = {"kind": "image", "segmentation": "l.nii", "labels": {"liver": 5, "tumour": [1]}, "voxel_size": "1.5 mm",
+            "tumour": {"region": "tumour"}}  # fmt: skip
+    assert not any("of its" in warning for warning in build(tmp_path, **case, window="40 mm").warnings)
+    cut = build(tmp_path, **case, window="9 mm")
+    whole = np.count_nonzero(values == 1) * 1.5**3 / 1e3
+    assert any(f"of its {whole:.4g} ml are in the window" in warning for warning in cut.warnings)
+    assert volumes(cut)["tumour"] < 0.8 * whole
+
+    ends = np.where(np.indices(values.shape)[2] > 35, 1, values)
+    save(tmp_path / "l.nii", ends.astype(np.uint8), affine)
+    assert any("reaches the end of its image" in warning for warning in build(tmp_path, **case).warnings)
+
+
+def test_two_orientations_in_one_header_are_said(tmp_path: Path) -> None:
+    affine = centred(np.diag([1.5, 1.5, 1.5]), (40, 40, 40))
+    image = nibabel.Nifti1Image(scene(affine, (40, 40, 40)), affine)
+    other = affine.copy()
+    other[:3, 3] += [3.0, -4.0, 0.0]
+    for qform, expected in ((affine, 0), (other, 1)):
+        image.set_sform(affine, code=1)
+        image.set_qform(qform, code=1)
+        nibabel.save(image, tmp_path / "l.nii")
+        built = build(tmp_path, kind="image", segmentation="l.nii", labels=LABELS, voxel_size="2 mm", window="20 mm",
+                      centre=mm(*MIDDLE))  # fmt: skip
+        assert (
+            sum("two orientations, sform and qform, which lie up to 3.33 voxels" in text for text in built.warnings)
+            == expected
+        )
+
+
 def test_window_is_cut_at_the_image_and_says_so(tmp_path: Path) -> None:
     affine = centred(np.diag([1.5, 1.5, 1.5]), (40, 40, 40))  # 60 mm around MIDDLE
     save(tmp_path / "l.nii", scene(affine, (40, 40, 40)), affine)
@@ -324,6 +358,7 @@ def folder(tmp_path: Path) -> Path:
         ({"centre": mm(*(-MIDDLE))}, "outside the image.*LPS"),
         ({"tumour": {"mask": "empty.nii"}, "centre": None}, "no voxel is above 0"),
         ({"tumour": {"region": "tumour"}, "centre": None}, 'labelled "tumour"'),
+        ({"tumour": {"region": "splen"}, "centre": None}, "did you mean spleen"),
         ({"tumour": {"region": "tumour"}}, "has no volume in the window"),
         ({"tumour": {"centre": mm(*np.add(MIDDLE, (25, 0, 0))), "radius": "5 mm"}}, "are in the window"),
         ({"tumour": {"mask": "empty.nii"}}, "are in the window"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -203,6 +205,48 @@ def test_a_finished_run_of_the_same_case_is_reused(tmp_path: Path, case: Case) -
     with RunFolder.open(out, case, force=True) as forced:
         assert not forced.finished
         assert not (out / "summary.json").exists()
+
+
+@pytest.mark.parametrize("name", ["summary.json", "resolved.json", "history.csv", "fields.h5"])
+def test_damaged_results_are_not_taken_for_done(tmp_path: Path, case: Case, name: str) -> None:
+    with RunFolder.open(tmp_path / "out", case) as folder:
+        finish(folder)
+    content = bytearray((tmp_path / "out" / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "out" / name).write_bytes(content)
+    assert f"of its results {name} is damaged or has been changed" in refusal(tmp_path / "out", case)
+    with RunFolder.open(tmp_path / "out", case, force=True) as folder:
+        finish(folder)
+    assert RunFolder.open(tmp_path / "out", case).finished
+
+
+def test_a_finished_run_may_lie_where_nothing_can_be_written(
+    tmp_path: Path, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(_: Lock) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with RunFolder.open(tmp_path / "out", case) as folder:
+        finish(folder)
+    monkeypatch.setattr(Lock, "acquire", read_only)
+    assert RunFolder.open(tmp_path / "out", case).finished
+    assert "Read-only file system" in refusal(tmp_path / "out", case, force=True)
+    assert "Read-only file system" in refusal(tmp_path / "new", case)
+
+
+def test_a_full_disk_is_called_so(tmp_path: Path, case: Case) -> None:
+    with RunFolder.open(tmp_path / "out", case) as folder:
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
+        try:
+            with pytest.raises(OSError, match="too large") as error:  # EFBIG instead of ENOSPC, which needs a disk
+                folder.save_frame(0.0, np.zeros(10_000))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+            signal.signal(signal.SIGXFSZ, before)
+        assert error.value.errno == errno.EFBIG
+        finish(folder)
 
 
 def test_another_case_is_refused_and_the_difference_is_named(tmp_path: Path, case: Case) -> None:

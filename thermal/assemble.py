@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from thermal.case.parts import (
     InsulatedBoundary,
     Vaporisation,
 )
+from thermal.case.report import nearest
 from thermal.domain import FACES, SURFACE, AxisymmetricDomain, Domain, MeshDomain, VoxelDomain
 from thermal.engine import Engine
 from thermal.errors import CaseError
@@ -73,7 +74,7 @@ def make_tissues(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[Tissues,
     """
     regions = dict(anatomy.materials)
     problems = [
-        f"tissues.{name}: names no region of the anatomy; its regions are {', '.join(sorted(regions))}"
+        f"tissues.{name}: names no region of the anatomy; its regions are {_listed(name, sorted(regions))}"
         for name in case.tissues
         if name not in regions and name not in anatomy.absent
     ]
@@ -110,8 +111,9 @@ def initial_temperature(case: Case, tissues: Tissues) -> Array:
         return np.full_like(tissues.engine.volume, given)
     unknown = [name for name in given if name not in tissues.by_region]
     if unknown:
-        known = ", ".join(sorted(tissues.by_region))
-        raise CaseError(*(f"bioheat.initial_temperature.{name}: names no region; regions: {known}" for name in unknown))
+        known = sorted(tissues.by_region)
+        where = "bioheat.initial_temperature"
+        raise CaseError(*(f"{where}.{name}: names no region; regions: {_listed(name, known)}" for name in unknown))
     default = case.bioheat.arterial_temperature
     mixed = tissues.mix_nodes({region: given.get(region, default) for region in tissues.by_region})
     return np.where(tissues.engine.volume > 0, mixed, default)
@@ -142,7 +144,14 @@ def _entries(case: Case, engine: Engine) -> Iterator[tuple[str, Boundary, Array 
                 raise CaseError(f'boundaries.{name}: a region can only be "fixed"; only a surface can be insulated')
             yield name, entry, None, region_nodes(engine, name)
         else:
-            raise CaseError(f"boundaries.{name}: names no boundary and no region; known are {_known(engine)}")
+            known = _listed(name, [*engine.areas, *engine.volumes])
+            raise CaseError(f"boundaries.{name}: names no boundary and no region; known are {known}")
+
+
+def _listed(word: str, choices: Sequence[str]) -> str:
+    """All choices, and the one that was probably meant by ``word``."""
+    near = nearest(word, [*choices, "faces"] if FACES[0] in choices else choices)
+    return ", ".join(choices) + (f'; did you mean "{near}"?' if near else "")
 
 
 def _known(engine: Engine) -> str:

@@ -427,22 +427,28 @@ def _explain(error: BaseException) -> int:
     return FAILED
 
 
+ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a run from outside."""
+
+
 def _terminate(number: int, frame: Any) -> None:
     raise KeyboardInterrupt("terminated")
 
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does: resumable."""
+    """Let SIGTERM, and SIGHUP unless it is ignored (``nohup``), end a run as Ctrl-C does: resumable."""
+    heeded = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
     try:
-        before = signal.signal(signal.SIGTERM, _terminate)
+        before = {number: signal.signal(number, _terminate) for number in heeded}
     except ValueError:  # not in the main thread
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def main(tokens: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Ctrl-C and the signal to terminate, at a moment when everything is whole."""
+"""Ctrl-C, the signal to terminate and the end of the terminal, at a moment when everything is whole."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager

@@ -122,7 +122,7 @@ def _unresolved_perfusion(case: Case, tissues: Tissues, last: Progress) -> tuple
                 f"tissues.{region}.perfusion: {100 * part / total:.0f} % of the heat that blood carries is in cells of "
                 f"{1e3 * width[wide & (heat > 0)].min():.2g} mm and more, wider than half the length sqrt(k / (w rho_b "
                 f"c_b)) = {1e3 * length:.2g} mm over which a temperature decays in this tissue (H. H. Pennes, J. Appl. "
-                "Physiol. 1 (1948) 93-122, at rest); use smaller voxels there"
+                "Physiol. 1 (1948) 93-122, at rest); use smaller cells there"
             )
     return tuple(found)
 

@@ -212,7 +212,14 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         output_times(case),
     )
     early = _early_warnings(case, anatomy, engine)
-    warnings = (*case.notes(), *early, *effort_warnings(case, bioheat, initial), *delivered.warnings, *source.warnings)
+    warnings = (
+        *case.notes(),
+        *anatomy.warnings,
+        *early,
+        *effort_warnings(case, bioheat, initial),
+        *delivered.warnings,
+        *source.warnings,
+    )
     return Prepared(case, anatomy, engine, tissues, delivered, source, loop, initial, library, warnings)
 
 

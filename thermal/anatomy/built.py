@@ -15,6 +15,8 @@ from thermal.units import Array
 
 VOID = "void"
 """Region name of everything outside the body."""
+DOUBT = "warning: "
+"""How a note begins that says what may make the result another than the user thinks."""
 
 
 def _usable(name: str) -> str:
@@ -35,7 +37,8 @@ class Anatomy:
 
     ``tumour``: name of the target region, if any. ``materials``: region -> tissue of the library that it is made of,
     for every region of the domain. ``background``: image values (3-D) and the 4x4 affine from voxel index to m, for
-    slices. ``notes``: what was resampled, assumed and left out, with volumes. ``sources``: (path, SHA-256) of each file
+    slices. ``notes``: what was resampled, assumed and left out, with volumes, some of them warnings (:data:`DOUBT`).
+    ``sources``: (path, SHA-256) of each file
     read. ``absent``: regions that this anatomy can name but that have no volume in the window (so that a tissue entry
     for one of them is no mistake).
     """
@@ -50,3 +53,8 @@ class Anatomy:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "materials", MappingProxyType(dict(self.materials)))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The notes that every run must state."""
+        return tuple(note.removeprefix(DOUBT) for note in self.notes if note.startswith(DOUBT))

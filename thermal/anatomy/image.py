@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from thermal.anatomy.built import VOID, Anatomy, RegionName
+from thermal.anatomy.built import DOUBT, VOID, Anatomy, RegionName
 from thermal.anatomy.data import resolve, sha256
 from thermal.anatomy.grid import Axes, Coarser, Lengths, Refine, Window, cell_volumes, coarser, make_axes
 from thermal.anatomy.labels import BONE, FAT, GAS, MUSCLE, TABLES, Hounsfield, label_table
+from thermal.anatomy.lesion import Lesion, place_lesion, whole_lesion
 from thermal.anatomy.phantom import leave_void, volume_notes
-from thermal.anatomy.shapes import Sphere, coverage
 from thermal.anatomy.volume import Volume, label_shares, read_volume, volumes_in
 from thermal.domain import Domain, VoxelDomain
 from thermal.errors import CaseError
-from thermal.units import Array, Length, Point, Spec
+from thermal.units import Array, Point, Spec
 
 VOLUME_TOLERANCE = 0.1
 """Relative change of a region's volume by resampling that is worth a warning."""
@@ -41,30 +41,6 @@ LabelNumbers = Annotated[
     tuple[LabelNumber, ...], BeforeValidator(_whole, json_schema_input_type=LabelNumber | tuple[LabelNumber, ...])
 ]
 """One label or a list of labels."""
-
-
-class Lesion(Spec):
-    """The target: a planted sphere (``centre``, ``radius``), a ``mask`` file, or a label named ``region``.
-
-    Coordinates are patient RAS. A planted or masked lesion overrides whatever lies there.
-    """
-
-    region: RegionName = "tumour"
-    """its name"""
-    centre: Point | None = None
-    """of a planted sphere, patient RAS"""
-    radius: Length | None = None
-    """of a planted sphere"""
-    mask: str | None = None
-    """NIfTI file with its own orientation; every voxel above 0 belongs to the lesion"""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Lesion:
-        if (self.centre is None) != (self.radius is None):
-            raise ValueError("a planted lesion needs both centre and radius")
-        if self.mask is not None and self.centre is not None:
-            raise ValueError("give either a mask, or centre and radius, not both")
-        return self
 
 
 class Image(Spec):
@@ -134,15 +110,22 @@ class Image(Spec):
         mask = read(self.tumour.mask, "anatomy.tumour.mask") if self.tumour and self.tumour.mask else None
         centre = self._window_centre(segmentation, mask, table.regions)
         window, notes = _clipped(segmentation, centre, self.window)
+        notes += tuple(
+            DOUBT + doubt for image in (segmentation, ct, mask) if image is not None for doubt in image.doubts
+        )
         axes, grid_notes = make_axes(Window(*window, self.voxel_size, self.refine))
         notes += grid_notes
         shares, split_notes = self._resample(segmentation, ct, table.regions, axes)
         notes += split_notes
         if self.tumour is not None:
-            notes += _place_lesion(self.tumour, mask, axes, shares)
+            notes += place_lesion(self.tumour, mask, axes, shares)
+            notes += whole_lesion(self.tumour, mask, segmentation, table.regions, axes)
         domain = leave_void(axes, shares)
         if self.tumour is not None and self.tumour.region not in domain.shares:
-            raise CaseError(f'anatomy.tumour: region "{self.tumour.region}" has no volume in the window')
+            raise CaseError(
+                f'anatomy.tumour: region "{self.tumour.region}" has no volume in the window; leave anatomy.centre out '
+                "to put the window around it, or move or enlarge the window"
+            )
         tissues = {**_SPLIT_TISSUES, **table.tissues}
         return Anatomy(
             domain=domain,
@@ -173,7 +156,7 @@ class Image(Spec):
             holder, inside = segmentation, np.isin(segmentation.values, wanted)
             place = (
                 f'anatomy.tumour: no voxel of the segmentation is labelled "{self.tumour.region}"; '
-                "give a mask, or centre and radius of a lesion to plant"
+                f"{_nearest(self.tumour.region, regions)}give a mask, or centre and radius of a lesion to plant"
             )
         if not inside.any():
             raise CaseError(place)
@@ -217,7 +200,7 @@ class Image(Spec):
             some = before > _FEW_VOXELS * segmentation.voxel_volume
             if some and name != VOID and abs(after / before - 1) > VOLUME_TOLERANCE:
                 notes.append(
-                    f"warning: {name} changes from {before * 1e6:.4g} to {after * 1e6:.4g} ml by resampling "
+                    f"{DOUBT}{name} changes from {before * 1e6:.4g} to {after * 1e6:.4g} ml by resampling "
                     f"({after / before - 1:+.0%}); it is about as thin as a voxel"
                 )
         pairs = zip(names, original, volumes, strict=True)
@@ -239,7 +222,7 @@ def _whole_labels(volume: Volume) -> Volume:
             f'anatomy.segmentation = "{volume.path}": labels from {values.min()} to {values.max()}; expected 0 to '
             "65535; is this the CT?"
         )
-    return Volume(values, volume.affine, volume.path)
+    return Volume(values, volume.affine, volume.path, volume.doubts)
 
 
 _Corner = tuple[float, float, float]
@@ -256,7 +239,8 @@ def _clipped(image: Volume, centre: Array, size: _Corner) -> tuple[tuple[_Corner
     wanted_lower, wanted_upper = centre - np.divide(size, 2), centre + np.divide(size, 2)
     lower, upper = np.maximum(wanted_lower, start), np.minimum(wanted_upper, stop)
     notes = [
-        f"window cut at {name}{sign}: the image ends {short * 1e3:.3g} mm before the wanted {wanted * 1e3:.4g} mm"
+        f"{DOUBT}window cut at {name}{sign}: the image ends {short * 1e3:.3g} mm before the wanted "
+        f"{wanted * 1e3:.4g} mm"
         for sign, shorts, wants in (
             ("-", lower - wanted_lower, wanted_lower),
             ("+", wanted_upper - upper, wanted_upper),
@@ -266,60 +250,6 @@ def _clipped(image: Volume, centre: Array, size: _Corner) -> tuple[tuple[_Corner
     ]
     (a, b, c), (p, q, r) = lower.tolist(), (upper - lower).tolist()
     return ((a, b, c), (p, q, r)), tuple(notes)
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """``share`` (cells,) covered by the lesion and its full ``volume`` in m3, in the window or not."""
-
-    share: Array
-    volume: float
-
-
-def _lesion(lesion: Lesion, mask: Volume | None, axes: Axes) -> _Placed | None:
-    if mask is not None:
-        lower, upper = (np.array([axis[end] for axis in axes]) for end in (0, -1))
-        inside = mask.values > 0
-        part = Volume(inside, mask.affine, mask.path).crop(mask.box(lower, upper))
-        share = np.zeros(int(np.prod([len(axis) - 1 for axis in axes])))
-        if part.values.size:
-            share = label_shares(part, 2, axes, outside=0)[1]
-        return _Placed(share, float(inside.sum()) * mask.voxel_volume)
-    if lesion.centre is None or lesion.radius is None:
-        return None
-    sphere = Sphere.model_construct(region=lesion.region, centre=lesion.centre, radius=lesion.radius)
-    return _Placed(coverage(axes, sphere), 4 / 3 * np.pi * lesion.radius**3)
-
-
-def _place_lesion(lesion: Lesion, mask: Volume | None, axes: Axes, shares: dict[str, Array]) -> tuple[str, ...]:
-    """Write the lesion over the other shares. Raises ``CaseError`` if it is empty or outside window or body."""
-    placed = _lesion(lesion, mask, axes)
-    if placed is None:
-        return ()
-    volume = cell_volumes(axes)
-    inside = float(placed.share @ volume)
-    if inside < 0.5 * placed.volume or inside <= 0:
-        raise CaseError(
-            f"anatomy.tumour: only {inside * 1e6:.3g} of {placed.volume * 1e6:.3g} ml of the lesion are in the window; "
-            "move or enlarge the window (anatomy.window, anatomy.centre), or check that the lesion is in the image"
-        )
-    replaced = {name: float((share * placed.share) @ volume) for name, share in shares.items()}
-    if replaced.get(VOID, 0.0) > 0.5 * inside:
-        raise CaseError(
-            f"anatomy.tumour: {replaced[VOID] / inside:.0%} of the lesion lie outside the body; check its coordinates "
-            "(patient RAS, mm)"
-        )
-    for share in shares.values():
-        share *= 1.0 - placed.share
-    shares[lesion.region] = shares.get(lesion.region, 0.0) + placed.share
-    listed = ", ".join(f"{name} {part * 1e6:.3g} ml" for name, part in replaced.items() if part > 1e-3 * inside)
-    notes = [f"{lesion.region} of {inside * 1e6:.4g} ml overrides: {listed}"]
-    if abs(inside / placed.volume - 1) > 0.02:
-        notes.append(
-            f"warning: {lesion.region} has {inside * 1e6:.4g} ml in the window, {placed.volume * 1e6:.4g} ml as given; "
-            "it is cut by the window or too small for these voxels"
-        )
-    return tuple(notes)
 
 
 def _how_unlabelled(image: Image, ct: Volume | None, named: bool) -> str:
@@ -332,6 +262,11 @@ def _how_unlabelled(image: Image, ct: Volume | None, named: bool) -> str:
         f"label 0 split by CT number: air or gas < {limits.air_below:g} HU, fat < {limits.fat_below:g} HU, muscle, "
         f"bone >= {limits.bone_above:g} HU; gas inside the body has the tissue {_SPLIT_TISSUES[GAS]}"
     )
+
+
+def _nearest(region: str, regions: Mapping[int, str]) -> str:
+    near = difflib.get_close_matches(region, set(regions.values()), n=1)
+    return f"did you mean {near[0]}? Or " if near else ""
 
 
 def _background(ct: Volume | None, axes: Axes) -> tuple[Array, Array] | None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field, field_validator
 
-from thermal.anatomy.built import Anatomy, RegionName
+from thermal.anatomy.built import DOUBT, Anatomy, RegionName
 from thermal.anatomy.data import resolve, sha256
 from thermal.anatomy.grid import Coarser
 from thermal.anatomy.mesh_checks import (
@@ -221,7 +221,7 @@ class Mesh(Spec):
             )
         present = list(dict.fromkeys(named[number] for number in there.tolist()))
         notes = [
-            f'the region "{name}" has no {form.cell} and is left out'
+            f'{DOUBT}the region "{name}" has no {form.cell} and is left out'
             for name in dict.fromkeys(named.values()) if name not in present
         ]  # fmt: skip
         if not self.regions:
@@ -281,7 +281,7 @@ def _boundaries(
     for name in dict.fromkeys(names.values()):
         chosen = np.isin(tags, [n for n, given in names.items() if given == name])
         if not chosen.any():
-            notes.append(f'the boundary "{name}" has no {form.facet} and is left out')
+            notes.append(f'{DOUBT}the boundary "{name}" has no {form.facet} and is left out')
             continue
         check_facets(name, facets[chosen], strange[chosen], form, file.place, points)
         if name in regions:
@@ -292,6 +292,7 @@ def _boundaries(
     if unnamed:
         count = int((~np.isin(tags, list(names))).sum())
         notes.append(
-            f"{count} {form.facet} carry numbers without a name ({', '.join(map(str, unnamed))}) and make no boundary"
+            f"{DOUBT}{count} {form.facet} carry numbers without a name ({', '.join(map(str, unnamed))}) and make no "
+            "boundary"
         )
     return found, tuple(notes)

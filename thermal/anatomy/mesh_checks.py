@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from thermal.anatomy.built import DOUBT
 from thermal.anatomy.mesh_file import Form, MeshFile
 from thermal.domain import facet_keys, facets
 from thermal.errors import CaseError
@@ -113,7 +114,7 @@ def mend(points: Array, cells: Index, form: Form, place: str) -> tuple[Index, tu
     if inverted.any():
         cells = cells.copy()
         cells[inverted, :2] = cells[inverted, 1::-1]
-        notes = (f"{np.count_nonzero(inverted)} {form.cell} were turned inside out and have been reordered",)
+        notes = (f"{DOUBT}{np.count_nonzero(inverted)} {form.cell} were turned inside out and have been reordered",)
     ordered = np.sort(cells, axis=1)
     by_nodes = np.lexsort(ordered.T)
     copies = by_nodes[1:][(ordered[by_nodes[1:]] == ordered[by_nodes[:-1]]).all(axis=1)]
@@ -149,8 +150,8 @@ def check_border(points: Array, cells: Index, form: Form, place: str) -> tuple[I
     count = _parts(len(points), cells)
     if count > 1:
         return border.outer, (
-            f"the mesh falls into {count} parts that do not touch, so no heat passes between them; if it should, make "
-            "them share their nodes (in Gmsh: BooleanFragments, Coherence)",
+            f"{DOUBT}the mesh falls into {count} parts that do not touch, so no heat passes between them; if it "
+            "should, make them share their nodes (in Gmsh: BooleanFragments, Coherence)",
         )
     return border.outer, ()
 

@@ -18,6 +18,12 @@ from thermal.units import Array
 Index = npt.NDArray[np.int64]
 
 READERS = {".msh": "gmsh", ".vtu": "vtu"}
+HINTS = {
+    ".msh": ", or of a form that cannot be read: let Gmsh write version 4.1 or 2.2 without parametric coordinates, and "
+    'give every part a physical group or do not "save all elements"'
+}
+"""What to say of files that meshio cannot read: its reader knows neither version 4.0 as Gmsh writes it now, nor
+parametric nodes, nor blocks of which only some are in a physical group."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ def read_mesh(path: Path, place: str) -> MeshFile:
     except Exception as error:  # meshio's readers raise whatever the parsing trips over
         raise CaseError(
             f'anatomy.file = "{path}": cannot be read as {path.suffix} ({str(error) or type(error).__name__}); '
-            "it is damaged, or is another kind of file"
+            f"it is damaged, or is another kind of file{HINTS.get(path.suffix, '')}"
         ) from error
     return MeshFile(raw, place, tuple(_physical(path)) if path.suffix == ".msh" else ())
 

@@ -29,6 +29,8 @@ class Volume:
     values: Voxels
     affine: Array
     path: Path
+    doubts: tuple[str, ...] = ()
+    """what to say of the header"""
 
     @property
     def voxel_volume(self) -> float:
@@ -94,9 +96,26 @@ def read_volume(path: Path, place: str) -> Volume:
     affine = np.array(image.affine, dtype=float)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise CaseError(f'{place} = "{path}": the affine of the header is singular or not finite')
+    doubts = _two_orientations(header, values.shape, f'{place} = "{path}"')
     unit = header.get_xyzt_units()[0] if hasattr(header, "get_xyzt_units") else "mm"
     affine[:3] *= _UNITS[unit]
-    return Volume(values, affine, path)
+    return Volume(values, affine, path, doubts)
+
+
+def _two_orientations(header: Any, shape: tuple[int, ...], place: str) -> tuple[str, ...]:
+    """What to say where sform and qform, both given, put the corners of an image more than half a voxel apart."""
+    if not (hasattr(header, "get_sform") and int(header["sform_code"]) and int(header["qform_code"])):
+        return ()
+    apart = np.asarray(header.get_sform() - header.get_qform(), dtype=float)
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
+    largest = float(np.linalg.norm(corners @ apart[:3, :3].T + apart[:3, 3], axis=1).max())
+    smallest = float(np.min(header.get_zooms()[:3]))
+    if not largest > 0.5 * smallest:
+        return ()
+    return (
+        f"{place}: the header gives two orientations, sform and qform, which lie up to {largest / smallest:.3g} voxels "
+        "apart; sform is used: check left and right, and that all images lie on one another",
+    )
 
 
 def same_grid(one: Volume, other: Volume) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import shutil
@@ -32,6 +33,8 @@ from thermal.units import Array
 STATUS, RESOLVED, PROVENANCE, SUMMARY = "status", "resolved.json", "provenance.json", "summary.json"
 HISTORY, FIELDS, LOG, CASE_FILE, FRAMES = "history.csv", "fields.h5", "log.txt", "case.toml", "frames"
 _OURS = (STATUS, RESOLVED, PROVENANCE, SUMMARY, HISTORY, FIELDS, LOG, CASE_FILE, "overview.png", "slices.png")
+RESULTS = (SUMMARY, RESOLVED, HISTORY, FIELDS)
+"""Files of a finished run whose hashes stand in its status."""
 COARSE = "coarse"
 """Run folder within a run folder: the coarser run that an error estimate compares with."""
 _ABOUT_FILES = ("library", "input_files")
@@ -96,11 +99,13 @@ class RunFolder:
             raise CaseError("--resume and --force contradict each other: go on with the run, or start it again?")
         files = input_hashes(case)
         made = not path.exists()
+        lock = Lock(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            lock = Lock(path)
             lock.acquire()
         except OSError as error:
+            if not force and (path / STATUS).is_file() and _judge(path, case, files, resume=True, force=False)[0]:
+                return cls(path, case, finished=True, resuming=False, lock=lock, files=files)  # nothing to be written
             raise CaseError(
                 f"{path}: cannot be written to ({error.strerror}); choose another folder with --out"
             ) from None
@@ -186,10 +191,10 @@ class RunFolder:
             self._handler = None
         self._lock.release()
 
-    def _status(self, state: str, message: str) -> None:
+    def _status(self, state: str, message: str, results: Mapping[str, str] | None = None) -> None:
         write_json(self.path / STATUS, {
             "state": state, "message": message, "time": now(), "version": thermal_version(),
-            "case_hash": case_hash(self.case, self.input_files),
+            "case_hash": case_hash(self.case, self.input_files), **({"results": results} if results else {}),
         })  # fmt: skip
 
     # -------------------------------------------------------------------------------------------- while running
@@ -259,8 +264,10 @@ class RunFolder:
         if self._history is None:
             self._rewind(-np.inf)
         path = self.path / FRAMES / f"{len(self._frames):05d}_{time!r}.npy"
+        whole = io.BytesIO()  # of a file numpy would say that too little was written, and not why
+        np.save(whole, np.asarray(temperature, dtype=np.float32))
         with atomic(path) as scratch:
-            np.save(scratch, np.asarray(temperature, dtype=np.float32))
+            scratch.write_bytes(whole.getbuffer())
         self._frames.append((time, path))
 
     @property
@@ -293,7 +300,8 @@ class RunFolder:
         ended = {"ended": now(), "wall_time_s": time.monotonic() - self._started, "peak_memory_bytes": peak_memory()}
         write_json(self.path / PROVENANCE, {**provenance, **ended, "seeds": dict(seeds or {})})
         _log.info("done in %.1f s", time.monotonic() - self._started)
-        self._status("done", message)
+        there = [name for name in RESULTS if (self.path / name).exists()]
+        self._status("done", message, {name: sha256(self.path / name) for name in there})
         self.finished = True
         remove_checkpoints(self.path)
         shutil.rmtree(self.path / FRAMES, ignore_errors=True)
@@ -342,11 +350,15 @@ def _judge(path: Path, case: Case, files: Mapping[str, str], *, resume: bool, fo
             "with --force"
         )
     if state == "done":
-        lost = [name for name in (SUMMARY, RESOLVED, HISTORY, FIELDS) if not (path / name).exists()]
-        if lost:
-            raise CaseError(
-                f"{path}: this case is done, but of its results {', '.join(lost)} is gone; run it again with --force"
-            )
+        lost = [name for name in RESULTS if not (path / name).is_file()]
+        sealed: Mapping[str, str] = status.get("results", {})
+        damaged = [name for name, digest in sealed.items() if name not in lost and sha256(path / name) != digest]
+        for names, what in ((lost, "gone"), (damaged, "damaged or has been changed")):
+            if names:
+                raise CaseError(
+                    f"{path}: this case is done, but of its results {', '.join(names)} is {what}; run it again with "
+                    "--force"
+                )
         return True, False
     if resume:
         return False, has_checkpoint(path)
