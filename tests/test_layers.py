@@ -15,6 +15,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("__init__", "doctor"),
+    ("report",),
     ("comparison", "batch"),
     ("measures", "export"),
     ("view",),
@@ -51,6 +52,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "magpylib": ("physics",),
     "pint": ("units",),
     "cyclopts": ("cli",),
+    "jinja2": ("report",),
     "SALib": ("batch",),
     "distributed": ("batch",),
 }

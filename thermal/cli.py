@@ -289,6 +289,20 @@ def export(
 
 
 @app.command
+def report(
+    *runs: Path,
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help="The file: .html, .md or .json.")] = Path("report.html"),
+    title: Annotated[str, Parameter(help="Its title; default: that of the run.")] = "",
+) -> int:
+    """Write one file about finished runs: results, pictures, doses, parameters with their sources, provenance."""
+    from thermal.report import write_report
+
+    print(f"wrote {write_report(runs, out, title=title)}")
+    print(PURPOSE)
+    return DONE
+
+
+@app.command
 def materials(name: str | None = None, /) -> int:
     """List the library, or one entry with the source of every number."""
     from thermal import library

@@ -155,10 +155,7 @@ def write_comparison(runs: Sequence[Run], out: Path | str) -> Comparison:
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    colours = [style.CASES[index % len(style.CASES)] for index in range(len(runs))]
-    treatments = tuple(
-        Treatment(run, title, _modality(run), c) for run, title, c in zip(runs, _titles(runs), colours, strict=True)
-    )
+    treatments = describe(runs)
     notes = [*anatomy_differences(treatments), *_doubts(treatments)]
     files = [folder / f"comparison.{kind}" for kind in ("csv", "json", "md")]
     files.append(draw_figure(treatments, folder / "comparison.png"))
@@ -172,6 +169,14 @@ def write_comparison(runs: Sequence[Run], out: Path | str) -> Comparison:
     write_json(files[1], as_json(comparison))
     write_text(files[2], as_markdown(comparison))
     return comparison
+
+
+def describe(runs: Sequence[Run]) -> tuple[Treatment, ...]:
+    """Each run with its title, its modality in words and its colour."""
+    colours = [style.CASES[index % len(style.CASES)] for index in range(len(runs))]
+    return tuple(
+        Treatment(run, title, _modality(run), c) for run, title, c in zip(runs, _titles(runs), colours, strict=True)
+    )
 
 
 def as_csv(comparison: Comparison) -> str:

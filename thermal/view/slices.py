@@ -111,12 +111,12 @@ def draw_slices(run: Run, path: Path) -> Path:
         body = temperature[body_nodes(run.domain)]
         scale = style.temperature_scale(float(body.min()), float(body.max()))
         mesh.point_data["temperature"] = nodal(run.domain, temperature)
-    outlines = _outlines(run)
-    centre, half = _view_box(run, outlines)
+    borders = outlines(run)
+    centre, half = view_box(run, borders)
     course = _course(run)
-    samples = [_sample(run.domain, mesh, plane, centre, half) for plane in PLANES]
+    samples = [sample_plane(run.domain, mesh, plane, centre, half) for plane in PLANES]
     seen = {names[int(i)] for sampled in samples for i in np.unique(sampled["region"]) if i >= 0}
-    marks = _marks([name for name in names if name in seen], run, outlines)
+    marks = _marks([name for name in names if name in seen], run, borders)
     above, below = 1.05 + 0.25 * math.ceil(len(marks) / _LEGEND_COLUMNS), 3.2 if course else 0.45
     height = above + 2 * 3.75 + below
     with sheet(_WIDTH, height, title=run.title or "Untitled case") as figure:
@@ -139,10 +139,10 @@ def draw_slices(run: Run, path: Path) -> Path:
             if peak is not None:
                 values = np.ma.masked_where(sampled["body"] < 0.5, sampled["temperature"])
                 image = lower.imshow(
-                    values, extent=_extent(half), origin="lower", cmap=scale.colours, vmin=scale.low, vmax=scale.high
+                    values, extent=extent(half), origin="lower", cmap=scale.colours, vmin=scale.low, vmax=scale.high
                 )
             for axes in (upper, lower):
-                _finish(axes, plane, centre, half, outlines, ink="white" if axes is lower or run.background else INK)
+                finish(axes, plane, centre, half, borders, ink="white" if axes is lower or run.background else INK)
         if image is not None and peak is not None:
             bar = figure.colorbar(image, cax=figure.add_subplot(layout[1, 3]), extend="both")
             bar.set_label(f"temperature at {_clock(run.times[peak])} (°C)")
@@ -166,7 +166,8 @@ def draw_slices(run: Run, path: Path) -> Path:
         return save(figure, path)
 
 
-def _outlines(run: Run) -> list[Outline]:
+def outlines(run: Run) -> list[Outline]:
+    """Tumour, zone and particles."""
     found = []
     share = run.domain.shares.get(run.tumour)
     if share is not None:
@@ -180,16 +181,16 @@ def _outlines(run: Run) -> list[Outline]:
     return [outline for outline in found if outline.surface.n_cells]
 
 
-def _view_box(run: Run, outlines: Sequence[Outline]) -> tuple[Array, float]:
+def view_box(run: Run, borders: Sequence[Outline]) -> tuple[Array, float]:
     """Centre (3,) of the slices and half of the side of the square shown, mm."""
     centre = centre_of_interest(run)
-    reach = [np.abs(np.reshape(o.surface.bounds, (3, 2)) - centre[:, None]).max() for o in outlines]
+    reach = [np.abs(np.reshape(o.surface.bounds, (3, 2)) - centre[:, None]).max() for o in borders]
     bounds = box(run.domain)
     widest = float(np.abs(bounds - centre[:, None]).max())
     return centre, min(widest, max(1.5 * max(reach, default=widest), 12.0))
 
 
-def _sample(domain: Domain, mesh: Any, plane: Plane, centre: Array, half: float) -> dict[str, Array]:
+def sample_plane(domain: Domain, mesh: Any, plane: Plane, centre: Array, half: float) -> dict[str, Array]:
     """Fields on a square of pixels, (rows, columns) from the lower left of the picture; -1 region outside."""
     offsets = np.linspace(-half, half, _PIXELS)
     columns, rows = np.meshgrid(offsets, offsets)
@@ -207,7 +208,8 @@ def _sample(domain: Domain, mesh: Any, plane: Plane, centre: Array, half: float)
     return result
 
 
-def _extent(half: float) -> tuple[float, float, float, float]:
+def extent(half: float) -> tuple[float, float, float, float]:
+    """Of a square picture around zero, mm."""
     return (-half, half, -half, half)
 
 
@@ -234,13 +236,13 @@ def _draw_regions(
         shades = ndimage.map_coordinates(values, voxel[:3], order=1, mode="constant", cval=-1000.0)
         low, high = CT_WINDOW
         axes.imshow(
-            shades.reshape(_PIXELS, _PIXELS), extent=_extent(half), origin="lower", cmap="gray", vmin=low, vmax=high
+            shades.reshape(_PIXELS, _PIXELS), extent=extent(half), origin="lower", cmap="gray", vmin=low, vmax=high
         )
         return
     colours = ["#ffffff", *region_colours(names, run.tumour, held_regions(run.resolved))]
     axes.imshow(
         sampled["region"] + 1.0,
-        extent=_extent(half),
+        extent=extent(half),
         origin="lower",
         cmap=ListedColormap(colours),
         vmin=-0.5,
@@ -249,9 +251,10 @@ def _draw_regions(
     )
 
 
-def _finish(axes: Any, plane: Plane, centre: Array, half: float, outlines: Sequence[Outline], *, ink: str) -> None:
+def finish(axes: Any, plane: Plane, centre: Array, half: float, borders: Sequence[Outline], *, ink: str) -> None:
+    """Borders, scale bar and the letters of the patient's directions on a slice."""
     normal = np.eye(3)[plane.normal]
-    for outline in outlines:
+    for outline in borders:
         section = outline.surface.slice(normal=normal, origin=centre)
         segments = _segments(section, plane, centre)
         for colour, width in (("#ffffffcc", 3.6), (outline.colour, 1.9)):

@@ -1,0 +1,194 @@
+"""The report: what it says is what the run says, in one file that needs nothing else and trusts nobody's text."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from sample_run import write_sample
+
+from thermal import load_case, simulate
+from thermal.errors import CaseError
+from thermal.report import write, write_report
+from thermal.report.content import content, readable
+from thermal.store import Run, read_run
+from thermal.store.files import write_json
+
+CASE = """
+schema_version = 1
+title = "Warm & <b>round</b> | one"
+heating = { kind = "magnetic", frequency = "100 kHz", amplitude = "20 kA/m" }
+particles = { material = "iron_oxide_16" }
+delivery = { kind = "uniform", region = "tumour", concentration = "5 mg/ml" }
+bioheat = { duration = "90 s" }
+output = { every = "30 s" }
+[anatomy]
+kind = "phantom"
+size = "30 mm"
+voxel_size = "3 mm"
+background = "liver"
+tumour = "tumour"
+shapes = [{ region = "tumour", shape = "sphere", centre = ["0 mm", "0 mm", "0 mm"], radius = "8 mm" }]
+[probes.middle]
+position = ["0 mm", "0 mm", "0 mm"]
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("report")
+    (folder / "warm.toml").write_text(CASE)
+    return simulate(load_case(folder / "warm.toml"), folder / "run")
+
+
+@pytest.fixture
+def flat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be rendered."""
+    for module in (write, write.turning_scene.__globals__):
+        target = module if isinstance(module, dict) else vars(module)
+        monkeypatch.setitem(target, "rendering_problem", lambda: "not drawn in this test")
+
+
+class Page(HTMLParser):
+    """Pictures without a text, and everything that a page would fetch."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.silent: list[str] = []
+        self.fetched: list[str] = []
+        self.pictures = 0
+        self.words: list[str] = []
+        self.tags: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.add(tag)
+        if tag == "img":
+            self.pictures += 1
+            if not (given.get("alt") or "").strip():
+                self.silent.append(tag)
+        for name in ("src", "href"):
+            if (place := given.get(name)) and not place.startswith(("data:", "#")):
+                self.fetched.append(place)
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+@pytest.mark.usefixtures("flat")
+def test_one_file_that_needs_nothing_else(run: Run, tmp_path: Path) -> None:
+    text = write_report([run], tmp_path / "a" / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.fetched == []
+    assert page.silent == []
+    assert page.pictures == 3  # slices, moments, history
+    assert "http-equiv" not in text
+    assert re.search(r"@media print", text)
+    assert "not drawn in this test" in text
+
+
+@pytest.mark.usefixtures("flat")
+def test_it_says_what_the_run_says(run: Run, tmp_path: Path) -> None:
+    words = " ".join(Page(write_report([run], tmp_path / "r.html").read_text(encoding="utf-8")).words)
+    for key, unit in (("zone.volume", "ml"), ("zone.minimum_margin", "mm"), ("peak_temperature", "°C")):
+        value, shown = readable(run.value(key), run.summary[key]["unit"])
+        assert shown == unit
+        assert value in words, key
+    numbers = run.resolved["library"]["numbers"]
+    assert words.count("unverified") >= sum(number["unverified"] for number in numbers) > 0
+    assert numbers[0]["source"] in words
+    assert "probe.middle.temperature" in words
+    assert "Not estimated" in words  # no discretisation error was asked for
+    assert run.provenance["case_hash"] in words
+
+
+@pytest.mark.usefixtures("flat")
+def test_texts_of_a_case_are_shown_and_not_obeyed(run: Run, tmp_path: Path) -> None:
+    html = write_report([run], tmp_path / "r.html", title="<script>alert(1)</script>").read_text(encoding="utf-8")
+    page = Page(html)
+    assert "script" not in page.tags
+    assert "b" not in page.tags
+    assert "Warm & <b>round</b> | one" in page.words
+
+
+@pytest.mark.usefixtures("flat")
+def test_several_runs_are_compared(tmp_path: Path) -> None:
+    runs = [write_sample(tmp_path / name, title=name) for name in ("first", "second")]
+    words = " ".join(Page(write_report(runs, tmp_path / "r.html").read_text(encoding="utf-8")).words)
+    assert "Comparison of treatments" in words
+    assert "first" in words
+    assert "second" in words
+    moved = write_sample(tmp_path / "moved", title="moved", shift=(0.004, 0.0, 0.0))
+    assert "DIFFERENT ANATOMY" in write_report([runs[0], moved], tmp_path / "m.md").read_text(encoding="utf-8")
+
+
+def test_markdown_and_json(run: Run, tmp_path: Path) -> None:
+    text = write_report([run], tmp_path / "r.md").read_text(encoding="utf-8")
+    assert "| parameter | value | unit | source | checked |" in text
+    rows = [line for line in text.splitlines() if line.startswith("| Zone volume")]
+    assert rows
+    data = json.loads(write_report([run], tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert data["summaries"]["run"]["zone.volume"]["value"] == run.value("zone.volume")
+    assert len(data["chapters"][0]["parameters"]) == len(run.resolved["library"]["numbers"])
+
+
+def test_what_is_no_report_is_told(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match=r"\.html, \.md, \.json"):
+        write_report([run], tmp_path / "report.pdf")
+    with pytest.raises(CaseError, match="nothing given"):
+        write_report([], tmp_path / "report.html")
+    with pytest.raises(CaseError, match="no such run folder"):
+        write_report([tmp_path / "nowhere"], tmp_path / "report.html")
+    broken = write_sample(tmp_path / "broken")
+    write_json(broken / "status", {"state": "failed", "message": "a reason"})
+    with pytest.raises(CaseError, match="not finished"):
+        write_report([broken], tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "expected"),
+    [
+        (4.1e-8, "m", ("41", "nm")),
+        (0.0123, "m", ("12.3", "mm")),
+        (0.0, "m", ("0", "mm")),
+        (-0.002, "m", ("-2", "mm")),
+        (8.0e-10, "m^3/s", ("48", "µl/min")),
+        (4.5e-8, "kg", ("45", "µg")),
+        (90.0, "s", ("1.5", "min")),
+        (3.0, "s", ("3", "s")),
+        (None, "m", ("-", "")),
+        (float("nan"), "m", ("-", "nm")),
+    ],
+)
+def test_units_for_people(value: float | None, unit: str, expected: tuple[str, str]) -> None:
+    assert readable(value, unit)[0] == expected[0]
+    assert value != value or readable(value, unit) == expected
+
+
+def test_a_scene_that_turns(run: Run) -> None:
+    pytest.importorskip("trame_vtk")
+    from thermal.view.rendering import rendering_problem
+    from thermal.view.spin import turning_scene
+
+    if rendering_problem() is not None:
+        pytest.skip("nothing can be rendered here")
+    page, why = turning_scene(read_run(run.folder))
+    assert why == ""
+    assert page is not None
+    assert "OfflineLocalView.load" in page
+
+
+def test_zeros_of_organs_that_lost_nothing_are_left_out(tmp_path: Path) -> None:
+    folder = write_sample(tmp_path / "run")
+    summary = json.loads((folder / "summary.json").read_text())
+    summary |= {
+        f"zone.lost.{name}": {"value": value, "unit": "m^3"} for name, value in (("spleen", 0.0), ("liver", 1e-6))
+    }
+    write_json(folder / "summary.json", summary)
+    (chapter,) = content([read_run(folder)]).chapters
+    assert [row[0] for row in chapter.zone if row[0].startswith("zone.lost.")] == ["zone.lost.liver"]

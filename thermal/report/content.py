@@ -1,0 +1,175 @@
+"""What a report says, in words and numbers; how it looks is the business of the pages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from thermal.comparison import anatomy_differences, describe
+from thermal.library import OWN
+from thermal.measures import MEASURES
+from thermal.store import Run
+from thermal.view import style
+from thermal.view.side_by_side import Treatment
+
+READABLE: Mapping[str, tuple[tuple[float, str], ...]] = {
+    "m": ((1e3, "mm"), (1e6, "µm"), (1e9, "nm")),
+    "m^3": ((1e6, "ml"), (1e9, "µl")),
+    "m^2": ((1e4, "cm²"),),
+    "m^3/s": ((6e7, "ml/min"), (6e10, "µl/min")),
+    "kg": ((1e6, "mg"), (1e9, "µg")),
+    "kg/m^3": ((1.0, "mg/ml"), (1e3, "µg/ml")),
+    "s": ((1.0 / 60.0, "min"), (1.0, "s"), (1e3, "ms")),
+    "degC": ((1.0, "°C"),),
+    "Pa": ((1e-3, "kPa"), (1.0, "Pa")),
+    "B": ((1e-6, "MB"),),
+    "W/m^2": ((1e-4, "W/cm²"),),
+}
+"""SI unit of a summary -> factors and units for people, the largest unit first."""
+LEADING = 0.1
+"""A value below this is shown in the next smaller unit."""
+PROTOCOL = ("particles", "delivery", "heating", "bioheat", "boundaries", "zone", "numerics")
+"""Tables of the case that say what was done."""
+
+Rows = list[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One run: its name, and the tables that the page sets."""
+
+    name: str
+    title: str
+    modality: str
+    asked: str
+    """the case as it was given"""
+    anatomy: Sequence[str]
+    protocol: Rows
+    dose: Rows
+    zone: Rows
+    probes: Rows
+    ledgers: Rows
+    errors: Rows
+    warnings: Sequence[str]
+    parameters: Rows
+    """key, value, unit, source, "unverified" or empty, note"""
+    provenance: Rows
+
+
+@dataclass(frozen=True)
+class Content:
+    """The whole report."""
+
+    title: str
+    heads: Sequence[str]
+    """one a run"""
+    table: Rows
+    """what is compared: its name, one value a run, what it means"""
+    notes: Sequence[str]
+    chapters: Sequence[Chapter]
+
+
+def content(runs: Sequence[Run], title: str = "") -> Content:
+    """The content of a report on runs."""
+    treatments = describe(runs)
+    table = [
+        (measure.heading, *(measure.text(run.summary) for run in runs), measure.meaning)
+        for measure in MEASURES
+        if any(measure.value(run.summary) is not None for run in runs)
+    ]
+    heads = [treatment.title for treatment in treatments]
+    name = title or (heads[0] if len(heads) == 1 else "Comparison of treatments")
+    notes = anatomy_differences(treatments) if len(treatments) > 1 else []
+    return Content(name, heads, table, notes, [_chapter(treatment) for treatment in treatments])
+
+
+def _chapter(treatment: Treatment) -> Chapter:
+    run, summary = treatment.run, treatment.run.summary
+    library = run.resolved.get("library", {})
+    case = run.folder / "case.toml"
+    return Chapter(
+        name=run.name,
+        title=treatment.title,
+        modality=treatment.modality,
+        asked=case.read_text(encoding="utf-8") if case.exists() else "",
+        anatomy=list(library.get("anatomy", {}).get("notes", [])),
+        protocol=[row for table in PROTOCOL for row in _flat(run.resolved.get(table), table)],
+        dose=_entries(summary, ("dose.", "delivery.", "light.", "magnetic.")),
+        zone=_entries(
+            summary, ("zone.", "peak_temperature", "lowest_temperature", "energy.delivered", "treatment_time")
+        ),
+        probes=_entries(summary, ("probe.",)),
+        ledgers=_entries(summary, ("ledger.", "energy.", "nodes", "steps", "stages", "wall_time", "peak_memory")),
+        errors=_entries(summary, ("error.",)),
+        warnings=[str(text) for text in summary.get("warnings", {}).get("value") or []],
+        parameters=[_parameter(number) for number in library.get("numbers", [])],
+        provenance=_provenance(run.provenance),
+    )
+
+
+def _parameter(number: Mapping[str, Any]) -> tuple[str, ...]:
+    source = "given by the case" if number["source"] == OWN else str(number["source"])
+    doubt = "unverified" if number["unverified"] else ""
+    return (
+        str(number["key"]),
+        _number(float(number["value"])),
+        str(number["unit"]),
+        source,
+        doubt,
+        str(number["note"]),
+    )
+
+
+def _entries(summary: Mapping[str, Any], beginnings: tuple[str, ...]) -> Rows:
+    """Key, value and unit of the entries of a summary that begin so; zeros of organs that lost nothing are left out."""
+    rows: Rows = []
+    for key, entry in summary.items():
+        if key.startswith(beginnings) and not (key.startswith("zone.lost.") and not entry["value"]):
+            rows.append((key, *readable(entry["value"], str(entry["unit"]))))
+    return rows
+
+
+def readable(value: Any, unit: str) -> tuple[str, str]:
+    """A value of a summary and its unit as a clinician reads them."""
+    if value is None:
+        return "-", ""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return style.law_words(value) if isinstance(value, str) else str(value), ""
+    units = READABLE.get(unit, ((1.0, unit),))
+    factor, shown = next((pair for pair in units if abs(value) * pair[0] >= LEADING), units[-1 if value else 0])
+    return _number(value * factor), shown
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:.4g}" if abs(value) >= 1e-3 or value == 0.0 else f"{value:.2e}"
+
+
+def _flat(value: Any, key: str) -> Rows:
+    """A resolved table as rows of key and value; what is not set is left out."""
+    if value is None or value == [] or value == {}:
+        return []
+    if isinstance(value, Mapping) and set(value) == {"value", "unit"}:
+        return [(key, " ".join(readable(value["value"], str(value["unit"]))).strip())]
+    if isinstance(value, Mapping):
+        return [row for name, item in value.items() for row in _flat(item, f"{key}.{name}")]
+    if isinstance(value, list) and all(isinstance(item, Mapping) and set(item) == {"value", "unit"} for item in value):
+        return [(key, ", ".join(" ".join(readable(i["value"], str(i["unit"]))).strip() for i in value))]
+    if isinstance(value, list) and any(isinstance(item, (Mapping, list)) for item in value):
+        return [row for index, item in enumerate(value) for row in _flat(item, f"{key}[{index}]")]
+    return [(key, ", ".join(map(str, value)) if isinstance(value, list) else str(value))]
+
+
+def _provenance(given: Mapping[str, Any]) -> Rows:
+    rows: Rows = [
+        (key, str(given[key])) for key in ("started", "ended", "python", "platform", "case_hash") if key in given
+    ]
+    rows += [("case files", ", ".join(map(str, given.get("case_files", []))))]
+    rows += [("overrides", ", ".join(map(str, given.get("overrides", []))) or "none")]
+    rows += [(f"input {name}", str(digest)) for name, digest in given.get("input_files", {}).items()]
+    rows += [("seeds", ", ".join(f"{k} = {v}" for k, v in given.get("seeds", {}).items()) or "none drawn")]
+    rows += [("versions", ", ".join(f"{name} {version}" for name, version in given.get("versions", {}).items()))]
+    return rows
