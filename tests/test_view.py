@@ -28,7 +28,7 @@ from thermal.view.scene import (
     run_stage,
     zone_surface,
 )
-from thermal.view.slices import PLANES, _sample, peak_frame
+from thermal.view.slices import PLANES, peak_frame, sample_plane
 
 AXES = (0.014, 0.011, 0.012)
 
@@ -174,7 +174,7 @@ def test_radiological_directions(run: Run) -> None:
     mesh.cell_data["region"] = np.zeros(mesh.n_cells)
     letters = {"R": ("x", 1), "L": ("x", -1), "A": ("y", 1), "P": ("y", -1), "S": ("z", 1), "I": ("z", -1)}
     for plane in PLANES:
-        sampled = _sample(run.domain, mesh, plane, CENTRE * 1e3, 10.0)
+        sampled = sample_plane(run.domain, mesh, plane, CENTRE * 1e3, 10.0)
         edges = ((slice(None), 0), (slice(None), -1), (0, slice(None)), (-1, slice(None)))
         for letter, edge in zip(plane.edges, edges, strict=True):
             name, sign = letters[letter]
