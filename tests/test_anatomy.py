@@ -300,6 +300,11 @@ BAD_MESHES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {},
         r"1 faces belong to more than two tetrahedra, the first at \(3\.333, 3\.333, 0\) mm",
     ),
+    (
+        {"points": np.vstack([CORNERS, [0.003, 0.003, 0.001]]), "cells": [[0, 1, 2, 3], [0, 1, 2, 5]]},
+        {},
+        r"1 faces have both of their tetrahedra on the same side, the first at \(3\.333, 3\.333, 0\) mm",
+    ),
     ({}, {"regions": {"liver": 1, "tumour": 2, "spleen": 9}}, r"no cell of the file has the number 9 \(spleen\)"),
     (
         {"cells": [[0, 1, 2, 3], [4, 2, 1, 8]]},

@@ -102,12 +102,16 @@ class Facets:
     crowded: npt.NDArray[np.int64]
 
 
+def sides(cells: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The facets (f, d) of all cells (m, d + 1), first those without corner 0: outward, as the cells are oriented."""
+    # without corner i, the rest in an order of the orientation (-1)^i
+    order = {3: [[1, 2], [2, 0], [0, 1]], 4: [[1, 2, 3], [0, 3, 2], [0, 1, 3], [0, 2, 1]]}[cells.shape[1]]
+    return np.concatenate([cells[:, rest] for rest in order])
+
+
 def facets(cells: npt.NDArray[np.int64]) -> Facets:
     """Border of the cells (m, d + 1)."""
-    corners = cells.shape[1]
-    # without corner i, the rest in an order of the orientation (-1)^i
-    order = {3: [[1, 2], [2, 0], [0, 1]], 4: [[1, 2, 3], [0, 3, 2], [0, 1, 3], [0, 2, 1]]}[corners]
-    every = np.concatenate([cells[:, rest] for rest in order])
+    every = sides(cells)
     key = facet_keys(every, int(cells.max(initial=0)) + 1)
     by_key = np.argsort(key)
     key = key[by_key]

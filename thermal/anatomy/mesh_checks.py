@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from thermal.anatomy.built import DOUBT
 from thermal.anatomy.mesh_file import Form, MeshFile
-from thermal.domain import facet_keys, facets
+from thermal.domain import facet_keys, facets, sides
 from thermal.errors import CaseError
 from thermal.units import Array, Mask
 
@@ -140,12 +140,18 @@ def _check_coincident(points: Array, place: str) -> None:
 
 
 def check_border(points: Array, cells: Index, form: Form, place: str) -> tuple[Index, tuple[str, ...]]:
-    """The outer facets (f, d), and notes. Raises ``CaseError`` where more than two cells share a facet."""
+    """The outer facets (f, d), and notes. Raises ``CaseError`` where cells fold or more than two share a facet."""
     border = facets(cells)
     if len(border.crowded):
         raise CaseError(
             f"{place}: {len(border.crowded)} faces belong to more than two {form.cell}, the first at "
             f"{spot(points[border.crowded[0]].mean(axis=0))}; cells overlap there: remesh, or remove one of the parts"
+        )
+    folded = _folded(cells)
+    if len(folded):
+        raise CaseError(
+            f"{place}: {len(folded)} faces have both of their {form.cell} on the same side, the first at "
+            f"{spot(points[folded[0]].mean(axis=0))}; the mesh is tangled and cells overlap there: remesh"
         )
     count = _parts(len(points), cells)
     if count > 1:
@@ -154,6 +160,20 @@ def check_border(points: Array, cells: Index, form: Form, place: str) -> tuple[I
             "should, make them share their nodes (in Gmsh: BooleanFragments, Coherence)",
         )
     return border.outer, ()
+
+
+def _folded(cells: Index) -> Index:
+    """The facets (f, d) that two cells of equal orientation see from the same side."""
+    every = sides(cells)
+    turned = np.zeros(len(every), dtype=bool)  # an odd permutation of the nodes in order
+    for i in range(every.shape[1]):
+        for j in range(i):
+            turned ^= every[:, j] > every[:, i]
+    key = facet_keys(every, int(cells.max(initial=0)) + 1)
+    by_key = np.argsort(key, kind="stable")
+    one, other = by_key[:-1], by_key[1:]
+    same = (key[one] == key[other]) & (turned[one] == turned[other])
+    return np.asarray(every[one[same]])
 
 
 def _parts(nodes: int, cells: Index) -> int:
