@@ -171,8 +171,13 @@ class Conductivity:
         """W/m/K at ``temperature`` (degC) if nothing froze."""
         if not self.rises:
             return self.at_37
-        warm = np.minimum(temperature, BOILING)
-        return np.maximum(self.at_37 * (1.0 + self.slope * (warm - BODY_TEMPERATURE)), LEAST * self.at_37)
+        rise = np.minimum(temperature, BOILING)
+        rise -= BODY_TEMPERATURE
+        rise *= self.slope
+        rise += 1.0
+        np.maximum(rise, LEAST, out=rise)
+        rise *= self.at_37
+        return rise
 
     def with_ice(self, unfrozen: Array, temperature: Array) -> Array:
         """W/m/K of tissue whose unfrozen conductivity is given, as far as it is frozen at ``temperature`` (degC)."""

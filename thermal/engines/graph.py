@@ -97,13 +97,17 @@ def _sums(start: Index, node: Unsigned, values: Values, whole: Values, positive:
 
 
 @compiled
-def _weighted(start: Index, node: Unsigned, neighbour: Unsigned, values: Values, weight: Array, out: Array) -> None:
-    """``out_i = sum_j max(G_ij, 0) (1 + w_j / w_i)`` over sliced rows."""
+def _weighted(
+    start: Index, node: Unsigned, neighbour: Unsigned, edge: Unsigned, conductance: Array, weight: Array, out: Array
+) -> None:
+    """``out_i = sum_j max(G_ij, 0) (1 + w_j / w_i)`` over sliced rows; padding has an edge beyond the last."""
+    count = nb.uint64(len(conductance))
     for part in nb.prange(len(start) - 1):
         for lane in range(min(LANES, len(node) - part * LANES)):
             whole, weighted = 0.0, 0.0
             for slot in range(start[part] + lane, start[part + 1], LANES):
-                value = max(values[nb.uint64(slot)], 0.0)
+                here = nb.uint64(edge[nb.uint64(slot)])
+                value = max(conductance[here], 0.0) if here < count else 0.0
                 whole += value
                 weighted += value * weight[neighbour[nb.uint64(slot)]]
             row = node[nb.uint64(part * LANES + lane)]
@@ -273,7 +277,7 @@ class GraphOperator:
     def bound_by(self, weight: Array) -> Array:
         """See :meth:`thermal.engines.spectrum.Weighted.bound_by`."""
         out, rows = np.empty(self.graph.size), self.graph.rows
-        _weighted(rows.start, rows.node, rows.neighbour, self.values, weight, out)
+        _weighted(rows.start, rows.node, rows.neighbour, rows.edge, self.conductance, weight, out)
         return out
 
     def _apply(self, kernel: Any, u: Any) -> Any:

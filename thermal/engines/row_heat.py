@@ -8,7 +8,7 @@ increments within the step are in the working precision. Steps with ice or vapou
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,16 +17,20 @@ from thermal.engines import row_kernels as kernels
 from thermal.engines.ahead import Ahead
 from thermal.engines.graph import LANES, GraphOperator, Rows
 from thermal.engines.legendre import Stage, first_weight, integrate
-from thermal.engines.operator_heat import OperatorStepper, Step
+from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.row_kernels import Real
+from thermal.engines.row_order import Packed, RowOrder
+from thermal.engines.row_phases import RowStages
 from thermal.engines.spectrum import bound, fastest_mode
 from thermal.heat import (
     BODY_TEMPERATURE,
+    BUDGET,
     Action,
     Flow,
     HeatProblem,
     HeatState,
     HeatStepper,
+    Nodes,
     Precision,
     Rates,
     Stepped,
@@ -34,47 +38,23 @@ from thermal.heat import (
 )
 from thermal.units import Array, Mask
 
-
-class RowOrder:
-    """Arrays in the order of sliced rows, filled up to whole slices, in the working precision."""
-
-    def __init__(self, rows: Rows, precision: Precision) -> None:
-        """``rows`` of the graph."""
-        self.dtype: type[np.floating[Any]] = np.float32 if precision == "single" else np.float64
-        self.start, self.node = rows.start, rows.node
-        self.place = np.empty(len(rows.node), np.int64)
-        self.place[rows.node] = np.arange(len(rows.node))
-        self.neighbour = self.place[rows.neighbour].astype(np.uint32)
-        self.slices = len(rows.start) - 1
-
-    def zeros(self) -> Real:
-        """Zeros in every row."""
-        return np.zeros(self.slices * LANES, self.dtype)
-
-    def pack(self, u: Array) -> Real:
-        """A nodal array (n,) in the order of the rows."""
-        packed = self.zeros()
-        packed[: len(self.node)] = u[self.node]
-        return packed
-
-    def unpack(self, rows: Real) -> Array:
-        """Back in the order of the nodes, (n,)."""
-        return rows[self.place].astype(np.float64)
-
-    def values(self, operator: Operator) -> Real:
-        """Conductances in the slots of the rows."""
-        assert isinstance(operator, GraphOperator)
-        return operator.single_values if self.dtype is np.float32 else operator.values
+SOURCE, BLOOD, BORDER, PROBES, HELD = range(len(BUDGET))
+"""Places of the lines of the ledger."""
 
 
+@dataclass(frozen=True)
 class _Contact:
-    """A probe on the rows, with its conductance (t,) W/K to the free nodes it touches."""
+    """What some free nodes exchange heat with: ``conductance`` (t,) W/K times a temperature beyond, and ``given``, that
+    product (t,) W; ``places`` of the nodes among the rows. ``line`` of the ledger."""
 
-    def __init__(self, touch: Touch, order: RowOrder, temperature: Array, free: Mask) -> None:
-        """``temperature`` (n,) degC of the tissue that conducts."""
-        self.nodes, self.offset = touch.nodes, touch.temperature
-        self.places = order.place[touch.nodes]
-        self.conductance = touch.conductance(temperature[touch.nodes]) * free[touch.nodes]
+    line: int
+    places: Nodes
+    conductance: Array
+    given: Array
+
+    def heat(self, temperature: Array) -> Array:
+        """(t,) W into the nodes, whose rows have this temperature (degC)."""
+        return np.asarray(self.given - self.conductance * temperature[self.places])
 
 
 class RowStepper:
@@ -88,8 +68,7 @@ class RowStepper:
         self._capacity = engine.volume * relation.capacity
         self._solid = engine.volume > 0
         self._stiff = relation.capacity / relation.smallest_capacity()
-        self._film_nodes = np.flatnonzero(problem.film)
-        self._film_places = order.place[self._film_nodes]
+        self._bordering = np.flatnonzero((problem.film != 0.0) | (problem.border != 0.0))
         operator = engine.conductance(problem.cells.at_37)
         assert isinstance(operator, GraphOperator)
         self._weight = fastest_mode(engine, operator, problem)
@@ -97,7 +76,7 @@ class RowStepper:
         self._sink, self._first, self._last, self._here, self._before = (order.zeros() for _ in range(5))
         self._temperature: Array = np.zeros(order.slices * LANES)
         self._free = np.zeros(0, np.bool_)
-        self._source = (problem.film, 0.0)  # the power that was last summed up, and its sum
+        self._power, self._blood = Packed(), Packed()
         self._ahead: Ahead | None = None
         self._with_phases = OperatorStepper(engine, problem, RowStages(order, self._capacity), self._weight)
         self._at_work: HeatStepper = self
@@ -136,10 +115,18 @@ class RowStepper:
         foreseen = middle() if cells.rises or action.touches else state.temperature
         if cells.rises:
             self._take(engine.conductance(cells.unfrozen(engine.to_cells(foreseen))))
-        self._contacts = [_Contact(touch, self._order, foreseen, action.free) for touch in action.touches]
+        self._contacts = [self._border(action.free), *(self._touching(touch, foreseen) for touch in action.touches)]
         self._temperature[: len(self._order.node)] = state.temperature[self._order.node]
         self._lines, fastest = self._flow(self._first)
         return Rates(self._decay, fastest)
+
+    def _border(self, free: Mask) -> _Contact:
+        nodes, problem = self._bordering[free[self._bordering]], self._problem
+        return _Contact(BORDER, self._order.place[nodes], problem.film[nodes], problem.border[nodes])
+
+    def _touching(self, touch: Touch, temperature: Array) -> _Contact:
+        conductance = touch.conductance(temperature[touch.nodes]) * self._action.free[touch.nodes]
+        return _Contact(PROBES, self._order.place[touch.nodes], conductance, conductance * touch.temperature)
 
     def _leave_to_phases(self) -> Rates:
         self._at_work = self._with_phases
@@ -147,19 +134,16 @@ class RowStepper:
 
     def _flow(self, rate: Real) -> tuple[Array, float]:
         """Fill ``rate`` K/s and the sink, take the bound of the decay; the lines of the ledger, W, and largest rate."""
-        problem, action, order = self._problem, self._action, self._order
-        sums = np.empty((order.slices, 5))
+        action, order = self._action, self._order
+        sums = np.empty((order.slices, 4))
         kernels.first_flow(
             order.start,
             order.neighbour,
             self._values,
-            order.node,
             self._temperature,
-            action.power,
-            action.blood,
-            problem.film,
-            problem.border,
-            problem.arterial_temperature,
+            self._power(order, action.power),
+            self._blood(order, action.blood),
+            self._problem.arterial_temperature,
             self._inverse,
             self._swiftest,
             self._bound,
@@ -167,22 +151,20 @@ class RowStepper:
             self._sink,
             sums,
         )
-        flow, blood, border = sums[:, :3].sum(axis=0)
-        fastest, self._decay = sums[:, 3:].max(axis=0, initial=0.0)
-        probes = 0.0
+        lines = np.zeros(len(BUDGET))
+        flow, lines[BLOOD] = sums[:, :2].sum(axis=0)
+        fastest, self._decay = sums[:, 2:].max(axis=0, initial=0.0)
+        lines[SOURCE] = self._power.total
         for contact in self._contacts:
-            places, g = contact.places, contact.conductance
-            heat = g * (contact.offset - self._temperature[places])
+            places, heat = contact.places, contact.heat(self._temperature)
             rate[places] += heat * self._inverse[places]
-            self._sink[places] += g
+            self._sink[places] += contact.conductance
             fastest = max(fastest, float(np.abs(rate[places]).max(initial=0.0)))
             decay = self._swiftest[places] * (self._bound[places] + self._sink[places])
             self._decay = max(self._decay, float(decay.max(initial=0.0)))
-            probes += float(heat.sum())
-        if self._source[0] is not action.power:
-            self._source = (action.power, float(action.power.sum()))
-        source = self._source[1]
-        return np.array([source, blood, border, probes, flow - (source + blood + border)]), float(fastest)
+            lines[contact.line] += float(heat.sum())
+        lines[HELD] = flow + lines[BORDER] + lines[PROBES] - lines.sum()
+        return lines, float(fastest)
 
     def advance(self, step: float, stages: int) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
@@ -220,8 +202,9 @@ class RowStepper:
     def _stage(self, stage: Stage, step: float, sums: Array) -> Array:
         """One stage; returns the lines of the ledger (W) of the stage before."""
         order, here, number = self._order, self._here, self._order.dtype
-        by_probes = sum(float((contact.conductance * here[contact.places]).sum()) for contact in self._contacts)
-        by_film = float((self._problem.film[self._film_nodes] * here[self._film_places]).sum())
+        beyond = np.zeros(len(BUDGET))
+        for contact in self._contacts:
+            beyond[contact.line] += float((contact.conductance * here[contact.places]).sum())
         kernels.linear_stage(
             order.start,
             order.neighbour,
@@ -238,7 +221,8 @@ class RowStepper:
             sums,
         )
         held, lost = sums.sum(axis=0)
-        return np.asarray(self._lines - np.array([0.0, lost - by_film - by_probes, by_film, by_probes, held]))
+        beyond[BLOOD], beyond[HELD] = lost - beyond.sum(), held
+        return np.asarray(self._lines - beyond)
 
     def _error(self, step: float) -> float:
         """Local error from the flows at both ends of the step, K; keeps the later one for the next step."""
@@ -256,83 +240,3 @@ class RowStepper:
             return self._at_work.ends()
         unpack = self._order.unpack
         return Flow(unpack(self._first), self._lines), Flow(unpack(self._last), self._last_lines)
-
-
-class RowStages:
-    """Stages with ice or vapour, see :data:`thermal.engines.operator_heat.Stages`."""
-
-    def __init__(self, order: RowOrder, capacity: Array) -> None:
-        """``capacity`` (n,) J/K of unfrozen tissue."""
-        self._order = order
-        self._capacity = capacity
-        self._here, self._before = order.zeros(), order.zeros()
-        self._sums = np.zeros((order.slices, 2))
-
-    def __call__(
-        self, step: Step, first: Array, first_lines: Array, length: float, stages: int, plain: bool
-    ) -> tuple[Array, Array]:
-        """All stages; what the rounding of the increments took or gave is handed back in proportion to them."""
-        order = self._order
-        rate = order.pack(step.inverse * first)
-        np.multiply(rate, order.dtype(first_weight(stages) * length), out=self._here)
-        self._before.fill(0.0)
-        run = self._phases(step, rate)
-
-        def one(stage: Stage) -> Array:
-            lines = run(stage, length)
-            self._here, self._before = self._before, self._here
-            return lines
-
-        lines = integrate(first_lines, length, stages, one)
-        change = order.unpack(self._here)
-        size = float(np.sum(self._capacity * np.abs(change)))
-        if size > 0.0:
-            share = (float(lines.sum()) - float(np.sum(self._capacity * change))) / size
-            change += share * np.abs(change)
-        return change, lines
-
-    def _phases(self, step: Step, rate: Real) -> Callable[[Stage, float], Array]:
-        """A stage with ice or vapour: flows at the temperature of the increments."""
-        order, number, problem = self._order, self._order.dtype, step.problem
-        kept = np.flatnonzero(~step.action.free)
-        wasted = float(np.sum(step.action.power[kept]))
-        border = step.border - BODY_TEMPERATURE * step.film
-        bordering, filmed = float(border.sum()), np.flatnonzero(step.film)
-        blood, inverse = order.pack(step.blood), order.pack(step.inverse)
-        arterial = number(problem.arterial_temperature - BODY_TEMPERATURE)
-        liquidus = number(problem.relation.liquid[0] - BODY_TEMPERATURE)
-
-        def run(stage: Stage, length: float) -> Array:
-            temperature = problem.relation.temperature(step.state.v + order.unpack(self._here))
-            temperature[kept] = step.state.temperature[kept]
-            theta = temperature - BODY_TEMPERATURE
-            steady, sink, probes = step.power + border, step.film.copy(), 0.0
-            for touch, g in zip(step.action.touches, step.touching(temperature), strict=True):
-                steady[touch.nodes] += g * (touch.temperature - BODY_TEMPERATURE)
-                sink[touch.nodes] += g
-                probes += float(np.sum(g * (touch.temperature - temperature[touch.nodes])))
-            kernels.phase_stage(
-                order.start,
-                order.neighbour,
-                order.values(step.operator_with_ice(temperature)),
-                order.pack(theta),
-                order.pack(steady),
-                blood,
-                order.pack(sink),
-                arterial,
-                liquidus,
-                inverse,
-                rate,
-                self._here,
-                self._before,
-                number(stage.mu),
-                number(stage.nu),
-                number(stage.now * length),
-                number(stage.start * length),
-                self._sums,
-            )
-            held, bled = self._sums.sum(axis=0)
-            by_film = float(np.sum(step.film[filmed] * theta[filmed]))
-            return np.array([step.source, bled, bordering - by_film, probes, -held - wasted])
-
-        return run

@@ -29,12 +29,9 @@ def first_flow(
     start: Index,
     neighbour: Unsigned,
     values: Real,
-    node: Unsigned,
     temperature: Array,
     power: Array,
     blood: Array,
-    film: Array,
-    border: Array,
     arterial: float,
     inverse: Real,
     swiftest: Real,
@@ -43,40 +40,35 @@ def first_flow(
     sink: Real,
     sums: Array,
 ) -> None:
-    """``rate`` K/s and the ``sink`` W/K at ``temperature`` (degC, in the order of the rows).
+    """``rate`` K/s and the ``sink`` W/K at ``temperature`` (degC); all in the order of the rows.
 
     ``bound`` W/K of the conductances; ``swiftest`` K/J: inverse of the smallest capacity, frozen or not. ``sums`` of
-    each slice: heat into free nodes, of it from blood and through the border, W; largest rate, K/s; largest decay
-    rate, 1/s.
+    each slice: heat into free nodes and of it from blood, W; largest rate, K/s; largest decay rate, 1/s.
     """
     slices = len(start) - 1
     for chunk in nb.prange(CHUNKS):
         q = np.empty(LANES)
         for part in range(chunk * slices // CHUNKS, (chunk + 1) * slices // CHUNKS):
-            base = nb.uint64(part * LANES)
-            u = temperature[base : base + nb.uint64(LANES)]
+            base = part * LANES
+            u, p, b = temperature[base : base + LANES], power[base : base + LANES], blood[base : base + LANES]
+            w, swift, g = inverse[base : base + LANES], swiftest[base : base + LANES], bound[base : base + LANES]
+            r, s = rate[base : base + LANES], sink[base : base + LANES]
             q[:] = 0.0
             for slot in range(nb.uint64(start[part]), nb.uint64(start[part + 1]), nb.uint64(LANES)):
                 for lane in range(nb.uint64(LANES)):
                     q[lane] += values[slot + lane] * (temperature[neighbour[slot + lane]] - u[lane])
-            flow, bled, passed, fastest, decay = 0.0, 0.0, 0.0, 0.0, 0.0
-            for lane in range(min(LANES, len(node) - part * LANES)):
-                row = base + nb.uint64(lane)
-                i, w = nb.uint64(node[row]), inverse[row]
-                from_blood = blood[i] * (arterial - u[lane])
-                from_border = border[i] - film[i] * u[lane]
-                total = q[lane] + power[i] + from_blood + from_border
-                lost = blood[i] + film[i]
-                free = 1.0 if w > 0.0 else 0.0
-                rate[row] = w * total
-                sink[row] = free * lost
-                flow += free * total
-                bled += free * from_blood
-                passed += free * from_border
-                fastest = max(fastest, abs(w * total))
-                decay = max(decay, swiftest[row] * (bound[row] + lost))
-            sums[part, 0], sums[part, 1], sums[part, 2] = flow, bled, passed
-            sums[part, 3], sums[part, 4] = fastest, decay
+            flow, bled, fastest, decay = 0.0, 0.0, 0.0, 0.0
+            for lane in range(LANES):
+                free = 1.0 if w[lane] > 0.0 else 0.0
+                from_blood = free * b[lane] * (arterial - u[lane])
+                total = free * (q[lane] + p[lane]) + from_blood
+                r[lane] = w[lane] * total
+                s[lane] = free * b[lane]
+                flow += total
+                bled += from_blood
+                fastest = max(fastest, abs(w[lane] * total))
+                decay = max(decay, swift[lane] * (g[lane] + b[lane]))
+            sums[part, 0], sums[part, 1], sums[part, 2], sums[part, 3] = flow, bled, fastest, decay
 
 
 @compiled_fast

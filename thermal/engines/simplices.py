@@ -239,11 +239,9 @@ class SimplexEngine(OneProcess, ABC):
 
     def to_cells(self, u: Array) -> Array:
         """Mean over each cell of the field that is linear between nodes, (n,) -> (m,)."""
-        shares = np.broadcast_to(self._corner_shares, self.cells.shape)
-        mean = shares[:, 0] * u[self.cells[:, 0]]
-        for corner in range(1, self.cells.shape[1]):
-            mean += shares[:, corner] * u[self.cells[:, corner]]
-        return np.asarray(mean)
+        out = np.empty(len(self.cells))
+        _means(self.cells, self._corner_shares, np.ascontiguousarray(u, dtype=float), out)
+        return out
 
     def to_nodes(self, k: Array) -> Array:
         """Volume-weighted mean of the cells around each node, (m,) -> (n,)."""
@@ -401,6 +399,18 @@ def _sort_by_edge(of_cell: Unsigned, factors: Array, place: Index, cell: Unsigne
             cell[place[edge]] = number
             factor[place[edge]] = factors[number, pair]
             place[edge] += 1
+
+
+@compiled
+def _means(cells: Index, shares: Array, u: Array, out: Array) -> None:
+    """``out`` (m,) sum over the corners of each cell of ``shares u``; ``shares`` (m, corners), or one row for all."""
+    one = len(shares) == 1
+    for cell in nb.prange(len(out)):
+        own = nb.uint64(0 if one else cell)
+        mean = 0.0
+        for corner in range(nb.uint64(cells.shape[1])):
+            mean += shares[own, corner] * u[nb.uint64(cells[cell, corner])]
+        out[cell] = mean
 
 
 @compiled

@@ -66,11 +66,21 @@ class Bioheat:
     def action(self, drive: Drive, living: Array | None, free: Mask) -> Action:
         """What acts during a step; ``living`` (n,) is the remaining share of the perfusion, None for all of it."""
         return Action(
-            drive.power + self.metabolic if self.warms_itself else drive.power,
+            self._with_metabolism(drive.power) if self.warms_itself else drive.power,
             self.perfusion if living is None else self.perfusion * living,
             free,
             tuple(self.touch(contact) for contact in drive.contacts),
         )
+
+    def _with_metabolism(self, power: Array) -> Array:
+        """(n,) W; for the same array again the same one again."""
+        if self._summed[0] is not power:
+            self._summed[:] = power, power + self.metabolic
+        return self._summed[1]
+
+    @cached_property
+    def _summed(self) -> list[Array]:
+        return [self.metabolic, self.metabolic]
 
     def touch(self, contact: Contact) -> Touch:
         """A probe's contact, reduced to the nodes that it touches."""
