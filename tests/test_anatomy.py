@@ -13,6 +13,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from scripts import script
 
+from thermal import machine
 from thermal.anatomy import Anatomy, AnatomyEntry
 from thermal.anatomy.data import cache_folder, data_folders, resolve
 from thermal.anatomy.grid import CELL_LIMIT, Refine, Window, cell_volumes, make_axes
@@ -20,6 +21,7 @@ from thermal.anatomy.order import along_curve
 from thermal.anatomy.phantom import region_volumes
 from thermal.domain import AxisymmetricDomain, MeshDomain, VoxelDomain
 from thermal.errors import CaseError
+from thermal.machine import free_memory
 
 ROOT = Path(__file__).parent.parent
 ENTRY: TypeAdapter[Any] = TypeAdapter(AnatomyEntry)
@@ -101,6 +103,33 @@ def test_grids_that_are_refused(table: dict[str, Any], message: str) -> None:
     with pytest.raises(CaseError, match=message.replace("+", r"\+")):
         phantom(**table)
     assert CELL_LIMIT == 60_000_000
+
+
+def test_grids_that_do_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    window = Window((0.0, 0.0, 0.0), (0.1, 0.1, 0.1), (0.0005, 0.0005, 0.0005))  # 8 million cells
+    monkeypatch.setattr("thermal.anatomy.grid.free_memory", lambda: 2e9)
+    with pytest.raises(
+        CaseError, match=r"need about 4\.8 GB of memory, and 2\.0 GB are free here; use voxels 1\.4 times"
+    ):
+        make_axes(window)
+    monkeypatch.setattr("thermal.anatomy.grid.free_memory", lambda: None)
+    _, notes = make_axes(window)
+    assert notes[-1] == "8,000,000 voxels: a run needs about 4.8 GB of memory"
+    monkeypatch.undo()
+    if (free := free_memory()) is not None:
+        assert 1e8 < free < 1e14
+
+
+def test_memory_of_containers_and_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    (tmp_path / "memory.max").write_text("5000000\n")
+    (tmp_path / "memory.current").write_text("3000000\n")
+    assert free_memory() == 2e6
+    (tmp_path / "memory.max").write_text("max\n")
+    whole = free_memory()
+    assert whole is None or whole > 2e6
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda kind: (2**40, 2**40))
+    assert machine._of_process() is None or machine._of_process() < 2**40
 
 
 # Phantom --------------------------------------------------------------------------------------------------------

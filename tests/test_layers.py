@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine",),
     ("heat",),
     ("domain", "library"),
-    ("units", "errors", "interrupts", "progress"),
+    ("units", "errors", "interrupts", "machine", "progress"),
 )
 """Modules and subpackages of ``thermal``, the highest first. Each may import only from the lines below its own; those
 on one line know nothing of each other."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from thermal.machine import free_memory
+
 MIN_PYTHON = (3, 11)
 LOW_DISK = 1e9  # bytes, a run folder of the flagship takes some tens of megabytes
 LOW_MEMORY = 1.5e9  # bytes, the flagship stays below 2 GB
@@ -98,10 +100,8 @@ def _disk() -> Finding:
 
 
 def _memory() -> Finding:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        free = next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
+    free = free_memory()
+    if free is None:
         return Finding("memory", True, "free memory is not known on this system", needed=False)
     remedy = "" if free >= LOW_MEMORY else "; use larger voxels"
     return Finding("memory", free >= LOW_MEMORY, f"{free / 1e9:.1f} GB free{remedy}", needed=False)

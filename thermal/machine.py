@@ -1,0 +1,41 @@
+"""What this machine has to offer."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def free_memory() -> float | None:
+    """Bytes that this process may still take: of the machine, of its container, of its own limit; None if unknown."""
+    found = [room for room in (_of_machine(), _of_container(), _of_process()) if room is not None]
+    return min(found) if found else None
+
+
+def _of_machine() -> float | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return None
+
+
+def _of_container() -> float | None:
+    try:
+        limit, used = ((CGROUP / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
+        return max(float(limit) - float(used), 0.0)
+    except (OSError, ValueError):  # "max" is no number: there is no limit
+        return None
+
+
+def _of_process() -> float | None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return None
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError):
+        return None
+    return max(float(limit - pages * resource.getpagesize()), 0.0)
