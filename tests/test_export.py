@@ -119,3 +119,37 @@ def test_nifti_lies_where_the_patient_does(tmp_path: Path, kind: str) -> None:
     hottest = np.unravel_index(np.argmax(temperature.dataobj[..., -1]), zone.shape)
     assert nib.affines.apply_affine(zone.affine, hottest) == pytest.approx(CENTRE * 1e3, abs=2.0)
     assert json.loads((folder / "times.json").read_text())["times"] == TIMES.tolist()
+
+
+@pytest.mark.parametrize("kind", ["voxel", "mesh"])
+def test_surfaces_are_closed_and_hold_their_volumes(tmp_path: Path, kind: str) -> None:
+    run = write_sample(tmp_path / "run", kind=kind)
+    folder = export_run(run, "stl")
+    zone = pv.read(folder / "ablation_zone.stl")
+    assert zone.is_manifold
+    assert zone.volume == pytest.approx(ellipsoid_volume((14.0, 11.0, 12.0)), rel=0.02)
+    np.testing.assert_allclose(np.reshape(zone.bounds, (3, 2)).mean(axis=1), 1e3 * CENTRE, atol=0.5)
+    tumour = pv.read(folder / "tumour.stl")
+    assert tumour.volume == pytest.approx(4 / 3 * np.pi * (1e3 * TUMOUR_RADIUS) ** 3, rel=0.1)  # stairs, smoothed
+    assert not list(tmp_path.rglob(".*unfinished*"))
+
+
+def test_a_table_of_the_nodes(tmp_path: Path) -> None:
+    folder = write_sample(tmp_path / "run")
+    path = export_run(folder, "csv")
+    run = read_run(folder)
+    head = path.read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert head[:3] == ["x (mm)", "y (mm)", "z (mm)"]
+    name, field = next(iter(run.static.items()))
+    assert head[3] == (f"{name} ({field.unit})" if field.unit else name)
+    table = np.loadtxt(path, delimiter=",", skiprows=1)
+    assert table.shape[1] == 3 + len(run.static)
+    x, y, z = (1e3 * axis for axis in run.domain.axes)
+    shape = (len(x), len(y), len(z))
+    place = np.unravel_index(np.argmax(field.values), shape)
+    row = table[np.argmax(table[:, 3])]
+    assert row[3] == pytest.approx(field.values.max(), rel=1e-8)
+    assert field.values.reshape(shape)[place] == field.values.max()
+    near = np.array([axis[i] for axis, i in zip((x, y, z), place, strict=True)])
+    at = np.flatnonzero((np.abs(table[:, :3] - near) < 1e-6).all(axis=1))
+    assert table[at, 3] == pytest.approx(field.values.max(), rel=1e-8)

@@ -278,7 +278,8 @@ def export(
     /,
     *,
     format: Annotated[
-        str, Parameter(help="pvd: VTU over time, for ParaView; nifti: volumes, for image viewers.")
+        str,
+        Parameter(help="pvd: VTU over time, for ParaView; nifti: volumes; stl: surfaces; csv: a table of the nodes."),
     ] = "pvd",
 ) -> int:
     """Write the fields of a run for other programs."""

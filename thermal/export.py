@@ -1,4 +1,4 @@
-"""Run folders for other programs: PVD + VTU over time for ParaView, NIfTI volumes for image viewers."""
+"""Run folders for other programs: PVD + VTU for ParaView, NIfTI for image viewers, STL surfaces, CSV tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,20 @@ from thermal.errors import CaseError
 from thermal.store import Run, read_run
 from thermal.store.files import atomic, write_text
 from thermal.units import Array
-from thermal.view.scene import MM, body_nodes, box, cellwise, grid, nodal, region_index, sample, zone_values
+from thermal.view.scene import (
+    MM,
+    body_nodes,
+    box,
+    cellwise,
+    grid,
+    nodal,
+    node_places,
+    region_index,
+    region_surface,
+    sample,
+    zone_surface,
+    zone_values,
+)
 
 _MOST_VOXELS = 16_000_000  # of an exported volume; finer grids are thinned to this
 
@@ -26,7 +39,8 @@ def export_run(folder: Path | str, format: str = "pvd", out: Path | str | None =
     """Write the fields of a finished run for other programs and return the file to open.
 
     ``format``: ``"pvd"`` (one VTU a saved time, coordinates in m, opened through ``series.pvd``) or ``"nifti"``
-    (volumes in patient RAS millimetres; the folder is returned). ``out``: where to, by default ``FOLDER/export``.
+    (volumes in patient RAS millimetres; the folder is returned), ``"stl"`` (surfaces of zone and regions, likewise) or
+    ``"csv"`` (a table of the nodes). ``out``: where to, by default ``FOLDER/export``.
     Raises ``CaseError`` for an unknown format and for a folder that is not a finished run.
     """
     if format not in FORMATS:
@@ -145,7 +159,7 @@ def write_nifti(run: Run, folder: Path) -> Path:
         volume.header.set_xyzt_units("mm", "sec")
         volume.set_sform(affine, code=1)
         volume.set_qform(affine, code=1)
-        with atomic(folder / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)}.nii") as scratch:
+        with atomic(folder / f"{_file_name(name)}.nii") as scratch:
             nib.save(volume, scratch)
 
     def volume_of(values: Mapping[str, Array], cells: Mapping[str, Array]) -> dict[str, Array]:
@@ -202,5 +216,43 @@ def _even_grid(run: Run) -> tuple[Any, npt.NDArray[np.bool_]]:
     return image, inside
 
 
-FORMATS: Mapping[str, Callable[[Run, Path], Path]] = {"pvd": write_pvd, "nifti": write_nifti}
+def write_stl(run: Run, folder: Path) -> Path:
+    """Write closed surfaces in patient RAS millimetres: ``ablation_zone.stl`` and a file a region.
+
+    Regions without a surface (of no volume) are left out, and so is a zone in which nothing was destroyed.
+    """
+    surfaces = {"ablation_zone": zone_surface(run)}
+    surfaces |= {name: region_surface(run.domain, np.asarray(share)) for name, share in run.domain.shares.items()}
+    for name, surface in surfaces.items():
+        path = folder / f"{_file_name(name)}.stl"
+        path.unlink(missing_ok=True)
+        if surface.n_cells:
+            with atomic(path) as scratch:
+                surface.triangulate().compute_normals(cell_normals=True, point_normals=False).save(scratch)
+    return folder
+
+
+def write_csv(run: Run, folder: Path) -> Path:
+    """Write ``fields.csv``: a row a node of the body with its place (mm, RAS) and every static field."""
+    body = np.flatnonzero(body_nodes(run.domain))
+    columns = [f"{axis} (mm)" for axis in "xyz"]
+    columns += [f"{name} ({field.unit})" if field.unit else name for name, field in run.static.items()]
+    values = np.column_stack(
+        [node_places(run.domain)[body], *(np.asarray(f.values)[body] for f in run.static.values())]
+    )
+    with atomic(folder / "fields.csv") as scratch:
+        np.savetxt(scratch, values, fmt="%.9g", delimiter=",", header=",".join(columns), comments="")
+    return folder / "fields.csv"
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name)
+
+
+FORMATS: Mapping[str, Callable[[Run, Path], Path]] = {
+    "pvd": write_pvd,
+    "nifti": write_nifti,
+    "stl": write_stl,
+    "csv": write_csv,
+}
 """Name in ``thermal export --format`` -> writer."""

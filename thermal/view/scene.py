@@ -115,6 +115,13 @@ def cell_centres(domain: Domain) -> Array:
     return centres * (0.0, 0.0, 1.0) if isinstance(domain, AxisymmetricDomain) else centres
 
 
+def node_places(domain: Domain) -> Array:
+    """(n, 3) mm of the nodes, in the order of nodal fields."""
+    if isinstance(domain, VoxelDomain):
+        return np.stack(np.meshgrid(*domain.axes, indexing="ij"), axis=-1).reshape(-1, 3) * MM
+    return np.asarray(domain.points) * MM
+
+
 def nodal(domain: Domain, values: Array) -> Array:
     """Nodal values (n,) in the order in which the grid of :func:`grid` has its points."""
     return values.reshape(domain.shape).ravel(order="F") if isinstance(domain, VoxelDomain) else values
