@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__", "doctor"),
     ("report",),
     ("comparison", "batch"),
-    ("measures", "export"),
+    ("measures", "export", "cite"),
     ("view",),
     ("simulation",),
     ("workshop",),

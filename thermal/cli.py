@@ -304,6 +304,23 @@ def report(
 
 
 @app.command
+def cite(run: Path, /) -> int:
+    """Say whom to cite for a run: the methods it used, and the sources of its numbers."""
+    from thermal.cite import citations
+    from thermal.store import read_run
+
+    methods, sources = citations(read_run(run))
+    print("methods:")
+    for method in methods:
+        print(f"  {', '.join(method.what)}: {method.text}")
+    print("sources of numbers:")
+    for source in sources:
+        doubt = f", {source.unverified} of them unverified" if source.unverified else ""
+        print(f"  {source.numbers} numbers{doubt}: {source.text}")
+    return DONE
+
+
+@app.command
 def materials(name: str | None = None, /) -> int:
     """List the library, or one entry with the source of every number."""
     from thermal import library
