@@ -78,6 +78,32 @@ def heated_ball(t: Tissue, source: float, radius: float, r: float) -> float:
     return float(source / t.blood * (m * radius * np.cosh(m * radius) - np.sinh(m * radius)) * np.exp(-m * r) / (m * r))
 
 
+def heated_ball_of_another(inside: float, t: Tissue, source: float, radius: float, r: float) -> float:
+    """A ball of conductivity ``inside`` without blood in endless perfused tissue."""
+    m = t.wave
+    wall = source * radius**2 / (3.0 * t.conductivity * (1.0 + m * radius))
+    if r < radius:
+        return wall + source * (radius**2 - r**2) / (6.0 * inside)
+    return float(wall * radius / r * np.exp(-m * (r - radius)))
+
+
+def heated_rod_of_another(inside: float, t: Tissue, source: float, radius: float, r: float) -> float:
+    """A cylinder of conductivity ``inside`` without blood in endless perfused tissue."""
+    m = t.wave
+    wall = source * radius * k0(m * radius) / (2.0 * t.conductivity * m * k1(m * radius))
+    if r < radius:
+        return float(wall + source * (radius**2 - r**2) / (4.0 * inside))
+    return float(wall * k0(m * r) / k0(m * radius))
+
+
+def lattice_of_discs(jump: float, share: float) -> float:
+    """Conductivity of a square lattice of cylinders over that of the host: Rayleigh's series, to 1e-4 for small shares
+    (W. T. Perrins, D. R. McKenzie, R. C. McPhedran, Proc. R. Soc. Lond. A 369 (1979) 207-225)."""
+    t, f = (1.0 + jump) / (1.0 - jump), share
+    third = 0.305827 * f**4 * t / (t**2 - 1.402958 * f**8)
+    return 1.0 - 2.0 * f / (t + f - third - 0.013362 * f**8 / t)
+
+
 def hot_ball(t: Tissue, wall: float, radius: float, r: float) -> float:
     """PEN-10: a ball held at ``wall``, at rest."""
     return float(wall * radius / r * np.exp(-t.wave * (r - radius)))

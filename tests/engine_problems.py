@@ -16,7 +16,7 @@ import numpy as np
 from thermal.domain import Ball, Domain, Line, MeshDomain, VoxelDomain
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
-from thermal.heat import Conductivity, Enthalpy, PhaseChange
+from thermal.heat import Conductivity, CutConductivity, Enthalpy, PhaseChange
 from thermal.march import Control, Loop
 from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.damage import Arrhenius, Cem43
@@ -106,6 +106,8 @@ def space(engine: Any) -> Iterator[tuple[str, Array]]:
     yield "points", engine.gather(engine.points[:, 0]) * (whole.volume > 0)
     inside = np.where(engine.volume > 0, u_here, 0.0)
     yield "extremes", np.array([engine.total(inside), engine.maximum(inside), engine.minimum(inside)])
+    cuts = engine.cut_edges({"liver": 1.0, "tumour": 20.0})
+    yield "cut", engine.gather(engine.conductance(k_here, cuts)(u_here))
     operator = engine.conductance(k_here)
     yield "operator", engine.gather(operator(u_here))
     yield "diagonal", engine.gather(operator.diagonal)
@@ -144,6 +146,8 @@ def steady(engine: Any) -> Iterator[tuple[str, Array]]:
     border = {"fixed": engine.take(held), "values": engine.take(values), "tolerance": 1e-13}
     yield "solve with uptake", engine.gather(engine.solve(operator, engine.take(uptake), engine.take(load), **border))
     yield "solve", engine.gather(engine.solve(operator, nothing, engine.take(load), **border))
+    cut = engine.conductance(k, engine.cut_edges({"liver": 1.0, "tumour": 20.0}))
+    yield "solve cut", engine.gather(engine.solve(cut, nothing, engine.take(load), **border))
     body = whole.volume > 0
     balanced = np.where(body, load, 0.0)
     balanced[body] -= balanced[body].mean()
@@ -181,6 +185,12 @@ def march(engine: Any) -> Iterator[tuple[str, Array]]:
         37.0,
         500.0 * engine.volume,
         Surroundings(film, 20.0 * film, Held(engine.areas[held_face] > 0, np.full(body.shape, 37.0))),
+        CutConductivity.of(
+            engine.cut_edges({"liver": 0.2, "tumour": 1.5}),
+            engine.cut_edges({"liver": 2.0, "tumour": 0.7}),
+            freezing.start,
+            freezing.end,
+        ),
     )
     probe = engine.contact(Ball((-3e-3, -2e-3, -1e-3), 3e-3))
     spots = np.random.default_rng(6).normal((3e-3, 2e-3, 1e-3), 1e-3, (50, 3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from thermal.engines.voxel import VoxelEngine
 from thermal.heat import (
     Action,
     Conductivity,
+    CutConductivity,
     Enthalpy,
     HeatProblem,
     HeatState,
@@ -63,8 +65,12 @@ class Problem:
 
         nodes = conductivity(np.where(self.engine.volume > 0, self.engine.to_nodes(at_37), 1.0))
         film = 20.0 * self.engine.areas["z+"]
+        share = rng.random(m)
+        mixed = VoxelEngine(replace(self.engine.domain, shares={"one": share, "other": 1.0 - share}))
+        frozen = mixed.cut_edges({"one": 2.0, "other": 0.9}) if phases else None
+        cuts = CutConductivity.of(mixed.cut_edges({"one": 0.2, "other": 0.7}), frozen, -8.0, -1.0)
         self.problem = HeatProblem(
-            relation, conductivity(at_37), nodes, 36.5, film, 15.0 * film, 4e4 * self.engine.volume
+            relation, conductivity(at_37), nodes, 36.5, film, 15.0 * film, 4e4 * self.engine.volume, cuts
         )
         factor = self.engine.contact(Ball((*(0.5 * (a[0] + a[-1]) for a in self.engine.domain.axes),), 0.8e-3))
         near = np.flatnonzero(factor)

@@ -23,7 +23,7 @@ from thermal.case.report import nearest
 from thermal.domain import FACES, SURFACE, AxisymmetricDomain, Domain, MeshDomain, VoxelDomain
 from thermal.engine import Engine
 from thermal.errors import CaseError
-from thermal.heat import Conductivity, Enthalpy, PhaseChange
+from thermal.heat import Conductivity, CutConductivity, Enthalpy, PhaseChange
 from thermal.library import Sourced
 from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.materials import resolve_tissue
@@ -231,6 +231,7 @@ def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
         blood.arterial_temperature,
         metabolic,
         make_surroundings(case, tissues, initial),
+        _cuts(tissues, freezing),
     )
 
 
@@ -276,6 +277,16 @@ def _boiling(case: Case, tissues: Tissues) -> PhaseChange | None:
         for name, tissue in tissues.by_region.items()
     }
     return PhaseChange(given.start, given.end, _at_nodes(tissues, latent))
+
+
+def _cuts(tissues: Tissues, freezing: PhaseChange | None) -> CutConductivity | None:
+    """How edges beside cut cells conduct at 37 degC and frozen."""
+    engine, regions = tissues.engine, tissues.by_region
+    warm = engine.cut_edges({name: tissue.conductivity for name, tissue in regions.items()})
+    if freezing is None:
+        return CutConductivity.of(warm, None, 0.0, 0.0)
+    frozen = engine.cut_edges({name: tissue.frozen_conductivity or 0.0 for name, tissue in regions.items()})
+    return CutConductivity.of(warm, frozen, freezing.start, freezing.end)
 
 
 def _conductivity(tissues: Tissues, freezing: PhaseChange | None, *, at_nodes: bool) -> Conductivity:

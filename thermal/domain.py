@@ -81,6 +81,26 @@ class AxisymmetricDomain:
     boundaries: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=lambda: MappingProxyType({}))
 
 
+@dataclass(frozen=True)
+class CutEdges:
+    """Edges of a grid beside cells that an interface cuts.
+
+    ``nodes``: (e, 2) nodes at the ends, the lower number first, sorted. ``factors``: (e,) what each conducts over what
+    it would with the means of its cells.
+    """
+
+    nodes: npt.NDArray[np.int64]
+    factors: Array
+
+    def at(self, nodes: npt.NDArray[np.int64]) -> Array:
+        """(f,) factors of other edges (f, 2), among which these are; one where they are not of these."""
+        found = np.ones(len(nodes))
+        size = int(nodes.max(initial=0)) + 1
+        key = nodes[:, 0] * size + nodes[:, 1]
+        found[np.searchsorted(key, self.nodes[:, 0] * size + self.nodes[:, 1])] = self.factors
+        return found
+
+
 Domain = VoxelDomain | MeshDomain | AxisymmetricDomain
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from thermal.domain import Probe
+from thermal.domain import CutEdges, Probe
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
 
@@ -182,8 +182,18 @@ class Engine(Protocol):
         """(q,) whether points (q, 3) lie inside the window and inside the body, borders included."""
         ...
 
-    def conductance(self, k: Array) -> Operator:
-        """Operator of the cell coefficient ``k`` (m,)."""
+    def cut_edges(self, values: Mapping[str, float]) -> CutEdges | None:
+        """Edges of the grid beside cells that hold regions of different ``values`` (> 0); None where there are none,
+        as on every mesh, whose cells belong to one region each."""
+        ...
+
+    def ends(self, edges: CutEdges, u: Array) -> Array:
+        """Values (e, 2) of a nodal field at the ends of edges that this engine named."""
+        ...
+
+    def conductance(self, k: Array, cuts: CutEdges | None = None) -> Operator:
+        """Operator of the cell coefficient ``k`` (m,), the mean of the shares in cells that hold several regions;
+        ``cuts`` says how much more or less the edges beside them conduct."""
         ...
 
     def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> Solver:

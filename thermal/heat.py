@@ -9,13 +9,14 @@ whatever the step, and single precision has its digits where they matter.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from thermal.domain import CutEdges
 from thermal.units import Array, Mask
 
 Nodes = npt.NDArray[np.intp]
@@ -185,16 +186,69 @@ class Conductivity:
             return unfrozen
         value = unfrozen.copy()
         cold = np.flatnonzero(temperature < self.liquidus)
-        width = self.liquidus - self.solidus
-        ice = np.clip((self.liquidus - temperature[cold]) / width, 0.0, 1.0) if width > 0.0 else 1.0
+        ice = frozen_share(temperature[cold], self.solidus, self.liquidus)
         value[cold] += ice * (self.frozen[cold] - value[cold])
         return value
+
+
+def frozen_share(temperature: Array, solidus: float, liquidus: float) -> Array:
+    """Share of the way from unfrozen to frozen conductivity, between none at ``liquidus`` and all at ``solidus``."""
+    width = liquidus - solidus
+    if width > 0.0:
+        return np.asarray(np.clip((liquidus - temperature) / width, 0.0, 1.0))
+    return np.asarray(temperature < liquidus, dtype=float)
+
+
+@dataclass(frozen=True)
+class CutConductivity:
+    """Edges beside cut cells: factors (e,) of ``unfrozen`` tissue and those as ``frozen``, None where nothing freezes.
+
+    Between solidus and liquidus (degC) they go over into each other as the conductivity does, at the mean temperature
+    of the edge's nodes.
+    """
+
+    unfrozen: CutEdges
+    frozen: Array | None = None
+    solidus: float = 0.0
+    liquidus: float = 0.0
+
+    @staticmethod
+    def of(
+        unfrozen: CutEdges | None, frozen: CutEdges | None, solidus: float, liquidus: float
+    ) -> CutConductivity | None:
+        """Both on the same edges; None where there are none of either."""
+        every = [edges for edges in (unfrozen, frozen) if edges is not None]
+        if not every:
+            return None
+        nodes = np.unique(np.concatenate([edges.nodes for edges in every]), axis=0)
+        plain = np.ones(len(nodes))
+        warm, cold = (plain if edges is None else edges.at(nodes) for edges in (unfrozen, frozen))
+        return CutConductivity(CutEdges(nodes, warm), cold, solidus, liquidus)
+
+    def with_ice(self, ends: Array) -> CutEdges:
+        """The edges when the temperature of their ends is ``ends`` (e, 2) degC."""
+        if self.frozen is None:
+            return self.unfrozen
+        ice = frozen_share(ends.mean(axis=1), self.solidus, self.liquidus)
+        warm = self.unfrozen.factors
+        return replace(self.unfrozen, factors=warm + ice * (self.frozen - warm))
+
+    def take(self, take: Callable[[CutEdges], CutEdges]) -> CutConductivity:
+        """The same of a selection of the edges, which ``take`` makes and numbers anew."""
+        frozen = None if self.frozen is None else take(replace(self.unfrozen, factors=self.frozen)).factors
+        return replace(self, unfrozen=take(self.unfrozen), frozen=frozen)
+
+    def largest(self) -> CutEdges:
+        """The larger of both factors of each edge, for the spectral bound of what could freeze."""
+        warm = self.unfrozen.factors
+        return replace(self.unfrozen, factors=warm if self.frozen is None else np.maximum(warm, self.frozen))
 
 
 @dataclass(frozen=True)
 class HeatProblem:
     """What does not change in time. ``film`` (n,) W/K towards outside temperatures, ``border`` (n,) W: film times the
-    outside temperature (degC) plus prescribed flux; ``perfusion`` (n,) W/K at full flow."""
+    outside temperature (degC) plus prescribed flux; ``perfusion`` (n,) W/K at full flow. ``cuts``: edges beside cut
+    cells, if there are any."""
 
     relation: Enthalpy
     cells: Conductivity
@@ -203,6 +257,7 @@ class HeatProblem:
     film: Array
     border: Array
     perfusion: Array
+    cuts: CutConductivity | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ import basix.ufl
 import dolfinx
 from petsc4py import PETSc
 
+from thermal.domain import CutEdges
 from thermal.units import Array
 
 __all__ = ["MPI", "Distribution", "PETSc", "distribute"]
@@ -83,6 +84,15 @@ class Distribution:
         places = np.full(self.size, -1, dtype=np.int64)
         places[self.nodes[: self.owned]] = np.arange(self.owned)
         return places
+
+    def take_edges(self, whole: CutEdges) -> CutEdges:
+        """Those edges (in the numbering of the domain) that end at a node of this rank, in its own numbering."""
+        places = np.full(self.size, -1, dtype=np.int64)
+        places[self.nodes] = np.arange(len(self.nodes))
+        ends = np.sort(places[whole.nodes], axis=1)
+        here = np.flatnonzero((ends[:, 0] >= 0) & (ends[:, 0] < self.owned))
+        here = here[np.lexsort(ends[here].T[::-1])]
+        return CutEdges(ends[here], whole.factors[here])
 
     def vector(self) -> Any:
         """A ``dolfinx.la.Vector`` of all local nodes, zero; ``scatter_forward`` brings its ghosts up to date."""

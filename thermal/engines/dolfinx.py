@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from thermal.domain import Domain, MeshDomain, Probe, VoxelDomain
+from thermal.domain import CutEdges, Domain, MeshDomain, Probe, VoxelDomain
 from thermal.engine import Operator, PlainSolver, Surface
 from thermal.engines import marching, petsc, probes
 from thermal.engines.distributed_operator import DolfinxOperator
@@ -192,10 +192,19 @@ class DolfinxEngine:
         """(q,) whether points (q, 3) lie inside the body, borders included."""
         return self.part.holds(at)
 
-    def conductance(self, k: Array) -> DolfinxOperator:
-        """Operator of the cell coefficient ``k`` (m,)."""
+    def cut_edges(self, values: Mapping[str, float]) -> CutEdges | None:
+        """Edges here beside voxels that hold regions of different ``values``, in the numbering of this rank's nodes."""
+        found = self.part.whole.cut_edges(values)
+        return None if found is None else self.distribution.take_edges(found)
+
+    def ends(self, edges: CutEdges, u: Array) -> Array:
+        """Values (e, 2) of a nodal field at the ends of edges."""
+        return np.asarray(self.distribution.with_ghosts(u)[edges.nodes])
+
+    def conductance(self, k: Array, cuts: CutEdges | None = None) -> DolfinxOperator:
+        """Operator of the cell coefficient ``k`` (m,), corrected at the edges beside cut cells."""
         spread = self.distribution
-        return DolfinxOperator(spread, self.part.cells.conductance(spread.cells_with_ghosts(k)))
+        return DolfinxOperator(spread, self.part.cells.conductance(spread.cells_with_ghosts(k), cuts))
 
     def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> PlainSolver:
         """Nothing is prepared."""

@@ -189,7 +189,9 @@ class RowStages:
             t: Array = ghosted.array
             values = warm_values
             if self._conductivity.frozen is not None and float(t.min()) < liquidus:
-                values = cells.conductance(self._conductivity.with_ice(warm, cells.to_cells(t))).values
+                cuts = self.problem.cuts
+                edges = None if cuts is None else cuts.with_ice(t[cuts.unfrozen.nodes])
+                values = cells.conductance(self._conductivity.with_ice(warm, cells.to_cells(t)), edges).values
             steady, sink, probes = step.power + step.border, step.film.copy(), 0.0
             for touch, g in zip(step.action.touches, step.touching(t), strict=True):
                 steady[touch.nodes] += g * touch.temperature

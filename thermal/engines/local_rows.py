@@ -15,6 +15,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from thermal.domain import CutEdges
 from thermal.engines.compiled import compiled, compiled_serial
 from thermal.engines.marching import KUHN
 from thermal.units import Array, Mask
@@ -232,11 +233,13 @@ class LocalCells:
         """(slots,) node at the other end."""
         return self._rows[1]
 
-    def conductance(self, k: Array) -> LocalOperator:
-        """Operator of the cell coefficient ``k`` (m,)."""
+    def conductance(self, k: Array, cuts: CutEdges | None = None) -> LocalOperator:
+        """Operator of the cell coefficient ``k`` (m,), corrected at the edges beside cut cells."""
         edges, of_cells = self._edges
         of_edges = np.zeros(len(edges) + 1)
         _scatter(of_cells, self._measures[1], np.ascontiguousarray(k, dtype=float), of_edges)
+        if cuts is not None:
+            of_edges[:-1] *= cuts.at(edges)
         return LocalOperator(self, of_edges[self._rows[2]])
 
     def to_cells(self, u: Array) -> Array:

@@ -54,7 +54,9 @@ class Step:
         cells = self.problem.cells
         if cells.frozen is None:
             return self.operator
-        return self.engine.conductance(cells.with_ice(self.warm, self.engine.to_cells(temperature)))
+        cuts = self.problem.cuts
+        edges = None if cuts is None else cuts.with_ice(self.engine.ends(cuts.unfrozen, temperature))
+        return self.engine.conductance(cells.with_ice(self.warm, self.engine.to_cells(temperature)), edges)
 
     def flow(self, operator: Operator, conductances: list[Array], temperature: Array) -> tuple[Array, Array]:
         """Heat into each free node (n,) W, and the lines of the ledger (5,) W."""
@@ -118,11 +120,14 @@ class OperatorStepper:
         self._capacity = engine.volume * relation.capacity
         self._stiff = relation.capacity / relation.smallest_capacity()
         self._rises = engine.maximum(np.abs(cells.slope)) > 0.0
-        self._operator = engine.conductance(cells.at_37)
+        cuts = problem.cuts
+        self._unfrozen = None if cuts is None else cuts.unfrozen
+        self._operator = engine.conductance(cells.at_37, self._unfrozen)
         self._frozen_decay = 0.0
         if cells.frozen is not None:
             solid = np.flatnonzero(engine.volume > 0)
-            frozen = (bound(engine.conductance(cells.frozen), weight) * self._stiff)[solid]
+            largest = None if cuts is None else cuts.largest()
+            frozen = (bound(engine.conductance(cells.frozen, largest), weight) * self._stiff)[solid]
             self._frozen_decay = engine.maximum(frozen / self._capacity[solid])
 
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
@@ -147,7 +152,7 @@ class OperatorStepper:
             border=problem.border * free,
             film=problem.film * free,
             warm=warm,
-            operator=engine.conductance(warm) if self._rises else self._operator,
+            operator=engine.conductance(warm, self._unfrozen) if self._rises else self._operator,
             conductances=[],
             source=engine.total(action.power),
         )

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from thermal.domain import CutEdges
 from thermal.units import Array
 
 
 class OneProcess:
-    """The reductions of :class:`thermal.engine.Engine` on one process."""
+    """The reductions of :class:`thermal.engine.Engine` on one process, and its values at ends of edges."""
+
+    def ends(self, edges: CutEdges, u: Array) -> Array:
+        """Values (e, 2) of a nodal field at the ends of edges."""
+        return np.asarray(u[edges.nodes])
 
     def total(self, a: Array) -> float:
         """Sum of an array."""

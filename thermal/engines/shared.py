@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from thermal.domain import Domain, MeshDomain, VoxelDomain
+from thermal.domain import CutEdges, Domain, MeshDomain, VoxelDomain
 from thermal.engine import NotConvergedError, Operator, PlainSolver, Transport, Window
 from thermal.engines.distribution import MPI
 from thermal.engines.dolfinx import DolfinxEngine
@@ -87,12 +87,20 @@ class Team:
         return len(self.parts) - 1
 
     def solve(
-        self, number: int, k: Array, diagonal: Array, rhs: Array, tolerance: float, others: Mapping[str, Any]
+        self,
+        number: int,
+        k: Array,
+        cuts: CutEdges | None,
+        diagonal: Array,
+        rhs: Array,
+        tolerance: float,
+        others: Mapping[str, Any],
     ) -> Array:
         """A steady solve, arrays and result of the whole domain."""
         engine = self.parts[number].engine
         mine = {name: engine.take(values) for name, values in others.items()}
-        operator = engine.conductance(engine.take_cells(k))
+        here = None if cuts is None else engine.distribution.take_edges(cuts)
+        operator = engine.conductance(engine.take_cells(k), here)
         found = engine.solve(operator, engine.take(diagonal), engine.take(rhs), tolerance=tolerance, **mine)
         return engine.gather(found)
 
@@ -108,6 +116,7 @@ class Team:
             film=problem.film[nodes],
             border=problem.border[nodes],
             perfusion=problem.perfusion[nodes],
+            cuts=None if problem.cuts is None else problem.cuts.take(distribution.take_edges),
         )
         part.stepper = part.engine.stepper(mine, "double")
 
@@ -149,10 +158,11 @@ class Team:
 
 @dataclass(frozen=True)
 class SharedOperator:
-    """An operator of the first rank with its cell coefficient, by which the others make theirs."""
+    """An operator of the first rank with its coefficient of cells and cut edges, by which the others make theirs."""
 
     serial: Operator
     k: Array
+    cuts: CutEdges | None
 
     @property
     def diagonal(self) -> Array:
@@ -219,9 +229,9 @@ class SharedEngine:
         """What the serial engine does alone."""
         return getattr(self.whole, name)
 
-    def conductance(self, k: Array) -> SharedOperator:
-        """Operator of the cell coefficient ``k`` (m,)."""
-        return SharedOperator(self.whole.conductance(k), np.asarray(k, dtype=float))
+    def conductance(self, k: Array, cuts: CutEdges | None = None) -> SharedOperator:
+        """Operator of the cell coefficient ``k`` (m,), corrected at the edges beside cut cells."""
+        return SharedOperator(self.whole.conductance(k, cuts), np.asarray(k, dtype=float), cuts)
 
     def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> PlainSolver:
         """Nothing is prepared."""
@@ -242,7 +252,8 @@ class SharedEngine:
         assert isinstance(operator, SharedOperator)
         others = {"fixed": fixed, "values": values, "guess": guess}
         given = {name: array for name, array in others.items() if array is not None}
-        found: Array = self._team.do("solve", self._number, operator.k, diagonal, rhs, tolerance, given)
+        given_to_all = (operator.k, operator.cuts, diagonal, rhs, tolerance, given)
+        found: Array = self._team.do("solve", self._number, *given_to_all)
         return found
 
     def stepper(self, problem: HeatProblem, precision: Precision) -> SharedStepper:

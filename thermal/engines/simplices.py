@@ -18,7 +18,7 @@ import numpy as np
 import pyamg
 import scipy.sparse as sparse
 
-from thermal.domain import Probe
+from thermal.domain import CutEdges, Probe
 from thermal.engine import Engine, Operator, Surface
 from thermal.engines import probes
 from thermal.engines.compiled import compiled, compiled_serial
@@ -197,8 +197,12 @@ class SimplexEngine(OneProcess, ABC):
         """(q,) whether points (q, 3) lie in the mesh, its surface included."""
         return self._locator.find(self._own(at))[2]
 
-    def conductance(self, k: Array) -> GraphOperator:
-        """Operator of the cell coefficient ``k`` (m,)."""
+    def cut_edges(self, values: Mapping[str, float]) -> None:
+        """None: interfaces lie between cells."""
+
+    def conductance(self, k: Array, cuts: CutEdges | None = None) -> GraphOperator:
+        """Operator of the cell coefficient ``k`` (m,); no cell is cut."""
+        assert cuts is None
         return GraphOperator(self.graph, self._edge_map(k))
 
     def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> GraphSolver:

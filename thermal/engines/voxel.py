@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sparse
 
-from thermal.domain import FACES, SURFACE, Probe, VoxelDomain
+from thermal.domain import FACES, SURFACE, CutEdges, Probe, VoxelDomain
 from thermal.engine import Operator, Surface
-from thermal.engines import kernels, marching, probes
+from thermal.engines import interface, kernels, marching, probes
 from thermal.engines.elliptic import GraphSolver
 from thermal.engines.multigrid import Multigrid
 from thermal.engines.serial import OneProcess
@@ -276,10 +276,21 @@ class VoxelEngine(OneProcess):
         within[within] = self._in_body(np.asarray(at)[within])[2]
         return within
 
-    def conductance(self, k: Array) -> Operator:
-        """Operator of the cell coefficient ``k`` (m,)."""
+    def cut_edges(self, values: Mapping[str, float]) -> CutEdges | None:
+        """Edges beside voxels that hold regions of different ``values``; see :mod:`thermal.engines.interface`."""
+        return interface.cut_edges(self.domain, values)
+
+    def conductance(self, k: Array, cuts: CutEdges | None = None) -> Operator:
+        """Operator of the cell coefficient ``k`` (m,), corrected at the edges beside cut cells."""
         solid = (k if self._all_solid else np.where(self.domain.solid, k, 0.0)).reshape(self.domain.cell_shape)
-        return VoxelOperator(*kernels.edge_conductances(solid, *self._spacings), self.domain.shape)
+        of_edges = kernels.edge_conductances(solid, *self._spacings)
+        if cuts is not None:
+            _, ny, nz = self.domain.shape
+            step = cuts.nodes[:, 1] - cuts.nodes[:, 0]
+            for g, stride in zip(of_edges, (ny * nz, nz, 1), strict=True):
+                along = step == stride
+                g[np.unravel_index(cuts.nodes[along, 0], self.domain.shape)] *= cuts.factors[along]
+        return VoxelOperator(*of_edges, self.domain.shape)
 
     def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> GraphSolver:
         """Conjugate gradients with multigrid on the free nodes."""

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from thermal.domain import VoxelDomain
 from thermal.engines import heat_kernels as kernels
 from thermal.engines.ahead import Ahead
+from thermal.engines.cut_heat import CutFlows
 from thermal.engines.heat_kernels import Box, Real
 from thermal.engines.legendre import Stage, first_weight, integrate
+from thermal.engines.padded import Padded
 from thermal.heat import (
     BODY_TEMPERATURE,
     Action,
     Flow,
     HeatProblem,
     HeatState,
-    Nodes,
     Precision,
     Rates,
     Stepped,
@@ -35,52 +35,10 @@ NOTHING = np.zeros((0, 0, 0))
 """Stands for coefficients that a problem does not have."""
 
 
-class _Padded:
-    """Nodes and cells of a grid inside a ring of ghosts, in the working precision."""
-
-    def __init__(self, domain: VoxelDomain, precision: Precision) -> None:
-        self.shape = domain.shape
-        self.dtype: type[np.floating[Any]] = np.float32 if precision == "single" else np.float64
-        self._nodes = tuple(count + 2 for count in self.shape)
-        widths = [np.diff(axis) for axis in domain.axes]
-        inverse_squares: list[Real] = [np.pad(width**-2.0, 1).astype(self.dtype) for width in widths]
-        self.inverse_squares = (inverse_squares[0], inverse_squares[1], inverse_squares[2])
-        """of the cells' edges along each axis, 1/m2"""
-        quarter = 0.25 * widths[0][:, None, None] * widths[1][None, :, None] * widths[2][None, None, :]
-        self._solid_quarter = np.where(domain.solid.reshape(domain.cell_shape), quarter, 0.0)
-
-    def nodes(self) -> Real:
-        """Zeros at nodes."""
-        return np.zeros(self._nodes, self.dtype)
-
-    def fill(self, u: Array) -> Real:
-        """A nodal array (n,) in the ring."""
-        padded = self.nodes()
-        padded[1:-1, 1:-1, 1:-1] = u.reshape(self.shape)
-        return padded
-
-    def empty(self, padded: Real) -> Array:
-        """The nodal array (n,) in a ring."""
-        return padded[1:-1, 1:-1, 1:-1].astype(np.float64).ravel()
-
-    def cells(self) -> Real:
-        """Zeros at cells."""
-        return np.zeros(tuple(count - 1 for count in self._nodes), self.dtype)
-
-    def conducting(self, k: Array) -> Array:
-        """A quarter of the coefficient (m,) times the volume of each cell, on the grid without a ring."""
-        return k.reshape(self._solid_quarter.shape) * self._solid_quarter
-
-    def places(self, nodes: Nodes) -> Nodes:
-        """Where nodes lie in a flat padded array."""
-        i, j, k = np.unravel_index(nodes, self.shape)
-        return np.ravel_multi_index((i + 1, j + 1, k + 1), self._nodes)
-
-
 class _Contact:
     """A probe on the padded grid."""
 
-    def __init__(self, touch: Touch, grid: _Padded, free: Mask) -> None:
+    def __init__(self, touch: Touch, grid: Padded, free: Mask) -> None:
         self.touch = touch
         self.places = grid.places(touch.nodes)
         self.free = free[touch.nodes].astype(np.float64)
@@ -133,7 +91,7 @@ class VoxelStepper:
     def __init__(self, domain: VoxelDomain, volume: Array, problem: HeatProblem, precision: Precision) -> None:
         """``volume`` (n,) m3 lumped."""
         self._problem = problem
-        grid = self._grid = _Padded(domain, precision)
+        grid = self._grid = Padded(domain, precision)
         relation, cells = problem.relation, problem.cells
         self._capacity = volume * relation.capacity
         self._solid = volume > 0
@@ -158,6 +116,8 @@ class VoxelStepper:
         if (steam := relation.boiling) is not None:
             self._steam_width = self._shaped(steam.width)
             self._onset, self._dry = steam.start - BODY_TEMPERATURE, steam.end - BODY_TEMPERATURE
+        self._cuts = None if problem.cuts is None else CutFlows(grid, problem.cuts)
+        self._excess: Real = np.zeros(0, grid.dtype)
         self._warm = grid.cells()
         self._fill_warm(np.full_like(volume, BODY_TEMPERATURE))
         self._icy = grid.cells() if self._frozen.size else self._warm
@@ -182,15 +142,19 @@ class VoxelStepper:
     def _fill_warm(self, temperature: Array) -> None:
         rises = self._problem.cells.rises
         kernels.fill_conductivity(self._shaped(temperature), self._base, self._slope, rises, self._warm)
+        if self._cuts is not None:
+            self._excess = self._cuts.unfrozen(self._warm)
 
     def _decay_of_all_frozen(self) -> float:
         """Largest decay rate of what could freeze, all of it frozen, 1/s."""
         if not self._frozen.size:
             return 0.0
         self._icy[1:-1, 1:-1, 1:-1] = self._frozen
-        return self._largest_decay(self._icy, self._sink)
+        excess = self._excess if self._cuts is None else self._cuts.largest(self._icy)
+        return self._largest_decay(self._icy, excess)
 
-    def _largest_decay(self, kv: Real, sink: Real) -> float:
+    def _largest_decay(self, kv: Real, excess: Real) -> float:
+        sink = self._sink if self._cuts is None else self._cuts.bound(excess, self._sink)
         rows = np.empty(self._grid.shape[:2])
         kernels.largest_decay(kv, *self._grid.inverse_squares, sink, self._inverse, self._stiff, rows)
         return float(rows.max())
@@ -228,7 +192,7 @@ class VoxelStepper:
             np.copyto(self._theta, self._grid.fill(state.temperature - BODY_TEMPERATURE))
             self._follow_ice(self._whole)
         self._lines, self._fastest, self._extent = self._flow(self._first, self._cold)
-        self._decay = self._largest_decay(self._warm, self._sink)
+        self._decay = self._largest_decay(self._warm, self._excess)
         if self._cold:
             self._decay = max(self._decay, self._frozen_decay)
         return Rates(self._decay, self._fastest)
@@ -259,8 +223,13 @@ class VoxelStepper:
             self._sink,
             sums,
         )
+        crossing = 0.0
+        if self._cuts is not None:
+            excess = self._cuts.with_ice(self._icy, self._theta) if cold else self._excess
+            crossing = self._cuts.first(excess, temperature, self._inverse, rate, sums)
         fastest, extent = float(sums[..., 3].max()), _extent(sums[..., 4], sums[..., 5])
         flow, blood, border = (float(sums[..., index].sum()) for index in range(3))
+        flow += crossing
         probes = 0.0
         for contact, g in zip(self._contacts, self._conductances, strict=True):
             heat = g * (contact.touch.temperature - temperature[contact.touch.nodes])
@@ -347,6 +316,9 @@ class VoxelStepper:
             sums,
         )
         held, lost = float(sums[..., 0].sum()), float(sums[..., 1].sum())
+        if self._cuts is not None:
+            weight = number(stage.now * step)
+            held += self._cuts.stage(self._excess, self._here, self._inverse, weight, self._before)
         by_probes = sum(taken)
         beyond = np.array([0.0, lost - by_film - by_probes, by_film, by_probes, held])
         return np.asarray(self._lines - beyond)
@@ -412,6 +384,9 @@ class VoxelStepper:
             sums,
         )
         held, blood = float(sums[..., 0].sum()), float(sums[..., 1].sum())
+        if self._cuts is not None:
+            excess = self._cuts.with_ice(self._icy, theta) if self._frozen.size else self._excess
+            held += self._cuts.stage(excess, theta, self._inverse, number(stage.now * step), self._before)
         by_film = self._loss.ravel()[self._film_places] * theta.ravel()[self._film_places]
         border = float(self._border.sum()) - float(by_film.sum(dtype=np.float64))
         return np.array([self._lines[0], blood, border, probes, -held - self._wasted])

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from thermal.engine import Engine
-from thermal.heat import Action, Conductivity, Enthalpy, HeatProblem, HeatStepper, Precision, Touch
+from thermal.heat import Action, Conductivity, CutConductivity, Enthalpy, HeatProblem, HeatStepper, Precision, Touch
 from thermal.physics.scene import Contact, Drive, Held
 from thermal.units import Array, Mask
 
@@ -45,6 +45,8 @@ class Bioheat:
     arterial_temperature: float
     metabolic: Array
     surroundings: Surroundings
+    cuts: CutConductivity | None = None
+    """edges beside cells that hold regions of different conductivity"""
 
     @cached_property
     def warms_itself(self) -> bool:
@@ -59,7 +61,8 @@ class Bioheat:
         """What marches it in time; the same one again when asked again."""
         if precision not in self._steppers:
             around, arterial = self.surroundings, self.arterial_temperature
-            problem = HeatProblem(self.heat, self.cells, self.nodes, arterial, around.film, around.load, self.perfusion)
+            surroundings = (around.film, around.load, self.perfusion, self.cuts)
+            problem = HeatProblem(self.heat, self.cells, self.nodes, arterial, *surroundings)
             self._steppers[precision] = self.engine.stepper(problem, precision)
         return self._steppers[precision]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from thermal.domain import CutEdges
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.units import (
@@ -120,6 +121,10 @@ class Tissues:
     def cells(self, name: str, needed_by: str) -> Array:
         """A property at cells, (m,). Raises ``CaseError`` where a region lacks it."""
         return self.mix_cells(self._values(name, needed_by))
+
+    def cuts(self, name: str, needed_by: str) -> CutEdges | None:
+        """Edges beside cells that hold regions of which a property differs."""
+        return self.engine.cut_edges(self._values(name, needed_by))
 
     def nodes(self, name: str, needed_by: str) -> Array:
         """A property at nodes, (n,). Raises ``CaseError`` where a region lacks it."""

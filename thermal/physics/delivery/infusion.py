@@ -97,7 +97,8 @@ class Infusion(Spec):
         permeability = tissues.cells("hydraulic_conductivity", 'delivery.kind = "infusion"')
         porosity = tissues.nodes("porosity", 'delivery.kind = "infusion"')
         pores = Pores(porosity * engine.volume, self.deposition_rate)
-        operator = engine.conductance(permeability)
+        needed_by = 'delivery.kind = "infusion"'
+        operator = engine.conductance(permeability, tissues.cuts("hydraulic_conductivity", needed_by))
         held = held_or_far(engine, site.pressure)
         held = Held(held.mask & (engine.volume > 0), held.value)
         pressure = self._pressure(engine, operator, weights, held)
@@ -107,7 +108,7 @@ class Infusion(Spec):
         diffusion = None
         if self.diffusivity > 0.0:
             spread = tissues.cells("porosity", 'delivery.kind = "infusion"') * self.diffusivity
-            diffusion = engine.conductance(spread)
+            diffusion = engine.conductance(spread, tissues.cuts("porosity", needed_by))
         injected = weights * self.flow
         stream = Stream.through(
             engine, operator, pressure, injected, self.concentration, self.hindrance, held, site.concentration

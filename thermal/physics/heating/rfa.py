@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import model_validator
 
+from thermal.domain import CutEdges
 from thermal.engine import Engine, Operator, Solver
 from thermal.errors import CaseError
 from thermal.physics.far_field import held_or_far
@@ -146,6 +147,7 @@ class Rfa(Switched):
         ground, span = self._ground(engine, scene.grounded)
         source = RfaSource(
             self, engine, ElectricalConductivity(at_body, tissues.mix_cells(rises)),
+            tissues.cuts("electrical_conductivity", 'heating.kind = "rfa"'),
             ElectricalConductivity(
                 tissues.nodes("electrical_conductivity", 'heating.kind = "rfa"'), tissues.mix_nodes(rises)
             ),
@@ -213,8 +215,8 @@ class _Prepared:
     solver: Solver
 
     @staticmethod
-    def of(engine: Engine, sigma: Array, link: Array, ground: Held) -> _Prepared:
-        return _Prepared(sigma, link, engine.solver(engine.conductance(sigma), link, fixed=ground.mask))
+    def of(engine: Engine, operator: Operator, sigma: Array, link: Array, ground: Held) -> _Prepared:
+        return _Prepared(sigma, link, engine.solver(operator, link, fixed=ground.mask))
 
     def serves(self, sigma: Array, link: Array) -> bool:
         """Whether nothing has changed by more than :data:`PREPARE_ABOVE`."""
@@ -231,6 +233,7 @@ class RfaSource:
     spec: Rfa
     engine: Engine
     conductivity: ElectricalConductivity
+    cuts: CutEdges | None
     node_conductivity: ElectricalConductivity
     thermal_conductivity: Array
     factor: Array
@@ -270,9 +273,9 @@ class RfaSource:
         link = self.link(temperature, cooled)
         if self._sigma is not None and not (_changed(sigma, self._sigma) or _changed(link, self._link)):
             return
-        operator = self.engine.conductance(sigma)
+        operator = self.engine.conductance(sigma, self.cuts)
         if self._prepared is None or not self._prepared.serves(sigma, link):
-            self._prepared = _Prepared.of(self.engine, sigma, link, self.ground)
+            self._prepared = _Prepared.of(self.engine, operator, sigma, link, self.ground)
         potential = self._prepared.solver.adapted(operator, link).solve(
             link, values=self.ground.value, guess=self._potential,
             tolerance=FIRST_TOLERANCE if self._potential is None else TOLERANCE,
@@ -351,7 +354,7 @@ class RfaSource:
         self._voltage = float(memory["voltage"][0])
         sigma = np.asarray(memory["conductivity"])
         link, potential = np.asarray(memory["link"]), np.asarray(memory["potential"])
-        self._prepared = _Prepared.of(
-            self.engine, np.asarray(memory["prepared_conductivity"]), np.asarray(memory["prepared_link"]), self.ground
-        )
-        self._settle(sigma, link, self.engine.conductance(sigma), potential)
+        before, linked = np.asarray(memory["prepared_conductivity"]), np.asarray(memory["prepared_link"])
+        operator = self.engine.conductance(before, self.cuts)
+        self._prepared = _Prepared.of(self.engine, operator, before, linked, self.ground)
+        self._settle(sigma, link, self.engine.conductance(sigma, self.cuts), potential)

@@ -1,0 +1,143 @@
+"""What the edges beside cut voxels conduct beyond the mean of the voxels, as a correction to the stages of the march.
+
+The kernels of :mod:`thermal.engines.heat_kernels` know voxels alone. The edges beside an interface are few: after each
+stage they hand the rest of their flow from node to node, along a list.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from thermal.engines.compiled import compiled_serial
+from thermal.engines.heat_kernels import Number, Real
+from thermal.engines.padded import Padded
+from thermal.heat import BODY_TEMPERATURE, CutConductivity
+from thermal.units import Array
+
+Index = npt.NDArray[np.int64]
+
+
+@compiled_serial
+def _excess(
+    cells: Index,
+    squares: Real,
+    warm: Real,
+    frozen: Real,
+    ends: Index,
+    theta: Real,
+    solidus: float,
+    liquidus: float,
+    kv: Real,
+    excess: Real,
+) -> None:
+    """Fill ``excess`` (e,) W/K from the cell coefficients; ``theta`` is empty where nothing is frozen."""
+    for edge in range(len(excess)):
+        factor = warm[edge]
+        if theta.size > 0:
+            below = liquidus - 0.5 * (theta[ends[edge, 0]] + theta[ends[edge, 1]])
+            if below > 0.0:
+                ice = min(below / (liquidus - solidus), 1.0) if liquidus > solidus else 1.0
+                factor += ice * (frozen[edge] - factor)
+        around = kv[cells[edge, 0]] + kv[cells[edge, 1]] + kv[cells[edge, 2]] + kv[cells[edge, 3]]
+        excess[edge] = factor * squares[edge] * around
+
+
+@compiled_serial
+def _exchange(excess: Real, at: Index, u: Real, ends: Index, inverse: Real, weight: Number, out: Real) -> float:
+    """``out_i += weight / C_i sum_j excess_ij (u_j - u_i)``; ``u`` is taken at the nodes ``at`` (e, 2).
+
+    Returns the flow into nodes that are not free, W.
+    """
+    held = 0.0
+    for edge in range(len(excess)):
+        a, b = ends[edge, 0], ends[edge, 1]
+        flow = excess[edge] * (u[at[edge, 1]] - u[at[edge, 0]])
+        out[a] += weight * (inverse[a] * flow)
+        out[b] -= weight * (inverse[b] * flow)
+        if inverse[a] == 0.0:
+            held += flow
+        if inverse[b] == 0.0:
+            held -= flow
+    return held
+
+
+@compiled_serial
+def _extremes(rate: Real, rows: Index, sums: Array) -> None:
+    """Largest rate, first and last node not at rest of some rows (r, 2), into what :func:`first_flow` says of them."""
+    for number in range(len(rows)):
+        i, j = rows[number]
+        row = rate[i + 1, j + 1]
+        fastest, first, last = 0.0, len(row) - 1, 0
+        for m in range(1, len(row) - 1):
+            if row[m] != 0:
+                fastest, first, last = max(fastest, abs(row[m])), min(first, m), m
+        sums[i, j, 3], sums[i, j, 4], sums[i, j, 5] = fastest, first, last
+
+
+class CutFlows:
+    """The list of one problem; arrays of nodes and cells are those of the padded grid."""
+
+    def __init__(self, grid: Padded, cuts: CutConductivity) -> None:
+        """``cuts``: edges in the numbering of the domain."""
+        self._at = cuts.unfrozen.nodes
+        self._ends = np.stack([grid.places(end) for end in self._at.T], axis=1)
+        begin = np.stack(np.unravel_index(self._at[:, 0], grid.shape), axis=1)
+        along = np.stack(np.unravel_index(self._at[:, 1], grid.shape), axis=1) - begin
+        # padded node i lies between the padded cells i - 1 and i
+        shape = tuple(count + 1 for count in grid.shape)
+        self._cells = np.empty((len(begin), 4), np.int64)
+        self._squares = np.empty(len(begin), grid.dtype)
+        for axis in range(3):
+            mine = np.flatnonzero(along[:, axis])
+            for number, (one, two) in enumerate(product((0, 1), repeat=2)):
+                cell = begin[mine] + np.insert([one, two], axis, 1)
+                self._cells[mine, number] = np.ravel_multi_index(tuple(cell.T), shape)
+            self._squares[mine] = grid.inverse_squares[axis][begin[mine, axis] + 1]
+        self._rows = np.unique(np.stack(np.unravel_index(self._at.ravel(), grid.shape), axis=1)[:, :2], axis=0)
+        self._solidus, self._liquidus = cuts.solidus - BODY_TEMPERATURE, cuts.liquidus - BODY_TEMPERATURE
+        frozen = cuts.unfrozen.factors if cuts.frozen is None else cuts.frozen
+        self._warm, self._frozen = ((part - 1.0).astype(grid.dtype) for part in (cuts.unfrozen.factors, frozen))
+        self._largest = np.maximum(self._warm, self._frozen)
+        self._none = np.zeros(0, grid.dtype)
+
+    def unfrozen(self, kv: Real) -> Real:
+        """(e,) W/K that unfrozen edges conduct beyond the mean of their cells."""
+        return self._of(kv, self._warm, self._none)
+
+    def with_ice(self, kv: Real, theta: Real) -> Real:
+        """The same where ice is at the temperature ``theta`` (K above body temperature)."""
+        return self._of(kv, self._warm, theta.ravel())
+
+    def largest(self, kv: Real) -> Real:
+        """The most that it can be while tissue freezes."""
+        return self._of(kv, self._largest, self._none)
+
+    def _of(self, kv: Real, factors: Real, theta: Real) -> Real:
+        excess = np.empty_like(self._squares)
+        levels = self._solidus, self._liquidus
+        _excess(self._cells, self._squares, factors, self._frozen, self._ends, theta, *levels, kv.ravel(), excess)
+        return excess
+
+    def first(self, excess: Real, temperature: Array, inverse: Real, rate: Real, sums: Array) -> float:
+        """Add to the ``rate`` (K/s) of the first flow at ``temperature`` (n,) and correct ``sums`` in its rows.
+
+        Returns the heat into free nodes, W.
+        """
+        one = rate.dtype.type(1.0)
+        held = _exchange(excess, self._at, temperature, self._ends, inverse.ravel(), one, rate.ravel())
+        _extremes(rate, self._rows, sums)
+        return -held
+
+    def stage(self, excess: Real, u: Real, inverse: Real, weight: Number, out: Real) -> float:
+        """Add to a stage's result; returns the heat into nodes that are not free, W."""
+        return _exchange(excess, self._ends, u.ravel(), self._ends, inverse.ravel(), weight, out.ravel())
+
+    def bound(self, excess: Real, sink: Real) -> Real:
+        """``sink`` (W/K) with what the edges add to twice the sum of each node's conductances."""
+        more = sink.copy()
+        for end in self._ends.T:
+            np.add.at(more.ravel(), end, 2.0 * excess)
+        return more

@@ -1,0 +1,336 @@
+"""Where an interface between two materials cuts voxels: what the edges of the grid conduct there.
+
+The mean of a voxel's shares is right for flow along an interface and wrong for flow across it, where resistances add
+up. A tensor of the voxel mends little of that on seven points, whose edges see no mixed derivatives. But an edge can
+carry the exact resistance of the straight line between its nodes: flow across a plane interface of any slope is then
+exact, as ``k du/dx`` does not jump along the line. Flow along the interface wants the mean over the face between the
+nodes instead. So each edge carries the mean, over a part of that face, of what the lines parallel to it conduct: the
+whole face where the edge runs along the interface, the line alone where it runs across. What it then lacks for the flow
+along the interface is handed on to the next edge in the better material, where it hardly matters for the flow across.
+
+The interface near an edge is taken for a plane. Its normal is the gradient of the coefficient over the voxels around
+(D. L. Youngs, in Numerical Methods for Fluid Dynamics, Academic Press 1982, 273-285), and it leaves the shares that the
+four voxels of the edge have together. Where these hold more than two materials, or a layer thinner than voxels, all is
+taken for layers: in series as far as the edge runs across, in parallel as far as it runs along.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from thermal.domain import CutEdges, VoxelDomain
+from thermal.engines.compiled import compiled_part
+from thermal.units import Array, Mask
+
+NARROWING = 12.0
+"""Exponent of ``1 - n^2``, n being the part of the normal along the edge, in the share of the face (along each of its
+sides) over which lines are averaged. Errors depend little on this exponent and the next ones."""
+ALONG = 256.0
+"""Exponent of ``1 - n^2`` in how far an edge along the interface has the mean of its four voxels, which is exact for
+layers on the axes however thin."""
+HANDING = 16.0
+"""Exponent in ``1 - n^p``, the part of the flow along the interface that an edge hands on."""
+NARROW = 1e-3
+"""Part of a line's reach below which lines are taken for alike: integrals between closer places would lose digits."""
+THIN = 0.5
+"""Gradient of a cell over what it would be if all differences had one sign: below that it holds a layer, or a dot."""
+NODES, WEIGHTS = (0.5 * part for part in np.polynomial.legendre.leggauss(5))
+"""Gauss points in (-1/2, 1/2) and their weights."""
+UNLIKE = 1e-9
+"""Relative difference below which coefficients are the same."""
+
+Index = npt.NDArray[np.int64]
+
+
+@compiled_part
+def _filled(alpha: float, a: float, b: float, c: float) -> float:
+    """Share of the unit cube below the plane ``a x + b y + c z = alpha``; 0 <= a <= b <= c."""
+    share = 0.0
+    for p in range(len(NODES)):
+        for q in range(len(NODES)):
+            rest = alpha - a * (0.5 + NODES[p]) - b * (0.5 + NODES[q])
+            share += WEIGHTS[p] * WEIGHTS[q] * min(max(rest / c, 0.0), 1.0)
+    return share
+
+
+@compiled_part
+def _level(share: float, one: float, two: float, three: float) -> float:
+    """The ``alpha`` at which the plane with these slopes (>= 0, one of them > 0) fills ``share`` of the unit cube."""
+    a, c = min(one, two, three), max(one, two, three)
+    b = one + two + three - a - c
+    low, high = 0.0, a + b + c
+    for _ in range(55):
+        middle = 0.5 * (low + high)
+        if _filled(middle, a, b, c) < share:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+@compiled_part
+def _line(depth: float, reach: float, good: float, poor: float) -> float:
+    """What a line conducts, ``depth / reach`` of which (between none and all) is ``good``."""
+    part = min(max(depth / reach, 0.0), 1.0) if reach > 0.0 else (1.0 if depth > 0.0 else 0.0)
+    return 1.0 / (part / good + (1.0 - part) / poor)
+
+
+@compiled_part
+def _primitive(depth: float, reach: float, good: float, poor: float) -> float:
+    """Integral of :func:`_line` over depths from zero to ``depth``."""
+    if depth <= 0.0:
+        return poor * depth
+    steep, within = poor / good - 1.0, min(depth, reach)
+    mixed = reach * poor / steep * math.log1p(within / reach * steep) if reach > 0.0 else 0.0
+    return mixed + good * (depth - within)
+
+
+@compiled_part
+def _mean_line(depth: float, reach: float, one: float, two: float, good: float, poor: float) -> float:
+    """Mean of :func:`_line` over a rectangle across which the depth changes by ``one`` and by ``two``."""
+    wide, narrow = max(one, two), min(one, two)
+    mean = 0.0
+    for p in range(len(NODES)):
+        at = depth + narrow * NODES[p]
+        if wide > NARROW * reach:
+            above = _primitive(at + 0.5 * wide, reach, good, poor)
+            mean += WEIGHTS[p] * (above - _primitive(at - 0.5 * wide, reach, good, poor)) / wide
+        else:
+            mean += WEIGHTS[p] * _line(at, reach, good, poor)
+    return mean
+
+
+@compiled_part
+def _share_primitive(depth: float, reach: float) -> float:
+    """Integral of the share ``depth / reach`` (between none and all) from zero to ``depth``."""
+    within = min(max(depth, 0.0), reach)
+    return (0.5 * within * within / reach if reach > 0.0 else 0.0) + max(depth - reach, 0.0)
+
+
+@compiled_part
+def _mean_share(depth: float, reach: float, one: float, two: float) -> float:
+    """Mean of the good share of lines over the same rectangle as :func:`_mean_line`."""
+    wide, narrow = max(one, two), min(one, two)
+    mean = 0.0
+    for p in range(len(NODES)):
+        at = depth + narrow * NODES[p]
+        if wide > NARROW * reach:
+            above = _share_primitive(at + 0.5 * wide, reach)
+            mean += WEIGHTS[p] * (above - _share_primitive(at - 0.5 * wide, reach)) / wide
+        else:
+            mean += WEIGHTS[p] * min(max(at / reach, 0.0), 1.0)
+    return mean
+
+
+@compiled_part
+def _at(k: Array, solid: Mask, i: int, j: int, m: int, own: float) -> float:
+    """Value of a cell; outside the body ``own`` stands for it."""
+    return k[i, j, m] if solid[i, j, m] else own
+
+
+@compiled_part
+def _add_slope(
+    k: Array, solid: Mask, x: Array, y: Array, z: Array, i: int, j: int, m: int, slope: Array, swing: Array
+) -> None:
+    """Add the gradient of ``k`` at a cell to ``slope`` (3,): differences over its neighbours, weighted 1 2 1 across.
+
+    To ``swing`` (3,) add the same with the differences on both sides of the cell taken as positive.
+
+    ``x, y, z``: edges of the cells along the axes. Beyond the window lies the mirror image.
+    """
+    own = k[i, j, m]
+    i0, i1, j0, j1 = max(i - 1, 0), min(i + 1, len(x) - 1), max(j - 1, 0), min(j + 1, len(y) - 1)
+    m0, m1 = max(m - 1, 0), min(m + 1, len(z) - 1)
+    reach = 0.5 * (x[i0] + x[i1]) + x[i], 0.5 * (y[j0] + y[j1]) + y[j], 0.5 * (z[m0] + z[m1]) + z[m]
+    for p in range(-1, 2):
+        for q in range(-1, 2):
+            w = (2.0 - abs(p)) * (2.0 - abs(q)) / 16.0
+            ip, jp = min(max(i + p, 0), len(x) - 1), min(max(j + p, 0), len(y) - 1)
+            jq, mq = min(max(j + q, 0), len(y) - 1), min(max(m + q, 0), len(z) - 1)
+            before, here, after = (
+                (
+                    _at(k, solid, i0, jp, mq, own),
+                    _at(k, solid, ip, j0, mq, own),
+                    _at(k, solid, ip, jq, m0, own),
+                ),
+                (_at(k, solid, i, jp, mq, own), _at(k, solid, ip, j, mq, own), _at(k, solid, ip, jq, m, own)),
+                (
+                    _at(k, solid, i1, jp, mq, own),
+                    _at(k, solid, ip, j1, mq, own),
+                    _at(k, solid, ip, jq, m1, own),
+                ),
+            )
+            for axis in range(3):
+                slope[axis] += w * (after[axis] - before[axis]) / reach[axis]
+                swing[axis] += w * (abs(after[axis] - here[axis]) + abs(here[axis] - before[axis])) / reach[axis]
+
+
+@compiled_part
+def lines(
+    k: Array,
+    resistivity: Array,
+    least: Array,
+    most: Array,
+    solid: Mask,
+    x: Array,
+    y: Array,
+    z: Array,
+    edges: Index,
+    found: Array,
+) -> None:
+    """What edges along the first axis conduct, before any of it is handed on: ``found`` (e, 4).
+
+    Its columns: mean of the four voxels; what the lines conduct; what they would if all of their parts conducted side
+    by side; on which side the better material lies (1: that of the larger coordinate, -1: of the smaller, 0: nowhere).
+
+    Cell arrays: arithmetic mean of the coefficient ``k``, mean of its inverse, its ``least`` and ``most`` value; in the
+    body (``solid``). ``x, y, z``: edges of the cells along the axes. ``edges`` (e, 3): the node that they begin at.
+    """
+    slope, swing, of_cell = np.empty(3), np.empty(3), np.empty((2, 3))
+    for number in range(len(edges)):
+        i, j, m = edges[number]
+        slope[:], swing[:] = 0.0, 0.0
+        volume, mean, inverse, good, poor = 0.0, 0.0, 0.0, 0.0, np.inf
+        before, behind, below, above = 0.0, 0.0, 0.0, 0.0  # widths of the voxels on either side
+        cut = thin = False
+        for cj in range(max(j - 1, 0), min(j + 1, len(y))):
+            for cm in range(max(m - 1, 0), min(m + 1, len(z))):
+                if not solid[i, cj, cm]:
+                    continue
+                part = y[cj] * z[cm]
+                volume += part
+                mean += part * k[i, cj, cm]
+                inverse += part * resistivity[i, cj, cm]
+                low, high = least[i, cj, cm], most[i, cj, cm]
+                good, poor = max(good, high), min(poor, low)
+                if cj < j:
+                    before = y[cj]
+                else:
+                    behind = y[cj]
+                if cm < m:
+                    below = z[cm]
+                else:
+                    above = z[cm]
+                of_cell[:] = 0.0
+                _add_slope(k, solid, x, y, z, i, cj, cm, of_cell[0], of_cell[1])
+                slope += of_cell[0]
+                swing += of_cell[1]
+                if high - low > UNLIKE * high:
+                    cut = True
+                    thin = thin or np.sum(of_cell[0] ** 2) < THIN**2 * np.sum(of_cell[1] ** 2)
+        if volume > 0.0:
+            mean, inverse = mean / volume, inverse / volume
+        row = found[number]
+        row[0], row[1], row[2], row[3], row[4] = mean, mean, mean, 0.0, 0.0
+        if not cut:
+            continue
+        share = (mean - poor) / (good - poor)
+        layers = share / good + (1.0 - share) / poor
+        if thin or abs(layers - inverse) > 1e-6 * inverse:
+            across = swing[0] ** 2 / np.sum(swing**2)
+            row[1] = row[2] = across / inverse + (1.0 - across) * mean
+            continue
+        steepness = math.sqrt(np.sum(slope**2))
+        if steepness <= 0.0:
+            continue
+        nx, ny, nz = abs(slope[0]) / steepness, abs(slope[1]) / steepness, abs(slope[2]) / steepness
+        wy, wz = before + behind, below + above
+        alpha = _level(share, nx * x[i], ny * wy, nz * wz)
+        # distances along the normal, turned so that the good side begins at the origin: of the edge's line, and of the
+        # middle of the part of the face, which lies beside it where voxels on both sides are unlike
+        width = (1.0 - nx**2) ** NARROWING
+        at_y, at_z = (before if slope[1] < 0.0 else behind), (below if slope[2] < 0.0 else above)
+        at_y += 0.25 * width * (wy - 2.0 * at_y)
+        at_z += 0.25 * width * (wz - 2.0 * at_z)
+        depth, reach = alpha - ny * at_y - nz * at_z, nx * x[i]
+        one, two = 0.5 * width * ny * wy, 0.5 * width * nz * wz
+        line = _mean_line(depth, reach, one, two, good, poor)
+        side_by_side = _mean_share(depth, reach, one, two) * (good - poor) + poor
+        apart = (1.0 - nx**2) ** ALONG * (mean - side_by_side)
+        row[1] = max(line + apart, min(line, mean))
+        row[2] = row[1] + side_by_side - line
+        row[3] = 1.0 if slope[0] > 0.0 else -1.0
+        row[4] = 1.0 - nx**HANDING
+
+
+def cut_edges(domain: VoxelDomain, values: Mapping[str, float]) -> CutEdges | None:
+    """Edges beside voxels that hold regions of different ``values`` (> 0); None where no voxel does."""
+    present = [(values[region], share) for region, share in domain.shares.items()]
+    if not present or max(v for v, _ in present) <= (1.0 + UNLIKE) * min(v for v, _ in present):
+        return None
+    least, most = np.full(domain.cell_shape, np.inf), np.zeros(domain.cell_shape)
+    for value, share in present:
+        there = share.reshape(domain.cell_shape) > UNLIKE
+        np.minimum(least, value, out=least, where=there)
+        np.maximum(most, value, out=most, where=there)
+    solid = domain.solid.reshape(domain.cell_shape)
+    cut = solid & (most > (1.0 + UNLIKE) * least)
+    if not cut.any():
+        return None
+    mean, resistivity = np.zeros(domain.cell_shape), np.zeros(domain.cell_shape)
+    for value, share in present:
+        mean += value * share.reshape(domain.cell_shape)
+        resistivity += share.reshape(domain.cell_shape) / value
+    widths = [np.diff(axis) for axis in domain.axes]
+    strides = np.array([domain.shape[1] * domain.shape[2], domain.shape[2], 1])
+    nodes, factors = [], []
+    for axis in range(3):
+        order = (axis, *(a for a in range(3) if a != axis))
+        k, inverse, low, high, body = (
+            np.ascontiguousarray(np.transpose(a, order)) for a in (mean, resistivity, least, most, solid)
+        )
+        edges = _edges_near(np.transpose(cut, order))
+        x, y, z = (widths[a] for a in order)
+        found = np.empty((len(edges), 5))
+        lines(k, inverse, low, high, body, x, y, z, edges, found)
+        conducts = _handed_on(found, edges, k.shape)
+        factors_here = np.divide(conducts, found[:, 0], out=np.ones(len(edges)), where=found[:, 0] > 0.0)
+        unlike = np.abs(factors_here - 1.0) > UNLIKE
+        first = edges[unlike] @ strides[list(order)]
+        nodes.append(np.stack([first, first + strides[axis]], axis=1))
+        factors.append(factors_here[unlike])
+    every = np.concatenate(nodes)
+    in_order = np.lexsort(every.T[::-1])
+    return CutEdges(every[in_order], np.concatenate(factors)[in_order])
+
+
+def _edges_near(cut: Mask) -> Index:
+    """Edges (e, 3) along the first axis that have one of the cells ``cut`` among their four, and those that go on from
+    them; the first node of each, in order."""
+    count, rows, columns = cut.shape
+    beside = np.zeros((count, rows + 1, columns + 1), dtype=bool)
+    for j in (0, 1):
+        for m in (0, 1):
+            beside[:, j : j + rows, m : m + columns] |= cut
+    near = beside.copy()
+    near[1:] |= beside[:-1]
+    near[:-1] |= beside[1:]
+    return np.argwhere(near)
+
+
+def _handed_on(found: Array, edges: Index, cells: tuple[int, ...]) -> Array:
+    """(e,) what each edge conducts when the next one in the better material has taken over flow along the interface.
+
+    ``found``: of :func:`lines`. Both together keep the resistance that they have in series, and get the conductance in
+    parallel that all their parts have.
+    """
+    mean, line, side_by_side, better, across = found.T
+    conducts: Array = line.copy()
+    count, rows, columns = cells[0], cells[1] + 1, cells[2] + 1
+    giving = np.flatnonzero((better != 0.0) & (side_by_side > (1.0 + UNLIKE) * line))
+    next_ = edges[giving, 0] + better[giving].astype(np.int64)
+    giving = giving[(next_ >= 0) & (next_ < count)]
+    numbers = np.ravel_multi_index(tuple(edges.T), (count, rows, columns))
+    taking = np.searchsorted(numbers, numbers[giving] + better[giving].astype(np.int64) * rows * columns)
+    giving, taking = giving[mean[taking] > 0.0], taking[mean[taking] > 0.0]
+    own, other = line[giving], line[taking]
+    both = own + other + across[giving] * (side_by_side[giving] - own)
+    series = own * other / (own + other)
+    larger = 0.5 * (both + np.sqrt(both * (both - 4.0 * series)))
+    conducts[giving] += (both - larger) - own
+    np.add.at(conducts, taking, larger - other)
+    return conducts

@@ -1,0 +1,54 @@
+"""Arrays of a voxel grid inside a ring of ghosts, as the kernels of the heat march want them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from thermal.domain import VoxelDomain
+from thermal.engines.heat_kernels import Real
+from thermal.heat import Nodes, Precision
+from thermal.units import Array
+
+
+class Padded:
+    """Nodes and cells of a grid inside a ring of ghosts, in the working precision."""
+
+    def __init__(self, domain: VoxelDomain, precision: Precision) -> None:
+        self.shape = domain.shape
+        self.dtype: type[np.floating[Any]] = np.float32 if precision == "single" else np.float64
+        self._nodes = tuple(count + 2 for count in self.shape)
+        widths = [np.diff(axis) for axis in domain.axes]
+        inverse_squares: list[Real] = [np.pad(width**-2.0, 1).astype(self.dtype) for width in widths]
+        self.inverse_squares = (inverse_squares[0], inverse_squares[1], inverse_squares[2])
+        """of the cells' edges along each axis, 1/m2"""
+        quarter = 0.25 * widths[0][:, None, None] * widths[1][None, :, None] * widths[2][None, None, :]
+        self._solid_quarter = np.where(domain.solid.reshape(domain.cell_shape), quarter, 0.0)
+
+    def nodes(self) -> Real:
+        """Zeros at nodes."""
+        return np.zeros(self._nodes, self.dtype)
+
+    def fill(self, u: Array) -> Real:
+        """A nodal array (n,) in the ring."""
+        padded = self.nodes()
+        padded[1:-1, 1:-1, 1:-1] = u.reshape(self.shape)
+        return padded
+
+    def empty(self, padded: Real) -> Array:
+        """The nodal array (n,) in a ring."""
+        return padded[1:-1, 1:-1, 1:-1].astype(np.float64).ravel()
+
+    def cells(self) -> Real:
+        """Zeros at cells."""
+        return np.zeros(tuple(count - 1 for count in self._nodes), self.dtype)
+
+    def conducting(self, k: Array) -> Array:
+        """A quarter of the coefficient (m,) times the volume of each cell, on the grid without a ring."""
+        return k.reshape(self._solid_quarter.shape) * self._solid_quarter
+
+    def places(self, nodes: Nodes) -> Nodes:
+        """Where nodes lie in a flat padded array."""
+        i, j, k = np.unravel_index(nodes, self.shape)
+        return np.ravel_multi_index((i + 1, j + 1, k + 1), self._nodes)
