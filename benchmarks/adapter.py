@@ -25,8 +25,8 @@ WORD: dict[Precision, int] = {"single": 4, "double": 8}
 VOXEL_WORDS = 7
 """Words a node that one stage on voxels must move: it reads conductivity, sink, inverse capacity, first rate and the
 last two increments, and writes the next one over the older of them."""
-GRAPH_WORDS, EDGE_BYTES = 6, 12
-"""The same on a mesh, but for the conductivity; and of every neighbour of a node a conductance and an index."""
+GRAPH_WORDS, INDEX_BYTES = 6, 4
+"""The same on a mesh, but for the conductivity; and of every neighbour of a node an index besides a conductance."""
 
 
 def voxel_engine(cells: int) -> VoxelEngine:
@@ -125,7 +125,8 @@ def heat(
         works.OBSERVED,
     )
     if isinstance(engine, MeshEngine):
-        stage_bytes = 8 * GRAPH_WORDS * nodes + EDGE_BYTES * 2 * len(engine.graph.edges)
+        slots = 2 * len(engine.graph.edges)
+        stage_bytes = WORD[precision] * GRAPH_WORDS * nodes + (WORD[precision] + INDEX_BYTES) * slots
     else:
         stage_bytes = VOXEL_WORDS * WORD[precision] * nodes
     return Heat(loop, nodes, stage_bytes)

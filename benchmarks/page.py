@@ -28,7 +28,15 @@ change from machine to machine and from day to day: only the ratios within a tab
 make bench-env          # environments of the peers in .bench/, a few minutes and gigabytes
 make bench              # everything that is installed: writes this page and benchmarks/latest.json
 make bench QUICK=1      # small sizes, under three minutes; leaves this page alone
+
+# a part of it, the rest of the tables as they were; --limit S: the longest that one program may take
+make bench BENCH="--only gaussian:80 --only gaussian:160 --only gaussian:100 --only gaussian:200"
+make bench BENCH="--only tetrahedra:57 --only tetrahedra:99"     # the second needs 12 GB
+make bench BENCH="--only smooth --only 'poor inclusions' --only 'good inclusions' --only needle --only noise"
+make bench BENCH="--only liver"                                  # needs the body CT (meshes/fetch_body_ct.py)
 ```
+
+`THERMAL_BENCH` names another place for the environments and meshes than `.bench/`.
 
 Run it on a quiet machine. What is not installed, fails or takes too long has a row that says so.
 """

@@ -184,7 +184,6 @@ def _radial(line: bool) -> tuple[Array, Array, Array]:
 def _strength(length: float, radius: float, lattice: float) -> float:
     """Dimensionless strength of the contact that gives the far field of the true probe (lengths in reaches)."""
     from scipy.linalg import solveh_banded
-    from scipy.optimize import brentq
 
     volume, share, resistance = _radial(length > 0.0)
     conductance = 1.0 / resistance
@@ -201,4 +200,16 @@ def _strength(length: float, radius: float, lattice: float) -> float:
         total = float(np.sum(flow))
         return 1.0 / total + lattice * float(np.sum(flow**2 / volume)) / total**2 - wanted
 
-    return float(np.exp(brentq(excess, np.log(1e-6), np.log(1e6), xtol=1e-9)))
+    return float(np.exp(_falling_root(excess, np.log(1e-6), np.log(1e6))))
+
+
+def _falling_root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function is zero, to round-off, by halving; SciPy's solvers take half a second to import.
+
+    Raises ``ValueError`` where it is not, between ``low`` and ``high``.
+    """
+    if not function(low) > 0.0 > function(high):
+        raise ValueError(f"no strength between exp({low:.3g}) and exp({high:.3g}) acts like the probe")
+    while low < (middle := 0.5 * (low + high)) < high:
+        low, high = (middle, high) if function(middle) > 0.0 else (low, middle)
+    return high
