@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -28,7 +28,10 @@ from thermal.units import (
     Spec,
     Temperature,
     Wavelength,
+    quantity,
 )
+
+Anisotropy = Annotated[float, *quantity("", ge=0, le=0.999)]
 
 
 class Optics(Spec):
@@ -40,6 +43,8 @@ class Optics(Spec):
     """mu_a, 1/m"""
     reduced_scattering: Absorption
     """mu_s' = mu_s (1 - g), 1/m"""
+    anisotropy: Anisotropy = 0.9
+    """g, mean cosine of the scattering angle; for models of light that need more than mu_s'"""
 
 
 class Tissue(Spec):
@@ -125,13 +130,14 @@ class Tissues:
         """A property at nodes, (n,). Raises ``CaseError`` where a region lacks it."""
         return self.mix_nodes(self._values(name, needed_by))
 
-    def optics(self, wavelength: float, needed_by: str) -> tuple[dict[str, float], dict[str, float]]:
-        """Absorption and reduced scattering by region, 1/m, at a vacuum wavelength (m).
+    def optics(self, wavelength: float, needed_by: str) -> tuple[dict[str, float], ...]:
+        """Absorption and reduced scattering, 1/m, and anisotropy g by region, at a vacuum wavelength (m).
 
         The tabulated wavelength must lie within 10 nm: tissue spectra are too uneven to be interpolated further.
         Raises ``CaseError`` naming every region without data.
         """
-        absorption, scattering, problems = {}, {}, []
+        absorption, scattering, anisotropy = {}, {}, {}
+        problems = []
         for region, tissue in self.by_region.items():
             near = [entry for entry in tissue.optics if abs(entry.wavelength - wavelength) <= 10e-9]
             if not near:
@@ -144,6 +150,7 @@ class Tissues:
                 continue
             best = min(near, key=lambda entry: abs(entry.wavelength - wavelength))
             absorption[region], scattering[region] = best.absorption, best.reduced_scattering
+            anisotropy[region] = best.anisotropy
         if problems:
             raise CaseError(*problems)
-        return absorption, scattering
+        return absorption, scattering, anisotropy
