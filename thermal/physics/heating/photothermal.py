@@ -1,7 +1,7 @@
 """Photothermal heating: light of fibres and beams, absorbed by tissue and particles. Without particles: a bare laser.
 
-Optical properties are constant in time, so the light is solved once, on a window of its own that is fine enough for the
-light (spacing <= 1 / (3 mu_eff) wherever much of it is absorbed); the absorbed power is handed to the heat grid.
+The light is solved on a window of its own that is fine enough for it (spacing <= 1 / (3 mu_eff) wherever much of it is
+absorbed), once, or again and again as tissue coagulates; the absorbed power is handed to the heat grid.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from thermal.domain import FACES, SURFACE
-from thermal.engine import Engine, Window
 from thermal.errors import CaseError
+from thermal.physics.heating.lit import LightPower, Lit
 from thermal.physics.heating.schedule import Switched
-from thermal.physics.heating.source import PlainSource
-from thermal.physics.light import Beam, Border, Diffusion, Fibre, Lamp, Light, LightEntry, LightSource, Medium
-from thermal.physics.light.medium import mixed_anisotropy
-from thermal.physics.light.window import MINOR_SHARE, SLACK, fit_window, resolution, unresolved
-from thermal.physics.scene import Device, Drive, Reading, Scene, State
+from thermal.physics.light import Beam, Border, Diffusion, Fibre, Lamp, LightEntry, LightSource
+from thermal.physics.light.turbidity import Turbidity
+from thermal.physics.light.window import SLACK, fit_window, resolution
+from thermal.physics.scene import Device, Scene, Source
 from thermal.physics.tissue import Tissues
-from thermal.units import Array, Length, PositiveNumber, Power, Spec, Wavelength
+from thermal.units import Array, Duration, Length, PositiveNumber, Power, Spec, Wavelength
 
+NEEDED_BY = 'heating.kind = "photothermal"'
 SURVEY = 1e-5
 """Tolerance of the fluence while the window is being fitted."""
 SOFT_TISSUE_INDEX = 1.4
@@ -63,6 +63,8 @@ class Photothermal(Switched):
     """of the tissue at the skin, instead of the tissue table's"""
     light: LightEntry = Diffusion()
     """how the light is computed"""
+    coagulation_update: Duration | None = None
+    """how often the light is solved again as tissue coagulates and its optics change; once and for all when absent"""
 
     @model_validator(mode="after")
     def _shines(self) -> Photothermal:
@@ -95,37 +97,31 @@ class Photothermal(Switched):
 
     def check(self, tissues: Tissues) -> None:
         """Raises ``CaseError`` where a region has no optical data at the wavelength."""
-        tissues.optics(self.wavelength, 'heating.kind = "photothermal"')
-
-    def prepare(self, scene: Scene) -> PlainSource:
-        """Solve the light. Raises ``CaseError`` without optical data or when the light misses the tissue."""
-        engine, lamps = scene.engine, self._lamps()
-        border = Border(self.refractive_index or _border_index(scene.tissues), frozenset(self.air))
-        absorption, scattering, anisotropy = (
-            scene.tissues.mix_cells(values)
-            for values in scene.tissues.optics(self.wavelength, 'heating.kind = "photothermal"')
-        )
-        per_mass, concentration = self._particles(scene)
-
-        def medium(on: Engine, tissue: Array, scatter: Array, cosine: Array, loaded: Array) -> Medium:
-            by_particles = per_mass[1] * on.to_cells(loaded)
-            return Medium(
-                tissue, per_mass[0] * loaded, scatter + by_particles, mixed_anisotropy(scatter, cosine, by_particles)
+        known = tissues.optics(self.wavelength, NEEDED_BY)
+        if self.coagulation_update is not None and not any(optics.coagulates for optics in known.values()):
+            raise CaseError(
+                "heating.coagulation_update: no tissue is said to change as it coagulates; add e.g. "
+                'coagulated_reduced_scattering = "20 1/cm" to its optics, or remove coagulation_update'
             )
 
-        optics = medium(engine, absorption, scattering, anisotropy, concentration)
-        light, grid, before = Diffusion().solve(engine, optics, lamps, border, SURVEY), engine, np.inf
+    def prepare(self, scene: Scene) -> Source:
+        """Solve the light. Raises ``CaseError`` without optical data or when the light misses the tissue."""
+        self.check(scene.tissues)
+        engine, lamps = scene.engine, self._lamps()
+        border = Border(self.refractive_index or _border_index(scene.tissues), frozenset(self.air))
+        whole = Turbidity.of(scene.tissues, self.wavelength, NEEDED_BY, *self._particles(scene))
+        light, grid, before = Diffusion().solve(engine, whole.medium(engine), lamps, border, SURVEY), engine, np.inf
+        turbid = whole
         while True:  # a finer solution is more confined, so its window can be smaller and finer still
-            needed, box = resolution(grid, optics, light)
+            hardest = turbid.medium(grid) if self.coagulation_update is None else turbid.densest(grid)
+            needed, box = resolution(grid, hardest, light)
             window, used = fit_window(engine, box, self.light_spacing or needed)
-            grid = window.engine
-            mu_a, mu_s, g = (window.cells_to_fine(values) for values in (absorption, scattering, anisotropy))
-            optics = medium(grid, mu_a, mu_s, g, window.to_fine(concentration))
+            grid, turbid = window.engine, whole.on(window)
             if used <= SLACK * needed or used > before / SLACK or self.light_spacing is not None:
-                light = self.light.solve(grid, optics, lamps, Border(border.refractive_index, light.air))
-                light.check()
-                return self._source(scene, window, optics, light, used)
-            light, before = Diffusion().solve(grid, optics, lamps, border, SURVEY), used
+                break
+            light, before = Diffusion().solve(grid, turbid.medium(grid), lamps, border, SURVEY), used
+        lit = Lit(engine, window, turbid, lamps, Border(border.refractive_index, light.air), self.light, used)
+        return LightPower(self, lit, scene.duration)
 
     def _particles(self, scene: Scene) -> tuple[tuple[float, float], Array]:
         """Absorption and reduced scattering in 1/m per kg/m3, and concentration (n,) kg/m3."""
@@ -139,48 +135,6 @@ class Photothermal(Switched):
             )
         return payload.optics(self.wavelength), payload.concentration
 
-    def _source(self, scene: Scene, window: Window, medium: Medium, light: Light, used: float) -> PlainSource:
-        volume = scene.engine.volume
-        power = window.restrict(light.absorbed)
-        idle = np.zeros_like(power)
-        density = np.divide(power, volume, out=np.zeros_like(power), where=volume > 0)
-
-        def at_nodes(values: Array) -> Array:
-            found = np.zeros_like(power)
-            found[volume > 0] = window.engine.sample(values, scene.engine.points[volume > 0])
-            return found
-
-        fields = {"fluence": (at_nodes(light.fluence), "W/m^2"), "absorbed_power": (density, "W/m^3")}
-        if light.fluence_error is not None:
-            fields["fluence_error"] = (at_nodes(light.fluence_error), "W/m^2")
-
-        def act(state: State, step: float) -> Drive:
-            on = self.is_on(state.time + 0.5 * step)
-            return Drive(power if on else idle, readings={"power": Reading(light.power if on else 0.0, "W")})
-
-        return PlainSource(
-            act,
-            self.switch_times(scene.duration),
-            devices=self.devices,
-            fields=fields,
-            summary={
-                "light.power_in": Reading(light.power, "W"),
-                "light.absorbed_tissue": Reading(float(np.sum(light.absorbed_tissue)), "W"),
-                "light.absorbed_particles": Reading(float(np.sum(light.absorbed_particles)), "W"),
-                "light.escaped": Reading(light.escaped, "W"),
-                **{f"light.escaped.{name}": Reading(power, "W") for name, power in light.left.items()},
-                "light.reflected": Reading(light.reflected, "W"),
-                "light.balance_error": Reading(light.balance_error, ""),
-                "light.spacing": Reading(used, "m"),
-                **{f"light.standard_error.{name}": Reading(error, "W") for name, error in light.errors},
-            },
-            warnings=(
-                *unresolved(window.engine, medium, light, used),
-                *self.light.doubts(window.engine, medium, light),
-                *_missed(light),
-            ),
-        )
-
 
 def _border_index(tissues: Tissues) -> float:
     """Refractive index of the tissue at the skin (at the window's faces where there is none), by volume."""
@@ -190,13 +144,3 @@ def _border_index(tissues: Tissues) -> float:
     volumes = {region: float(np.sum(volume[border])) for region, volume in engine.volumes.items()}
     indices = {region: tissue.refractive_index or SOFT_TISSUE_INDEX for region, tissue in tissues.by_region.items()}
     return sum(volumes[region] * indices[region] for region in volumes) / sum(volumes.values())
-
-
-def _missed(light: Light) -> tuple[str, ...]:
-    """What to say about light that never met the tissue."""
-    if light.missed <= MINOR_SHARE * light.power:
-        return ()
-    return (
-        f"{100 * light.missed / light.power:.0f} % of the light passes by or through the tissue without a collision; "
-        "check position, direction and diameter of the beam",
-    )
