@@ -74,8 +74,10 @@ def test_what_is_missing() -> None:
 
 
 def test_a_run_whitens(run_case: RunCase, tmp_path: Path) -> None:
-    """Two fibres hot enough to coagulate: with whitening less light reaches the point between them. 3 %: the grid is finer
-    for what will whiten."""
+    """Two fibres hot enough to coagulate: with whitening less light reaches the point between them.
+
+    3 % at the start: the grid is finer for what will whiten.
+    """
     white = (
         'tissues.tissue.optics=[{wavelength="980 nm", absorption="0.5 1/cm", reduced_scattering="6 1/cm", '
         'coagulated_reduced_scattering="18 1/cm"}]'
