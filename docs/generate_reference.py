@@ -46,7 +46,7 @@ for in the folder `$THERMAL_DATA`, then in `$XDG_CACHE_HOME/thermal` or `~/.cach
 Unknown keys, wrong dimensions and values out of range are errors.
 """
 
-NOUNS = {"kind", "shape"}
+NOUNS = {"kind", "shape", "model"}
 """Keys that tell the members of a union apart; they need no words."""
 
 FACTORS = {"m": (1e3, "mm")}
@@ -95,8 +95,8 @@ def default(info: FieldInfo) -> str:
     if value is None or value in ((), {}):
         return ""
     if isinstance(value, BaseModel):
-        kind = getattr(value, "kind", None)
-        return code(f'kind = "{kind}"') if "kind" in type(value).model_fields else "see there"
+        names = [name for name in ("kind", "model") if name in type(value).model_fields]
+        return code(f'{names[0]} = "{getattr(value, names[0])}"') if names else "see there"
     expected = Expected.field(info)
     if expected.members:
         expected = next((member for member in expected.members if member.suits(value)), expected)

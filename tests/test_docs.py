@@ -30,7 +30,8 @@ from thermal.errors import CaseError
 from thermal.physics import light, magnetism
 from thermal.physics.damage import Arrhenius, Cem43, Cryo
 from thermal.physics.delivery import infusion, placed
-from thermal.physics.heating import photothermal, rfa
+from thermal.physics.heating import rfa
+from thermal.physics.light import diffusion, window
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -355,8 +356,8 @@ def test_numbers_of_the_physics_page_are_those_of_the_code() -> None:
         f"not below {100 * heat.LEAST:g} % of",
         f"default of {100 * placed.MEDIAN_TUMOUR_FRACTION:g} % is the median",
         f"port pressure of $10^{np.log10(infusion.OPENING_PRESSURE):.0f}$ Pa",
-        f"where all but {100 * photothermal.MINOR_SHARE:g} % of the power",
-        f"$\\mu_s' < {photothermal.DIFFUSIVE_RATIO:g}\\,\\mu_a$",
+        f"where all but {100 * window.MINOR_SHARE:g} % of the power",
+        f"$\\mu_s' < {diffusion.DIFFUSIVE_RATIO:g}\\,\\mu_a$",
         f"$10^{{{np.log10(infusion.PRESSURE_TOLERANCE):.0f}}}$, $10^{{{np.log10(light.CLOSED):.0f}}}$ and "
         f"$10^{{{np.log10(rfa.TOLERANCE):.0f}}}$",
         f"falls smoothly to {100 * rfa.DRY_SHARE:g} % at {rfa.DRY:g} °C",

@@ -12,9 +12,10 @@ from scipy.special import k0
 from thermal.domain import VoxelDomain
 from thermal.engines.voxel import VoxelEngine
 from thermal.errors import CaseError
-from thermal.physics.heating import photothermal
 from thermal.physics.heating.photothermal import Photothermal
-from thermal.physics.light import Beam, Emission, Fibre, Medium, border_factor, border_factors, solve_light
+from thermal.physics.light import Beam, Fibre, Medium, border_factor, border_factors, window
+from thermal.physics.light.diffusion import solve_light
+from thermal.physics.light.rays import Emission
 from thermal.physics.scene import Held, Payload, Scene, State
 from thermal.physics.tissue import Optics, Tissue, Tissues
 from thermal.units import Array, Si
@@ -32,8 +33,8 @@ def engine_of(*axes: Array, shares: dict[str, Array] | None = None, solid: Array
 
 
 def uniform(engine: VoxelEngine, mu_a: float = MU_A, mu_s: float = MU_S) -> Medium:
-    nodes = np.ones_like(engine.volume)
-    return Medium(mu_a * nodes, 0.0 * nodes, np.full(engine.cell_volume.shape, mu_s))
+    nodes, cells = np.ones_like(engine.volume), np.ones_like(engine.cell_volume)
+    return Medium(mu_a * cells, 0.0 * nodes, mu_s * cells, 0.0 * cells)
 
 
 def graded(half: float, first: float, growth: float) -> Array:
@@ -266,7 +267,7 @@ def test_window_is_finer_than_the_heat_grid() -> None:
 
 def test_coarse_cap_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Too few nodes for the particles' penetration depth: coarser, and said so with numbers."""
-    monkeypatch.setattr(photothermal, "MOST_NODES", 12_000)
+    monkeypatch.setattr(window, "MOST_NODES", 12_000)
     engine = engine_of(CUBE, CUBE, CUBE)
     source = heating(fibre=FIBRE).prepare(scene_of(engine, loaded(engine, 8e-3, 1.0)))
     assert source.summary["light.spacing"].value > 1 / (3 * np.sqrt(3 * 1040.0 * 1940.0))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from scenes import MM, at, ball, cube, scene
+from scenes import MM, at, ball, cube, scene, tissues
 
 from thermal.case import load_case
 from thermal.errors import CaseError
@@ -114,6 +114,36 @@ def test_eddy_estimate_is_stated() -> None:
     """16.5 kW/m3 at 15 cm and 4.85e8 A/m/s in 0.4 S/m."""
     assert "1.65e+04 W/m3" in eddy_warning(4.85e3, 1e5, 0.15)
     assert "not included" in eddy_warning(4.85e3, 1e5, 0.15)
+
+
+def test_eddies_heat_the_tissue_around_their_axis() -> None:
+    """sigma (pi mu0 f H r)^2 / 2: 16.5 kW/m3 at 15 cm for 0.4 S/m and H f = 4.85e8 A/m/s, so 1.63 W/m3 at 1.5 mm; the
+    ledger is the sum of particles and eddies, and the estimate of what is left out is gone."""
+    engine = cube(10 * MM, 1 * MM)
+    loaded = (engine.points[:, 2] > 5 * MM) * 0.1
+    payload = Payload(loaded, specific_absorption_rate=constant_ilp)
+    eddies = {"centre": ["0 mm", "0 mm", "2 mm"], "axis": [0, 0, 2]}
+    spec = magnetic(amplitude="4.85 kA/m", eddies=eddies)
+    salty = tissues(engine, electrical_conductivity="0.4 S/m")
+    source = spec.prepare(scene(engine, salty, payload=payload))
+    density, _ = source.fields["absorbed_power"]
+    x, y, _ = engine.points.T
+    bare = loaded == 0
+    exact = 16.5e3 * (x**2 + y**2) / 0.15**2
+    np.testing.assert_allclose(density[bare], exact[bare], rtol=1e-3)
+    books = {key: reading.value for key, reading in source.summary.items()}
+    assert books["heating.power"] == pytest.approx(books["heating.power_particles"] + books["heating.power_eddies"])
+    assert books["heating.power_eddies"] == pytest.approx(float(exact @ engine.volume), rel=1e-3)
+    assert books["heating.power_particles"] == pytest.approx(
+        float((loaded * constant_ilp(np.full(x.shape, 4850.0), 1e5)) @ engine.volume), rel=1e-12
+    )
+    assert not any("not included" in warning for warning in source.warnings)
+
+
+def test_eddies_need_a_conductivity() -> None:
+    spec = magnetic(amplitude="5 kA/m", eddies={"centre": ["0 mm", "0 mm", "0 mm"], "axis": [0, 0, 1]})
+    with pytest.raises(CaseError, match=r"electrical_conductivity: needed by heating\.eddies"):
+        spec.check(tissues(cube(10 * MM, 5 * MM), electrical_conductivity=None))
 
 
 def test_doubts_about_the_particles_are_asked_where_they_are() -> None:

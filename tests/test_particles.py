@@ -10,7 +10,8 @@ from scipy.integrate import trapezoid
 from thermal import library
 from thermal.errors import CaseError
 from thermal.physics import optics
-from thermal.physics.optics import depolarisation, gans_rod, gold_index, mie_coated, mie_sphere
+from thermal.physics.mie import mie_coated, mie_sphere
+from thermal.physics.optics import depolarisation, gans_rod, gold_index
 from thermal.physics.particles import (
     AnyParticle,
     GoldRod,
@@ -18,6 +19,7 @@ from thermal.physics.particles import (
     GoldSphere,
     IronOxide,
     Measured,
+    Particle,
     carrier,
     cross_sections,
 )
@@ -254,7 +256,7 @@ def test_a_single_particle_does_not_heat_its_surface():
 
 
 def test_gold_takes_light_and_no_field():
-    particle = carrier("gold_nanorod_41x10").particle()
+    particle = Particle(carrier("gold_nanorod_41x10"))
     assert particle.mass_of == "gold"
     assert particle.optics is not None
     assert particle.specific_absorption_rate is None
@@ -263,7 +265,7 @@ def test_gold_takes_light_and_no_field():
 
 
 def test_iron_takes_the_field_and_no_light():
-    particle = carrier("iron_oxide_16").particle()
+    particle = Particle(carrier("iron_oxide_16"))
     assert particle.mass_of == "iron"
     assert particle.optics is None
     assert particle.specific_absorption_rate is not None
@@ -286,13 +288,13 @@ def test_measured_carriers():
     gold = ANY.validate_python(text)
     assert isinstance(gold, Measured)
     assert gold.optics(815e-9) == pytest.approx((3000.0, 5.0))
-    assert gold.particle().specific_absorption_rate is None
+    assert Particle(gold).specific_absorption_rate is None
     with pytest.raises(CaseError, match="808 nm"):
         gold.optics(1064e-9)
     iron = ANY.validate_python({"kind": "measured", "mass_of": "iron", "intrinsic_loss_power": "3.1 nH*m^2/kg"})
     # MAG-05: 31.0 W/g at 10 kA/m and 100 kHz
     assert iron.specific_absorption_rate(np.array([1e4, 0.0]), 1e5) == pytest.approx([31.0e3, 0.0])
-    assert iron.particle().optics is None
+    assert Particle(iron).optics is None
 
 
 @pytest.mark.parametrize(
@@ -317,7 +319,7 @@ def test_sources_tell_library_from_case():
         {**library.values("particles", "iron_oxide_16"), "material": "iron_oxide_16", "core_diameter": "15 nm"}
     )
     assert isinstance(changed, IronOxide)
-    found = {number["key"]: number for number in changed.particle().sources()}
+    found = {number["key"]: number for number in Particle(changed).sources()}
     assert found["particles.core_diameter"]["source"] == "case"
     assert (found["particles.core_diameter"]["value"], found["particles.core_diameter"]["unit"]) == (
         pytest.approx(15e-9),
@@ -326,5 +328,6 @@ def test_sources_tell_library_from_case():
     assert "Rosensweig" in found["particles.saturation_magnetisation"]["source"]
     assert found["particles.anisotropy"]["unverified"]
     own = ANY.validate_python({"kind": "gold_rod", "length": "40 nm", "diameter": "10 nm", "plasmon_peak": "800 nm"})
-    units = {number["key"]: number["unit"] for number in own.particle().sources()}
-    assert units == {"particles.length": "m", "particles.diameter": "m", "particles.plasmon_peak": "m"}
+    units = {number["key"]: number["unit"] for number in Particle(own).sources()}
+    constants = {"particles.optical_constants": "rows"}
+    assert units == {"particles.length": "m", "particles.diameter": "m", "particles.plasmon_peak": "m", **constants}

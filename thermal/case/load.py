@@ -242,7 +242,7 @@ def _parse_keys(text: str) -> Keys | None:
 
 
 def _override(layer: Layer, overrides: Sequence[str]) -> tuple[Layer, list[str]]:
-    """Assign ``table.key=value``; a changed ``kind`` comes first, whatever the order."""
+    """Assign ``table.key=value``; a changed ``kind`` or ``model`` comes first, whatever the order."""
     problems: list[str] = []
     assignments: list[tuple[Keys, Any]] = []
     for text in overrides:
@@ -252,7 +252,7 @@ def _override(layer: Layer, overrides: Sequence[str]) -> tuple[Layer, list[str]]
             problems.append(f"--set: found {show(text)}; expected table.key=value, e.g. --set 'heating.power=2 W'")
         else:
             assignments.append((keys, parse_value(value.strip())))
-    for keys, value in sorted(assignments, key=lambda pair: pair[0][-1] != "kind"):
+    for keys, value in sorted(assignments, key=lambda pair: pair[0][-1] not in ("kind", "model")):
         nested: Any = value
         for key in reversed(keys):
             nested = {key: nested}

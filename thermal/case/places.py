@@ -202,8 +202,8 @@ class Layer:
 def merge(low: Layer, high: Layer) -> Layer:
     """``high`` over ``low``: tables merge, values replace.
 
-    A table that changes its ``kind`` (or, for particles, changes between ``kind`` and ``material``) replaces the
-    whole table: the keys of an infusion mean nothing to a systemic delivery.
+    A table that changes its ``kind`` or ``model`` (or, for particles, changes between ``kind`` and ``material``)
+    replaces the whole table: the keys of an infusion mean nothing to a systemic delivery.
     """
     places = dict(low.places)
     data = _merge(low.data, high.data, (), places, high.places)
@@ -217,8 +217,9 @@ def forget(places: dict[Keys, Place], under: Keys) -> None:
 
 
 def _other_kind(low: Mapping[str, Any], high: Mapping[str, Any]) -> bool:
-    if "kind" in low and "kind" in high:
-        return bool(low["kind"] != high["kind"])
+    for name in ("kind", "model"):
+        if name in low and name in high:
+            return bool(low[name] != high[name])
     return ("kind" in low and "material" in high) or ("material" in low and "kind" in high)
 
 

@@ -8,7 +8,7 @@ methods in the same order; what comes back as a number, or belongs to points rat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thermal.domain import CutEdges, Domain, MeshDomain, Probe, VoxelDomain
-from thermal.engine import Operator, PlainSolver, Surface
+from thermal.engine import Flight, Operator, Packets, PlainSolver, Surface, Turbid
 from thermal.engines import marching, petsc, probes
 from thermal.engines.distributed_operator import DolfinxOperator
 from thermal.engines.distribution import Distribution
@@ -248,6 +248,10 @@ class DolfinxEngine:
         cells, here = operator.local.cells, self.distribution.with_ghosts(pressure)
         drop = np.repeat(here[: cells.owned], np.diff(cells.start)) - here[cells.neighbour]
         return DolfinxTransport(operator, operator.local.values * drop)
+
+    def trace(self, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
+        """Raises ``ValueError``: photons are followed through voxels only."""
+        raise ValueError("photons are followed through voxels, not through this mesh")
 
     def window(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> WholeMesh:
         """The domain as it is: it is not refined, whatever is asked for."""

@@ -7,7 +7,7 @@ operator for new coefficients costs one pass over it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -19,7 +19,7 @@ import pyamg
 import scipy.sparse as sparse
 
 from thermal.domain import CutEdges, Probe
-from thermal.engine import Engine, Operator, Surface
+from thermal.engine import Engine, Flight, Operator, Packets, Surface, Turbid
 from thermal.engines import probes
 from thermal.engines.compiled import compiled, compiled_serial
 from thermal.engines.elliptic import GraphSolver
@@ -232,6 +232,10 @@ class SimplexEngine(OneProcess, ABC):
         """Transport by the edge fluxes ``G_ij (p_i - p_j)``; look at its ``uphill_share``."""
         assert isinstance(operator, GraphOperator)
         return GraphTransport.of(operator, pressure)
+
+    def trace(self, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
+        """Raises ``ValueError``: photons are followed through voxels only."""
+        raise ValueError("photons are followed through voxels, not through this mesh")
 
     def window(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> WholeMesh:
         """The mesh as it is: meshes are not refined, whatever is asked for."""

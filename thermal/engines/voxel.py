@@ -6,7 +6,7 @@ by 90 degrees. Cells outside the body conduct nothing and hold nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -17,8 +17,8 @@ import numpy.typing as npt
 import scipy.sparse as sparse
 
 from thermal.domain import FACES, SURFACE, CutEdges, Probe, VoxelDomain
-from thermal.engine import Operator, Surface
-from thermal.engines import interface, kernels, marching, probes
+from thermal.engine import Flight, Operator, Packets, Surface, Turbid
+from thermal.engines import interface, kernels, marching, photons, probes
 from thermal.engines.elliptic import GraphSolver
 from thermal.engines.multigrid import Multigrid
 from thermal.engines.serial import OneProcess
@@ -325,6 +325,10 @@ class VoxelEngine(OneProcess):
         order = np.argsort(-pressure, kind="stable")
         order = order[self.volume[order] > 0]
         return VoxelTransport(operator, pressure, order, _outflow(operator, pressure.reshape(operator.shape)))
+
+    def trace(self, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
+        """See :meth:`thermal.engine.Engine.trace`."""
+        return photons.trace(self.domain, turbid, launch, batches, seed)
 
     def window_nodes(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> int:
         """Number of nodes that :meth:`window` would have."""

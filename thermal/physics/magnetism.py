@@ -146,7 +146,7 @@ def intrinsic_loss_power(specific_power: npt.ArrayLike, amplitude: npt.ArrayLike
     return np.asarray(np.asarray(specific_power) / (np.asarray(amplitude, dtype=np.float64) ** 2 * frequency))
 
 
-def eddy_power(conductivity: float, radius: npt.ArrayLike, amplitude: npt.ArrayLike, frequency: float) -> Array:
+def eddy_power(conductivity: npt.ArrayLike, radius: npt.ArrayLike, amplitude: npt.ArrayLike, frequency: float) -> Array:
     """Eddy-current heat in W/m3 at ``radius`` from the axis of a uniform field: sigma (pi mu0 f H r)^2 / 2, H peak."""
     field = np.pi * VACUUM_PERMEABILITY * frequency * np.asarray(amplitude) * np.asarray(radius)
-    return np.asarray(conductivity * field**2 / 2.0)
+    return np.asarray(np.asarray(conductivity) * field**2 / 2.0)

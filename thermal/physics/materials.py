@@ -180,6 +180,6 @@ def _own_sources(tissue: Tissue, given: Mapping[str, Any]) -> list[Sourced]:
         place = f"optics[{row.wavelength * 1e9:g} nm]"
         found += [
             library.stated(f"{place}.{key}", getattr(row, key), Optics, key)
-            for key in ("absorption", "reduced_scattering")
+            for key in sorted(row.model_fields_set - {"wavelength"})
         ]
     return found

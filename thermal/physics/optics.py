@@ -1,4 +1,4 @@
-"""Light and single particles: Mie spheres, coated spheres, gold's refractive index, Gans rods.
+"""Gold and light: its refractive index, and rods by Gans' theory.
 
 Refractive indices are written ``n + ik`` (time factor exp(-i omega t)); wavelengths are vacuum wavelengths in m.
 """
@@ -6,7 +6,6 @@ Refractive indices are written ``n + ik`` (time factor exp(-i omega t)); wavelen
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,124 +24,6 @@ SPEED_OF_LIGHT = 299792458.0  # m/s, exact
 GOLD_PLASMA_FREQUENCY = 9.0 / 6.582119569e-16  # 1/s; hbar omega_p = 9.0 eV
 GOLD_FERMI_VELOCITY = 1.4e6  # m/s; Haiss et al., Anal. Chem. 79, 4215 (2007), doi:10.1021/ac0702084
 GOLD_MEAN_FREE_PATH = 42e-9  # m; same
-
-
-class Efficiencies(NamedTuple):
-    """Extinction and scattering efficiencies (cross-section over pi r^2), mean cosine g of the scattering angle."""
-
-    extinction: Array
-    scattering: Array
-    asymmetry: Array
-
-
-def mie_sphere(index: npt.ArrayLike, size: npt.ArrayLike) -> Efficiencies:
-    """Mie efficiencies of a homogeneous sphere.
-
-    ``index``: relative refractive index m = n + ik (particle over medium). ``size``: x = 2 pi r n_medium / wavelength.
-    Both broadcast. Bohren and Huffman, Absorption and Scattering of Light by Small Particles (1983), chapter 4;
-    computed by miepython, whose own convention is n - ik.
-    """
-    import miepython
-
-    m, x = np.broadcast_arrays(np.asarray(index, dtype=np.complex128), np.asarray(size, dtype=np.float64))
-    extinction, scattering, _, asymmetry = miepython.efficiencies_mx(np.conj(m.ravel()), x.ravel())
-    return Efficiencies(
-        *(np.asarray(q, dtype=np.float64).reshape(m.shape) for q in (extinction, scattering, asymmetry))
-    )
-
-
-def mie_coated(
-    core_index: npt.ArrayLike, shell_index: npt.ArrayLike, core_size: npt.ArrayLike, shell_size: npt.ArrayLike
-) -> Efficiencies:
-    """Mie efficiencies of a concentrically coated sphere; all arguments broadcast.
-
-    Relative indices m = n + ik of core and shell, size parameters of the core and of the whole sphere
-    (0 < core <= shell). Only logarithmic derivatives and bounded ratios of Riccati-Bessel functions are recurred, so
-    large absorbing shells neither overflow nor lose digits: W. Yang, Appl. Opt. 42, 1710 (2003),
-    doi:10.1364/AO.42.001710, with one layer. The model is that of Bohren and Huffman, section 8.1.
-    """
-    m1, m2, x1, x2 = np.broadcast_arrays(
-        np.asarray(core_index, dtype=np.complex128),
-        np.asarray(shell_index, dtype=np.complex128),
-        np.asarray(core_size, dtype=np.float64),
-        np.asarray(shell_size, dtype=np.float64),
-    )
-    if np.any(x1 <= 0) or np.any(x2 < x1):
-        raise ValueError("a coated sphere needs 0 < core size <= shell size")
-    shape = m1.shape
-    electric, magnetic = _coated_coefficients(m1.ravel(), m2.ravel(), x1.ravel(), x2.ravel())
-    return Efficiencies(*(q.reshape(shape) for q in _sum_efficiencies(electric, magnetic, x2.ravel())))
-
-
-def _coated_coefficients(m1: Complex, m2: Complex, x1: Array, x2: Array) -> tuple[Complex, Complex]:
-    """Scattering coefficients a_n and b_n, (orders, k), of coated spheres given as (k,) arrays."""
-    from scipy.special import spherical_jn, spherical_yn
-
-    orders = int(np.max(x2 + 4.05 * np.cbrt(x2) + 2.0))  # Wiscombe, Appl. Opt. 19, 1505 (1980)
-    core, inner, outer = m1 * x1, m2 * x1, m2 * x2
-    d_core = _log_derivatives(core, orders)
-    d_inner, e_inner = _log_derivatives(inner, orders), _outgoing_log_derivatives(inner, orders)
-    d_outer, e_outer = _log_derivatives(outer, orders), _outgoing_log_derivatives(outer, orders)
-
-    damping = np.exp(-2.0 * (outer.imag - inner.imag))
-    ratio = (  # psi(inner) zeta(outer) / (zeta(inner) psi(outer)), order 0
-        damping
-        * (np.exp(-2j * inner.real) - np.exp(-2.0 * inner.imag))
-        / (np.exp(-2j * outer.real) - np.exp(-2.0 * outer.imag))
-    )
-    n = np.arange(orders + 1)[:, None]
-    psi = x2 * spherical_jn(n, x2)
-    zeta = psi + 1j * x2 * spherical_yn(n, x2)
-    electric = np.empty((orders, x2.size), dtype=np.complex128)
-    magnetic = np.empty_like(electric)
-    for i in range(1, orders + 1):
-        ratio = ratio * (
-            (x1 / x2) ** 2
-            * ((outer * d_outer[i] + i) / (inner * d_inner[i] + i))
-            * ((i - outer * e_outer[i - 1]) / (i - inner * e_inner[i - 1]))
-        )
-        for target, ma, mb in ((electric, m2, m1), (magnetic, m1, m2)):
-            one = ma * d_core[i] - mb * d_inner[i]
-            two = ma * d_core[i] - mb * e_inner[i]
-            surface = (two * d_outer[i] - ratio * one * e_outer[i]) / (two - ratio * one)
-            term = (surface / m2 if target is electric else surface * m2) + i / x2
-            target[i - 1] = (term * psi[i] - psi[i - 1]) / (term * zeta[i] - zeta[i - 1])
-    return electric, magnetic
-
-
-def _log_derivatives(z: Complex, orders: int) -> Complex:
-    """psi_n'(z) / psi_n(z) for n = 0..orders, (orders + 1, k), by downward recurrence (stable for complex z)."""
-    start = int(max(orders, float(np.max(np.abs(z)))) + 32)
-    found = np.empty((orders + 1, z.size), dtype=np.complex128)
-    current = np.zeros(z.size, dtype=np.complex128)
-    for n in range(start, -1, -1):
-        if n <= orders:
-            found[n] = current
-        current = n / z - 1.0 / (current + n / z) if n else current
-    return found
-
-
-def _outgoing_log_derivatives(z: Complex, orders: int) -> Complex:
-    """zeta_n'(z) / zeta_n(z) for n = 0..orders, (orders + 1, k), by upward recurrence through psi_n zeta_n."""
-    down = _log_derivatives(z, orders)
-    found = np.empty_like(down)
-    found[0] = 1j
-    product = 0.5 * (1.0 - np.exp(2j * z))
-    for n in range(1, orders + 1):
-        product = product * (n / z - down[n - 1]) * (n / z - found[n - 1])
-        found[n] = down[n] + 1j / product
-    return found
-
-
-def _sum_efficiencies(a: Complex, b: Complex, x: Array) -> tuple[Array, Array, Array]:
-    n = np.arange(1, a.shape[0] + 1)[:, None]
-    extinction = 2.0 / x**2 * np.sum((2 * n + 1) * (a + b).real, axis=0)
-    scattering = 2.0 / x**2 * np.sum((2 * n + 1) * (np.abs(a) ** 2 + np.abs(b) ** 2), axis=0)
-    m = n[:-1]
-    neighbours = (a[:-1] * np.conj(a[1:]) + b[:-1] * np.conj(b[1:])).real
-    cosine = np.sum(m * (m + 2) / (m + 1) * neighbours, axis=0)
-    cosine = cosine + np.sum((2 * n + 1) / (n * (n + 1)) * (a * np.conj(b)).real, axis=0)
-    return extinction, scattering, 4.0 / (x**2 * scattering) * cosine
 
 
 def gold_index(wavelength: npt.ArrayLike) -> Complex:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -29,7 +29,10 @@ from thermal.units import (
     Spec,
     Temperature,
     Wavelength,
+    quantity,
 )
+
+Anisotropy = Annotated[float, *quantity("", ge=0, le=0.999)]
 
 
 class Optics(Spec):
@@ -41,6 +44,27 @@ class Optics(Spec):
     """mu_a, 1/m"""
     reduced_scattering: Absorption
     """mu_s' = mu_s (1 - g), 1/m"""
+    anisotropy: Anisotropy = 0.9
+    """g, mean cosine of the scattering angle; for models of light that need more than mu_s'"""
+    coagulated_absorption: Absorption | None = None
+    """mu_a once coagulated, 1/m; unchanged when absent"""
+    coagulated_reduced_scattering: Absorption | None = None
+    """mu_s' once coagulated, 1/m; unchanged when absent"""
+
+    @property
+    def coagulates(self) -> bool:
+        """Whether coagulation changes anything."""
+        return self.coagulated_absorption is not None or self.coagulated_reduced_scattering is not None
+
+    @property
+    def whitened(self) -> tuple[float, float]:
+        """mu_a and mu_s' once coagulated, 1/m."""
+        return (
+            self.absorption if self.coagulated_absorption is None else self.coagulated_absorption,
+            self.reduced_scattering
+            if self.coagulated_reduced_scattering is None
+            else self.coagulated_reduced_scattering,
+        )
 
 
 class Tissue(Spec):
@@ -130,13 +154,13 @@ class Tissues:
         """A property at nodes, (n,). Raises ``CaseError`` where a region lacks it."""
         return self.mix_nodes(self._values(name, needed_by))
 
-    def optics(self, wavelength: float, needed_by: str) -> tuple[dict[str, float], dict[str, float]]:
-        """Absorption and reduced scattering by region, 1/m, at a vacuum wavelength (m).
+    def optics(self, wavelength: float, needed_by: str) -> dict[str, Optics]:
+        """Optical properties by region at a vacuum wavelength (m).
 
         The tabulated wavelength must lie within 10 nm: tissue spectra are too uneven to be interpolated further.
         Raises ``CaseError`` naming every region without data.
         """
-        absorption, scattering, problems = {}, {}, []
+        found, problems = {}, []
         for region, tissue in self.by_region.items():
             near = [entry for entry in tissue.optics if abs(entry.wavelength - wavelength) <= 10e-9]
             if not near:
@@ -147,8 +171,7 @@ class Tissues:
                     f'reduced_scattering = "8 1/cm"}}] to [tissues.{region}]'
                 )
                 continue
-            best = min(near, key=lambda entry: abs(entry.wavelength - wavelength))
-            absorption[region], scattering[region] = best.absorption, best.reduced_scattering
+            found[region] = min(near, key=lambda entry: abs(entry.wavelength - wavelength))
         if problems:
             raise CaseError(*problems)
-        return absorption, scattering
+        return found

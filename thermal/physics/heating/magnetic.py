@@ -81,6 +81,32 @@ class Coil(Spec):
         return Device("coil", name, Line(tuple(start.tolist()), tuple(end.tolist()), self.radius))
 
 
+class Eddies(Spec):
+    """Eddy currents around an axis through the body: each tissue is heated as a cylinder in a uniform field is.
+
+    ``sigma (pi mu0 f H r)^2 / 2`` at the distance r from the axis, with the tissue's electrical conductivity and the
+    local amplitude H: exact for a round, even body around the axis of a uniform field, an estimate for any other.
+    """
+
+    centre: Point
+    """a point on the axis of the body"""
+    axis: tuple[Number, Number, Number]
+    """direction of the field, which is the axis of the currents"""
+
+    @model_validator(mode="after")
+    def _has_direction(self) -> Eddies:
+        if not np.linalg.norm(self.axis) > 0:
+            raise ValueError("axis = [0, 0, 0] has no direction; write e.g. [0, 0, 1]")
+        return self
+
+    def density(self, engine: Engine, conductivity: Array, amplitude: Array, frequency: float) -> Array:
+        """W/m3 at nodes (n,) from conductivity (n,) S/m and peak amplitude (n,) A/m."""
+        along = np.asarray(self.axis) / np.linalg.norm(self.axis)
+        offset = engine.points - np.asarray(self.centre)
+        radius = np.linalg.norm(offset - (offset @ along)[:, None] * along, axis=1)
+        return eddy_power(conductivity, radius, amplitude, frequency)
+
+
 class Magnetic(Switched):
     """Magnetic heating of the particles: ``amplitude`` of a uniform field, or ``coils`` in phase whose fields add."""
 
@@ -91,6 +117,8 @@ class Magnetic(Switched):
     """peak strength of a uniform field"""
     coils: tuple[Coil, ...] = ()
     """circular coils instead of a uniform field"""
+    eddies: Eddies | None = None
+    """heat the tissue by eddy currents too; without it a run only says how strong they might be"""
 
     @model_validator(mode="after")
     def _one_field(self) -> Magnetic:
@@ -113,7 +141,9 @@ class Magnetic(Switched):
         return np.asarray(np.linalg.norm(np.sum([coil.field(points) for coil in self.coils], axis=0), axis=1))
 
     def check(self, tissues: Tissues) -> None:
-        """Nothing is needed of the tissue."""
+        """Raises ``CaseError`` where eddy currents are asked for and a region has no electrical conductivity."""
+        if self.eddies is not None:
+            tissues.require(("electrical_conductivity",), "heating.eddies")
 
     def prepare(self, scene: Scene) -> PlainSource:
         """Field map and power. Raises ``CaseError`` without magnetic particles or with a coil inside the tissue."""
@@ -128,7 +158,15 @@ class Magnetic(Switched):
         self._check_coils(engine, points)
         amplitude = np.zeros_like(engine.volume)
         amplitude[tissue] = self.field_amplitude(points)
-        density = payload.concentration * payload.specific_absorption_rate(amplitude, self.frequency)
+        loaded = payload.concentration > 0
+        by_particles = np.zeros_like(amplitude)
+        met = payload.specific_absorption_rate(amplitude[loaded], self.frequency)
+        by_particles[loaded] = payload.concentration[loaded] * met
+        by_eddies = np.zeros_like(amplitude)
+        if self.eddies is not None:
+            conductivity = scene.tissues.nodes("electrical_conductivity", "heating.eddies")
+            by_eddies = self.eddies.density(engine, conductivity, amplitude, self.frequency)
+        density = by_particles + by_eddies
         power = density * engine.volume
         total = float(np.sum(power))
         idle = np.zeros_like(power)
@@ -138,7 +176,7 @@ class Magnetic(Switched):
             return Drive(power if on else idle, readings={"power": Reading(total if on else 0.0, "W")})
 
         strongest = float(np.max(amplitude))
-        on_particles = float(np.max(amplitude, where=payload.concentration > 0, initial=0.0))
+        on_particles = float(np.max(amplitude, where=loaded, initial=0.0))
         return PlainSource(
             act,
             self.switch_times(scene.duration),
@@ -146,15 +184,23 @@ class Magnetic(Switched):
             fields={"field_amplitude": (amplitude, "A/m"), "absorbed_power": (density, "W/m^3")},
             summary={
                 "heating.power": Reading(total, "W"),
+                "heating.power_particles": Reading(float(by_particles @ engine.volume), "W"),
+                "heating.power_eddies": Reading(float(by_eddies @ engine.volume), "W"),
                 "heating.maximum_field": Reading(strongest, "A/m"),
                 "heating.field_frequency_product": Reading(strongest * self.frequency, "A/m/s"),
             },
             warnings=(
                 *payload.doubts(on_particles, self.frequency),
                 *exposure_warnings(strongest, self.frequency),
-                eddy_warning(strongest, self.frequency, 0.5 * float(np.max(np.ptp(points, axis=0)))),
+                *self._left_out(strongest, points),
             ),
         )
+
+    def _left_out(self, strongest: float, points: Array) -> tuple[str, ...]:
+        """What to say about eddy currents that are not computed."""
+        if self.eddies is not None:
+            return ()
+        return (eddy_warning(strongest, self.frequency, 0.5 * float(np.max(np.ptp(points, axis=0)))),)
 
     def _check_coils(self, engine: Engine, points: Array) -> None:
         problems = []
@@ -194,5 +240,5 @@ def eddy_warning(amplitude: float, frequency: float, radius: float) -> str:
     return (
         f"eddy-current heating is not included; at the rim of a cylinder as wide as the window (radius "
         f"{1e3 * radius:.0f} mm, {EDDY_CONDUCTIVITY:g} S/m) it would be about {density:.3g} W/m3 "
-        "(Atkinson et al. 1984), and more in a wider body"
+        "(Atkinson et al. 1984), and more in a wider body; [heating.eddies] adds it"
     )

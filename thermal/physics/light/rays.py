@@ -1,0 +1,129 @@
+"""Rays followed to their first collisions: what of them is absorbed, what becomes diffuse light, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thermal.domain import FACES
+from thermal.engine import Engine
+from thermal.physics.light.medium import Medium
+from thermal.units import Array
+
+STEPS_PER_CELL = 3
+FADED = 1e-8
+"""Share of a ray's power below which it is followed no further (and counted as escaped)."""
+STEPS_AT_ONCE = 48
+
+
+@dataclass(frozen=True)
+class Rays:
+    """Starts (r, 3) m, unit directions (r, 3), powers (r,) W. A start outside the domain comes in where it meets it."""
+
+    start: Array
+    direction: Array
+    power: Array
+
+
+@dataclass(frozen=True)
+class Emission:
+    """What a source hands to the tissue before the first scattering.
+
+    ``diffuse`` (n,) W: source of scattered light; ``absorbed`` (n,) W: absorbed on the way; ``fluence`` (n,) W/m2: of
+    the unscattered light; ``reflected`` and ``escaped`` W: turned back at entry, and not caught by the tissue;
+    ``entry_faces``: faces of the window through which light came in.
+    """
+
+    diffuse: Array
+    absorbed: Array
+    fluence: Array
+    reflected: float = 0.0
+    escaped: float = 0.0
+    entry_faces: frozenset[str] = frozenset()
+
+
+def finest_edge(engine: Engine) -> float:
+    """Edge of the smallest cell, m."""
+    return float(np.min(engine.cell_size[engine.cell_size > 0]))
+
+
+def follow(engine: Engine, medium: Medium, rays: Rays, forward: Array) -> Emission:
+    """Attenuate rays in steps of a third of the finest cell.
+
+    ``forward`` (m,): mean cosine g with which the first scattering is peaked. A share g^2 of it then counts as not
+    scattered at all, and the rest leans forwards by g / (1 + g) (the delta-Eddington phase function): the ray fades
+    with ``mu_a + mu_s' (1 + g)``, and beside the source of diffuse light there is a dipole along the ray. With g = 0
+    the ray fades with ``mu_a + mu_s'`` and scatters evenly.
+
+    A step counts as in tissue when its middle is. Its collisions are deposited at their centroid (in the middle, where
+    the centroid has left the body), so power is conserved step by step; the dipoles hold no power.
+    """
+    step = finest_edge(engine) / STEPS_PER_CELL
+    lower, upper = engine.bounds
+    starts, directions = rays.start, rays.direction
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one, other = (lower - starts) / directions, (upper - starts) / directions
+    inside = (starts >= lower) & (starts <= upper)
+    parallel = directions == 0.0
+    near = np.where(parallel, np.where(inside, -np.inf, np.inf), np.minimum(one, other))
+    far = np.where(parallel, np.where(inside, np.inf, -np.inf), np.maximum(one, other))
+    enter, leave = np.maximum(near.max(axis=1), 0.0), far.min(axis=1)
+    across = near.argmax(axis=1)
+    side = across * 2 + (np.take_along_axis(directions, across[:, None], axis=1)[:, 0] < 0)
+    from_outside = enter > 0.0
+
+    absorption, scattering = medium.absorption(engine), engine.to_nodes(medium.scattering)
+    cosine = engine.to_nodes(forward)
+    absorbed, diffuse, path = (np.zeros_like(engine.volume) for _ in range(3))
+    left = rays.power.copy()
+    faces: set[str] = set()
+    active = np.flatnonzero(leave > enter)
+    done = 0
+    while len(active):
+        offsets = (done + np.arange(STEPS_AT_ONCE)) * step
+        begin = enter[active, None] + offsets
+        length = np.clip(leave[active, None] - begin, 0.0, step)
+        middle = starts[active, None] + (begin + 0.5 * length)[:, :, None] * directions[active, None]
+        points = np.clip(middle, lower, upper).reshape(-1, 3)
+        solid = engine.holds(points) & (length.ravel() > 0.0)
+        mu_a, mu_s, g = (np.zeros(len(points)) for _ in range(3))
+        for values, field in ((mu_a, absorption), (mu_s, scattering), (g, cosine)):
+            values[solid] = engine.sample(field, points[solid])
+        transport = (mu_a + mu_s)[solid]
+        mu_s *= 1.0 + g
+        depth = ((mu_a + mu_s) * length.ravel()).reshape(length.shape)
+        after = left[active, None] * np.exp(-np.cumsum(depth, axis=1))
+        before = np.concatenate([left[active, None], after[:, :-1]], axis=1)
+        thick = np.maximum(depth, 1e-12)
+        collided = before * -np.expm1(-depth)
+        # centroid of exp(-mu s) on the step, and mean power on it
+        centroid = np.where(depth > 1e-4, 1.0 / thick - 1.0 / np.expm1(thick), 0.5 - depth / 12.0)
+        mean = np.where(depth > 1e-12, collided / thick, before)
+
+        ways = (begin + centroid * length, begin + length, begin)
+        at, end, start = (_held(engine, starts[active], directions[active], way, solid, points[solid]) for way in ways)
+        hit, share = collided.ravel()[solid], (mu_a / np.maximum(mu_a + mu_s, 1e-300))[solid]
+        absorbed += engine.deposit(hit * share, at)
+        diffuse += engine.deposit(hit * (1.0 - share), at)
+        path += engine.deposit((mean * length).ravel()[solid], at)
+        lean = mean.ravel()[solid] * mu_s[solid] * (g / (1.0 + g))[solid] / np.maximum(transport, 1e-300)
+        if np.any(lean):
+            diffuse += engine.deposit(lean, end) - engine.deposit(lean, start)
+        if done == 0:
+            met = active[solid.reshape(length.shape)[:, 0]]
+            faces.update(FACES[index] for index in np.unique(side[met[from_outside[met]]]))
+        left[active] = after[:, -1]
+        done += STEPS_AT_ONCE
+        active = active[(left[active] > FADED * rays.power[active]) & (enter[active] + done * step < leave[active])]
+    fluence = np.divide(path, engine.volume, out=np.zeros_like(path), where=engine.volume > 0)
+    escaped = float(np.sum(rays.power)) - float(np.sum(absorbed) + np.sum(diffuse))
+    return Emission(diffuse, absorbed, fluence, 0.0, escaped, frozenset(faces & set(engine.areas)))
+
+
+def _held(engine: Engine, start: Array, direction: Array, way: Array, solid: Array, middle: Array) -> Array:
+    """Points (q, 3) at ``way`` (r, steps) m along the rays, of the steps that are ``solid`` (r * steps,); ``middle``
+    (q, 3) where the point lies outside the body."""
+    lower, upper = engine.bounds
+    found = np.clip(start[:, None] + way[:, :, None] * direction[:, None], lower, upper).reshape(-1, 3)[solid]
+    return np.where(engine.holds(found)[:, None], found, middle)

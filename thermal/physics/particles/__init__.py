@@ -1,0 +1,111 @@
+"""Particle kinds: what one kilogram of carrier does to light and in an alternating magnetic field.
+
+Concentrations of a carrier are mass per volume of tissue of ``mass_of``: gold for the plasmonic kinds, **iron** (Fe,
+not its oxide) for iron oxide, as clinics dose it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from pydantic import Field, TypeAdapter
+
+from thermal import library
+from thermal.physics.particles.base import CrossSections
+from thermal.physics.particles.combined import GoldOnIronOxide
+from thermal.physics.particles.gold import GoldMatryoshka, GoldRod, GoldShell, GoldSphere
+from thermal.physics.particles.iron import IronOxide
+from thermal.physics.particles.measured import Measured, MeasuredOptics
+from thermal.units import Array
+
+Carrier: TypeAlias = GoldSphere | GoldShell | GoldMatryoshka | GoldRod | GoldOnIronOxide | IronOxide | Measured
+AnyParticle: TypeAlias = Annotated[Carrier, Field(discriminator="kind")]
+"""Every particle kind, told apart by ``kind``."""
+_ANY: TypeAdapter[Carrier] = TypeAdapter(AnyParticle)
+
+
+def carrier(name: str) -> Carrier:
+    """The library's particle of this name. Raises ``CaseError`` with the nearest names when there is none."""
+    return _ANY.validate_python({**library.values("particles", name), "material": name})
+
+
+def cross_sections(particle: GoldSphere | GoldShell | GoldRod, wavelength: float, medium_index: float) -> CrossSections:
+    """Cross-sections of one particle at a vacuum wavelength (m) in a medium of real refractive index."""
+    return particle.cross_sections(wavelength, medium_index)
+
+
+@dataclass(frozen=True)
+class Particle:
+    """A carrier as heat sources see it."""
+
+    carrier: Carrier
+
+    @property
+    def mass_of(self) -> str:
+        """What the mass concentration weighs: "gold", "iron" ..."""
+        return self.carrier.mass_of
+
+    @property
+    def optics(self) -> Callable[[float], tuple[float, float]] | None:
+        """Absorption and reduced scattering, 1/m per kg/m3, at a vacuum wavelength (m); ``None`` where unknown."""
+        return self.carrier.optics if self.carrier.absorbs_light else None
+
+    @property
+    def specific_absorption_rate(self) -> Callable[[Array, float], Array] | None:
+        """W per kg of ``mass_of`` at peak amplitudes (A/m) and a frequency (Hz); ``None`` where it does not heat."""
+        return self.carrier.specific_absorption_rate if self.carrier.heats_in_field else None
+
+    def doubts(self, amplitude: float, frequency: float) -> tuple[str, ...]:
+        """Doubts on the validity of the model in a field of this peak amplitude (A/m) and frequency (Hz)."""
+        return self.carrier.doubts(amplitude, frequency)
+
+    def sources(self) -> list[library.Sourced]:
+        """The numbers that library and case gave, with their sources; keys under ``particles``.
+
+        Where the case overrides a library value the record is the case's, in SI.
+        """
+        material = self.carrier.material
+        standard = carrier(material) if material is not None else None
+        known = library.sources("particles", material) if material is not None else []
+        found: list[library.Sourced] = []
+        for name, info in type(self.carrier).model_fields.items():
+            value = getattr(self.carrier, name)
+            if standard is not None and value == getattr(standard, name):
+                found += [number for number in known if number["key"].partition("[")[0] == (info.alias or name)]
+            elif name in self.carrier.model_fields_set and isinstance(value, float):
+                found.append(library.stated(name, value, type(self.carrier), name))
+        if getattr(self.carrier, "optical_constants", None) is not None:
+            found.append(_constants())
+        return [{**number, "key": f"particles.{number['key']}"} for number in found]
+
+
+def _constants() -> library.Sourced:
+    """The data set of gold's optical constants, as a record."""
+    return library.Sourced(
+        key="optical_constants",
+        value=float(len(library.table("johnson_christy")["n"])),
+        unit="rows",
+        source="P. B. Johnson, R. W. Christy, Phys. Rev. B 6, 4370 (1972), doi:10.1103/PhysRevB.6.4370",
+        unverified=False,
+        note="johnson_christy: n and k of gold from 188 to 1937 nm, linear between its wavelengths",
+    )
+
+
+__all__ = [
+    "AnyParticle",
+    "Carrier",
+    "CrossSections",
+    "GoldMatryoshka",
+    "GoldOnIronOxide",
+    "GoldRod",
+    "GoldShell",
+    "GoldSphere",
+    "IronOxide",
+    "Measured",
+    "MeasuredOptics",
+    "Particle",
+    "carrier",
+    "cross_sections",
+]
