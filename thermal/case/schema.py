@@ -168,7 +168,9 @@ class Case(Spec):
         for name, boundary in self.boundaries.items():
             for key, table in unused.items():
                 kinds = _PROVIDERS[key][1]
-                if getattr(boundary, key) is not None and getattr(self, table).kind not in kinds:
+                if getattr(boundary, key) is not None and not any(
+                    part.kind in kinds for part in _acting(getattr(self, table))
+                ):
                     notes.append(f"boundaries.{name}.{key}: no {key} is solved for with {table}.kind = "
                                  f'"{getattr(self, table).kind}", so it plays no part')  # fmt: skip
         return tuple(notes)
@@ -207,8 +209,13 @@ _ACTS_ON = {"magnetic": ("heats_in_field", "magnetic"), "photothermal": ("absorb
 _UNDELIVERED = tuple((kind, "none") for kind in _NEEDS_PARTICLES)
 
 
+def _acting(table: Any) -> tuple[Any, ...]:
+    """The parts of a combined heating, or what stands there alone; nothing for a table that is absent."""
+    return () if table is None else tuple(getattr(table, "parts", (table,)))
+
+
 def _zone_law(zone: Zone, heating: Any) -> str:
-    return zone.law or ("cryo" if heating.kind in _COLD else "arrhenius")
+    return zone.law or ("cryo" if all(part.kind in _COLD for part in _acting(heating)) else "arrhenius")
 
 
 def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
@@ -219,26 +226,35 @@ def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
     zone: Any = parts.get("zone")
     damage: Any = parts.get("damage")
     if "particles" in parts and parts["particles"] is None:
-        if heating is not None and heating.kind in _NEEDS_PARTICLES:
-            problems.append(Problem(
+        problems += [
+            Problem(
                 ("heating", "kind"),
-                f'found "{heating.kind}", which heats only particles, but the case has none; add [particles] with '
+                f'found "{part.kind}", which heats only particles, but the case has none; add [particles] with '
                 "material = ... (thermal materials lists them) and a [delivery]",
-            ))  # fmt: skip
+            )
+            for part in _acting(heating)
+            if part.kind in _NEEDS_PARTICLES
+        ]
         if delivery is not None and delivery.kind != "none":
             problems.append(Problem(
                 ("delivery", "kind"),
                 f'found "{delivery.kind}", but the case has no particles to deliver; add [particles] with '
                 'material = ... (thermal materials lists them) or write delivery.kind = "none"',
             ))  # fmt: skip
-    elif None not in (parts.get("particles"), heating, delivery) and (heating.kind, delivery.kind) in _UNDELIVERED:
-        problems.append(Problem(
-            ("heating", "kind"),
-            f'found "{heating.kind}", which heats only particles, but nothing delivers them; add a [delivery]',
-        ))  # fmt: skip
+    elif None not in (parts.get("particles"), heating, delivery):
+        problems += [
+            Problem(
+                ("heating", "kind"),
+                f'found "{part.kind}", which heats only particles, but nothing delivers them; add a [delivery]',
+            )
+            for part in _acting(heating)
+            if (part.kind, delivery.kind) in _UNDELIVERED
+        ]
     if None not in (parts.get("particles"), heating, delivery) and delivery.kind != "none":
-        problems += _idle_particles(parts["particles"], heating.kind)
-    if heating is not None and "boundaries" in parts and heating.kind == "rfa" and heating.electrode is None:
+        for part in _acting(heating):
+            problems += _idle_particles(parts["particles"], part.kind)
+    grounded = [part for part in _acting(heating) if part.kind == "rfa" and part.electrode is None]
+    if "boundaries" in parts and grounded:
         potentials = {entry.potential for entry in parts["boundaries"].values() if entry.potential is not None}
         if len(potentials) < 2:
             problems.append(Problem(
@@ -260,7 +276,7 @@ def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
                 ))  # fmt: skip
             table, kinds = _PROVIDERS.get(wanted, ("", ()))
             provider = parts.get(table)
-            if provider is not None and provider.kind not in kinds:
+            if provider is not None and not any(part.kind in kinds for part in _acting(provider)):
                 problems.append(Problem(
                     ("probes", name, "fields", index),
                     f'found "{wanted}", which {table}.kind = "{provider.kind}" does not make; it needs {table}.kind = '

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from thermal.physics.heating.combined import Combined
 from thermal.physics.heating.cryo import Cryo
 from thermal.physics.heating.magnetic import Magnetic
 from thermal.physics.heating.photothermal import Photothermal
@@ -13,11 +14,13 @@ from thermal.physics.heating.prescribed import NoHeating, Prescribed, Prescribed
 from thermal.physics.heating.rfa import Rfa
 
 HeatingEntry = Annotated[
-    Photothermal | Magnetic | Rfa | Cryo | Prescribed | PrescribedTemperature | NoHeating, Field(discriminator="kind")
+    Photothermal | Magnetic | Rfa | Cryo | Prescribed | PrescribedTemperature | Combined | NoHeating,
+    Field(discriminator="kind"),
 ]
 """What may stand in ``[heating]``."""
 
 __all__ = [
+    "Combined",
     "Cryo",
     "HeatingEntry",
     "Magnetic",
