@@ -22,6 +22,7 @@ from test_layers import HOMES, LAYERS
 
 from thermal import assemble, heat, load_case, simulate, simulation, steps
 from thermal.anatomy.data import resolve
+from thermal.batch import Sweep
 from thermal.case import Case
 from thermal.case.parts import Freezing, Vaporisation
 from thermal.cli import app
@@ -73,7 +74,12 @@ def is_library(block: Block) -> bool:
     return block.text.startswith("# thermal/data/")
 
 
-CASES = [block for block in blocks("toml") if is_complete(block)]
+def is_sweep(block: Block) -> bool:
+    return is_complete(block) and "\ncases = [" in block.text
+
+
+CASES = [block for block in blocks("toml") if is_complete(block) and not is_sweep(block)]
+SWEEPS = [block for block in blocks("toml") if is_sweep(block)]
 FRAGMENTS = [block for block in blocks("toml") if not is_complete(block) and not is_library(block)]
 ENTRIES = [block for block in blocks("toml") if is_library(block)]
 
@@ -121,6 +127,26 @@ heating = { kind = "photothermal", wavelength = "808 nm", power = "1 W", fibre =
   entry = ["0 mm", "0 mm", "18 mm"], tip = ["0 mm", "0 mm", "0 mm"] } }
 bioheat = { duration = "1 min" }
 """
+
+
+@pytest.mark.parametrize("block", **named(SWEEPS))
+def test_sweeps_are_valid(folder: Path, block: Block) -> None:
+    """Every member is a case, on the phantom where the page's own anatomy needs files."""
+    from thermal.batch import load_sweep
+    from thermal.batch.members import expand
+
+    (folder / "sweep.toml").write_text(block.text.replace('"liver", "phantom"', '"phantom"'), encoding="utf-8")
+    sweep = load_sweep("sweep.toml")
+    members = expand(sweep if sweep.anatomies else _on(sweep, ("phantom",)))
+    assert members
+    for member in members[:4]:
+        member.load()
+
+
+def _on(sweep: Sweep, anatomies: tuple[str, ...]) -> Sweep:
+    changed = sweep.model_copy(update={"anatomies": anatomies})
+    changed._path = sweep.path
+    return changed
 
 
 @pytest.mark.parametrize("block", **named(FRAGMENTS))
