@@ -29,8 +29,6 @@ MAGNETIC = """heating = { kind = "magnetic", frequency = "100 kHz", amplitude = 
 particles = { material = "iron_oxide_16" }
 delivery = { kind = "uniform", region = "tumour", concentration = "5 mg/ml" }"""
 PRESCRIBED = 'heating = { kind = "temperature", schedule = [["0 s", "37 degC"], ["5 s", "50 degC"]] }'
-    'heating = { kind = "temperature", region = "tumour", schedule = [["0 s", "37 degC"], ["5 s", "50 degC"]] }'
-)
 
 
 def run_of(folder: Path, heating: str) -> Run:
