@@ -154,19 +154,6 @@ def steady(engine: Any) -> Iterator[tuple[str, Array]]:
     yield "pure Neumann", engine.gather(engine.solve(operator, nothing, engine.take(balanced), tolerance=1e-13))
 
 
-def carried(engine: Any) -> Iterator[tuple[str, Array]]:
-    """Upwind transport down a given pressure, with an inlet and uptake."""
-    whole = SERIAL[type(engine.domain)](engine.domain)
-    rng = np.random.default_rng(5)
-    pressure = 1e5 * whole.points[:, 0] + 10.0 * np.sin(300.0 * whole.points[:, 1])
-    operator = engine.conductance(engine.take_cells(1e-9 * rng.random(len(whole.cell_volume))))
-    transport = engine.transport(operator, engine.take(pressure))
-    yield "outflow", engine.gather(transport.outflow)
-    volume, start = whole.volume, rng.random(len(whole.volume)) * (whole.volume > 0)
-    given = (start, 0.2 * volume, 1e-3 * volume, np.ones_like(volume), 1e-2 * volume)
-    yield "transport", engine.gather(transport.advance(*(engine.take(a) for a in given), 20.0))
-
-
 def march(engine: Any) -> Iterator[tuple[str, Array]]:
     """Perfused tissue that is heated and damaged at one place and frozen at another, with a cooled skin."""
     capacity = np.where(engine.volume > 0, engine.to_nodes(3.6e6 + 4e5 * engine.shares["tumour"]), 1.0)
@@ -241,8 +228,8 @@ def electrode(engine: Any) -> Iterator[tuple[str, Array]]:
 
 
 PROBLEMS: Mapping[str, tuple[Callable[[], Domain], tuple[Callable[[Any], Iterator[tuple[str, Array]]], ...]]] = {
-    "hexahedra": (hexahedra, (space, steady, march)),  # the voxel engine's own transport is implicit
-    "tetrahedra": (tetrahedra, (space, steady, carried, march)),
+    "hexahedra": (hexahedra, (space, steady, march)),
+    "tetrahedra": (tetrahedra, (space, steady, march)),
     "electrode": (lambda: cube(24, 1.5e-3), (electrode,)),
 }
 

@@ -54,11 +54,12 @@ def test_port_pressure_of_a_spherical_source(spacing: float, shift: float) -> No
 def test_front_of_a_spherical_infusion(
     flow: float, porosity: float, minutes: float, exact: float, spacing: float
 ) -> None:
-    """INF-04: r_f = (a^3 + 3 Q t / 4 pi phi)^(1/3). The upwind front is wide but its middle stands right within 3 %."""
+    """INF-04: r_f = (a^3 + 3 Q t / 4 pi phi)^(1/3). With a width of two cells in nine to twelve to the radius, a
+    sphere's front encloses 1 % too little."""
     engine = cube(2 * exact * MM // (spacing * MM) * spacing * MM, spacing * MM)
     spec = infusion(flow=f"{flow} ul/min", duration=f"{minutes} min")
     found = spec.deliver(site(engine, tissues(engine, porosity=porosity)))
-    assert found.readings["delivery.distribution_radius"].value == pytest.approx(exact * MM, rel=0.03)
+    assert found.readings["delivery.distribution_radius"].value == pytest.approx(exact * MM, rel=0.012)
     assert found.readings["ledger.mass_error"].value < 1e-9
     assert found.readings["dose.infused"].value == pytest.approx(flow * UL_MIN * minutes * 60 * 10, rel=1e-12)
     assert float(found.bulk @ engine.volume) == pytest.approx(found.readings["dose.infused"].value, rel=1e-9)
@@ -69,7 +70,8 @@ def test_front_of_a_spherical_infusion(
 
 
 def test_front_narrows_with_the_grid() -> None:
-    """Shells of equal volume between 90 and 10 %: the upwind front narrows, its middle converges."""
+    """Shells of equal volume between 90 and 10 %: the front is two cells wide, its middle converges faster than the
+    cell."""
     errors, widths = [], []
     for spacing in (1.0, 0.5):
         engine = cube(10 * MM, spacing * MM)
@@ -78,8 +80,8 @@ def test_front_narrows_with_the_grid() -> None:
         radii = [np.cbrt(0.75 / np.pi * float(engine.inside(pore, level) @ engine.cell_volume)) for level in (9, 5, 1)]
         errors.append(abs(radii[1] / MM - 5.98956))
         widths.append(radii[2] - radii[0])
-    assert errors[1] < errors[0]
-    assert widths[1] < 0.85 * widths[0]
+    assert errors[1] < 0.4 * errors[0]
+    assert widths[1] < 0.65 * widths[0]
 
 
 def test_first_order_retention() -> None:
@@ -172,8 +174,8 @@ def test_one_dimensional_front_from_a_boundary() -> None:
     found = spec.deliver(site(engine, pressure=pressure, concentration=concentration))
     pore, _ = found.fields["pore_concentration"]
     at = np.array([[2.0, 0, 0], [3.6, 0, 0], [5.0, 0, 0]]) * MM - np.array([length / 2, -2 * MM, -2 * MM])
-    # upwind transport adds about u h (1 - Courant) / 2 = 0.1 to 0.2 of D: some per cent of c_in
-    np.testing.assert_allclose(engine.sample(pore, at) / 10, [0.860793, 0.633407, 0.401137], atol=0.03)
+    # second order: 6e-3 on cells of 0.8 mm, 6e-4 on 0.4 mm, 4e-5 on 0.2 mm
+    np.testing.assert_allclose(engine.sample(pore, at) / 10, [0.860793, 0.633407, 0.401137], atol=1e-3)
     assert found.readings["ledger.mass_error"].value < 1e-9
     assert diffusivity * 3600 < (length / 3) ** 2
 
@@ -193,7 +195,8 @@ def test_history_ends_with_the_wait() -> None:
     found = infusion(duration="10 min", wait="5 min").deliver(site(engine), seen.append)
     times = [row["time"].value for row in found.history]
     assert times == sorted(times)
-    assert times[-2:] == [pytest.approx(600.0), pytest.approx(900.0)]
+    assert 600.0 in times
+    assert times[-1] == pytest.approx(900.0)
     assert seen[-1] == 1.0
     assert found.devices[0].kind == "needle"
 

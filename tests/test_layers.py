@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("case",),
     ("anatomy", "physics", "engines"),
     ("engine",),
-    ("heat",),
+    ("heat", "carriage"),
     ("domain", "library"),
     ("units", "errors", "interrupts", "machine", "progress"),
 )

@@ -12,7 +12,7 @@ from skfem.models.poisson import laplace
 
 from thermal.domain import SURFACE, Ball, Line, MeshDomain, facets
 from thermal.engine import Engine, NotConvergedError
-from thermal.engines.graph import LANES, GraphOperator
+from thermal.engines.graph import LANES
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.simplices import number_edges
 from thermal.engines.spectrum import fastest_mode
@@ -273,65 +273,6 @@ def test_points_without_cells_are_left_alone() -> None:
     )
     assert np.isfinite(u).all()
     assert u.max() > 1
-
-
-def flow_from_centre(engine: MeshEngine) -> tuple[GraphOperator, np.ndarray, np.ndarray, np.ndarray]:
-    """Darcy solve with a unit source at the node next to the centre, out through the border."""
-    operator = engine.conductance(np.ones(len(engine.cells)))
-    border = engine.areas[SURFACE] > 0
-    inflow = np.zeros(len(engine.points))
-    inflow[np.argmin((engine.points**2).sum(axis=1))] = 1.0
-    zero = np.zeros_like(inflow)
-    pressure = engine.solve(operator, zero, inflow, fixed=border, values=zero, tolerance=1e-12)
-    return operator, pressure, inflow, border
-
-
-def test_transport_on_a_poor_mesh_conserves_and_is_bounded() -> None:
-    engine = jittered(8)
-    operator, pressure, inflow, border = flow_from_centre(engine)
-    transport = engine.transport(operator, pressure)
-    assert 0.1 < transport.uphill_share < 0.5
-    capacity = 0.2 * engine.volume
-    leaving = np.where(border, -operator(pressure), 0.0)
-    sink = np.maximum(leaving, 0.0)
-    c = np.zeros(len(capacity))
-    closed = np.zeros_like(sink)
-    for step in (0.01, 0.02):
-        before = (c * capacity).sum()
-        new = transport.advance(c, capacity, inflow, inflow, closed, step)
-        # the exit is shut: what came in stays, whatever the fluid does
-        assert (new * capacity).sum() - before == pytest.approx(step, rel=1e-13)
-        assert new.min() >= 0
-        c = new
-    c = np.zeros_like(c)
-    for _ in range(40):
-        c = transport.advance(c, capacity, inflow, inflow, sink, 0.01)
-        assert c.min() >= 0
-        assert c.max() <= 1 + 1e-9  # twelve digits of the pressure solve, over the fastest node's share
-    assert (c * capacity).sum() > 0.5 * capacity.sum()
-    # a filled body stays filled: the constant is a solution
-    entering = np.where(border, np.maximum(-leaving, 0.0), inflow)  # some border nodes of such a mesh draw fluid in
-    ones = np.ones_like(c)
-    np.testing.assert_allclose(transport.advance(ones, capacity, entering, ones, sink, 0.05), 1, atol=1e-8)
-
-
-def test_transport_runs_downhill_on_a_good_mesh_and_decays_by_its_sink() -> None:
-    engine = MeshEngine(MeshDomain(*cube(6), {}))
-    operator, pressure, inflow, _ = flow_from_centre(engine)
-    transport = engine.transport(operator, pressure)
-    assert transport.uphill_share < 1e-12
-    outflow = np.zeros_like(inflow)
-    for i, j, g in zip(*operator.graph.edges.T, operator.conductance, strict=True):
-        flux = g * (pressure[i] - pressure[j])
-        outflow[i if flux > 0 else j] += abs(flux)
-    np.testing.assert_allclose(transport.outflow, outflow, rtol=1e-12)
-    # without flow only the sink acts: c' = -(sink/capacity) c, first order in the step and never negative
-    still = engine.transport(operator, np.zeros_like(pressure))
-    ones = np.ones_like(pressure)
-    decayed = still.advance(ones, engine.volume, 0 * ones, 0 * ones, 2 * engine.volume, 1.0)
-    np.testing.assert_allclose(decayed, 1 / 3)
-    with pytest.raises(ValueError, match="without pore volume"):
-        transport.advance(ones, 0 * ones, inflow, inflow, 0 * ones, 1.0)
 
 
 def test_sample_is_exact_for_linear_fields_and_deposit_its_adjoint() -> None:

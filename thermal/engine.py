@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from thermal.carriage import Carriage, Transport
 from thermal.domain import CutEdges, Probe
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
@@ -67,25 +68,6 @@ class Solver(Protocol):
 
         Solutions meet the same tolerance. The iterations grow with the root of largest over smallest change: a new
         solver is better where some coefficients have changed by a factor and others not.
-        """
-        ...
-
-
-class Transport(Protocol):
-    """Upwind transport of a dissolved amount along the edge fluxes ``G_ij (p_i - p_j)``."""
-
-    @property
-    def outflow(self) -> Array:
-        """(n,) volume flow that leaves each node along its edges, m3/s."""
-        ...
-
-    def advance(
-        self, concentration: Array, capacity: Array, inflow: Array, inlet: Array, sink: Array, step: float
-    ) -> Array:
-        """Concentration after ``step`` seconds (never negative, never above ``max(c, c_in)`` where no fluid leaves).
-
-        ``capacity`` (n,) pore volume m3 (times retardation); ``inflow`` (n,) volume flow of injected fluid m3/s with
-        concentration ``inlet`` (n,); ``sink`` (n,) m3/s: rate at which particles disappear, times concentration.
         """
         ...
 
@@ -271,8 +253,14 @@ class Engine(Protocol):
         """
         ...
 
-    def transport(self, operator: Operator, pressure: Array) -> Transport:
-        """Transport by the edge fluxes of a Darcy solve."""
+    def transport(
+        self, operator: Operator, pressure: Array, carriage: Carriage, diffusion: Operator | None = None
+    ) -> Transport:
+        """Transport by the edge fluxes of a Darcy solve; ``diffusion`` is the conductance of porosity times
+        diffusivity.
+
+        Where an engine runs on several processes, the first one carries the particles.
+        """
         ...
 
     def trace(self, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:

@@ -147,7 +147,7 @@ _EXAMPLES = {
     "W/m^2/K": "10 W/m^2/K", "W/m^2": "1 W/cm^2", "m^2/s": "1e-11 m^2/s", "m^2/Pa/s": "1e-12 m^2/Pa/s",
     "J/m^3": "250 MJ/m^3",
     "": "0.2", "m^3": "0.5 ml", "K": "0.01 K", "J/mol": "257.7 kJ/mol", "1/K": "0.02 1/K", "J/kg": "334 kJ/kg",
-    "Pa*s": "1 mPa*s",
+    "Pa*s": "1 mPa*s", "1/Pa/s": "1.3e-8 1/Pa/s", "1/Pa": "1e-5 1/Pa",
 }  # fmt: skip
 
 
@@ -247,6 +247,9 @@ Flow = Annotated[float, *quantity("m^3/s", gt=0, le=1)]
 Volume = Annotated[float, *quantity("m^3", gt=0, le=1)]
 Pressure = Annotated[float, *quantity("Pa", ge=-1e8, le=1e9)]
 Permeability = Annotated[float, *quantity("m^2/Pa/s", gt=0, le=1)]
+Filtration = Annotated[float, *quantity("1/Pa/s", ge=0, le=1e-3)]
+Compliance = Annotated[float, *quantity("1/Pa", ge=-1e-2, le=1e-2)]
+PositivePressure = Annotated[float, *quantity("Pa", gt=0, le=1e9)]
 Diffusivity = Annotated[float, *quantity("m^2/s", ge=0, le=1)]
 Viscosity = Annotated[float, *quantity("Pa*s", gt=0, le=1e6)]
 Fraction = Annotated[float, *quantity("", ge=0, le=1)]

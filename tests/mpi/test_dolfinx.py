@@ -129,6 +129,5 @@ def test_satisfies_the_contract_and_says_what_is_wrong() -> None:
         contract.sample(np.ones(n), np.array([[1e-3, 2e-3, 0.9]]))
     with pytest.raises(ValueError, match=r"probe .* lies outside the mesh"):
         contract.contact(Ball((1e-3, 2e-3, 0.9), 1e-3))
-    transport = contract.transport(operator, engine.points[:, 0])
-    with pytest.raises(ValueError, match="without pore volume"):
-        transport.advance(np.ones(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), 1.0)
+    with pytest.raises(ValueError, match="carried by one process"):
+        engine.transport(operator, engine.points[:, 0], carriage=None)

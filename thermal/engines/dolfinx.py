@@ -17,14 +17,13 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from thermal.carriage import Carriage, Transport
 from thermal.domain import CutEdges, Domain, MeshDomain, Probe, VoxelDomain
 from thermal.engine import Flight, Operator, Packets, PlainSolver, Surface, Turbid
 from thermal.engines import marching, petsc, probes
 from thermal.engines.distributed_operator import DolfinxOperator
 from thermal.engines.distribution import Distribution
-from thermal.engines.graph import OUTFLOW_PART
 from thermal.engines.local_heat import RowStages
-from thermal.engines.local_rows import upwind
 from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.parts import GridPart, MeshPart, Part
 from thermal.engines.simplices import WholeMesh
@@ -36,45 +35,6 @@ Values = TypeVar("Values", bound=npt.NDArray[Any])
 """An array of numbers or of truth values."""
 PARTS: Mapping[type, Any] = {VoxelDomain: GridPart, MeshDomain: MeshPart}
 """Kind of domain -> how it is spread."""
-
-
-@dataclass(frozen=True)
-class DolfinxTransport:
-    """Explicit upwind transport along edge fluxes, first order; see :class:`thermal.engine.Transport`.
-
-    Conservative and bounded, in as many sub-steps as the fastest node of all ranks needs.
-    """
-
-    operator: DolfinxOperator
-    flux: Array
-    """(slots,) m3/s out of the owned nodes along each of their edges"""
-
-    @cached_property
-    def outflow(self) -> Array:
-        """(n,) volume flow that leaves each node along its edges, m3/s."""
-        cells = self.operator.local.cells
-        rows = np.repeat(np.arange(cells.owned), np.diff(cells.start))
-        return np.bincount(rows, np.maximum(self.flux, 0.0), cells.owned).astype(float)
-
-    def advance(
-        self, concentration: Array, capacity: Array, inflow: Array, inlet: Array, sink: Array, step: float
-    ) -> Array:
-        """See :meth:`thermal.engine.Transport.advance`.
-
-        Raises ``ValueError`` if fluid crosses a node without capacity.
-        """
-        spread, cells = self.operator.distribution, self.operator.local.cells
-        rate = np.divide(self.outflow, capacity, out=np.where(self.outflow > 0, np.inf, 0.0), where=capacity > 0)
-        fastest = spread.maximum(float(np.max(rate, initial=0.0)))
-        if np.isinf(fastest):
-            raise ValueError("fluid crosses nodes without pore volume; give every tissue it crosses a porosity above 0")
-        count = max(1, int(np.ceil(step * fastest / OUTFLOW_PART)))
-        supply = np.asarray(inflow * inlet, dtype=float)
-        new = np.array(concentration, dtype=float)
-        for _ in range(count):
-            here = spread.with_ghosts(new)
-            upwind(cells.start, cells.neighbour, self.flux, capacity, supply, sink, here, step / count, new)
-        return new
 
 
 @dataclass(frozen=True)
@@ -242,12 +202,16 @@ class DolfinxEngine:
             weight = fastest_mode(self, self.conductance(problem.cells.at_37), problem)
         return OperatorStepper(self, problem, RowStages(self.distribution, self.part.cells, problem), weight)
 
-    def transport(self, operator: Operator, pressure: Array) -> DolfinxTransport:
-        """Transport by the edge fluxes ``G_ij (p_i - p_j)``."""
-        assert isinstance(operator, DolfinxOperator)
-        cells, here = operator.local.cells, self.distribution.with_ghosts(pressure)
-        drop = np.repeat(here[: cells.owned], np.diff(cells.start)) - here[cells.neighbour]
-        return DolfinxTransport(operator, operator.local.values * drop)
+    def transport(
+        self, operator: Operator, pressure: Array, carriage: Carriage, diffusion: Operator | None = None
+    ) -> Transport:
+        """Refused: each node takes its own small steps, which ranks cannot share.
+
+        Raises ``ValueError``.
+        """
+        raise ValueError(
+            "particles are carried by one process: thermal.engines.shared.SharedEngine does that on the first rank"
+        )
 
     def trace(self, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
         """Raises ``ValueError``: photons are followed through voxels only."""

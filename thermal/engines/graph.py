@@ -1,4 +1,4 @@
-"""The graph equation on an edge list: conductance operator and upwind transport of the mesh engines.
+"""The graph equation on an edge list: conductance operator and transport of the mesh engines.
 
 An operator is one number an edge, ``G_ij``; applied row by row as ``sum_j G_ij (u_i - u_j)``, so constants give zero
 exactly. Cells that are not Delaunay give some negative ``G_ij``: sums and ledgers hold all the same, but maximum
@@ -21,8 +21,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sparse
 
+from thermal.carriage import Carriage
 from thermal.engines.compiled import compiled, compiled_serial
-from thermal.units import Array, Mask
+from thermal.engines.streams import Edges, Streams, WholeGraph
+from thermal.units import Array
 
 Index = npt.NDArray[np.int64]
 """An array of indices."""
@@ -36,9 +38,6 @@ WINDOW = 1024
 """Nodes among which rows are sorted by length: one percent of padding, and neighbours stay near in memory."""
 CHUNKS = 64
 """Parts into which the slices are divided for the threads."""
-
-OUTFLOW_PART = 0.95
-"""Largest part of a node's fluid that may leave in one explicit sub-step of the transport; below 1 keeps c >= 0."""
 
 
 @compiled
@@ -132,31 +131,6 @@ def _fill(edges: Index, place: Index, neighbour: Unsigned, edge: Unsigned) -> No
         edge[place[i]], edge[place[j]] = number, number
         place[i] += LANES
         place[j] += LANES
-
-
-@compiled_serial
-def _carry(
-    upstream: Unsigned,
-    downstream: Unsigned,
-    flow: Array,
-    capacity: Array,
-    supply: Array,
-    sink: Array,
-    concentration: Array,
-    step: float,
-    count: int,
-) -> None:
-    """``count`` explicit upwind steps of ``step`` on ``concentration`` in place; the sink is taken implicitly."""
-    gain = np.empty_like(concentration)
-    for _ in range(count):
-        gain[:] = supply
-        for edge in range(len(flow)):
-            amount = flow[edge] * concentration[upstream[edge]]
-            gain[downstream[edge]] += amount
-            gain[upstream[edge]] -= amount
-        for i in range(len(gain)):
-            if capacity[i] > 0.0:
-                concentration[i] = (capacity[i] * concentration[i] + step * gain[i]) / (capacity[i] + step * sink[i])
 
 
 @dataclass(frozen=True)
@@ -303,49 +277,20 @@ class GraphOperator:
         return self.graph.matrix(self.conductance, self.diagonal + diagonal)
 
 
-@dataclass(frozen=True)
-class GraphTransport:
-    """Explicit upwind transport along edge fluxes; see :class:`thermal.engine.Transport`.
+def graph_streams(
+    operator: GraphOperator, pressure: Array, points: Array, carriage: Carriage, diffusion: GraphOperator | None
+) -> Streams:
+    """Transport by the fluxes ``G_ij (p_i - p_j)`` between nodes at ``points`` (n, 3) m.
 
-    Conservative and bounded on any mesh. First order, and on cells that are not Delaunay it also smears:
-    ``uphill_share`` of the flux then runs in closed loops.
+    On cells that are not Delaunay part of the flux runs in closed loops (``uphill_share``), which mixes; the limited
+    second-order flux takes most of that back.
     """
-
-    upstream: Unsigned
-    downstream: Unsigned
-    flow: Array
-    """(e,) volume flow from upstream to downstream, m3/s, not negative"""
-    outflow: Array
-    """(n,) m3/s"""
-    uphill_share: float
-    """part of the total edge flux that runs against the pressure, 0 to 1; above about 0.01 fronts are smeared"""
-
-    @classmethod
-    def of(cls, operator: GraphOperator, pressure: Array) -> GraphTransport:
-        """Transport by the fluxes ``G_ij (p_i - p_j)``."""
-        i, j = operator.graph.edges.T
-        flux = operator.conductance * (pressure[i] - pressure[j])
-        forward = flux >= 0
-        upstream = np.where(forward, i, j).astype(np.uint32)
-        flow = np.abs(flux)
-        total = float(flow.sum())
-        uphill = float(flow[operator.conductance < 0].sum()) / total if total > 0 else 0.0
-        outflow = np.bincount(upstream, flow, operator.graph.size).astype(float)
-        return cls(upstream, np.where(forward, j, i).astype(np.uint32), flow, outflow, uphill)
-
-    def advance(
-        self, concentration: Array, capacity: Array, inflow: Array, inlet: Array, sink: Array, step: float
-    ) -> Array:
-        """See :meth:`thermal.engine.Transport.advance`; in as many sub-steps as the fastest node needs.
-
-        Raises ``ValueError`` if fluid crosses a node without capacity.
-        """
-        holds: Mask = capacity > 0
-        if np.any((self.outflow > 0) & ~holds):
-            raise ValueError("fluid crosses nodes without pore volume; give every tissue it crosses a porosity above 0")
-        fastest = float(np.max(self.outflow[holds] / capacity[holds], initial=0.0))
-        count = max(1, int(np.ceil(step * fastest / OUTFLOW_PART)))
-        new = np.array(concentration, dtype=float)
-        supply = np.asarray(inflow * inlet, dtype=float)
-        _carry(self.upstream, self.downstream, self.flow, capacity, supply, sink, new, step / count, count)
-        return new
+    i, j = operator.graph.edges.T
+    flux = operator.conductance * (pressure[i] - pressure[j])
+    exchange = np.zeros_like(flux) if diffusion is None else diffusion.conductance
+    edges = Edges.directed(i, j, flux, exchange)
+    size, total = operator.graph.size, float(np.abs(flux).sum())
+    uphill = float(np.abs(flux[operator.conductance < 0]).sum()) / total if total > 0 else 0.0
+    outflow = np.bincount(edges.up, edges.flow, size).astype(float)
+    whole = WholeGraph(points, edges)
+    return Streams(carriage, outflow, uphill, lambda starts: whole)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
-from thermal.engines.compiled import compiled, compiled_part, compiled_serial
+from thermal.engines.compiled import compiled, compiled_part
 from thermal.units import Array
 
 
@@ -163,56 +162,3 @@ def node_sums(k: Array, out: Array) -> None:
                     out[i, j, m + 1] += share
                     out[i, j + 1, m] += share
                     out[i, j + 1, m + 1] += share
-
-
-@compiled_serial
-def transport_sweep(
-    order: npt.NDArray[np.int64],
-    gx: Array,
-    gy: Array,
-    gz: Array,
-    pressure: Array,
-    outflow: Array,
-    capacity: Array,
-    inflow: Array,
-    inlet: Array,
-    sink: Array,
-    concentration: Array,
-    step: float,
-) -> None:
-    """One upwind step in place, explicit where the step allows it and implicit elsewhere, in order of falling pressure.
-
-    Upstream nodes are finished before downstream ones need them, so one pass solves the implicit system exactly.
-    ``effective`` is the mean concentration that left each node during the step.
-    """
-    nx, ny, nz = pressure.shape
-    effective = np.zeros(concentration.shape)
-    for flat in order:
-        i, rest = divmod(flat, ny * nz)
-        j, m = divmod(rest, nz)
-        p = pressure[i, j, m]
-        gained = inflow[i, j, m] * inlet[i, j, m]
-        if i > 0 and pressure[i - 1, j, m] > p:
-            gained += gx[i - 1, j, m] * (pressure[i - 1, j, m] - p) * effective[i - 1, j, m]
-        if i < nx - 1 and pressure[i + 1, j, m] > p:
-            gained += gx[i, j, m] * (pressure[i + 1, j, m] - p) * effective[i + 1, j, m]
-        if j > 0 and pressure[i, j - 1, m] > p:
-            gained += gy[i, j - 1, m] * (pressure[i, j - 1, m] - p) * effective[i, j - 1, m]
-        if j < ny - 1 and pressure[i, j + 1, m] > p:
-            gained += gy[i, j, m] * (pressure[i, j + 1, m] - p) * effective[i, j + 1, m]
-        if m > 0 and pressure[i, j, m - 1] > p:
-            gained += gz[i, j, m - 1] * (pressure[i, j, m - 1] - p) * effective[i, j, m - 1]
-        if m < nz - 1 and pressure[i, j, m + 1] > p:
-            gained += gz[i, j, m] * (pressure[i, j, m + 1] - p) * effective[i, j, m + 1]
-        volume = capacity[i, j, m]
-        old = concentration[i, j, m]
-        leaving = step * outflow[i, j, m]
-        if volume <= 0.0:
-            effective[i, j, m] = 0.0
-            continue
-        explicit = 1.0 if leaving <= volume else volume / leaving
-        new = (volume * old + step * gained - explicit * leaving * old) / (
-            volume + (1.0 - explicit) * leaving + step * sink[i, j, m]
-        )
-        concentration[i, j, m] = new
-        effective[i, j, m] = explicit * old + (1.0 - explicit) * new

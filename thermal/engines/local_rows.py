@@ -81,30 +81,6 @@ def _scatter(edges: Short, factors: Array, k: Array, out: Array) -> None:
             out[edges[cell, slot]] += factors[cell, slot] * k[cell]
 
 
-@compiled
-def upwind(
-    start: Index,
-    neighbour: Short,
-    flux: Array,
-    capacity: Array,
-    supply: Array,
-    sink: Array,
-    c: Array,
-    step: float,
-    out: Array,
-) -> None:
-    """One explicit upwind step by the outward ``flux`` (m3/s) of each slot; the sink is taken implicitly."""
-    for i in nb.prange(len(out)):
-        gain = supply[i]
-        for slot in range(start[i], start[i + 1]):
-            leaving = flux[slot]
-            gain -= leaving * (c[i] if leaving > 0.0 else c[neighbour[slot]])
-        if capacity[i] > 0.0:
-            out[i] = (capacity[i] * c[i] + step * gain) / (capacity[i] + step * sink[i])
-        else:
-            out[i] = c[i]
-
-
 @dataclass(frozen=True)
 class LocalOperator:
     """Conductances of the slots of the rows; see :class:`thermal.engine.Operator`, given ``u`` with ghosts."""

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from thermal.carriage import Carriage, Transport
 from thermal.domain import CutEdges, Domain, MeshDomain, VoxelDomain
-from thermal.engine import NotConvergedError, Operator, PlainSolver, Transport, Window
+from thermal.engine import NotConvergedError, Operator, PlainSolver, Window
 from thermal.engines.distribution import MPI
 from thermal.engines.dolfinx import DolfinxEngine
 from thermal.engines.mesh import MeshEngine
@@ -260,10 +261,14 @@ class SharedEngine:
         """See :meth:`thermal.engine.Engine.stepper`: by all ranks, always in double precision."""
         return SharedStepper(self._team, self._number, problem)
 
-    def transport(self, operator: Operator, pressure: Array) -> Transport:
+    def transport(
+        self, operator: Operator, pressure: Array, carriage: Carriage, diffusion: Operator | None = None
+    ) -> Transport:
         """Transport by the edge fluxes of a Darcy solve, on the first rank."""
         assert isinstance(operator, SharedOperator)
-        transport: Transport = self.whole.transport(operator.serial, pressure)
+        assert diffusion is None or isinstance(diffusion, SharedOperator)
+        spread = None if diffusion is None else diffusion.serial
+        transport: Transport = self.whole.transport(operator.serial, pressure, carriage, spread)
         return transport
 
     def window(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> Window:

@@ -18,16 +18,18 @@ import numpy as np
 import pyamg
 import scipy.sparse as sparse
 
+from thermal.carriage import Carriage
 from thermal.domain import CutEdges, Probe
 from thermal.engine import Engine, Flight, Operator, Packets, Surface, Turbid
 from thermal.engines import probes
 from thermal.engines.compiled import compiled, compiled_serial
 from thermal.engines.elliptic import GraphSolver
-from thermal.engines.graph import Graph, GraphOperator, GraphTransport, Index, Unsigned
+from thermal.engines.graph import Graph, GraphOperator, Index, Unsigned, graph_streams
 from thermal.engines.linear import Apply
 from thermal.engines.locate import Locator
 from thermal.engines.row_heat import RowStepper
 from thermal.engines.serial import OneProcess
+from thermal.engines.streams import Streams
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
 
@@ -228,10 +230,13 @@ class SimplexEngine(OneProcess, ABC):
         """See :meth:`thermal.engine.Engine.stepper`."""
         return RowStepper(self, self.graph.rows, problem, precision)
 
-    def transport(self, operator: Operator, pressure: Array) -> GraphTransport:
-        """Transport by the edge fluxes ``G_ij (p_i - p_j)``; look at its ``uphill_share``."""
+    def transport(
+        self, operator: Operator, pressure: Array, carriage: Carriage, diffusion: Operator | None = None
+    ) -> Streams:
+        """See :meth:`thermal.engine.Engine.transport`."""
         assert isinstance(operator, GraphOperator)
-        return GraphTransport.of(operator, pressure)
+        assert diffusion is None or isinstance(diffusion, GraphOperator)
+        return graph_streams(operator, pressure, self.points, carriage, diffusion)
 
     def trace(self, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
         """Raises ``ValueError``: photons are followed through voxels only."""

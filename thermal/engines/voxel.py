@@ -16,12 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sparse
 
+from thermal.carriage import Carriage
 from thermal.domain import FACES, SURFACE, CutEdges, Probe, VoxelDomain
 from thermal.engine import Flight, Operator, Packets, Surface, Turbid
 from thermal.engines import interface, kernels, marching, photons, probes
 from thermal.engines.elliptic import GraphSolver
 from thermal.engines.multigrid import Multigrid
 from thermal.engines.serial import OneProcess
+from thermal.engines.streams import Streams, VoxelFlow
 from thermal.engines.voxel_heat import VoxelStepper
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
@@ -42,6 +44,11 @@ class VoxelOperator:
     gy: Array
     gz: Array
     shape: tuple[int, int, int]
+
+    @property
+    def along(self) -> tuple[Array, Array, Array]:
+        """The conductances along x, y and z."""
+        return self.gx, self.gy, self.gz
 
     @cached_property
     def diagonal(self) -> Array:
@@ -66,38 +73,6 @@ class VoxelOperator:
         out = np.empty(self.shape)
         kernels.dissipation(self.gx, self.gy, self.gz, u.reshape(self.shape), out)
         return out.ravel()
-
-
-@dataclass(frozen=True)
-class VoxelTransport:
-    """Upwind transport in order of falling pressure: the flow graph of an M-matrix has no cycles."""
-
-    operator: VoxelOperator
-    pressure: Array
-    order: npt.NDArray[np.int64]
-    outflow: Array
-
-    def advance(
-        self, concentration: Array, capacity: Array, inflow: Array, inlet: Array, sink: Array, step: float
-    ) -> Array:
-        """See :meth:`thermal.engine.Transport.advance`."""
-        shape = self.operator.shape
-        new = concentration.copy()
-        kernels.transport_sweep(
-            self.order,
-            self.operator.gx,
-            self.operator.gy,
-            self.operator.gz,
-            self.pressure.reshape(shape),
-            self.outflow.reshape(shape),
-            capacity.reshape(shape),
-            inflow.reshape(shape),
-            inlet.reshape(shape),
-            sink.reshape(shape),
-            new.reshape(shape),
-            step,
-        )
-        return new
 
 
 @dataclass(frozen=True)
@@ -319,12 +294,18 @@ class VoxelEngine(OneProcess):
         """See :meth:`thermal.engine.Engine.stepper`."""
         return VoxelStepper(self.domain, self.volume, problem, precision)
 
-    def transport(self, operator: Operator, pressure: Array) -> VoxelTransport:
-        """Transport by the edge fluxes ``G_ij (p_i - p_j)``."""
+    def transport(
+        self, operator: Operator, pressure: Array, carriage: Carriage, diffusion: Operator | None = None
+    ) -> Streams:
+        """See :meth:`thermal.engine.Engine.transport`."""
         assert isinstance(operator, VoxelOperator)
-        order = np.argsort(-pressure, kind="stable")
-        order = order[self.volume[order] > 0]
-        return VoxelTransport(operator, pressure, order, _outflow(operator, pressure.reshape(operator.shape)))
+        spread = None
+        if diffusion is not None:
+            assert isinstance(diffusion, VoxelOperator)
+            spread = diffusion.along
+        flow = VoxelFlow(self.domain.axes, pressure, operator.along, spread)
+        outflow = _outflow(operator, pressure.reshape(operator.shape))
+        return Streams(carriage, outflow, 0.0, flow.around)
 
     def trace(self, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
         """See :meth:`thermal.engine.Engine.trace`."""

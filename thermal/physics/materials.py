@@ -16,6 +16,7 @@ from thermal.units import (
     Conductivity,
     Density,
     ElectricalConductivity,
+    Filtration,
     Fraction,
     HeatCapacity,
     LatentHeat,
@@ -24,6 +25,7 @@ from thermal.units import (
     Permeability,
     PositiveFraction,
     PositiveNumber,
+    Pressure,
     Si,
     Spec,
     Temperature,
@@ -119,6 +121,14 @@ class TissueEntry(Spec):
     """pore volume accessible to the infusate per volume of tissue"""
     hydraulic_conductivity: Permeability | None = None
     """Darcy permeability over viscosity"""
+    vascular_filtration: Filtration | None = None
+    """of vessels: hydraulic conductivity of their walls times wall area per tissue volume; none when absent"""
+    vascular_pressure: Pressure | None = None
+    """effective pressure that drives fluid out of vessels: hydrostatic less osmotic; 0 Pa when absent"""
+    lymphatic_filtration: Filtration | None = None
+    """the same of lymphatics, which drain fluid with its particles; none when absent"""
+    lymphatic_pressure: Pressure | None = None
+    """in the lymphatics; 0 Pa when absent"""
     temperature: Temperature | None = None
     """region held at this temperature (large vessels)"""
 

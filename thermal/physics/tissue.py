@@ -17,6 +17,7 @@ from thermal.units import (
     Conductivity,
     Density,
     ElectricalConductivity,
+    Filtration,
     Fraction,
     HeatCapacity,
     LatentHeat,
@@ -25,6 +26,7 @@ from thermal.units import (
     Permeability,
     PositiveFraction,
     PositiveNumber,
+    Pressure,
     Rate,
     Spec,
     Temperature,
@@ -93,6 +95,14 @@ class Tissue(Spec):
     """pore volume accessible to the infusate per volume of tissue"""
     hydraulic_conductivity: Permeability | None = None
     """Darcy permeability over viscosity, m2/Pa/s"""
+    vascular_filtration: Filtration | None = None
+    """hydraulic conductivity of vessel walls times their area per tissue volume, 1/Pa/s"""
+    vascular_pressure: Pressure | None = None
+    """effective pressure that drives fluid out of vessels: hydrostatic less osmotic, Pa"""
+    lymphatic_filtration: Filtration | None = None
+    """the same of lymphatics, 1/Pa/s"""
+    lymphatic_pressure: Pressure | None = None
+    """in the lymphatics, Pa"""
     temperature: Temperature | None = None
     """region held at this temperature (large vessels)"""
 

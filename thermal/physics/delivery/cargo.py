@@ -1,174 +1,183 @@
-"""Particles carried through the pores: upwind along the edge fluxes of a Darcy solve, diffusion, deposition.
+"""Particles carried through the pores, and every place they can end up in.
 
-``d(phi c)/dt + div(f v c) = div(phi D grad c) - k phi c + s c_in`` with porosity phi, pore concentration c, fluid
-velocity v (per area of tissue), hindrance f, deposition rate k and infusate s of concentration c_in.
-
-The edge fluxes balance at every node, so no mass is lost and no concentration becomes negative. Dividing the balance by
-f shows that hindered particles move as if the pores were 1/f times larger and the infusate 1/f times richer.
+``d(R phi c)/dt + div(f v c) = div(phi D grad c) - phi (k_s + k_u + k_w) c + s c_in`` with porosity phi, pore
+concentration c, retardation R, fluid velocity v (per area of tissue), hindrance f, infusate s of concentration c_in,
+and the rates of sticking, of uptake by cells and of washing out into vessels. How the flow carries:
+:mod:`thermal.carriage`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from thermal.engine import Engine, Operator, Transport
+from thermal.carriage import Cargo, Carriage
+from thermal.engine import Engine, Operator
 from thermal.errors import CaseError
 from thermal.physics.delivery.outcome import per_volume
-from thermal.physics.scene import Held
+from thermal.physics.scene import Held, Reading
 from thermal.units import Array
 
-FRONT_CELLS = 0.5
-"""Cells that the front may pass in a step."""
-MOST_STEPS = 4000
-DIFFUSION_SHARE = 0.4
-"""Share of the explicit limit that a diffusion step takes; below 1 no concentration turns negative."""
+ROWS = 60
+"""Rows of the history for each stage, and the fewest steps of it."""
 MOST_DIFFUSION_STEPS = 100_000
+DIFFUSION_SHARE = 0.4
+"""Share of a node's content that diffusion may exchange in a step."""
 
 
 @dataclass(frozen=True)
-class Pores:
-    """``volume`` (n,) m3 of pores, ``deposition`` 1/s of the mobile particles."""
+class Fate:
+    """What tissue does with particles, at the nodes (n,).
 
-    volume: Array
-    deposition: float
-
-
-@dataclass(frozen=True)
-class Cargo:
-    """The particles at ``time`` s: pore ``concentration`` (n,) kg/m3, ``deposited`` (n,) kg, and sums in kg since the
-    start: ``infused``, ``supplied`` by boundaries at a prescribed concentration, ``escaped`` with fluid that left."""
-
-    time: float
-    concentration: Array
-    deposited: Array
-    infused: float
-    supplied: float
-    escaped: float
-
-    @staticmethod
-    def empty(engine: Engine, held: Held, pores: Pores) -> Cargo:
-        """No particles but at boundaries of prescribed concentration."""
-        nothing = np.zeros_like(engine.volume)
-        return Cargo(0.0, nothing, nothing, 0.0, 0.0, 0.0).hold(held, pores)
-
-    def hold(self, held: Held, pores: Pores) -> Cargo:
-        """Set the prescribed concentrations and book what that takes."""
-        if not held.mask.any():
-            return self
-        concentration = np.where(held.mask & (pores.volume > 0), held.value, self.concentration)
-        supplied = float(pores.volume @ (concentration - self.concentration))
-        return replace(self, concentration=concentration, supplied=self.supplied + supplied)
-
-    def rest(self, pores: Pores, diffusion: Operator | None, duration: float, held: Held) -> Cargo:
-        """Diffusion and deposition without flow for ``duration`` s."""
-        steps = _diffusion_steps(diffusion, pores, duration)
-        step = duration / steps
-        kept = np.exp(-pores.deposition * step)
-        cargo = self
-        for _ in range(steps):
-            concentration, deposited = cargo.concentration, cargo.deposited
-            if diffusion is not None:
-                concentration = concentration - step * per_volume(diffusion(concentration), pores.volume)
-            if pores.deposition > 0.0:
-                deposited = deposited + (1.0 - kept) * pores.volume * concentration
-                concentration = kept * concentration
-            cargo = replace(cargo, time=cargo.time + step, concentration=concentration, deposited=deposited)
-            cargo = cargo.hold(held, pores)
-        return cargo
-
-
-def _diffusion_steps(diffusion: Operator | None, pores: Pores, duration: float) -> int:
-    """Explicit steps that keep every concentration positive."""
-    if diffusion is None:
-        return 1
-    fastest = float(np.max(per_volume(diffusion.diagonal, pores.volume)))
-    steps = int(np.ceil(duration * fastest / DIFFUSION_SHARE)) or 1
-    if steps > MOST_DIFFUSION_STEPS:
-        raise CaseError(
-            f"delivery.diffusivity: {steps} steps would be needed to follow the diffusion for {duration:g} s on this "
-            "grid; particles of 10 to 100 nm diffuse at 1e-12 to 1e-11 m^2/s: check the value or coarsen the grid"
-        )
-    return steps
-
-
-@dataclass(frozen=True)
-class Stream:
-    """Steady flow of the fluid in units in which hindered particles move with it.
-
-    ``injected`` (n,) m3/s at the port; ``entering`` and ``leaving`` (n,) m3/s through the boundaries.
+    ``pores`` m3; ``sticking`` 1/s of the mobile ones while tissue is clean, and ``filtering`` of them per m of their
+    way, up to ``room`` kg; ``uptake`` by cells and ``washout`` into vessels, 1/s of the mobile ones; ``loosening`` 1/s
+    of what sticks; ``retardation``: mobile and
+    bound over mobile, where both are in balance; ``hindrance``: speed of the particles over that of the fluid.
     """
 
-    transport: Transport
+    pores: Array
+    sticking: Array
+    room: Array
+    uptake: Array
+    washout: Array
+    filtering: float = 0.0
+    loosening: float = 0.0
+    retardation: float = 1.0
+    hindrance: float = 1.0
+    dispersivity: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A steady flow for ``duration`` s.
+
+    ``injected`` (n,) m3/s at the ports with ``concentration`` kg/m3; ``entering`` (n,) m3/s of other fluid from outside
+    and from vessels; ``leaving`` (n,) m3/s through the boundary and ``drained`` (n,) m3/s into vessels and lymph, both
+    with particles; ``speed`` (n,) m/s of the fluid in the pores. ``leak``: kg/s that never enter the tissue because
+    they run back along the needle.
+    """
+
+    duration: float
+    operator: Operator
+    pressure: Array
     injected: Array
+    concentration: float
     entering: Array
     leaving: Array
-    inlet: Array
-    """(n,) kg/m3, scaled: of the infusate, or of the fluid outside where there is no port"""
-    concentration: float
-    hindrance: float
-    held: Held
+    drained: Array
+    speed: Array
+    leak: float = 0.0
 
-    @staticmethod
-    def through(
-        engine: Engine,
-        operator: Operator,
-        pressure: Array,
-        injected: Array,
-        concentration: float,
-        hindrance: float,
-        held: Held,
-        outside: Held,
-    ) -> Stream:
-        """Flow of a pressure solve: ``injected`` (n,) m3/s of an infusate with ``concentration`` kg/m3.
 
-        At nodes of ``held`` pressure the rest of the balance crosses the boundary; what enters there brings the
-        concentration ``outside``.
-        """
-        crossing = np.where(held.mask, injected - operator(pressure), 0.0)
-        entering, leaving = np.maximum(-crossing, 0.0), np.maximum(crossing, 0.0)
-        brought = np.where(outside.mask, outside.value, 0.0)
-        mass = injected * concentration / hindrance + entering * brought
-        inlet = np.divide(mass, injected + entering, out=np.zeros_like(mass), where=injected + entering > 0)
-        return Stream(
-            engine.transport(operator, pressure), injected, entering, leaving, inlet, concentration, hindrance, outside
+class Journey:
+    """The particles from the first stage to the last, with their ledger."""
+
+    def __init__(self, engine: Engine, fate: Fate, diffusion: Operator | None, held: Held) -> None:
+        """``diffusion``: conductance of porosity times diffusivity. ``held``: prescribed pore concentrations."""
+        self.time = self.infused = self.leaked = 0.0
+        self.escaped, self.drained = 0.0, 0.0
+        self.fate = fate
+        self._engine, self._diffusion = engine, diffusion
+        self._fixed = held.mask & (fate.pores > 0)
+        self.cargo = Cargo.empty(len(fate.pores))
+        self.cargo.concentration[self._fixed] = held.value[self._fixed]
+        self.cargo.held = float(fate.retardation * fate.pores @ self.cargo.concentration)
+
+    def follow(self, stage: Stage) -> Iterator[float]:
+        """Carry the particles through a stage; yields the time after each step, s."""
+        self._check_diffusion(stage.duration)
+        fate, cargo = self.fate, self.cargo
+        inflow = stage.injected + stage.entering
+        brought = stage.injected * stage.concentration
+        out = stage.leaving + stage.drained
+        carriage = Carriage(
+            capacity=fate.retardation * fate.pores,
+            inflow=inflow,
+            inlet=np.divide(brought, inflow, out=np.zeros_like(brought), where=inflow > 0),
+            leaving=out,
+            loss=(fate.uptake + fate.washout) / fate.retardation,
+            fixed=self._fixed,
+            sticking=(fate.sticking + fate.filtering * fate.hindrance * stage.speed) / fate.retardation,
+            room=fate.room,
+            loosening=fate.loosening,
+            speed=fate.hindrance,
+            dispersivity=fate.dispersivity,
         )
+        transport = self._engine.transport(stage.operator, stage.pressure, carriage, self._diffusion)
+        leaving = np.divide(stage.leaving, out, out=np.zeros_like(out), where=out > 0)
+        into = float(np.sum(brought))
+        done, first = 0.0, self._first_step(stage)
+        while done < stage.duration:
+            left = stage.duration - done
+            step = min(left, max(first, 0.5 * done), stage.duration / ROWS)
+            before = cargo.left.copy()
+            transport.advance(cargo, step)
+            gone = cargo.left - before
+            through = float(gone @ leaving)
+            self.escaped += through
+            self.drained += float(np.sum(gone)) - through
+            done = stage.duration if step == left else done + step
+            self.infused += step * (into + stage.leak)
+            self.leaked += step * stage.leak
+            yield self.time + done
+        self.time += stage.duration
 
-    def carry(self, cargo: Cargo, pores: Pores, diffusion: Operator | None, duration: float) -> Iterator[Cargo]:
-        """The particles after every step until the end of the infusion."""
-        capacity = pores.volume / self.hindrance
-        depositing = pores.deposition * pores.volume
-        sink = self.leaving + depositing / self.hindrance
-        inflow = self.injected + self.entering
-        residence = np.divide(capacity, self.transport.outflow, out=np.full_like(capacity, np.inf),
-                              where=(self.transport.outflow > 0) & (capacity > 0))  # fmt: skip
-        full = self.concentration / self.hindrance
-        rate = float(np.sum(self.injected)) * self.concentration
-        brought = self.hindrance * (inflow * self.inlet - self.injected * full)
-        while cargo.time < duration:
-            left = duration - cargo.time
-            step = min(left, self._front_step(cargo.concentration, full, residence))
-            step = max(step, min(left, duration / MOST_STEPS))
-            new = self.transport.advance(cargo.concentration, capacity, inflow, self.inlet, sink, step)
-            cargo = Cargo(
-                duration if step == left else cargo.time + step,
-                new,
-                cargo.deposited + step * depositing * new,
-                cargo.infused + step * rate,
-                cargo.supplied + step * float(np.sum(brought)),
-                cargo.escaped + step * self.hindrance * float(self.leaving @ new),
-            ).hold(self.held, pores)
-            if diffusion is not None:
-                now = cargo.time
-                still = replace(pores, deposition=0.0)
-                cargo = replace(cargo.rest(still, diffusion, step, self.held), time=now)
-            yield cargo
+    def _first_step(self, stage: Stage) -> float:
+        """Time in which half of the pores at the ports is filled."""
+        flow = float(np.sum(stage.injected))
+        if flow <= 0.0:
+            return stage.duration / ROWS
+        return 0.5 * float(np.max(self.fate.pores[stage.injected > 0])) / flow
 
-    def _front_step(self, concentration: Array, full: float, residence: Array) -> float:
-        """Time in which the median node at the front is passed by a share of a cell; before that, at the port."""
-        front = (concentration > 0.1 * full) & (concentration < 0.9 * full) & np.isfinite(residence)
-        if not front.any():
-            front = (self.injected > 0) & np.isfinite(residence)
-        return FRONT_CELLS * float(np.median(residence[front])) if front.any() else np.inf
+    def _check_diffusion(self, duration: float) -> None:
+        if self._diffusion is None:
+            return
+        fastest = float(np.max(per_volume(self._diffusion.diagonal, self.fate.retardation * self.fate.pores)))
+        steps = duration * fastest / DIFFUSION_SHARE
+        if steps > MOST_DIFFUSION_STEPS:
+            raise CaseError(
+                f"delivery.diffusivity: {steps:.3g} steps would be needed to follow the diffusion for {duration:g} s "
+                "on this grid; particles of 10 to 100 nm diffuse at 1e-12 to 1e-11 m^2/s: check the value or coarsen "
+                "the grid"
+            )
+
+    @property
+    def tissue_mass(self) -> Array:
+        """(n,) kg in the tissue: mobile, bound, stuck and in cells."""
+        inside = self.fate.retardation * self.fate.pores * self.cargo.concentration
+        return inside + self.cargo.stuck + self.taken_up
+
+    @property
+    def taken_up(self) -> Array:
+        """(n,) kg in cells."""
+        rates = self.fate.uptake + self.fate.washout
+        return self.cargo.lost * np.divide(self.fate.uptake, rates, out=np.zeros_like(rates), where=rates > 0)
+
+    def ledger(self) -> dict[str, float]:
+        """Every place where particles are, kg; what was put in is ``infused`` and ``supplied_at_boundary``."""
+        pores = float(self.fate.pores @ self.cargo.concentration)
+        cells = float(np.sum(self.taken_up))
+        return {
+            "infused": self.infused,
+            "supplied_at_boundary": self.cargo.held,
+            "mobile": pores,
+            "bound": (self.fate.retardation - 1.0) * pores,
+            "deposited": float(np.sum(self.cargo.stuck)),
+            "taken_up": cells,
+            "cleared": float(np.sum(self.cargo.lost)) - cells + self.drained,
+            "leaked_back": self.leaked,
+            "escaped": self.escaped,
+        }
+
+    def readings(self) -> dict[str, Reading]:
+        """The ledger under ``dose.``, and what is missing in it."""
+        lines = self.ledger()
+        put_in = lines["infused"] + abs(lines["supplied_at_boundary"])
+        found = sum(value for name, value in lines.items() if name not in ("infused", "supplied_at_boundary"))
+        gap = abs(lines["infused"] + lines["supplied_at_boundary"] - found)
+        return {
+            **{f"dose.{name}": Reading(value, "kg") for name, value in lines.items()},
+            "ledger.mass_error": Reading(gap / put_in if put_in > 0 else 0.0, ""),
+        }

@@ -1,238 +1,284 @@
-"""Intratumoral infusion through a needle: Darcy flow, transport in the pores, deposition, diffusion after.
-
-``div(K grad p) = -s`` with the hydraulic conductivity K and the infused volume per tissue volume and time s (Darcy's
-law with a source, as in L. T. Baxter, R. K. Jain, Microvasc. Res. 37 (1989) 77-104, unverified). The pressure is
-steady: it builds up and relaxes at once when the pump is switched. How the particles ride on the flow: :mod:`.cargo`.
-"""
+"""Intratumoral infusion through needles: flow of the fluid, transport of the particles, waiting after it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from thermal.domain import Ball, Line
-from thermal.engine import Engine, Operator, node_widths
-from thermal.errors import CaseError
-from thermal.physics.delivery.cargo import Cargo, Pores, Stream
+from thermal.engine import Engine
+from thermal.physics.delivery.backflow import Backflow
+from thermal.physics.delivery.cargo import Fate, Journey, Stage
+from thermal.physics.delivery.flow import Flow as Steady
+from thermal.physics.delivery.flow import Medium
+from thermal.physics.delivery.infusion_report import needle_warnings, reach, smeared, supply_warnings
+from thermal.physics.delivery.kinetics import Kinetics
+from thermal.physics.delivery.needle import Driven, Needle
 from thermal.physics.delivery.outcome import Delivered, Progress, Site, dose_readings, per_volume, silent
+from thermal.physics.delivery.protocol import Place, Step
 from thermal.physics.far_field import held_or_far
-from thermal.physics.scene import Device, Held, Reading
+from thermal.physics.scene import Device, Reading
 from thermal.physics.tissue import Tissues
 from thermal.units import (
     Array,
+    Compliance,
     Concentration,
-    Diffusivity,
     Duration,
     Flow,
     Length,
     Point,
-    PositiveFraction,
-    Rate,
-    Spec,
+    PositivePressure,
     quantity,
 )
 
-OPENING_PRESSURE = 1e5
-"""Pa, above which tissue opens or tears rather than lets fluid seep; order of magnitude only, unverified."""
-MOST_PECLET = 2.0
-"""Speed times cell over diffusivity, above which upwind transport spreads more than diffusion does."""
-MOST_SMEAR = 0.15
-"""Smearing of the front over its radius from which it is worth a warning: some nine cells to the radius."""
-PRESSURE_TOLERANCE = 1e-11
-"""Of the pressure solve: its residual is what may lift the concentration above that of the infusate."""
+NEEDED_BY = 'delivery.kind = "infusion"'
 
 
-class Infusion(Spec):
-    """Constant flow through a port at the needle's tip, then a wait."""
+@dataclass(frozen=True)
+class Visit:
+    """One step of the pump at one position of a needle."""
+
+    needle: Needle
+    step: Step
+
+
+class Infusion(Kinetics):
+    """Infusion through ports of a needle or catheter, then a wait."""
 
     kind: Literal["infusion"]
     entry: Point
-    """where the needle enters, for pictures"""
+    """where the needle enters the body"""
     tip: Point
     """centre of the port"""
     port_radius: Length
-    """radius of the sphere through whose surface the infusate enters the tissue"""
-    flow: Flow
+    """radius of the sphere (of the cylinder where port_length is given) through whose surface the infusate enters the
+    tissue"""
+    port_length: Length | None = None
+    """length of a porous end of the needle, from the tip back: a cylinder in place of a sphere"""
+    end_port: bool = True
+    """whether the needle is open at its end"""
+    side_ports: tuple[Length, ...] = ()
+    """distances from the tip of more ports along the needle, which share its pressure"""
+    flow: Flow | None = None
     """volume of infusate per time"""
-    duration: Duration
+    pressure: PositivePressure | None = None
+    """in the needle, instead of a flow"""
+    duration: Duration | None = None
     """of the infusion"""
+    protocol: tuple[Step, ...] | None = Field(default=None, min_length=1)
+    """steps of flow or pressure and pauses, instead of one flow or pressure for one duration"""
+    sites: tuple[Place, ...] = ()
+    """further places, infused one after the other, each by the same protocol unless it has its own"""
     concentration: Concentration
     """mass of particles per volume of infusate"""
     wait: Annotated[float, *quantity("s", ge=0, le=1e9)] = 0.0
     """time between the end of the infusion and the start of heating, in which particles diffuse and deposit"""
-    diffusivity: Diffusivity = 0.0
-    """of the particles in the pores; zero: too large to diffuse over a cell"""
-    hindrance: PositiveFraction = 1.0
-    """speed of the particles over that of the fluid"""
-    deposition_rate: Rate = 0.0
-    """rate at which mobile particles stick to the tissue"""
+    backflow: Backflow | None = None
+    """infusate may run back along the needle; when absent the needle is tight"""
+    opening_pressure: PositivePressure | None = None
+    """at which tissue opens around the tip: a cavity grows until the pressure falls to it; when absent it never
+    opens"""
+    permeability_response: Compliance = 0.0
+    """relative change of the hydraulic conductivity by the pressure: K = K0 exp(response * pressure)"""
 
     @model_validator(mode="after")
-    def _has_direction(self) -> Infusion:
+    def _is_complete(self) -> Infusion:
         if self.entry == self.tip:
             raise ValueError("entry and tip are the same point; the needle needs a direction")
+        if self.protocol is not None:
+            given = [name for name in ("flow", "pressure", "duration") if getattr(self, name) is not None]
+            if given:
+                raise ValueError(f"{' and '.join(given)} beside protocol: the steps hold them; delete one or the other")
+        elif (self.flow is None) == (self.pressure is None) or self.duration is None:
+            raise ValueError('give flow (or pressure) and duration, or a protocol, e.g. flow = "5 ul/min"')
+        if not self.end_port and not self.side_ports:
+            raise ValueError("the needle has no opening; give side_ports, or leave end_port out")
+        if self.port_length is not None and not self.end_port:
+            raise ValueError("port_length describes the open end, which end_port = false closes; delete one of them")
+        driven = [step for steps in self._protocols for step in steps]
+        if self.backflow is not None:
+            if self.side_ports or self.port_length or not self.end_port:
+                raise ValueError("backflow is known only along a needle that is open at its end alone")
+            if any(step.pressure is not None for step in driven):
+                raise ValueError("backflow needs a flow: at a held pressure nobody knows how much runs back")
+        if self.opening_pressure is not None and (self.backflow is not None or len(self._openings) != 1):
+            raise ValueError("opening_pressure is known only for a single spherical port without backflow")
+        if not any(step.flow or step.pressure for step in driven):
+            raise ValueError("all steps of the protocol are pauses; give one of them a flow")
         return self
 
     @property
+    def _openings(self) -> tuple[object, ...]:
+        return (*((self.port_radius,) if self.end_port else ()), *((1,) if self.port_length else ()), *self.side_ports)
+
+    @property
+    def _steps(self) -> tuple[Step, ...]:
+        if self.protocol is not None:
+            return self.protocol
+        assert self.duration is not None
+        return (Step.model_construct(duration=self.duration, flow=self.flow, pressure=self.pressure,
+                                     concentration=None, withdraw=None),)  # fmt: skip
+
+    @property
+    def _protocols(self) -> tuple[tuple[Step, ...], ...]:
+        return (self._steps, *(place.protocol or self._steps for place in self.sites))
+
+    @property
+    def _needles(self) -> tuple[Needle, ...]:
+        own = (self.port_radius, self.port_length or 0.0, self.end_port, self.side_ports)
+        first = Needle(self.entry, self.tip, "delivery.tip", *own)
+        more = (Needle(p.entry, p.tip, f"delivery.sites[{n}].tip", *own) for n, p in enumerate(self.sites))
+        return (first, *more)
+
+    def _visits(self) -> Iterator[Visit]:
+        for needle, steps in zip(self._needles, self._protocols, strict=True):
+            back = 0.0
+            for step in steps:
+                back += step.withdraw or 0.0
+                yield Visit(needle.withdrawn(back) if back else needle, step)
+
+    @property
     def devices(self) -> tuple[Device, ...]:
-        """The needle."""
-        shape = Line(self.entry, self.tip, self.port_radius)
-        return (Device("needle", "infusion needle", shape, Ball(self.tip, self.port_radius), "delivery.tip"),)
+        """The needles."""
+        return tuple(
+            Device(
+                "needle",
+                "infusion needle" if not self.sites else f"infusion needle {number + 1}",
+                Line(needle.entry, needle.tip, self.port_radius),
+                Ball(needle.tip, self.port_radius),
+                needle.place,
+            )
+            for number, needle in enumerate(self._needles)
+        )
 
     @property
     def time(self) -> float:
         """Infusion and wait, s."""
-        return self.duration + self.wait
+        return sum(step.duration for steps in self._protocols for step in steps) + self.wait
 
     def check(self, tissues: Tissues) -> None:
-        """Raises ``CaseError`` where a region lacks hydraulic conductivity or porosity."""
-        tissues.require(("hydraulic_conductivity", "porosity"), 'delivery.kind = "infusion"')
+        """Raises ``CaseError`` where a region lacks hydraulic conductivity or porosity, or a needle is drawn out."""
+        tissues.require(("hydraulic_conductivity", "porosity"), NEEDED_BY)
+        for _ in self._visits():
+            pass
 
     def deliver(self, site: Site, progress: Progress = silent) -> Delivered:
         """Solve the flow, carry the particles, let them diffuse. Raises ``CaseError`` for a tip outside the tissue."""
         engine, tissues = site.engine, site.tissues
-        weights, resistance = self._port(engine)
-        permeability = tissues.cells("hydraulic_conductivity", 'delivery.kind = "infusion"')
-        porosity = tissues.nodes("porosity", 'delivery.kind = "infusion"')
-        pores = Pores(porosity * engine.volume, self.deposition_rate)
-        needed_by = 'delivery.kind = "infusion"'
-        operator = engine.conductance(permeability, tissues.cuts("hydraulic_conductivity", needed_by))
         held = held_or_far(engine, site.pressure)
-        held = Held(held.mask & (engine.volume > 0), held.value)
-        pressure = self._pressure(engine, operator, weights, held)
-        local = float(weights @ engine.to_nodes(permeability))
-        port_pressure = float(weights @ pressure) + self.flow * resistance / local
-
+        medium = Medium.of(engine, tissues, held, self.permeability_response, NEEDED_BY)
+        fate = self.fate(tissues, NEEDED_BY)
         diffusion = None
         if self.diffusivity > 0.0:
-            spread = tissues.cells("porosity", 'delivery.kind = "infusion"') * self.diffusivity
-            diffusion = engine.conductance(spread, tissues.cuts("porosity", needed_by))
-        injected = weights * self.flow
-        stream = Stream.through(
-            engine, operator, pressure, injected, self.concentration, self.hindrance, held, site.concentration
-        )
-        cargo = Cargo.empty(engine, site.concentration, pores)
-        history = []
-        for carried in stream.carry(cargo, pores, diffusion, self.duration):
-            cargo = carried
-            progress(cargo.time / (self.duration + self.wait))
-            history.append(self._row(cargo, pores, port_pressure))
-        reached = self._reach(engine, cargo)
+            spread = tissues.cells("porosity", NEEDED_BY) * self.diffusivity
+            diffusion = engine.conductance(spread, tissues.cuts("porosity", NEEDED_BY))
+        journey = Journey(engine, fate, diffusion, site.concentration)
+        history: list[dict[str, Reading]] = []
+        driven, volume, known = [], 0.0, {}
+        for visit in self._visits():
+            key = (visit.needle, visit.step.flow, visit.step.pressure)
+            if key not in known:
+                known = {key: self._drive(medium, visit)}
+            found = known[key]
+            driven.append(found)
+            volume += (float(np.sum(found.flow.injected)) + found.out) * visit.step.duration
+            concentration = visit.step.concentration
+            stage = self._stage(
+                fate, medium, found, visit.step.duration, self.concentration if concentration is None else concentration
+            )
+            self._follow(journey, stage, found, history, progress)
+        reached = reach(engine, journey.cargo.concentration, self.concentration / self.hindrance)
         if self.wait > 0.0:
-            cargo = cargo.rest(pores, diffusion, self.wait, site.concentration)
-            history.append(self._row(cargo, pores, 0.0))
+            rest = Driven(medium.at_rest())
+            self._follow(journey, self._stage(fate, medium, rest, self.wait, 0.0), rest, history, progress)
         progress(1.0)
 
-        mass = pores.volume * cargo.concentration + cargo.deposited
+        mass = journey.tissue_mass
         bulk = per_volume(mass, engine.volume)
+        highest = max(driven, key=lambda one: one.flow.port_pressure)
+        cargo = journey.cargo
         return Delivered(
             bulk,
             {
-                **dose_readings(site, mass, bulk * site.tumour_volume, cargo.infused),
-                **self._ledger(cargo, pores),
-                "delivery.port_pressure": Reading(port_pressure, "Pa"),
-                "delivery.infused_volume": Reading(self.flow * self.duration, "m^3"),
+                **dose_readings(site, mass, bulk * site.tumour_volume, journey.infused),
+                **journey.readings(),
+                "delivery.port_pressure": Reading(highest.flow.port_pressure, "Pa"),
+                "delivery.infused_volume": Reading(volume, "m^3"),
                 "delivery.distribution_volume": Reading(reached, "m^3"),
                 "delivery.distribution_radius": Reading(float(np.cbrt(0.75 * reached / np.pi)), "m"),
                 "delivery.steps": Reading(float(len(history)), ""),
+                **self._at_needle(driven),
             },
             {
                 "pore_concentration": (cargo.concentration, "kg/m^3"),
-                "deposited_concentration": (per_volume(cargo.deposited, engine.volume), "kg/m^3"),
-                "pressure": (pressure, "Pa"),
+                "deposited_concentration": (per_volume(cargo.stuck, engine.volume), "kg/m^3"),
+                "pressure": (driven[-1].flow.pressure, "Pa"),
             },
             self.devices,
             tuple(history),
-            (*self._warnings(port_pressure, cargo), *self._smeared(engine, reached, porosity)),
+            (
+                *needle_warnings(highest, self.backflow is None and self.opening_pressure is None),
+                *supply_warnings(journey),
+                *smeared(engine, reached, fate.pores, self._needles[0].tip, volume / self.time, self),
+            ),
         )
 
-    def _port(self, engine: Engine) -> tuple[Array, float]:
-        try:
-            return engine.spread(Ball(self.tip, self.port_radius))
-        except ValueError as error:
-            raise CaseError(
-                f"delivery.tip: the port lies outside the tissue ({error}); move it into the body"
-            ) from None
+    def _drive(self, medium: Medium, visit: Visit) -> Driven:
+        step, needle = visit.step, visit.needle
+        if step.flow is not None:
+            return needle.at_flow(medium, step.flow, self.backflow, self.opening_pressure)
+        if step.pressure is not None:
+            return Driven(medium.at_pressure(needle.ports(medium.engine), step.pressure))
+        return Driven(medium.at_rest())
 
-    def _pressure(self, engine: Engine, operator: Operator, weights: Array, held: Held) -> Array:
-        if not held.mask.any():
-            raise CaseError(
-                'delivery: no boundary lets fluid out; set pressure = "0 Pa" on a boundary that touches tissue'
-            )
-        return engine.solve(
-            operator, np.zeros_like(weights), self.flow * weights,
-            fixed=held.mask, values=held.value, tolerance=PRESSURE_TOLERANCE,
-        )  # fmt: skip
-
-    def _reach(self, engine: Engine, cargo: Cargo) -> float:
-        """Volume of tissue whose pore fluid is at least half infusate, m3."""
-        half = 0.5 * self.concentration / self.hindrance
-        if half <= 0.0:
-            return 0.0
-        return float(engine.inside(cargo.concentration, half) @ engine.cell_volume)
-
-    def _row(self, cargo: Cargo, pores: Pores, port_pressure: float) -> dict[str, Reading]:
-        return {
-            "time": Reading(cargo.time, "s"),
-            "port_pressure": Reading(port_pressure, "Pa"),
-            "infused": Reading(cargo.infused, "kg"),
-            "mobile": Reading(float(pores.volume @ cargo.concentration), "kg"),
-            "deposited": Reading(float(np.sum(cargo.deposited)), "kg"),
-            "escaped": Reading(cargo.escaped, "kg"),
-        }
-
-    def _ledger(self, cargo: Cargo, pores: Pores) -> dict[str, Reading]:
-        mobile, deposited = float(pores.volume @ cargo.concentration), float(np.sum(cargo.deposited))
-        put_in = cargo.infused + abs(cargo.supplied)
-        gap = cargo.infused + cargo.supplied - mobile - deposited - cargo.escaped
-        return {
-            "dose.infused": Reading(cargo.infused, "kg"),
-            "dose.supplied_at_boundary": Reading(cargo.supplied, "kg"),
-            "dose.mobile": Reading(mobile, "kg"),
-            "dose.deposited": Reading(deposited, "kg"),
-            "dose.escaped": Reading(cargo.escaped, "kg"),
-            "ledger.mass_error": Reading(abs(gap) / put_in if put_in > 0 else 0.0, ""),
-        }
-
-    def _smeared(self, engine: Engine, reached: float, porosity: Array) -> tuple[str, ...]:
-        """What to say when upwind transport smears the front of the infusate.
-
-        Its numerical diffusivity is v h / 2. For a spherical front at R, whose speed falls as 1 / R^2, the variance s
-        follows ds/dR = h - 4 s / R, so it becomes h R / 5.
-        """
-        radius = float(np.cbrt(0.75 * reached / np.pi))
-        if radius <= 0.0:
-            return ()
-        near = np.linalg.norm(engine.points - np.asarray(self.tip), axis=1) <= radius
-        near &= engine.volume > 0
-        if not near.any():
-            return ()
-        cell = float(node_widths(engine)[near].mean())
-        smear = float(np.sqrt(0.2 * cell * radius))
-        speed = self.hindrance * self.flow / (4.0 * np.pi * radius**2 * float(porosity[near].mean()))
-        peclet = speed * cell / self.diffusivity if self.diffusivity > 0.0 else np.inf
-        if peclet <= MOST_PECLET or smear <= MOST_SMEAR * radius:
-            return ()
-        size = f"{peclet:.3g}" if np.isfinite(peclet) else "infinite, as nothing diffuses"
-        return (
-            f"delivery: the cell Peclet number at the front of the infusate is {size} (limit {MOST_PECLET:g}: "
-            "S. V. Patankar, Numerical Heat Transfer and Fluid Flow, 1980), so upwind transport on cells of "
-            f"{1e3 * cell:.2g} mm smears it by about {1e3 * smear:.2g} mm, {100 * smear / radius:.0f} % of its radius "
-            f"of {1e3 * radius:.2g} mm; use smaller voxels around the tip",
+    def _stage(self, fate: Fate, medium: Medium, found: Driven, duration: float, concentration: float) -> Stage:
+        flow = found.flow
+        return Stage(
+            duration,
+            flow.operator,
+            flow.pressure,
+            flow.injected,
+            concentration,
+            flow.from_vessels + np.maximum(-flow.through_border, 0.0),
+            np.maximum(flow.through_border, 0.0),
+            flow.into_lymph,
+            pore_speed(medium, flow, fate.pores),
+            found.out * concentration,
         )
 
-    def _warnings(self, port_pressure: float, cargo: Cargo) -> tuple[str, ...]:
-        warnings = []
-        if port_pressure > OPENING_PRESSURE:
-            warnings.append(
-                f"the port pressure of {port_pressure:.3g} Pa exceeds about {OPENING_PRESSURE:.0e} Pa: real tissue "
-                "opens or tears instead, and fluid runs back along the needle (P. J. Basser, Microvasc. "
-                "Res. 44 (1992) 143-165, doi:10.1016/0026-2862(92)90014-P, on tissue that dilates); lower the "
-                "flow or check hydraulic_conductivity"
+    def _follow(
+        self, journey: Journey, stage: Stage, found: Driven, history: list[dict[str, Reading]], progress: Progress
+    ) -> None:
+        for time in journey.follow(stage):
+            progress(min(time / self.time, 1.0))
+            lines = journey.ledger()
+            history.append(
+                {
+                    "time": Reading(time, "s"),
+                    "port_pressure": Reading(found.flow.port_pressure, "Pa"),
+                    **{name: Reading(value, "kg") for name, value in lines.items()},
+                }
             )
-        if cargo.escaped > 0.01 * cargo.infused:
-            share = 100.0 * cargo.escaped / cargo.infused
-            warnings.append(f"{share:.1f} % of the infused mass left through the boundary; enlarge the window")
-        return tuple(warnings)
+
+    def _at_needle(self, driven: list[Driven]) -> dict[str, Reading]:
+        found = {}
+        if self.backflow is not None:
+            found["delivery.backflow_length"] = Reading(max(one.backflow for one in driven), "m")
+        if self.opening_pressure is not None:
+            found["delivery.cavity_radius"] = Reading(max(one.cavity for one in driven), "m")
+        ports = driven[0].flow.port_flows
+        if len(ports) > 1:
+            found |= {f"delivery.port_flow.{n + 1}": Reading(float(q), "m^3/s") for n, q in enumerate(ports)}
+        return found
+
+
+def pore_speed(medium: Medium, flow: Steady, pores: Array) -> Array:
+    """(n,) m/s of the fluid in the pores: ``|K grad p| / phi``, from the fluid's dissipation ``K |grad p|^2``."""
+    engine: Engine = medium.engine
+    lost = np.maximum(flow.operator.dissipation(flow.pressure), 0.0)
+    conductivity = engine.to_nodes(medium.permeability)
+    return per_volume(np.sqrt(conductivity * lost * engine.volume), pores)

@@ -1,0 +1,223 @@
+"""Flow of interstitial fluid: Darcy's law with ports, vessels and lymphatics, and a permeability that may follow
+pressure.
+
+``-div(K grad p) = s + L_v (p_e - p) - L_l (p - p_l)`` with the hydraulic conductivity K, the infused volume s, the
+filtration L_v of vessels (hydraulic conductivity of their wall times its area per tissue volume) with their effective
+pressure p_e, and the same of lymphatics: L. T. Baxter, R. K. Jain, Microvasc. Res. 37 (1989) 77-104,
+doi:10.1016/0026-2862(89)90074-5 (unverified). The pressure is steady: it builds up and relaxes at once when the pump is
+switched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from thermal.domain import Ball, CutEdges, Probe
+from thermal.engine import Engine, Operator
+from thermal.errors import CaseError
+from thermal.physics.delivery.outcome import per_volume
+from thermal.physics.scene import Held
+from thermal.physics.tissue import Tissues
+from thermal.units import Array
+
+PRESSURE_TOLERANCE = 1e-11
+"""Of the pressure solve: its residual is what may lift the concentration above that of the infusate."""
+SETTLED = 1e-6
+"""Change of the port pressure, relative, at which the permeability that follows it counts as found."""
+MOST_ROUNDS = 60
+MOST_SMEARED = 3000
+"""Nodes of a port among which distances are taken; one with more has a grid so fine that its wall is resolved."""
+WIDEST = 1e3
+"""Largest factor by which pressure may change the permeability: beyond it tissue has torn, and no law is known."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """An opening: the ``weights`` (n,) of the nodes it feeds and its sub-grid ``resistance``, 1/m; ``radius`` m of a
+    ball, zero of other shapes."""
+
+    weights: Array
+    resistance: float
+    radius: float = 0.0
+
+    @staticmethod
+    def of(engine: Engine, probe: Probe, place: str) -> Port:
+        """Raises ``CaseError`` naming the key ``place`` for a port outside the body."""
+        try:
+            return Port(*engine.spread(probe), radius=probe.radius if isinstance(probe, Ball) else 0.0)
+        except ValueError as error:
+            raise CaseError(f"{place}: the port lies outside the tissue ({error}); move it into the body") from None
+
+    def screened(self, points: Array, decay: float) -> float:
+        """The resistance (1/m) where vessels take up fluid on its way, so that pressure falls like ``exp(-decay r) /
+        r``.
+
+        The wall of the ball and the nodes it is smeared over both see less of it, each by its own distances.
+        """
+        near = np.flatnonzero(self.weights)
+        if self.radius == 0.0 or decay == 0.0 or len(near) > MOST_SMEARED:
+            return self.resistance
+        apart = np.linalg.norm(points[near][:, None] - points[near][None], axis=2)
+        less = np.divide(np.expm1(-decay * apart), apart, out=np.full_like(apart, -decay), where=apart > 0)
+        smeared = float(self.weights[near] @ less @ self.weights[near])
+        return self.resistance + (-decay / (1.0 + decay * self.radius) - smeared) / (4.0 * np.pi)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A steady flow: ``pressure`` (n,) Pa by ``operator``, ``port_pressure`` Pa, ``injected`` (n,) m3/s.
+
+    ``port_flows`` (k,) m3/s of each port; ``from_vessels``, ``into_vessels`` and ``into_lymph`` (n,) m3/s;
+    ``through_border`` (n,) m3/s outwards at nodes of held pressure.
+    """
+
+    operator: Operator
+    pressure: Array
+    port_pressure: float
+    injected: Array
+    port_flows: Array
+    from_vessels: Array
+    into_vessels: Array
+    into_lymph: Array
+    through_border: Array
+
+    def at_port(self, pressure: float) -> Flow:
+        """The same with another pressure (Pa) in the needle."""
+        return replace(self, port_pressure=pressure)
+
+
+@dataclass(frozen=True)
+class Medium:
+    """Tissue as the fluid meets it. Arrays over cells (m,) and nodes (n,).
+
+    ``permeability`` (m,) m2/Pa/s at zero pressure, times ``exp(stiffening p)`` with ``response`` in 1/Pa.
+    ``vessels`` and ``lymph`` (n,) m3/Pa/s with ``vascular_pressure`` and ``lymph_pressure`` (n,) Pa.
+    """
+
+    engine: Engine
+    permeability: Array
+    held: Held
+    vessels: Array
+    vascular_pressure: Array
+    lymph: Array
+    lymph_pressure: Array
+    response: float = 0.0
+    cuts: CutEdges | None = None
+    """edges beside cells of several regions, while the permeability is that at zero pressure"""
+
+    @staticmethod
+    def of(engine: Engine, tissues: Tissues, held: Held, response: float, needed_by: str) -> Medium:
+        """The medium of a case; tissues without vessels or lymphatics have none."""
+        by_region = tissues.by_region
+
+        def filtration(name: str, pressure: str) -> tuple[Array, Array]:
+            rates = {region: getattr(tissue, name) or 0.0 for region, tissue in by_region.items()}
+            drive = {region: rates[region] * (getattr(t, pressure) or 0.0) for region, t in by_region.items()}
+            rate, driven = tissues.mix_nodes(rates), tissues.mix_nodes(drive)
+            return engine.volume * rate, np.divide(driven, rate, out=np.zeros_like(rate), where=rate > 0)
+
+        return Medium(
+            engine,
+            tissues.cells("hydraulic_conductivity", needed_by),
+            Held(held.mask & (engine.volume > 0), held.value),
+            *filtration("vascular_filtration", "vascular_pressure"),
+            *filtration("lymphatic_filtration", "lymphatic_pressure"),
+            response,
+            tissues.cuts("hydraulic_conductivity", needed_by) if response == 0.0 else None,
+        )
+
+    def at_flow(self, ports: Sequence[Port], flow: float) -> Flow:
+        """The ports of one lumen deliver ``flow`` m3/s together, each what its pressure lets through."""
+        return self._settle(ports, flow, None)
+
+    def at_pressure(self, ports: Sequence[Port], pressure: float) -> Flow:
+        """The ports of one lumen are at ``pressure`` Pa."""
+        return self._settle(ports, None, pressure)
+
+    def at_rest(self) -> Flow:
+        """No infusion: what boundaries and vessels do alone."""
+        return self._settle((), 0.0, None)
+
+    def _settle(self, ports: Sequence[Port], flow: float | None, pressure: float | None) -> Flow:
+        found = self._solve(ports, flow, pressure, self.permeability)
+        if self.response == 0.0:
+            return found
+        for _ in range(MOST_ROUNDS):
+            before = found
+            change = np.clip(self.response * self.engine.to_cells(before.pressure), -np.log(WIDEST), np.log(WIDEST))
+            found = self._solve(ports, flow, pressure, self.permeability * np.exp(change))
+            scale = max(float(np.abs(found.pressure).max()), 1e-9)
+            if float(np.abs(found.pressure - before.pressure).max()) <= SETTLED * scale:
+                return found
+        raise CaseError(
+            f"delivery.permeability_response = {self.response:g} 1/Pa: no pressure is found at which permeability and "
+            f"pressure agree (port pressure {before.port_pressure:.4g} and {found.port_pressure:.4g} Pa in turn); "
+            "lower the response or the flow"
+        )
+
+    def _solve(self, ports: Sequence[Port], flow: float | None, pressure: float | None, permeability: Array) -> Flow:
+        engine, held = self.engine, self.held
+        operator = engine.conductance(permeability, self.cuts)
+        diagonal = self.vessels + self.lymph
+        if not held.mask.any() and not diagonal.any():
+            raise CaseError(
+                'delivery: no boundary lets fluid out; set pressure = "0 Pa" on a boundary that touches tissue'
+            )
+        solver = engine.solver(operator, diagonal, fixed=held.mask)
+        zero = np.zeros_like(held.value)
+        sources = self.vessels * self.vascular_pressure + self.lymph * self.lymph_pressure
+        rest = zero.copy()
+        if sources.any() or np.any(held.value[held.mask] != 0.0):
+            rest = solver.solve(sources, values=held.value, tolerance=PRESSURE_TOLERANCE)
+        units = [solver.solve(port.weights, values=zero, tolerance=PRESSURE_TOLERANCE) for port in ports]
+        local = [float(port.weights @ engine.to_nodes(permeability)) for port in ports]
+        matrix = np.array([[float(port.weights @ unit) for unit in units] for port in ports]).reshape(
+            len(ports), len(ports)
+        )
+        taken = per_volume(diagonal, engine.volume)
+        decays = [float(np.sqrt(port.weights @ taken / k)) for port, k in zip(ports, local, strict=True)]
+        matrix += np.diag([
+            port.screened(engine.points, decay) / k for port, decay, k in zip(ports, decays, local, strict=True)
+        ])  # fmt: skip
+        before = np.array([float(port.weights @ rest) for port in ports])
+        flows, lumen = _share(matrix, before, flow, pressure)
+        total, injected = rest, zero
+        for port, unit, part in zip(ports, units, flows, strict=True):
+            total = total + part * unit
+            injected = injected + part * port.weights
+        exchanged = self.vessels * (self.vascular_pressure - total)
+        drained = self.lymph * (total - self.lymph_pressure)
+        balance = injected + exchanged - drained - operator(total)
+        return Flow(
+            operator,
+            total,
+            lumen,
+            injected,
+            flows,
+            np.maximum(exchanged, 0.0) + np.maximum(-drained, 0.0),
+            np.maximum(-exchanged, 0.0),
+            np.maximum(drained, 0.0),
+            np.where(held.mask, balance, 0.0),
+        )
+
+
+def _share(matrix: Array, before: Array, flow: float | None, pressure: float | None) -> tuple[Array, float]:
+    """Flow of each port (m3/s) and the pressure (Pa) in the lumen that they share.
+
+    ``matrix`` (k, k): pressure at each port by a unit flow of each. Raises ``CaseError`` where fluid would be sucked
+    in.
+    """
+    if not len(before):
+        return np.zeros(0), 0.0
+    each, rest = np.linalg.solve(matrix, np.ones(len(before))), np.linalg.solve(matrix, before)
+    lumen = float((flow + rest.sum()) / each.sum()) if flow is not None else float(pressure or 0.0)
+    flows = lumen * each - rest
+    if np.any(flows < -1e-9 * np.abs(flows).sum()):
+        raise CaseError(
+            f"delivery: at {lumen:.4g} Pa in the needle, tissue fluid at {before.max():.4g} Pa would run into a port; "
+            "raise the flow or the pressure, or close that port"
+        )
+    return np.maximum(flows, 0.0), lumen

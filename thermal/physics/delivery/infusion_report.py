@@ -1,0 +1,80 @@
+"""What an infusion says of itself: its reach, and what is doubtful about it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from thermal.engine import Engine, node_widths
+from thermal.physics.delivery.cargo import Journey
+from thermal.physics.delivery.kinetics import Kinetics
+from thermal.physics.delivery.needle import Driven
+from thermal.units import Array
+
+OPENING_PRESSURE = 1e5
+"""Pa, above which tissue opens or tears rather than lets fluid seep; order of magnitude only, unverified."""
+MOST_SMEAR = 0.25
+"""Cell over the radius of the infusate from which its front is worth a warning: fewer than four cells to the radius."""
+
+
+def reach(engine: Engine, concentration: Array, full: float) -> float:
+    """Volume of tissue whose pore fluid is at least half infusate, m3."""
+    if full <= 0.0:
+        return 0.0
+    return float(engine.inside(concentration, 0.5 * full) @ engine.cell_volume)
+
+
+def needle_warnings(highest: Driven, tight: bool) -> tuple[str, ...]:
+    """What is doubtful about the pressure; ``tight``: neither a cavity nor backflow may give way to it."""
+    pressure = highest.flow.port_pressure
+    found = []
+    if pressure > OPENING_PRESSURE:
+        remedy = (
+            "lower the flow, check hydraulic_conductivity, or let it: opening_pressure, [delivery.backflow]"
+            if tight
+            else "lower the flow or check hydraulic_conductivity"
+        )
+        found.append(
+            f"the port pressure of {pressure:.3g} Pa exceeds about {OPENING_PRESSURE:.0e} Pa: real tissue "
+            "opens or tears instead, and fluid runs back along the needle (P. J. Basser, Microvasc. "
+            f"Res. 44 (1992) 143-165, doi:10.1016/0026-2862(92)90014-P, on tissue that dilates); {remedy}"
+        )
+    if highest.out > 0.0:
+        total = highest.out + float(np.sum(highest.flow.injected))
+        found.append(
+            f"delivery.backflow: infusate runs back along all of the needle's {1e3 * highest.backflow:.3g} mm, and "
+            f"{100 * highest.out / total:.1f} % of it is lost at the skin; lower the flow or use a thinner needle"
+        )
+    return tuple(found)
+
+
+def supply_warnings(journey: Journey) -> tuple[str, ...]:
+    """What is doubtful about where the particles went."""
+    if journey.escaped <= 0.01 * journey.infused:
+        return ()
+    share = 100.0 * journey.escaped / journey.infused
+    return (f"{share:.1f} % of the infused mass left through the boundary; enlarge the window",)
+
+
+def smeared(
+    engine: Engine, reached: float, pores: Array, tip: tuple[float, float, float], flow: float, kinetics: Kinetics
+) -> tuple[str, ...]:
+    """What to say when the grid is too coarse for the front of the infusate."""
+    radius = float(np.cbrt(0.75 * reached / np.pi))
+    if radius <= 0.0:
+        return ()
+    near = np.linalg.norm(engine.points - np.asarray(tip), axis=1) <= radius
+    near &= engine.volume > 0
+    if not near.any():
+        return ()
+    cell = float(node_widths(engine)[near].mean())
+    porosity = float(np.sum(pores[near]) / np.sum(engine.volume[near]))
+    speed = kinetics.hindrance * flow / (4.0 * np.pi * radius**2 * porosity)
+    spread = kinetics.diffusivity + kinetics.dispersivity * speed
+    if cell <= MOST_SMEAR * radius or speed * cell <= 2.0 * spread:
+        return ()
+    return (
+        f"delivery: the front of the infusate has come {1e3 * radius:.2g} mm, {radius / cell:.2g} cells of "
+        f"{1e3 * cell:.2g} mm, of which transport needs one or two to show a front (second order with a limiter: "
+        "P. K. Sweby, SIAM Journal on Numerical Analysis 21 (1984) 995, doi:10.1137/0721062); use smaller voxels "
+        "around the tip",
+    )
