@@ -30,7 +30,7 @@ from thermal.engines import probes
 from thermal.errors import CaseError
 from thermal.physics import light, magnetism
 from thermal.physics.damage import Arrhenius, Cem43, Cryo
-from thermal.physics.delivery import infusion, placed
+from thermal.physics.delivery import flow, infusion_report, systemic
 from thermal.physics.heating import rfa
 from thermal.physics.light import diffusion, window
 
@@ -380,11 +380,11 @@ def test_numbers_of_the_physics_page_are_those_of_the_code() -> None:
         f"\\cdot {assemble.VAPORISATION_HEAT / 1e6:g}$ MJ/kg over {boiling.start:g} to {boiling.end:g} °C",
         f"$\\rho_b = {case.bioheat.blood_density:g}$ kg/m³ and $c_b = {case.bioheat.blood_heat_capacity:g}$ J/kg/K",
         f"not below {100 * heat.LEAST:g} % of",
-        f"default of {100 * placed.MEDIAN_TUMOUR_FRACTION:g} % is the median",
-        f"port pressure of $10^{np.log10(infusion.OPENING_PRESSURE):.0f}$ Pa",
+        f"default of {100 * systemic.MEDIAN_TUMOUR_FRACTION:g} % is the median",
+        f"port pressure of $10^{np.log10(infusion_report.OPENING_PRESSURE):.0f}$ Pa",
         f"where all but {100 * window.MINOR_SHARE:g} % of the power",
         f"$\\mu_s' < {diffusion.DIFFUSIVE_RATIO:g}\\,\\mu_a$",
-        f"$10^{{{np.log10(infusion.PRESSURE_TOLERANCE):.0f}}}$, $10^{{{np.log10(light.CLOSED):.0f}}}$ and "
+        f"$10^{{{np.log10(flow.PRESSURE_TOLERANCE):.0f}}}$, $10^{{{np.log10(light.CLOSED):.0f}}}$ and "
         f"$10^{{{np.log10(rfa.TOLERANCE):.0f}}}$",
         f"falls smoothly to {100 * rfa.DRY_SHARE:g} % at {rfa.DRY:g} °C",
         f"changed by more than {100 * rfa.RESOLVE_ABOVE:g} %",

@@ -191,6 +191,8 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         held_field(case, engine, "concentration"),
     )
     delivered = workshop.delivered(case, lambda: case.delivery.deliver(site, lambda share: report("delivery", share)))
+    if delivered.perfusion is not None:
+        bioheat = replace(bioheat, perfusion=bioheat.perfusion * delivered.perfusion)
     payload = None
     if case.particles is not None:
         particle = Particle(case.particles)

@@ -185,7 +185,7 @@ _KEYS = re.compile(r'[A-Za-z_]\w*(?:\.(?:[\w\-]+|"[^"]+")|\[\d+\])*')
 _PART = re.compile(r'"[^"]+"|[\w\-]+')
 
 _PROVIDERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "concentration": ("delivery", ("infusion", "uniform", "systemic")),
+    "concentration": ("delivery", ("infusion", "uniform", "systemic", "intra_arterial")),
     "pore_concentration": ("delivery", ("infusion",)),
     "deposited_concentration": ("delivery", ("infusion",)),
     "pressure": ("delivery", ("infusion",)),

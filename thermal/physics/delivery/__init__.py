@@ -7,10 +7,22 @@ from typing import Annotated
 from pydantic import Field
 
 from thermal.physics.delivery.infusion import Infusion
+from thermal.physics.delivery.intra_arterial import IntraArterial
 from thermal.physics.delivery.outcome import Delivered, Delivery, Site
-from thermal.physics.delivery.placed import NoDelivery, Systemic, Uniform
+from thermal.physics.delivery.placed import NoDelivery, Uniform
+from thermal.physics.delivery.systemic import Systemic
 
-DeliveryEntry = Annotated[NoDelivery | Uniform | Systemic | Infusion, Field(discriminator="kind")]
+DeliveryEntry = Annotated[NoDelivery | Uniform | Systemic | IntraArterial | Infusion, Field(discriminator="kind")]
 """What may stand in ``[delivery]``."""
 
-__all__ = ["Delivered", "Delivery", "DeliveryEntry", "Infusion", "NoDelivery", "Site", "Systemic", "Uniform"]
+__all__ = [
+    "Delivered",
+    "Delivery",
+    "DeliveryEntry",
+    "Infusion",
+    "IntraArterial",
+    "NoDelivery",
+    "Site",
+    "Systemic",
+    "Uniform",
+]

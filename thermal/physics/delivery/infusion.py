@@ -13,12 +13,13 @@ from thermal.domain import Ball, Line
 from thermal.engine import Engine
 from thermal.physics.delivery.backflow import Backflow
 from thermal.physics.delivery.cargo import Fate, Journey, Stage
+from thermal.physics.delivery.dose import dose_readings
 from thermal.physics.delivery.flow import Flow as Steady
 from thermal.physics.delivery.flow import Medium
 from thermal.physics.delivery.infusion_report import needle_warnings, reach, smeared, supply_warnings
 from thermal.physics.delivery.kinetics import Kinetics
 from thermal.physics.delivery.needle import Driven, Needle
-from thermal.physics.delivery.outcome import Delivered, Progress, Site, dose_readings, per_volume, silent
+from thermal.physics.delivery.outcome import Delivered, Progress, Site, per_volume, silent
 from thermal.physics.delivery.protocol import Place, Step
 from thermal.physics.far_field import held_or_far
 from thermal.physics.scene import Device, Reading
@@ -75,6 +76,8 @@ class Infusion(Kinetics):
     """further places, infused one after the other, each by the same protocol unless it has its own"""
     concentration: Concentration
     """mass of particles per volume of infusate"""
+    threshold: Concentration | None = None
+    """concentration in tissue from which the tumour counts as covered (dose.tumour_coverage)"""
     wait: Annotated[float, *quantity("s", ge=0, le=1e9)] = 0.0
     """time between the end of the infusion and the start of heating, in which particles diffuse and deposit"""
     backflow: Backflow | None = None
@@ -204,7 +207,7 @@ class Infusion(Kinetics):
         return Delivered(
             bulk,
             {
-                **dose_readings(site, mass, bulk * site.tumour_volume, journey.infused),
+                **dose_readings(site, mass, bulk * site.tumour_volume, journey.infused, self.threshold),
                 **journey.readings(),
                 "delivery.port_pressure": Reading(highest.flow.port_pressure, "Pa"),
                 "delivery.infused_volume": Reading(volume, "m^3"),

@@ -61,6 +61,8 @@ class Delivered:
     devices: tuple[Device, ...] = ()
     history: tuple[Mapping[str, Reading], ...] = ()
     warnings: tuple[str, ...] = ()
+    perfusion: Array | None = None
+    """(n,) factor by which it changed the perfusion; None: not at all"""
 
 
 class Delivery(Protocol):
@@ -99,31 +101,6 @@ def region_volume(engine: Engine, region: str, where: str) -> Array:
     if not np.any(volume > 0):
         raise CaseError(f'{where} = "{region}": the region is empty; refine the grid or move the window')
     return volume
-
-
-def dose_readings(site: Site, mass: Array, mass_in_tumour: Array, given: float) -> dict[str, Reading]:
-    """Dose in the tumour.
-
-    ``mass`` (n,) kg at the nodes, ``mass_in_tumour`` (n,) kg of it inside the tumour, ``given`` kg in all. The
-    variation is the standard deviation of the concentration over the tumour's volume divided by its mean.
-    """
-    readings = {"dose.given": Reading(given, "kg"), "dose.in_window": Reading(float(np.sum(mass)), "kg")}
-    volume = site.tumour_volume
-    within = volume > 0
-    if not within.any():
-        return readings
-    inside = float(np.sum(mass_in_tumour))
-    mean = inside / float(np.sum(volume))
-    concentration = mass_in_tumour[within] / volume[within]
-    spread = float(np.sqrt(np.sum(volume[within] * (concentration - mean) ** 2) / np.sum(volume)))
-    readings |= {
-        "dose.tumour": Reading(inside, "kg"),
-        "dose.tumour_fraction": Reading(inside / given if given > 0 else 0.0, ""),
-        "dose.tumour_mean_concentration": Reading(mean, "kg/m^3"),
-        "dose.tumour_maximum_concentration": Reading(float(np.max(concentration)), "kg/m^3"),
-        "dose.tumour_variation": Reading(spread / mean if mean > 0 else 0.0, ""),
-    }
-    return readings
 
 
 def per_volume(amount: Array, volume: Array) -> Array:
