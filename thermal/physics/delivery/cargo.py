@@ -9,7 +9,7 @@ and the rates of sticking, of uptake by cells and of washing out into vessels. H
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from thermal.units import Array
 ROWS = 60
 """Rows of the history for each stage, and the fewest steps of it."""
 MOST_DIFFUSION_STEPS = 100_000
+LEAST_PORES = 0.05
+"""Share of their volume to which pores may shrink: what is squeezed out of linear theory beyond it is none."""
 DIFFUSION_SHARE = 0.4
 """Share of a node's content that diffusion may exchange in a step."""
 
@@ -53,22 +55,26 @@ class Fate:
 class Stage:
     """A steady flow for ``duration`` s.
 
-    ``injected`` (n,) m3/s at the ports with ``concentration`` kg/m3; ``entering`` (n,) m3/s of other fluid from outside
-    and from vessels; ``leaving`` (n,) m3/s through the boundary and ``drained`` (n,) m3/s into vessels and lymph, both
-    with particles; ``speed`` (n,) m/s of the fluid in the pores. ``leak``: kg/s that never enter the tissue because
+    ``port_pressure`` Pa in the needle; ``injected`` (n,) m3/s at the ports with ``concentration`` kg/m3; ``entering``
+    (n,) m3/s of other fluid from outside and from vessels; ``leaving`` (n,) m3/s through the boundary and ``drained``
+    (n,) m3/s into vessels and lymph, both with particles; ``speed`` (n,) m/s of the fluid in the pores; ``stored`` (n,)
+    m3/s of fluid by which pores grow (or, negative, shrink). ``leak``: kg/s that never enter the tissue because
     they run back along the needle.
     """
 
     duration: float
     operator: Operator
     pressure: Array
+    port_pressure: float
     injected: Array
     concentration: float
     entering: Array
     leaving: Array
     drained: Array
     speed: Array
+    stored: Array
     leak: float = 0.0
+    rows: int = ROWS
 
 
 class Journey:
@@ -89,13 +95,15 @@ class Journey:
         """Carry the particles through a stage; yields the time after each step, s."""
         self._check_diffusion(stage.duration)
         fate, cargo = self.fate, self.cargo
-        inflow = stage.injected + stage.entering
+        squeezed = np.maximum(-stage.stored, 0.0)
+        inflow = stage.injected + stage.entering + squeezed
         brought = stage.injected * stage.concentration
-        out = stage.leaving + stage.drained
+        carried = brought + squeezed * cargo.concentration
+        out = stage.leaving + stage.drained + np.maximum(stage.stored, 0.0)
         carriage = Carriage(
             capacity=fate.retardation * fate.pores,
             inflow=inflow,
-            inlet=np.divide(brought, inflow, out=np.zeros_like(brought), where=inflow > 0),
+            inlet=np.divide(carried, inflow, out=np.zeros_like(carried), where=inflow > 0),
             leaving=out,
             loss=(fate.uptake + fate.washout) / fate.retardation,
             fixed=self._fixed,
@@ -106,23 +114,39 @@ class Journey:
             dispersivity=fate.dispersivity,
         )
         transport = self._engine.transport(stage.operator, stage.pressure, carriage, self._diffusion)
-        leaving = np.divide(stage.leaving, out, out=np.zeros_like(out), where=out > 0)
+        leaving, drained = (
+            np.divide(part, out, out=np.zeros_like(out), where=out > 0) for part in (stage.leaving, stage.drained)
+        )
+        pooling = np.where(out > 0, 1.0 - leaving - drained, 0.0)
+        pooled = -stage.duration * squeezed * cargo.concentration
         into = float(np.sum(brought))
         done, first = 0.0, self._first_step(stage)
         while done < stage.duration:
             left = stage.duration - done
-            step = min(left, max(first, 0.5 * done), stage.duration / ROWS)
+            step = min(left, max(first, 0.5 * done), stage.duration / stage.rows)
             before = cargo.left.copy()
             transport.advance(cargo, step)
             gone = cargo.left - before
-            through = float(gone @ leaving)
-            self.escaped += through
-            self.drained += float(np.sum(gone)) - through
+            self.escaped += float(gone @ leaving)
+            self.drained += float(gone @ drained)
+            pooled += gone * pooling
             done = stage.duration if step == left else done + step
             self.infused += step * (into + stage.leak)
             self.leaked += step * stage.leak
+            if done == stage.duration and stage.stored.any():
+                self._swell(stage.duration * stage.stored, pooled)
             yield self.time + done
         self.time += stage.duration
+
+    def _swell(self, more: Array, pooled: Array) -> None:
+        """Pores have grown by ``more`` (n,) m3 of fluid that holds ``pooled`` (n,) kg: both mix with what was there."""
+        fate, cargo = self.fate, self.cargo
+        mass = fate.retardation * fate.pores * cargo.concentration + pooled
+        self.fate = replace(fate, pores=np.maximum(fate.pores + more, LEAST_PORES * fate.pores))
+        full = fate.retardation * self.fate.pores
+        mixed = np.divide(mass, full, out=np.zeros_like(mass), where=full > 0)
+        cargo.held += float(np.sum((full * cargo.concentration - mass)[self._fixed]))
+        cargo.concentration[:] = np.where(self._fixed, cargo.concentration, np.maximum(mixed, 0.0))
 
     def _first_step(self, stage: Stage) -> float:
         """Time in which half of the pores at the ports is filled."""

@@ -129,6 +129,16 @@ class Medium:
             tissues.cuts("hydraulic_conductivity", needed_by) if response == 0.0 else None,
         )
 
+    @property
+    def exchange(self) -> Array:
+        """(n,) m3/Pa/s of fluid that vessels and lymph take up."""
+        return self.vessels + self.lymph
+
+    @property
+    def sources(self) -> Array:
+        """(n,) m3/s of fluid that they give at zero pressure."""
+        return self.vessels * self.vascular_pressure + self.lymph * self.lymph_pressure
+
     def at_flow(self, ports: Sequence[Port], flow: float) -> Flow:
         """The ports of one lumen deliver ``flow`` m3/s together, each what its pressure lets through."""
         return self._settle(ports, flow, None)
@@ -161,14 +171,14 @@ class Medium:
     def _solve(self, ports: Sequence[Port], flow: float | None, pressure: float | None, permeability: Array) -> Flow:
         engine, held = self.engine, self.held
         operator = engine.conductance(permeability, self.cuts)
-        diagonal = self.vessels + self.lymph
+        diagonal = self.exchange
         if not held.mask.any() and not diagonal.any():
             raise CaseError(
                 'delivery: no boundary lets fluid out; set pressure = "0 Pa" on a boundary that touches tissue'
             )
         solver = engine.solver(operator, diagonal, fixed=held.mask)
         zero = np.zeros_like(held.value)
-        sources = self.vessels * self.vascular_pressure + self.lymph * self.lymph_pressure
+        sources = self.sources
         rest = zero.copy()
         if sources.any() or np.any(held.value[held.mask] != 0.0):
             rest = solver.solve(sources, values=held.value, tolerance=PRESSURE_TOLERANCE)
@@ -188,19 +198,35 @@ class Medium:
         for port, unit, part in zip(ports, units, flows, strict=True):
             total = total + part * unit
             injected = injected + part * port.weights
-        exchanged = self.vessels * (self.vascular_pressure - total)
-        drained = self.lymph * (total - self.lymph_pressure)
-        balance = injected + exchanged - drained - operator(total)
+        return self._flow(operator, total, lumen, injected, flows, zero)
+
+    def balanced(self, driven: Flow, pressure: Array, stored: Array) -> Flow:
+        """The flow of ``driven`` at another ``pressure`` (n,) while tissue takes up ``stored`` (n,) m3/s.
+
+        The pressure in the needle changes with that at its ports.
+        """
+        injected = driven.injected
+        total = float(np.sum(injected))
+        change = float(injected @ (pressure - driven.pressure)) / total if total > 0 else 0.0
+        lumen = driven.port_pressure + change
+        return self._flow(driven.operator, pressure, lumen, injected, driven.port_flows, stored)
+
+    def _flow(
+        self, operator: Operator, pressure: Array, lumen: float, injected: Array, flows: Array, stored: Array
+    ) -> Flow:
+        exchanged = self.vessels * (self.vascular_pressure - pressure)
+        drained = self.lymph * (pressure - self.lymph_pressure)
+        balance = injected + exchanged - drained - stored - operator(pressure)
         return Flow(
             operator,
-            total,
+            pressure,
             lumen,
             injected,
             flows,
             np.maximum(exchanged, 0.0) + np.maximum(-drained, 0.0),
             np.maximum(-exchanged, 0.0),
             np.maximum(drained, 0.0),
-            np.where(held.mask, balance, 0.0),
+            np.where(self.held.mask, balance, 0.0),
         )
 
 

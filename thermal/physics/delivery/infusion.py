@@ -12,7 +12,8 @@ from pydantic import Field, model_validator
 from thermal.domain import Ball, Line
 from thermal.engine import Engine
 from thermal.physics.delivery.backflow import Backflow
-from thermal.physics.delivery.cargo import Fate, Journey, Stage
+from thermal.physics.delivery.cargo import ROWS, Journey, Stage
+from thermal.physics.delivery.consolidation import Consolidation
 from thermal.physics.delivery.dose import dose_readings
 from thermal.physics.delivery.flow import Flow as Steady
 from thermal.physics.delivery.flow import Medium
@@ -85,6 +86,9 @@ class Infusion(Kinetics):
     opening_pressure: PositivePressure | None = None
     """at which tissue opens around the tip: a cavity grows until the pressure falls to it; when absent it never
     opens"""
+    storage: Annotated[float, *quantity("1/Pa", ge=0, le=1)] = 0.0
+    """fluid that elastic tissue takes up per volume and pressure, 1 / (lambda + 2 mu): pressure then takes its time to
+    build up and to relax; zero: it is there at once"""
     permeability_response: Compliance = 0.0
     """relative change of the hydraulic conductivity by the pressure: K = K0 exp(response * pressure)"""
 
@@ -110,6 +114,8 @@ class Infusion(Kinetics):
                 raise ValueError("backflow needs a flow: at a held pressure nobody knows how much runs back")
         if self.opening_pressure is not None and (self.backflow is not None or len(self._openings) != 1):
             raise ValueError("opening_pressure is known only for a single spherical port without backflow")
+        if self.storage > 0.0 and (self.permeability_response or any(step.pressure is not None for step in driven)):
+            raise ValueError("storage is known only with flows and a permeability that does not follow the pressure")
         if not any(step.flow or step.pressure for step in driven):
             raise ValueError("all steps of the protocol are pauses; give one of them a flow")
         return self
@@ -181,6 +187,9 @@ class Infusion(Kinetics):
             diffusion = engine.conductance(spread, tissues.cuts("porosity", NEEDED_BY))
         journey = Journey(engine, fate, diffusion, site.concentration)
         history: list[dict[str, Reading]] = []
+        settling = None
+        if self.storage > 0.0:
+            settling = Consolidation(medium, self.storage * engine.volume, medium.at_rest().pressure)
         driven, volume, known = [], 0.0, {}
         for visit in self._visits():
             key = (visit.needle, visit.step.flow, visit.step.pressure)
@@ -190,14 +199,14 @@ class Infusion(Kinetics):
             driven.append(found)
             volume += (float(np.sum(found.flow.injected)) + found.out) * visit.step.duration
             concentration = visit.step.concentration
-            stage = self._stage(
-                fate, medium, found, visit.step.duration, self.concentration if concentration is None else concentration
-            )
-            self._follow(journey, stage, found, history, progress)
+            if concentration is None:
+                concentration = self.concentration
+            for stage in self._stages(journey, medium, settling, found, visit.step.duration, concentration):
+                self._follow(journey, stage, history, progress)
         reached = reach(engine, journey.cargo.concentration, self.concentration / self.hindrance)
         if self.wait > 0.0:
-            rest = Driven(medium.at_rest())
-            self._follow(journey, self._stage(fate, medium, rest, self.wait, 0.0), rest, history, progress)
+            for stage in self._stages(journey, medium, settling, Driven(medium.at_rest()), self.wait, 0.0):
+                self._follow(journey, stage, history, progress)
         progress(1.0)
 
         mass = journey.tissue_mass
@@ -219,7 +228,7 @@ class Infusion(Kinetics):
             {
                 "pore_concentration": (cargo.concentration, "kg/m^3"),
                 "deposited_concentration": (per_volume(cargo.stuck, engine.volume), "kg/m^3"),
-                "pressure": (driven[-1].flow.pressure, "Pa"),
+                "pressure": (driven[-1].flow.pressure if settling is None else settling.pressure, "Pa"),
             },
             self.devices,
             tuple(history),
@@ -238,32 +247,59 @@ class Infusion(Kinetics):
             return Driven(medium.at_pressure(needle.ports(medium.engine), step.pressure))
         return Driven(medium.at_rest())
 
-    def _stage(self, fate: Fate, medium: Medium, found: Driven, duration: float, concentration: float) -> Stage:
-        flow = found.flow
+    def _stages(
+        self,
+        journey: Journey,
+        medium: Medium,
+        settling: Consolidation | None,
+        found: Driven,
+        duration: float,
+        concentration: float,
+    ) -> Iterator[Stage]:
+        """One steady stage, or the many in which pressure builds up or relaxes."""
+        leak = found.out * concentration
+        if settling is None:
+            still = np.zeros_like(found.flow.pressure)
+            yield self._stage(journey, medium, found.flow, duration, concentration, leak, still, ROWS)
+            return
+        for step, flow, stored in settling.follow(found.flow, duration):
+            yield self._stage(journey, medium, flow, step, concentration, leak, stored, 1)
+
+    def _stage(
+        self,
+        journey: Journey,
+        medium: Medium,
+        flow: Steady,
+        duration: float,
+        concentration: float,
+        leak: float,
+        stored: Array,
+        rows: int,
+    ) -> Stage:
         return Stage(
             duration,
             flow.operator,
             flow.pressure,
+            flow.port_pressure,
             flow.injected,
             concentration,
             flow.from_vessels + np.maximum(-flow.through_border, 0.0),
             np.maximum(flow.through_border, 0.0),
             flow.into_lymph,
-            pore_speed(medium, flow, fate.pores),
-            found.out * concentration,
+            pore_speed(medium, flow, journey.fate.pores),
+            stored,
+            leak,
+            rows,
         )
 
-    def _follow(
-        self, journey: Journey, stage: Stage, found: Driven, history: list[dict[str, Reading]], progress: Progress
-    ) -> None:
+    def _follow(self, journey: Journey, stage: Stage, history: list[dict[str, Reading]], progress: Progress) -> None:
         for time in journey.follow(stage):
             progress(min(time / self.time, 1.0))
-            lines = journey.ledger()
             history.append(
                 {
                     "time": Reading(time, "s"),
-                    "port_pressure": Reading(found.flow.port_pressure, "Pa"),
-                    **{name: Reading(value, "kg") for name, value in lines.items()},
+                    "port_pressure": Reading(stage.port_pressure, "Pa"),
+                    **{name: Reading(value, "kg") for name, value in journey.ledger().items()},
                 }
             )
 
