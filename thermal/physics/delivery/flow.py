@@ -106,7 +106,7 @@ class Medium:
     lymph_pressure: Array
     response: float = 0.0
     cuts: CutEdges | None = None
-    """edges beside cells of several regions, while the permeability is that at zero pressure"""
+    """edges beside cells of several regions"""
 
     @staticmethod
     def of(engine: Engine, tissues: Tissues, held: Held, response: float, needed_by: str) -> Medium:
@@ -126,7 +126,7 @@ class Medium:
             *filtration("vascular_filtration", "vascular_pressure"),
             *filtration("lymphatic_filtration", "lymphatic_pressure"),
             response,
-            tissues.cuts("hydraulic_conductivity", needed_by) if response == 0.0 else None,
+            tissues.cuts("hydraulic_conductivity", needed_by),
         )
 
     @property
