@@ -141,6 +141,13 @@ def test_moments_on_a_plateau_follow_the_enthalpy() -> None:
         np.testing.assert_allclose(moment.state.temperature, exact, rtol=1e-12)
 
 
+def test_a_step_does_not_keep_the_ones_before_it() -> None:
+    march = loop(bioheat(cube(2)), None, 40.0, step=5.0, saves=tuple(np.arange(1.0, 40.0)))
+    for progress in march.march(march.start(np.full(27, 40.0))):
+        assert progress.span is not None
+        assert progress.span.before.span is None
+
+
 def test_moments_of_clamped_nodes_are_as_prescribed() -> None:
     engine = cube(4)
     clamp = faces(engine, "x-")

@@ -9,7 +9,7 @@ through the same recurrence as the field, so the ledger closes to round-off.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -73,7 +73,7 @@ class Loop:
         end, span = progress.state.time, progress.span
         if span is not None:
             latest = span.before
-            for time in self._wanted(end - progress.last_step, end):
+            for time in self._wanted(latest.state.time, latest.state.time + progress.last_step):
                 latest = span.moment(time, self._within(progress, span, time), latest, progress, self.laws)
                 yield latest, True
         near = np.searchsorted(self._saves, [end - APART, end + APART])
@@ -146,7 +146,7 @@ class Loop:
         step, lands = fit(min(proposal, self.control.max_step), target - now)
         drive = self.source.drive(progress.state, step)
         earlier = progress.state.temperature.copy() if self._looks_back or drive.contacts else None
-        before = progress.copy() if self._wanted(now, now + step) else None
+        before = replace(progress.copy(), span=None) if self._wanted(now, now + step) else None
         rates, kept = self._begin(progress, drive, 0.5 * step)
         stages = stage_count(step * rates.decay)
         try:
