@@ -48,6 +48,12 @@ def probes(name: str) -> str:
 
 # what is written in place of what; words that the message must hold
 CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "unknown background": ('= "liver"', '= "livver"', (":8: anatomy.background", "did you mean liver")),
+    "unknown shape": (
+        "shapes = [",
+        'shapes = [{ region = "fatt", shape = "layer", axis = "x", to = "-8 mm" }, ',
+        (":10: anatomy.shapes[0].region", "did you mean fat"),
+    ),
     "decimal comma": ('"2 s"', '"1,5 s"', ("bioheat.duration", "point, not a comma")),
     "arithmetic": ('"2 s"', '"9**9**9**9 s"', ("bioheat.duration", "cannot be read")),
     "power of a power": ('"2 s"', '"2 s**9**9"', ("bioheat.duration", "cannot be read")),

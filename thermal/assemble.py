@@ -87,7 +87,8 @@ def make_tissues(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[Tissues,
         try:
             by_region[region], sources = resolve_tissue(name, overrides)
         except CaseError as error:
-            problems += [f"tissues.{region}: {problem}" for problem in error.problems]
+            place = f"tissues.{region}" if entry is not None else anatomy.named_at.get(region, f"tissues.{region}")
+            problems += [f"{place}: {problem}" for problem in error.problems]
             continue
         provenance += [{**source, "key": f"tissues.{region}.{source['key']}"} for source in sources]
     if problems:

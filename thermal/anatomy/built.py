@@ -50,6 +50,8 @@ class Anatomy:
     notes: tuple[str, ...] = ()
     sources: tuple[tuple[str, str], ...] = ()
     absent: frozenset[str] = field(default_factory=frozenset)
+    named_at: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """region -> key of the case file that names it, where one does"""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "materials", MappingProxyType(dict(self.materials)))

@@ -68,6 +68,8 @@ class Phantom(Spec):
             materials={region: region for region in domain.shares},
             notes=(*notes, *volume_notes(domain)),
             absent=frozenset(regions) - set(domain.shares) - {VOID},
+            named_at={shape.region: f"anatomy.shapes[{number}].region" for number, shape in enumerate(self.shapes)}
+            | {self.background: "anatomy.background"},
         )
 
     def coarser(self, domain: Domain) -> Coarser:

@@ -1,18 +1,21 @@
-"""What the edges beside cut voxels conduct beyond the mean of the voxels, as a correction to the stages of the march.
+"""The heat march where interfaces cut voxels, whose edges conduct more or less than the mean of the voxels says.
 
-The kernels of :mod:`thermal.engines.heat_kernels` know voxels alone. The edges beside an interface are few: after each
-stage they hand the rest of their flow from node to node, along a list.
+The kernels of :mod:`thermal.engines.heat_kernels` know voxels alone. Stages without ice or vapour, and that is nearly
+all of them, read the conductances of edges instead of the coefficients of voxels. Where these change from stage to
+stage, and in the first flow of a step, the edges beside cut voxels hand the rest of their flow from node to node, along
+a list.
 """
 
 from __future__ import annotations
 
 from itertools import product
 
+import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engines.compiled import compiled_serial
-from thermal.engines.heat_kernels import Number, Real
+from thermal.engines.compiled import compiled_fast, compiled_serial
+from thermal.engines.heat_kernels import Box, Number, Real
 from thermal.engines.padded import Padded
 from thermal.heat import BODY_TEMPERATURE, CutConductivity
 from thermal.units import Array
@@ -45,6 +48,68 @@ def _excess(
         excess[edge] = factor * squares[edge] * around
 
 
+@compiled_fast
+def _fill_edges(kv: Real, rx: Real, ry: Real, rz: Real, gx: Real, gy: Real, gz: Real) -> None:
+    """Conductances of the edges from each padded node to the next one along the axes, W/K."""
+    nx, ny, nz = kv.shape
+    for i in nb.prange(nx):
+        for j in range(ny):
+            k11, x, y, z = kv[i, j], gx[i, j], gy[i, j], gz[i, j]
+            if j > 0:
+                k10 = kv[i, j - 1]
+                for m in range(1, nz):
+                    x[m] = rx[i] * ((k10[m - 1] + k10[m]) + (k11[m - 1] + k11[m]))
+            if i > 0:
+                k01 = kv[i - 1, j]
+                for m in range(1, nz):
+                    y[m] = ry[j] * ((k01[m - 1] + k01[m]) + (k11[m - 1] + k11[m]))
+            if i > 0 and j > 0:
+                k00, k01, k10 = kv[i - 1, j - 1], kv[i - 1, j], kv[i, j - 1]
+                for m in range(nz):
+                    z[m] = rz[m] * ((k00[m] + k01[m]) + (k10[m] + k11[m]))
+
+
+@compiled_fast
+def _linear_stage(
+    gx: Real,
+    gy: Real,
+    gz: Real,
+    sink: Real,
+    inverse: Real,
+    first: Real,
+    here: Real,
+    before: Real,
+    mu: Number,
+    nu: Number,
+    now: Number,
+    start: Number,
+    box: Box,
+    sums: Array,
+) -> None:
+    """:func:`thermal.engines.heat_kernels.linear_stage` from the conductances of the edges."""
+    lo, hi = box[4] - 1, box[5] + 1
+    count = box[5] - box[4]
+    for i in nb.prange(box[0], box[1]):
+        for j in range(box[2], box[3]):
+            c, o = here[i, j, lo:hi], before[i, j, lo:hi]
+            xm, xp, ym, yp = here[i - 1, j, lo:hi], here[i + 1, j, lo:hi], here[i, j - 1, lo:hi], here[i, j + 1, lo:hi]
+            x0, x1, y0, y1 = gx[i - 1, j, lo:hi], gx[i, j, lo:hi], gy[i, j - 1, lo:hi], gy[i, j, lo:hi]
+            z, s, w, f = gz[i, j, lo:hi], sink[i, j, lo:hi], inverse[i, j, lo:hi], first[i, j, lo:hi]
+            nothing = gx.dtype.type(0.0)
+            held, lost = nothing, nothing
+            for m in range(1, count + 1):
+                u = c[m]
+                q = x1[m] * (xp[m] - u) + x0[m] * (xm[m] - u) + y1[m] * (yp[m] - u) + y0[m] * (ym[m] - u)
+                q += z[m] * (c[m + 1] - u) + z[m - 1] * (c[m - 1] - u)
+                taken = s[m] * u
+                q -= taken
+                o[m] = mu * u + nu * o[m] + now * (w[m] * q) + start * f[m]
+                held += nothing if w[m] > nothing else q
+                lost += taken
+            sums[i - box[0], j - box[2], 0] = held
+            sums[i - box[0], j - box[2], 1] = lost
+
+
 @compiled_serial
 def _exchange(excess: Real, at: Index, u: Real, ends: Index, inverse: Real, weight: Number, out: Real) -> float:
     """``out_i += weight / C_i sum_j excess_ij (u_j - u_i)``; ``u`` is taken at the nodes ``at`` (e, 2).
@@ -62,6 +127,14 @@ def _exchange(excess: Real, at: Index, u: Real, ends: Index, inverse: Real, weig
         if inverse[b] == 0.0:
             held -= flow
     return held
+
+
+@compiled_serial
+def _add_to_ends(excess: Real, ends: Index, out: Real) -> None:
+    """Add twice the ``excess`` of each edge at its ends."""
+    for edge in range(len(excess)):
+        out[ends[edge, 0]] += 2 * excess[edge]
+        out[ends[edge, 1]] += 2 * excess[edge]
 
 
 @compiled_serial
@@ -86,12 +159,15 @@ class CutFlows:
         self._ends = np.stack([grid.places(end) for end in self._at.T], axis=1)
         begin = np.stack(np.unravel_index(self._at[:, 0], grid.shape), axis=1)
         along = np.stack(np.unravel_index(self._at[:, 1], grid.shape), axis=1) - begin
+        self._grid, self._along = grid, list[Index]()
+        self._edges = grid.nodes(), grid.nodes(), grid.nodes()
         # padded node i lies between the padded cells i - 1 and i
         shape = tuple(count + 1 for count in grid.shape)
         self._cells = np.empty((len(begin), 4), np.int64)
         self._squares = np.empty(len(begin), grid.dtype)
         for axis in range(3):
             mine = np.flatnonzero(along[:, axis])
+            self._along.append(mine)
             for number, (one, two) in enumerate(product((0, 1), repeat=2)):
                 cell = begin[mine] + np.insert([one, two], axis, 1)
                 self._cells[mine, number] = np.ravel_multi_index(tuple(cell.T), shape)
@@ -104,8 +180,22 @@ class CutFlows:
         self._none = np.zeros(0, grid.dtype)
 
     def unfrozen(self, kv: Real) -> Real:
-        """(e,) W/K that unfrozen edges conduct beyond the mean of their cells."""
-        return self._of(kv, self._warm, self._none)
+        """(e,) W/K that unfrozen edges conduct beyond the mean of their cells; taken up for the stages without ice."""
+        excess = self._of(kv, self._warm, self._none)
+        _fill_edges(kv, *self._grid.inverse_squares, *self._edges)
+        for g, mine in zip(self._edges, self._along, strict=True):
+            g.ravel()[self._ends[mine, 0]] += excess[mine]
+        return excess
+
+    def linear_stage(self, work: tuple[Real, ...], weights: tuple[Number, ...], box: Box, sums: Array) -> None:
+        """:func:`thermal.engines.heat_kernels.linear_stage` with the edges of unfrozen tissue.
+
+        ``work``: sink, inverse, first, here, before; ``weights``: mu, nu, now, start.
+        """
+        gx, gy, gz = self._edges
+        sink, inverse, first, here, before = work
+        mu, nu, now, start = weights
+        _linear_stage(gx, gy, gz, sink, inverse, first, here, before, mu, nu, now, start, box, sums)
 
     def with_ice(self, kv: Real, theta: Real) -> Real:
         """The same where ice is at the temperature ``theta`` (K above body temperature)."""
@@ -138,6 +228,5 @@ class CutFlows:
     def bound(self, excess: Real, sink: Real) -> Real:
         """``sink`` (W/K) with what the edges add to twice the sum of each node's conductances."""
         more = sink.copy()
-        for end in self._ends.T:
-            np.add.at(more.ravel(), end, 2.0 * excess)
+        _add_to_ends(excess, self._ends, more.ravel())
         return more

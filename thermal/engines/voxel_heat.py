@@ -297,28 +297,20 @@ class VoxelStepper:
         """A stage without change of phase; returns the lines of the ledger (W) of the stage before."""
         number = self._grid.dtype
         sums = self._rows(2)
-        here = self._here.ravel()
-        taken = [float((g * here[c.places]).sum()) for c, g in zip(self._contacts, self._conductances, strict=True)]
-        by_film = float((self._problem.film[self._film_nodes] * here[self._film_places]).sum())
-        kernels.linear_stage(
-            self._warm,
-            *self._grid.inverse_squares,
-            self._sink,
-            self._inverse,
-            self._first,
-            self._here,
-            self._before,
-            number(stage.mu),
-            number(stage.nu),
-            number(stage.now * step),
-            number((stage.now + stage.start) * step),
-            self._box,
-            sums,
-        )
+        u = self._here.ravel()
+        taken = [float((g * u[c.places]).sum()) for c, g in zip(self._contacts, self._conductances, strict=True)]
+        by_film = float((self._problem.film[self._film_nodes] * u[self._film_places]).sum())
+        sink, inverse, first, here, before = self._sink, self._inverse, self._first, self._here, self._before
+        mu, nu, now = number(stage.mu), number(stage.nu), number(stage.now * step)
+        start = number((stage.now + stage.start) * step)
+        if self._cuts is None:
+            rx, ry, rz = self._grid.inverse_squares
+            kernels.linear_stage(
+                self._warm, rx, ry, rz, sink, inverse, first, here, before, mu, nu, now, start, self._box, sums
+            )
+        else:
+            self._cuts.linear_stage((sink, inverse, first, here, before), (mu, nu, now, start), self._box, sums)
         held, lost = float(sums[..., 0].sum()), float(sums[..., 1].sum())
-        if self._cuts is not None:
-            weight = number(stage.now * step)
-            held += self._cuts.stage(self._excess, self._here, self._inverse, weight, self._before)
         by_probes = sum(taken)
         beyond = np.array([0.0, lost - by_film - by_probes, by_film, by_probes, held])
         return np.asarray(self._lines - beyond)
