@@ -28,7 +28,9 @@ shapes = [{{ region = "tumour", shape = "sphere", centre = ["0 mm", "0 mm", "0 m
 MAGNETIC = """heating = { kind = "magnetic", frequency = "100 kHz", amplitude = "10 kA/m" }
 particles = { material = "iron_oxide_16" }
 delivery = { kind = "uniform", region = "tumour", concentration = "5 mg/ml" }"""
-PRESCRIBED = 'heating = { kind = "temperature", region = "tumour", schedule = [["0 s", "37 degC"], ["5 s", "50 degC"]] }'
+PRESCRIBED = (
+    'heating = { kind = "temperature", region = "tumour", schedule = [["0 s", "37 degC"], ["5 s", "50 degC"]] }'
+)
 
 
 def run_of(folder: Path, heating: str) -> Run:

@@ -24,6 +24,7 @@ from thermal.case.parts import (
     ParticlesEntry,
     ProbeName,
     ProbePoint,
+    Until,
     Zone,
 )
 from thermal.case.places import Keys, Place
@@ -33,7 +34,7 @@ from thermal.physics.delivery import DeliveryEntry, NoDelivery
 from thermal.physics.heating import HeatingEntry, NoHeating
 from thermal.physics.materials import TissueEntry
 from thermal.physics.particles import AnyParticle
-from thermal.units import Spec, printable
+from thermal.units import Fraction, Spec, printable
 
 SCHEMA_VERSION = 1
 LONGEST_TITLE = 200
@@ -44,6 +45,7 @@ FILE_KEYS: tuple[tuple[str, ...], ...] = (
     ("anatomy", "ct"),
     ("anatomy", "tumour", "mask"),
     ("anatomy", "file"),
+    ("zone", "reference", "mask"),
 )
 """Keys that name input files; relative names count from the folder of the file that holds the key."""
 
@@ -79,6 +81,8 @@ class Case(Spec):
     """regions in space: an image, a phantom or a mesh"""
     tissues: dict[str, TissueEntry] = Field(default_factory=dict)
     """properties of regions that differ from the library"""
+    embolisation: dict[str, Fraction] = Field(default_factory=dict)
+    """share of the perfusion that embolisation before the treatment leaves, by region, e.g. tumour = 0.1"""
     particles: ParticlesEntry | None = None
     """the nanoparticles: a library entry or a definition"""
     delivery: DeliveryEntry = NoDelivery(kind="none")
@@ -93,6 +97,8 @@ class Case(Spec):
     """laws that turn temperature over time into damage"""
     zone: Zone = Zone()
     """what counts as ablated"""
+    until: Until | None = None
+    """end the treatment when the tumour is covered"""
     probes: dict[ProbeName, ProbePoint] = Field(default_factory=dict)
     """named points whose values are recorded"""
     numerics: Numerics = Numerics()
@@ -117,6 +123,13 @@ class Case(Spec):
     def zone_law(self) -> Law:
         """The law that the ablation zone is judged by."""
         return self.damage.law(_zone_law(self.zone, self.heating))
+
+    @property
+    def perfusion_law(self) -> str | None:
+        """The law whose killed tissue loses its perfusion; None where it never stops."""
+        if not self.bioheat.perfusion_stops:
+            return None
+        return self.bioheat.perfusion_law or self.damage.perfusion_law
 
     @property
     def folder(self) -> Path:
@@ -158,9 +171,10 @@ class Case(Spec):
         notes = []
         if self.particles is not None and self.delivery.kind == "none":
             notes.append('particles: nothing delivers them (delivery.kind = "none"), so they play no part')
-        if self.bioheat.perfusion_stops and "arrhenius" not in self.damage.laws:
-            notes.append("bioheat.perfusion_stops: perfusion follows the arrhenius damage, which is not among "
-                         "damage.laws, so it never stops; add the law, or write perfusion_stops = false")  # fmt: skip
+        if self.bioheat.perfusion_stops and self.perfusion_law is None:
+            notes.append("bioheat.perfusion_stops: perfusion follows the damage by arrhenius, cell_death or cryo, none "
+                         "of which is among damage.laws, so it never stops; add one, or write perfusion_stops = false"
+                         )  # fmt: skip
         if (on := getattr(self.heating, "on", None)) and all(start >= self.bioheat.duration for start, _ in on):
             notes.append(f"heating.on: begins when the simulation has ended ({self.bioheat.duration:g} s), so nothing "
                          "heats; raise bioheat.duration")  # fmt: skip
@@ -194,7 +208,7 @@ _PROVIDERS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """Field -> the table and those of its kinds that make this field."""
 
-_LAWS = ("arrhenius", "cem43")
+_LAWS = ("arrhenius", "cem43", "cell_death", "isotherm", "chemical")
 """Fields that a damage law of the same name makes."""
 
 _COLD = ("cryo",)
@@ -238,7 +252,7 @@ def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
         ))  # fmt: skip
     if None not in (parts.get("particles"), heating, delivery) and delivery.kind != "none":
         problems += _idle_particles(parts["particles"], heating.kind)
-    if heating is not None and "boundaries" in parts and heating.kind == "rfa" and heating.electrode is None:
+    if heating is not None and "boundaries" in parts and heating.kind == "rfa" and not heating.all_electrodes:
         potentials = {entry.potential for entry in parts["boundaries"].values() if entry.potential is not None}
         if len(potentials) < 2:
             problems.append(Problem(
@@ -249,6 +263,12 @@ def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
         found = f'found "{law}"' if zone.law else f'the default "{law}"'
         problems.append(Problem(
             ("zone", "law"), f"{found} is not among damage.laws ({', '.join(damage.laws)}); add it there or choose one"
+        ))  # fmt: skip
+    bioheat: Any = parts.get("bioheat")
+    if None not in (bioheat, damage) and bioheat.perfusion_law not in (None, *damage.laws):
+        problems.append(Problem(
+            ("bioheat", "perfusion_law"),
+            f'found "{bioheat.perfusion_law}", which is not among damage.laws ({", ".join(damage.laws)}); add it there',
         ))  # fmt: skip
     problems += _too_many(parts)
     for name, probe in (parts.get("probes") or {}).items():

@@ -1,0 +1,15 @@
+"""What is carried for its chemistry alone."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from thermal.physics.particles.base import BaseCarrier
+
+
+class Solute(BaseCarrier):
+    """What neither absorbs light nor heats in a field, such as ethanol: only a chemical damage law looks at it."""
+
+    kind: Literal["solute"] = "solute"
+    mass_of: str
+    """what the mass concentration weighs: "ethanol" ..."""
