@@ -66,6 +66,11 @@ def test_lethal_concentration_lasts_or_fades() -> None:
     assert fading.survival(late).tolist() == [1.0, 1.0, 1.0, 0.0]
 
 
+def test_no_infusate_is_denser_than_the_agent() -> None:
+    with pytest.raises(CaseError, match="more than the pure agent has, 789"):
+        load_case(CATALOGUE.parent.parent / "cases/baselines/ethanol.toml", ("delivery.concentration=900 mg/ml",))
+
+
 def test_what_limits_a_treatment(run_case: RunCase) -> None:
     rolled = run_case("rfa_control", "heating.power=60 W", 'heating.rolloff={rise="10 ohm", pause="15 s"}')
     assert "Tissue dried at the electrode: the generator paused" in what_limited(rolled)

@@ -252,6 +252,12 @@ def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
         ))  # fmt: skip
     if None not in (parts.get("particles"), heating, delivery) and delivery.kind != "none":
         problems += _idle_particles(parts["particles"], heating.kind)
+        pure, given = getattr(parts["particles"], "density", None), getattr(delivery, "concentration", None)
+        if pure is not None and isinstance(given, float) and given > pure:
+            problems.append(Problem(
+                ("delivery", "concentration"),
+                f"{given:g} kg/m^3 of {parts['particles'].mass_of} is more than the pure agent has, {pure:g} kg/m^3",
+            ))  # fmt: skip
     if heating is not None and "boundaries" in parts and heating.kind == "rfa" and not heating.all_electrodes:
         potentials = {entry.potential for entry in parts["boundaries"].values() if entry.potential is not None}
         if len(potentials) < 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from thermal.physics.particles.base import BaseCarrier
+from thermal.units import Density
 
 
 class Solute(BaseCarrier):
@@ -13,3 +14,5 @@ class Solute(BaseCarrier):
     kind: Literal["solute"] = "solute"
     mass_of: str
     """what the mass concentration weighs: "ethanol" ..."""
+    density: Density | None = None
+    """of the pure agent, which no infusate can exceed"""
