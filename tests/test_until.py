@@ -34,22 +34,22 @@ def test_treatment_ends_when_the_tumour_is_covered(run_case: RunCase) -> None:
 def test_a_margin_takes_longer_and_embolisation_less(run_case: RunCase) -> None:
     """Blood in the tumour keeps it cool: without it the same power covers it sooner; a margin of 3 mm later."""
     plain = covered_at(run_case("until"))
-    assert covered_at(run_case("until", "until.margin=3 mm")) > plain
-    assert covered_at(run_case("until", "embolisation.tumour=0.1", "until.every=1 s")) < plain
+    assert covered_at(run_case("until", "bioheat.until.margin=3 mm")) > plain
+    assert covered_at(run_case("until", "bioheat.embolisation.tumour=0.1", "bioheat.until.every=1 s")) < plain
 
 
 def test_embolisation_scales_the_perfusion(run_case: RunCase) -> None:
     """A tenth of the perfusion is the same as a tissue with a tenth of it."""
-    factor = run_case("until", "embolisation.tumour=0.1")
+    factor = run_case("until", "bioheat.embolisation.tumour=0.1")
     other = run_case("until", "tissues.tumour.perfusion=0.00155 1/s")
     assert factor.value("zone.volume") == pytest.approx(other.value("zone.volume"), rel=1e-9)
-    with pytest.raises(CaseError, match=r"embolisation\.tumor: names no region"):
-        simulate(load_case(CATALOGUE / "until.toml", ("embolisation.tumor=0.1",)))
+    with pytest.raises(CaseError, match=r"bioheat\.embolisation\.tumor: names no region"):
+        simulate(load_case(CATALOGUE / "until.toml", ("bioheat.embolisation.tumor=0.1",)))
 
 
 def test_nothing_to_cover_is_refused() -> None:
     with pytest.raises(CaseError, match="names no tumour"):
-        simulate(load_case(CATALOGUE / "rfa_control.toml", ("until.margin=1 mm", "heating.power=5 W")))
+        simulate(load_case(CATALOGUE / "rfa_control.toml", ("bioheat.until.margin=1 mm", "heating.power=5 W")))
 
 
 def test_lethal_concentration_lasts_or_fades() -> None:

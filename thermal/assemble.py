@@ -79,8 +79,8 @@ def make_tissues(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[Tissues,
         if name not in regions and name not in anatomy.absent
     ]
     problems += [
-        f"embolisation.{name}: names no region of the anatomy; its regions are {', '.join(sorted(regions))}"
-        for name in case.embolisation
+        f"bioheat.embolisation.{name}: names no region of the anatomy; its regions are {', '.join(sorted(regions))}"
+        for name in case.bioheat.embolisation
         if name not in regions and name not in anatomy.absent
     ]
     by_region: dict[str, Tissue] = {}
@@ -94,7 +94,7 @@ def make_tissues(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[Tissues,
         except CaseError as error:
             problems += [f"tissues.{region}: {problem}" for problem in error.problems]
             continue
-        left = case.embolisation.get(region, 1.0)
+        left = case.bioheat.embolisation.get(region, 1.0)
         by_region[region] = tissue if left == 1.0 else tissue.model_copy(update={"perfusion": left * tissue.perfusion})
         provenance += [{**source, "key": f"tissues.{region}.{source['key']}"} for source in sources]
     if problems:

@@ -202,7 +202,7 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
     report("heating", 0.0)
     scene = Scene(engine, tissues, payload, held_field(case, engine, "potential"), case.bioheat.duration, initial)
     source: Source = case.heating.prepare(scene)
-    if case.until is not None:
+    if case.bioheat.until is not None:
         source = Endable.of(source, case, anatomy.tumour)
     library += source.library
     laws = {name: law.bind(delivered.bulk) for name, law in case.damage.chosen().items()}

@@ -39,11 +39,11 @@ class Endable:
     @staticmethod
     def of(source: Source, case: Case, tumour: str | None) -> Endable:
         """Raises ``CaseError`` where there is no tumour to cover."""
-        assert case.until is not None
+        assert case.bioheat.until is not None
         if tumour is None:
-            raise CaseError("until: the anatomy names no tumour that could be covered; give anatomy.tumour")
+            raise CaseError("bioheat.until: the anatomy names no tumour that could be covered; give anatomy.tumour")
         vessels = tuple(name for name, entry in case.tissues.items() if entry.temperature is not None)
-        return Endable(source, case.until, tumour, vessels, case.zone_law.kind, case.bioheat.duration)
+        return Endable(source, case.bioheat.until, tumour, vessels, case.zone_law.kind, case.bioheat.duration)
 
     @property
     def finish(self) -> float:

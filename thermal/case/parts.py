@@ -16,6 +16,7 @@ from thermal.units import (
     Density,
     Duration,
     Flux,
+    Fraction,
     HeatCapacity,
     HeatTransfer,
     Length,
@@ -128,6 +129,17 @@ PERFUSION_LAWS: tuple[LawName, ...] = ("arrhenius", "cell_death", "cryo")
 has frozen has none by any of them."""
 
 
+class Until(Spec):
+    """End the treatment when the tumour is covered: the source is then switched off for good."""
+
+    margin: Annotated[float, *quantity("m", ge=0, le=0.01)] = 0.0
+    """of the organ around the tumour that must be covered as well"""
+    every: Duration = 15.0
+    """how often that is looked at"""
+    after: Annotated[float, *quantity("s", ge=0, le=1e6)] = 60.0
+    """simulated after the end; the run ends at bioheat.duration at the latest"""
+
+
 class Bioheat(Spec):
     """Pennes bioheat: where the tissue starts, the blood, and how long to simulate."""
 
@@ -146,6 +158,10 @@ class Bioheat(Spec):
     """IT'IS tissue database 4.1, blood"""
     perfusion_stops: bool = True
     """perfusion collapses where tissue is coagulated or has frozen"""
+    embolisation: dict[str, Fraction] = Field(default_factory=dict)
+    """share of the perfusion that embolisation before the treatment leaves, by region, e.g. tumour = 0.1"""
+    until: Until | None = None
+    """end the treatment when the tumour is covered"""
     perfusion_law: Literal["arrhenius", "cell_death", "cryo"] | None = None
     """law that says which share of the perfusion lives on; default: the first of arrhenius, cell_death and cryo that is
     among damage.laws"""
@@ -204,17 +220,6 @@ class DamageTable(Spec):
     def perfusion_law(self) -> str | None:
         """The law whose killed tissue loses its perfusion, if one of those in use can say so."""
         return next((name for name in PERFUSION_LAWS if name in self.laws), None)
-
-
-class Until(Spec):
-    """End the treatment when the tumour is covered: the source is then switched off for good."""
-
-    margin: Annotated[float, *quantity("m", ge=0, le=0.01)] = 0.0
-    """of the organ around the tumour that must be covered as well"""
-    every: Duration = 15.0
-    """how often that is looked at"""
-    after: Annotated[float, *quantity("s", ge=0, le=1e6)] = 60.0
-    """simulated after the end; the run ends at bioheat.duration at the latest"""
 
 
 class ReferenceZone(Spec):

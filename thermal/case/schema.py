@@ -24,7 +24,6 @@ from thermal.case.parts import (
     ParticlesEntry,
     ProbeName,
     ProbePoint,
-    Until,
     Zone,
 )
 from thermal.case.places import Keys, Place
@@ -34,7 +33,7 @@ from thermal.physics.delivery import DeliveryEntry, NoDelivery
 from thermal.physics.heating import HeatingEntry, NoHeating
 from thermal.physics.materials import TissueEntry
 from thermal.physics.particles import AnyParticle
-from thermal.units import Fraction, Spec, printable
+from thermal.units import Spec, printable
 
 SCHEMA_VERSION = 1
 LONGEST_TITLE = 200
@@ -81,8 +80,6 @@ class Case(Spec):
     """regions in space: an image, a phantom or a mesh"""
     tissues: dict[str, TissueEntry] = Field(default_factory=dict)
     """properties of regions that differ from the library"""
-    embolisation: dict[str, Fraction] = Field(default_factory=dict)
-    """share of the perfusion that embolisation before the treatment leaves, by region, e.g. tumour = 0.1"""
     particles: ParticlesEntry | None = None
     """the nanoparticles: a library entry or a definition"""
     delivery: DeliveryEntry = NoDelivery(kind="none")
@@ -97,8 +94,6 @@ class Case(Spec):
     """laws that turn temperature over time into damage"""
     zone: Zone = Zone()
     """what counts as ablated"""
-    until: Until | None = None
-    """end the treatment when the tumour is covered"""
     probes: dict[ProbeName, ProbePoint] = Field(default_factory=dict)
     """named points whose values are recorded"""
     numerics: Numerics = Numerics()
