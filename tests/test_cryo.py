@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import RunCase
 from pydantic import ValidationError
 from scenes import MM, at, cube, scene
 
@@ -124,3 +125,26 @@ def test_every_probe_outside_is_named() -> None:
     with pytest.raises(CaseError) as error:
         cryo(probes=[lost, NEEDLE, lost], schedule=[["0 s", "-100 degC"]]).prepare(scene(ENGINE))
     assert [problem.split(":")[0] for problem in error.value.problems] == ["heating.probes[0]", "heating.probes[2]"]
+
+
+# ------------------------------------------------------------------------------------ limited power
+
+
+def test_power_is_limited_and_then_the_temperature(run_case: RunCase) -> None:
+    """A probe that can draw 4 W draws just that, as at -140 degC it would draw more; one without limit what it can."""
+    weak = run_case("cryo_limited")
+    drawn = -weak.history["energy.source"] - weak.history["energy.probes"]
+    time = weak.history.time
+    np.testing.assert_allclose(drawn, 4.0 * time, rtol=1e-9, atol=1e-9)
+    assert weak.value("lowest_temperature") > -140.0
+    assert weak.value("ledger.energy_error") < 1e-11
+    half = run_case("cryo_limited", "heating.duty=0.5")
+    assert half.value("isotherm.0.volume") < weak.value("isotherm.0.volume")
+    strong = run_case("cryo_limited", "heating.cooling_power=10 kW")
+    free = run_case("cryo_limited", "heating.cooling_power=100 kW")
+    assert strong.value("isotherm.0.volume") == free.value("isotherm.0.volume") > weak.value("isotherm.0.volume")
+
+
+def test_duty_needs_a_power() -> None:
+    with pytest.raises(ValidationError, match="duty needs the power"):
+        Cryo.model_validate({"kind": "cryo", "probes": [NEEDLE], "schedule": [["0 s", "-100 degC"]], "duty": 0.5})

@@ -31,7 +31,7 @@ from thermal.errors import CaseError
 from thermal.physics import light, magnetism
 from thermal.physics.damage import Arrhenius, Cem43, Cryo
 from thermal.physics.delivery import flow, infusion_report, systemic
-from thermal.physics.heating import rfa
+from thermal.physics.heating import potential
 from thermal.physics.light import diffusion, window
 
 ROOT = Path(__file__).parent.parent
@@ -385,9 +385,9 @@ def test_numbers_of_the_physics_page_are_those_of_the_code() -> None:
         f"where all but {100 * window.MINOR_SHARE:g} % of the power",
         f"$\\mu_s' < {diffusion.DIFFUSIVE_RATIO:g}\\,\\mu_a$",
         f"$10^{{{np.log10(flow.PRESSURE_TOLERANCE):.0f}}}$, $10^{{{np.log10(light.CLOSED):.0f}}}$ and "
-        f"$10^{{{np.log10(rfa.TOLERANCE):.0f}}}$",
-        f"falls smoothly to {100 * rfa.DRY_SHARE:g} % at {rfa.DRY:g} °C",
-        f"changed by more than {100 * rfa.RESOLVE_ABOVE:g} %",
+        f"$10^{{{np.log10(potential.TOLERANCE):.0f}}}$",
+        f"falls smoothly to {100 * potential.DRY_SHARE:g} % at {potential.DRY:g} °C",
+        f"changed by more than {100 * potential.RESOLVE_ABOVE:g} %",
         f"({magnetism.IRON_SHARE:g} in magnetite)",
         f"`onset` = {arrhenius.onset:g} °C",
         f"$A = {frequency / 1e39:g}\\cdot10^{{39}}$ 1/s and $E_a = {energy / 1e3:g}$ kJ/mol",

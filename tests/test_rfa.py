@@ -11,7 +11,8 @@ from scenes import MM, at, cube, nothing_held, on_faces, scene, tissues
 
 from thermal.engines.voxel import VoxelEngine
 from thermal.errors import CaseError
-from thermal.physics.heating.rfa import ElectricalConductivity, Rfa, RfaSource
+from thermal.physics.heating.potential import ElectricalConductivity
+from thermal.physics.heating.rfa import Rfa, RfaSource
 from thermal.physics.scene import Held
 
 BALL = {"centre": ["0 mm", "0 mm", "0 mm"], "radius": "1.5 mm"}
@@ -96,7 +97,7 @@ def test_current_is_what_reaches_the_ground() -> None:
 
 def test_potential_gives_the_temperature_at_every_node(monkeypatch: pytest.MonkeyPatch) -> None:
     """RF-02: T - 37 = sigma phi (V - phi) / 2k, node by node, with the sub-grid electrode; Tmax = sigma V^2 / 8k."""
-    monkeypatch.setattr("thermal.physics.heating.rfa.TOLERANCE", 1e-12)
+    monkeypatch.setattr("thermal.physics.heating.potential.TOLERANCE", 1e-12)
     engine = cube(20 * MM, 1 * MM, shift=0.2)
     ground = outer_sphere(engine, 19 * MM)
     spec = rfa(voltage="20 V", cooling={"temperature": "37 degC"})

@@ -78,6 +78,11 @@ def make_tissues(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[Tissues,
         for name in case.tissues
         if name not in regions and name not in anatomy.absent
     ]
+    problems += [
+        f"bioheat.embolisation.{name}: names no region of the anatomy; its regions are {', '.join(sorted(regions))}"
+        for name in case.bioheat.embolisation
+        if name not in regions and name not in anatomy.absent
+    ]
     by_region: dict[str, Tissue] = {}
     provenance: list[Sourced] = []
     for region, material in regions.items():
@@ -85,11 +90,13 @@ def make_tissues(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[Tissues,
         overrides = {} if entry is None else {name: getattr(entry, name) for name in entry.model_fields_set}
         name = overrides.pop("material", None) or material
         try:
-            by_region[region], sources = resolve_tissue(name, overrides)
+            tissue, sources = resolve_tissue(name, overrides)
         except CaseError as error:
             place = f"tissues.{region}" if entry is not None else anatomy.named_at.get(region, f"tissues.{region}")
             problems += [f"{place}: {problem}" for problem in error.problems]
             continue
+        left = case.bioheat.embolisation.get(region, 1.0)
+        by_region[region] = tissue if left == 1.0 else tissue.model_copy(update={"perfusion": left * tissue.perfusion})
         provenance += [{**source, "key": f"tissues.{region}.{source['key']}"} for source in sources]
     if problems:
         raise CaseError(*problems)

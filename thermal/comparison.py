@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thermal.errors import CaseError
+from thermal.limits import what_limited
 from thermal.measures import MEASURES, Measure
 from thermal.store import Run, RunFolder, read_run
 from thermal.store.files import write_json, write_text
@@ -80,6 +81,7 @@ class Comparison:
         width = 34 + 26 * len(self.treatments)
         Console(file=stream, width=max(width, 60), no_color=True, highlight=False).print(self.table())
         lines = [stream.getvalue().rstrip()]
+        lines += [f"{t.title}: {what_limited(t.run)}" for t in self.treatments]
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"wrote {path}" for path in self.files]
         return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines())
@@ -199,6 +201,7 @@ def as_json(comparison: Comparison) -> dict[str, object]:
                 "run": str(t.run.folder),
                 "title": t.title,
                 "modality": t.modality,
+                "limit": what_limited(t.run),
                 "measures": {key: t.run.summary[key] for m in MEASURES for key in m.keys if key in t.run.summary},
             }
             for t in comparison.treatments
@@ -222,6 +225,8 @@ def as_markdown(comparison: Comparison) -> str:
     for measure in comparison.measures:
         cells = (measure.text(t.run.summary).replace("|", "/") for t in comparison.treatments)
         lines.append(f"| {measure.heading} | {' | '.join(cells)} |")
+    lines += ["", "## What limited them", ""]
+    lines += [f"- **{head}**: {what_limited(t.run)}" for head, t in zip(heads, comparison.treatments, strict=True)]
     lines += ["", "## What the lines mean", ""]
     lines += [f"- **{measure.name}**: {measure.meaning}" for measure in comparison.measures]
     lines += ["", "![figure](comparison.png)", "", "![zones in 3-D](comparison_3d.png)", "", style.RESEARCH_NOTE + "."]

@@ -23,7 +23,7 @@ from pydantic.fields import FieldInfo
 from thermal.errors import CaseError
 from thermal.units import Array
 
-KINDS = ("tissues", "particles", "damage")
+KINDS = ("tissues", "particles", "damage", "generators")
 _REMARKS = frozenset({"source", "unverified", "note"})
 
 
@@ -51,7 +51,7 @@ def _read(kind: str) -> dict[str, Any]:
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """Names of all entries of a kind (``"tissues"``, ``"particles"``, ``"damage"``), sorted."""
+    """Names of all entries of a kind (one of :data:`KINDS`), sorted."""
     return tuple(sorted(name for name in _read(kind) if name != "sources"))
 
 

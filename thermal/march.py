@@ -39,6 +39,8 @@ class Loop:
     """name of the damage law whose killed tissue loses its perfusion; None keeps it"""
     saves: tuple[float, ...] = ()
     """times in s at which moments are wanted; no step is shortened for them"""
+    ticks: tuple[float, ...] = ()
+    """times in s that steps land on besides the events of the source, and at which nothing jumps"""
 
     def start(self, temperature: Array) -> Progress:
         """The state at time zero, from (n,) degC."""
@@ -59,10 +61,11 @@ class Loop:
 
         Works on the arrays of ``progress`` in place.
         """
-        targets = marks(self.source.events, self.duration)
+        targets = marks((*self.source.events, *self.ticks), self.duration)
+        jumps = np.asarray(self.source.events)
         while progress.state.time < self.duration:
             target = float(targets[np.searchsorted(targets, progress.state.time + SMALLEST_STEP, side="right")])
-            progress = self._step(progress, target)
+            progress = self._step(progress, target, bool(np.any(np.abs(jumps - target) <= APART)))
             yield progress
 
     def moments(self, progress: Progress) -> Iterator[tuple[Progress, bool]]:
@@ -106,7 +109,7 @@ class Loop:
         return self.bioheat.engine.volume > 0
 
     def _living(self, progress: Progress, ahead: float) -> Array | None:
-        """(n,) share of the perfusion that is left ``ahead`` s from now: exp(-Omega), none where tissue has frozen.
+        """(n,) share of the perfusion that is left ``ahead`` s from now: that of the living cells, none where it froze.
 
         None for all of it.
         """
@@ -117,9 +120,7 @@ class Loop:
         foreseen = (
             law.accumulate(damage, now, _foreseen(progress, ahead), ahead) if progress.earlier is not None else damage
         )
-        living = np.ones_like(foreseen)
-        hurt = np.flatnonzero(foreseen)
-        living[hurt] = np.exp(-np.minimum(foreseen[hurt], 700.0))
+        living = law.survival(foreseen)
         liquidus = self.bioheat.heat.liquid[0]
         if np.isfinite(liquidus):
             living *= progress.coldest > liquidus
@@ -140,7 +141,7 @@ class Loop:
 
         return self._stepper.begin(state, middle, action), kept
 
-    def _step(self, progress: Progress, target: float) -> Progress:
+    def _step(self, progress: Progress, target: float, jumps: bool) -> Progress:
         now = progress.state.time
         proposal = progress.step if progress.step > 0.0 else self._fresh_step(progress, target - now)
         step, lands = fit(min(proposal, self.control.max_step), target - now)
@@ -167,7 +168,7 @@ class Loop:
             for name, law in self.laws.items()
             if earlier is not None
         }
-        at_event = lands and target < self.duration
+        at_event = lands and jumps and target < self.duration
         return Progress(
             State(target if lands else now + step, temperature, damage),
             progress.v,

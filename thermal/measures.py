@@ -75,8 +75,7 @@ MEASURES = (
         "Tumour covered",
         "%",
         ("zone.tumour_coverage",),
-        "share of the tumour's volume inside the zone; below 100 % living tumour is left (99.9 % with a positive "
-        "margin is 100 % as well as the voxels can tell)",
+        "share of the tumour's volume inside the zone; 100 % exactly when the smallest margin is not negative",
         100.0,
         "{:.1f}",
     ),
@@ -87,6 +86,14 @@ MEASURES = (
         "the thinnest layer destroyed around the tumour; negative: how far living tumour sticks out of the zone",
         1e3,
         "{:+.1f}",
+    ),
+    Measure(
+        "Tumour with 5 mm margin covered",
+        "%",
+        ("margin.target_5mm.coverage",),
+        "share, inside the zone, of the tumour and of the 5 mm of its organ around it",
+        100.0,
+        "{:.1f}",
     ),
     Measure(
         "Healthy tissue lost",

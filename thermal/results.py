@@ -13,6 +13,7 @@ from thermal.case.parts import Freezing, Vaporisation
 from thermal.engine import Engine, node_widths
 from thermal.heat import BUDGET, Nodes
 from thermal.march import Progress
+from thermal.physics.damage import Arrhenius
 from thermal.physics.delivery import Delivered
 from thermal.physics.scene import Reading, Source
 from thermal.physics.tissue import Tissues
@@ -98,7 +99,30 @@ def doubts(case: Case, tissues: Tissues, last: Progress) -> tuple[str, ...]:
             f"bioheat: a heat sink drew tissue to {coldest:.4g} degC, below absolute zero; temperatures near it "
             'mean nothing: lower its power, or use heating.kind = "cryo", whose probes hold a temperature'
         )
-    return (*found, *_unresolved_perfusion(case, tissues, last))
+    return (*found, *_border_by_onset(case, tissues.engine, last), *_unresolved_perfusion(case, tissues, last))
+
+
+BARELY = 1.0
+"""K above the onset, within which tissue counts as dead by the onset."""
+BORDERLINE = 0.1
+"""Share of the zone that may be such tissue."""
+
+
+def _border_by_onset(case: Case, engine: Engine, last: Progress) -> tuple[str, ...]:
+    """What to say of a zone by Arrhenius kinetics whose border is the isotherm of its onset."""
+    law = case.zone_law
+    if not isinstance(law, Arrhenius):
+        return ()
+    measure = law.measure(last.state.damage[law.kind], last.hottest, last.state.time)
+    volume = float(engine.inside(measure, law.level) @ engine.cell_volume)
+    deeper = float(engine.inside(last.hottest, law.onset + BARELY) @ engine.cell_volume)
+    if volume - deeper <= BORDERLINE * volume:
+        return ()
+    return (
+        f"damage.arrhenius: {100.0 * (1.0 - deeper / volume):.0f} % of the zone never passed {law.onset + BARELY:g} "
+        f"degC: its border is the isotherm of the onset of {law.onset:g} degC, a choice of this program; give "
+        'break_temperature = "43 degC", below which the rate falls as that of CEM43 does, or judge by another law',
+    )
 
 
 def _unresolved_perfusion(case: Case, tissues: Tissues, last: Progress) -> tuple[str, ...]:
@@ -160,7 +184,7 @@ def summarise(
         "heating.kind": (case.heating.kind, ""),
         "delivery.kind": (case.delivery.kind, ""),
         "duration": (case.bioheat.duration, "s"),
-        "treatment_time": (case.delivery.time + case.bioheat.duration, "s"),
+        "treatment_time": (case.delivery.time + last.state.time, "s"),
         "peak_temperature": (float(last.hottest[solid].max()), "degC"),
         "lowest_temperature": (float(last.coldest[solid].min()), "degC"),
         "zone.law": (case.zone_law.kind, ""),

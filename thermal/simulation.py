@@ -31,6 +31,7 @@ from thermal.heat import BUDGET, Nodes
 from thermal.interrupts import uninterrupted
 from thermal.library import Sourced
 from thermal.march import Control, Loop, Progress
+from thermal.outcome import judge
 from thermal.physics.delivery import Delivered, Site
 from thermal.physics.particles import Particle
 from thermal.physics.scene import Device, Payload, Reading, Scene, Source, State
@@ -39,8 +40,10 @@ from thermal.places import check_places, ill_sized
 from thermal.results import Spot, doubts, locate_probes, probe_readings, summarise
 from thermal.store import COARSE, Checkpoint, Field, Fields, Run, RunFolder, read_run
 from thermal.units import Array
+from thermal.until import Endable
+from thermal.verdicts import hear
 from thermal.workshop import Workshop
-from thermal.zone import measure_zone
+from thermal.zone import Extent, measure_zone
 
 Report = Callable[[str, float], None]
 """Called with the stage and the share of it that is done (0..1)."""
@@ -200,8 +203,12 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         payload = Payload(delivered.bulk, particle.optics, particle.specific_absorption_rate, particle.doubts)
     report("heating", 0.0)
     scene = Scene(engine, tissues, payload, held_field(case, engine, "potential"), case.bioheat.duration, initial)
-    source = case.heating.prepare(scene)
-    laws, numerics = case.damage.chosen(), case.numerics
+    source: Source = case.heating.prepare(scene)
+    if case.bioheat.until is not None:
+        source = Endable.of(source, case, anatomy.tumour)
+    library += source.library
+    laws = {name: law.bind(delivered.bulk) for name, law in case.damage.chosen().items()}
+    numerics = case.numerics
     for law in laws.values():
         library += law.sources()
     loop = Loop(
@@ -210,8 +217,9 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         laws,
         Control(numerics.temperature_tolerance, numerics.max_step, numerics.first_step, numerics.precision),
         case.bioheat.duration,
-        "arrhenius" if case.bioheat.perfusion_stops and "arrhenius" in laws else None,
+        case.perfusion_law,
         output_times(case),
+        source.ticks,
     )
     early = _early_warnings(case, anatomy, engine)
     warnings = (
@@ -253,10 +261,13 @@ def follow(prepared: Prepared, run: RunFolder, report: Report) -> tuple[Progress
     progress = start
     begun = saved = time.perf_counter()
     try:
-        states = loop.march(start)
-        while progress.state.time < loop.duration:
+        states, ending = loop.march(start), prepared.source
+        while progress.state.time < min(loop.duration, ending.finish if isinstance(ending, Endable) else np.inf):
             with uninterrupted():  # the march works in place: amid a step there is no state to go on from
                 progress = next(states)
+                if isinstance(ending, Endable) and ending.covers(prepared.engine, loop.laws, progress):
+                    progress = replace(progress, step=0.0)  # the power jumps
+                    states = loop.march(progress)
                 for moment, kept in loop.moments(progress):
                     _record(prepared, run, moment)
                     if kept and output.series:
@@ -285,7 +296,7 @@ def _record(prepared: Prepared, run: RunFolder, progress: Progress) -> None:
     laws = prepared.loop.laws
     fields = {
         **prepared.delivered.fields,
-        **{name: (value, laws[name].unit) for name, value in progress.state.damage.items()},
+        **{name: (laws[name].shown(value), laws[name].unit) for name, value in progress.state.damage.items()},
         "temperature": (progress.state.temperature, "degC"),
         "highest_temperature": (progress.hottest, "degC"),
         "lowest_temperature": (progress.coldest, "degC"),
@@ -329,11 +340,16 @@ def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
 def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Judge the zone and write fields; returns the summary, and warnings that the result gives rise to."""
     case, engine = prepared.case, prepared.engine
-    law = case.zone_law
+    laws = prepared.loop.laws
+    law = laws[case.zone_law.kind]
     measure = law.measure(last.state.damage[law.kind], last.hottest, last.state.time)
     zone = measure_zone(engine, measure, law.level, prepared.anatomy.tumour)
     static = _static_fields(prepared, last)
     static["zone"] = Field(measure, law.measure_unit, f"ablated where at or above {law.level:g}, by the law {law.kind}")
+    outcome = judge(case, prepared.anatomy, engine, Extent(measure, law.level), last)
+    static |= outcome.fields
+    verdicts = hear(engine, laws, law.kind, last, prepared.anatomy.tumour)
+    static["dead_by"] = Field(verdicts.dead_by, "1", f"share of the laws of {law.sense} by which tissue is dead")
     run.write_fields(
         Fields(
             domain=prepared.anatomy.domain,
@@ -350,8 +366,12 @@ def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) ->
         )
     )
     fields = {name: (field.values, field.unit) for name, field in static.items()}
+    judged = {
+        name: (reading.value, reading.unit) for name, reading in {**verdicts.readings, **outcome.readings}.items()
+    }
     probes = probe_readings(prepared.probes, fields, prepared.source)
     summary = summarise(case, engine, prepared.delivered, prepared.source, last, zone, probes, run.history(), wall)
+    summary |= judged
     return summary, doubts(case, prepared.tissues, last)
 
 
@@ -362,8 +382,8 @@ def _static_fields(prepared: Prepared, last: Progress) -> dict[str, Field]:
         "highest_temperature": Field(last.hottest, "degC", "highest temperature"),
         "lowest_temperature": Field(last.coldest, "degC", "lowest temperature"),
     }
-    for name, law in prepared.case.damage.chosen().items():
-        fields[name] = Field(last.state.damage[name], law.unit, law.long_name)
+    for name, law in prepared.loop.laws.items():
+        fields[name] = Field(law.shown(last.state.damage[name]), law.unit, law.long_name)
     for name, (values, unit) in {**prepared.delivered.fields, **prepared.source.fields}.items():
         fields[name] = Field(values, unit)
     return fields

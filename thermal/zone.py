@@ -47,9 +47,9 @@ class Zone:
     tumour_volume: float | None
     """m3"""
     tumour_coverage: float | None
-    """share of the tumour inside the zone, 0 to 1"""
+    """share of the tumour inside the zone, 0 to 1: one if the margin is not negative, for nothing is left"""
     residual_volume: float | None
-    """m3 of tumour outside the zone"""
+    """m3 of tumour outside the zone; none if the margin is not negative"""
     healthy_volume: float | None
     """m3 of the zone outside the tumour"""
     minimum_margin: float | None
@@ -108,15 +108,15 @@ def measure_zone(engine: Engine, measure: Array, level: float, tumour: str | Non
     inside = engine.inside(measure, level)
     volume = float(inside @ engine.cell_volume)
     surface = engine.isosurface(measure, level)
-    area = float(_areas(surface).sum())
+    area = float(triangle_areas(surface).sum())
     lost = _lost(engine, inside, measure)
     touches = _touches(engine, measure, level)
     target, spared, healthy, margin = (None,) * 4
     if tumour is not None:
         target = float(engine.volumes[tumour].sum())
-        spared = max(target - lost[tumour], 0.0)
-        healthy = max(volume - lost[tumour], 0.0)
         margin = _minimum_margin(engine, measure, level, surface, tumour)
+        spared = 0.0 if margin is not None and margin >= 0.0 else max(target - lost[tumour], 0.0)
+        healthy = max(volume - lost[tumour], 0.0)
     return Zone(
         volume=volume,
         equivalent_diameter=float(np.cbrt(6.0 * volume / np.pi)),
@@ -126,7 +126,7 @@ def measure_zone(engine: Engine, measure: Array, level: float, tumour: str | Non
         touches_boundary=touches,
         lost=lost,
         tumour_volume=target,
-        tumour_coverage=min(lost[tumour] / target, 1.0) if tumour is not None and target else None,
+        tumour_coverage=1.0 - spared / target if spared is not None and target else None,
         residual_volume=spared,
         healthy_volume=healthy,
         minimum_margin=margin,
@@ -135,6 +135,20 @@ def measure_zone(engine: Engine, measure: Array, level: float, tumour: str | Non
 
 def compare_zones(engine: Engine, a: Extent, b: Extent) -> Agreement:
     """Agreement of two zones on the same engine."""
+    overlap = dice(engine, a, b)
+    surfaces = engine.isosurface(*a), engine.isosurface(*b)
+    if not all(len(surface.triangles) for surface in surfaces):
+        return Agreement(overlap, None, None)
+    away = [Distance(surfaces[1])(surfaces[0].points), Distance(surfaces[0])(surfaces[1].points)]
+    weights = [triangle_areas(surface) for surface in surfaces]
+    means = [distance[surface.triangles].mean(axis=1) for distance, surface in zip(away, surfaces, strict=True)]
+    total = sum(float(w @ mean) for w, mean in zip(weights, means, strict=True))
+    size = sum(float(w.sum()) for w in weights)
+    return Agreement(overlap, float(max(distance.max() for distance in away)), total / size if size > 0.0 else None)
+
+
+def dice(engine: Engine, a: Extent, b: Extent) -> float:
+    """Twice the common volume of two zones over the sum of both volumes, 0 to 1; 1 for two empty zones."""
     inside_a, inside_b = engine.inside(*a), engine.inside(*b)
     volume = engine.cell_volume
     common = inside_a * inside_b
@@ -143,16 +157,7 @@ def compare_zones(engine: Engine, a: Extent, b: Extent) -> Agreement:
         gradients = _Gradients(engine, split)
         common[split] = _overlap(inside_a[split], inside_b[split], _cosine(gradients(a.measure), gradients(b.measure)))
     both = float((inside_a + inside_b) @ volume)
-    dice = 2.0 * float(common @ volume) / both if both > 0.0 else 1.0
-    surfaces = engine.isosurface(*a), engine.isosurface(*b)
-    if not all(len(surface.triangles) for surface in surfaces):
-        return Agreement(dice, None, None)
-    away = [Distance(surfaces[1])(surfaces[0].points), Distance(surfaces[0])(surfaces[1].points)]
-    weights = [_areas(surface) for surface in surfaces]
-    means = [distance[surface.triangles].mean(axis=1) for distance, surface in zip(away, surfaces, strict=True)]
-    total = sum(float(w @ mean) for w, mean in zip(weights, means, strict=True))
-    size = sum(float(w.sum()) for w in weights)
-    return Agreement(dice, float(max(distance.max() for distance in away)), total / size if size > 0.0 else None)
+    return 2.0 * float(common @ volume) / both if both > 0.0 else 1.0
 
 
 class Distance:
@@ -226,13 +231,13 @@ def _dot(a: Array, b: Array) -> Array:
     return np.asarray(np.einsum("qi,qi->q", a, b))
 
 
-def _areas(surface: Surface) -> Array:
+def triangle_areas(surface: Surface) -> Array:
     """(t,) areas of the triangles, m2."""
     a, b, c = (surface.points[surface.triangles[:, corner]] for corner in range(3))
     return np.asarray(0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1))
 
 
-def _share(engine: Engine, region: str) -> Array:
+def share_of(engine: Engine, region: str) -> Array:
     """(n,) share of a region in the volume of each node."""
     volume = engine.volume
     return np.divide(engine.volumes[region], volume, out=np.zeros_like(volume), where=volume > 0.0)
@@ -312,7 +317,7 @@ def _lost(engine: Engine, inside: Array, measure: Array) -> dict[str, float]:
         slope = gradients(np.where(engine.volume > 0.0, measure, 0.0))
         total = np.zeros(len(split))
         for region, part in parts.items():
-            cosine = _cosine(slope, gradients(_share(engine, region)))
+            cosine = _cosine(slope, gradients(share_of(engine, region)))
             part[split] = _overlap(inside[split], engine.shares[region][split], cosine)
             total += part[split]
         for part in parts.values():
@@ -322,7 +327,7 @@ def _lost(engine: Engine, inside: Array, measure: Array) -> dict[str, float]:
 
 def _minimum_margin(engine: Engine, measure: Array, level: float, surface: Surface, tumour: str) -> float | None:
     """See :attr:`Zone.minimum_margin`. None if the tumour is too small to have a surface on these nodes."""
-    share = _share(engine, tumour)
+    share = share_of(engine, tumour)
     border = engine.isosurface(share, 0.5).points
     if not len(border):
         return None

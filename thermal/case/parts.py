@@ -9,15 +9,18 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 
 from thermal import library
 from thermal.case.report import CrossError, Problem, show, suggest
-from thermal.physics.damage import Arrhenius, Cem43, Cryo
+from thermal.physics.damage import Arrhenius, CellDeath, Cem43, Chemical, Cryo, Isotherm
 from thermal.physics.particles import AnyParticle
 from thermal.units import (
     Concentration,
     Density,
     Duration,
     Flux,
+    Fraction,
     HeatCapacity,
     HeatTransfer,
+    Length,
+    Number,
     Point,
     Potential,
     Pressure,
@@ -120,6 +123,23 @@ class Vaporisation(Spec):
         return self
 
 
+LawName = Literal["arrhenius", "cem43", "cell_death", "isotherm", "cryo", "chemical"]
+PERFUSION_LAWS: tuple[LawName, ...] = ("arrhenius", "cell_death", "cryo")
+"""Laws that say which share of the cells lives, hence of the perfusion: the first of them in use rules it. Tissue that
+has frozen has none by any of them."""
+
+
+class Until(Spec):
+    """End the treatment when the tumour is covered: the source is then switched off for good."""
+
+    margin: Annotated[float, *quantity("m", ge=0, le=0.01)] = 0.0
+    """of the organ around the tumour that must be covered as well"""
+    every: Duration = 15.0
+    """how often that is looked at"""
+    after: Annotated[float, *quantity("s", ge=0, le=1e6)] = 60.0
+    """simulated after the end; the run ends at bioheat.duration at the latest"""
+
+
 class Bioheat(Spec):
     """Pennes bioheat: where the tissue starts, the blood, and how long to simulate."""
 
@@ -138,6 +158,13 @@ class Bioheat(Spec):
     """IT'IS tissue database 4.1, blood"""
     perfusion_stops: bool = True
     """perfusion collapses where tissue is coagulated or has frozen"""
+    embolisation: dict[str, Fraction] = Field(default_factory=dict)
+    """share of the perfusion that embolisation before the treatment leaves, by region, e.g. tumour = 0.1"""
+    until: Until | None = None
+    """end the treatment when the tumour is covered"""
+    perfusion_law: Literal["arrhenius", "cell_death", "cryo"] | None = None
+    """law that says which share of the perfusion lives on; default: the first of arrhenius, cell_death and cryo that is
+    among damage.laws"""
     metabolism: bool = True
     """count the metabolic heat of the tissues"""
     freezing: Annotated[
@@ -150,9 +177,6 @@ class Bioheat(Spec):
     """table, or "off": tissue water then never boils"""
 
 
-LawName = Literal["arrhenius", "cem43", "cryo"]
-
-
 def _once(laws: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({law for law in laws if laws.count(law) > 1})
     if twice:
@@ -160,7 +184,7 @@ def _once(laws: tuple[str, ...]) -> tuple[str, ...]:
     return laws
 
 
-Law = Arrhenius | Cem43 | Cryo
+Law = Arrhenius | Cem43 | CellDeath | Isotherm | Cryo | Chemical
 
 
 class DamageTable(Spec):
@@ -174,8 +198,14 @@ class DamageTable(Spec):
     """first-order kinetics"""
     cem43: Cem43 = Field(default_factory=Cem43)
     """thermal dose"""
+    cell_death: CellDeath = Field(default_factory=CellDeath)
+    """three states: alive, vulnerable, dead"""
+    isotherm: Isotherm = Field(default_factory=Isotherm)
+    """lethal isotherm of heat"""
     cryo: Cryo = Field(default_factory=Cryo)
-    """lethal isotherm"""
+    """lethal isotherm of cold"""
+    chemical: Chemical = Field(default_factory=Chemical)
+    """lethal concentration of what was delivered"""
 
     def law(self, name: str) -> Law:
         """A law with its parameters."""
@@ -186,12 +216,42 @@ class DamageTable(Spec):
         """The laws to integrate, by the name in the case file."""
         return {name: self.law(name) for name in self.laws}
 
+    @property
+    def perfusion_law(self) -> str | None:
+        """The law whose killed tissue loses its perfusion, if one of those in use can say so."""
+        return next((name for name in PERFUSION_LAWS if name in self.laws), None)
+
+
+class ReferenceZone(Spec):
+    """A zone that was measured: a ``mask`` file, or an ellipsoid (``centre``, ``diameters``, ``axis``)."""
+
+    mask: str | None = None
+    """NIfTI file with its own orientation; every voxel above 0 belongs to the zone"""
+    centre: Point | None = None
+    """of the ellipsoid, patient RAS"""
+    diameters: tuple[Length, Length, Length] | None = None
+    """of the ellipsoid, along its axis and across it: the patient's next axes in turn, x after z"""
+    axis: tuple[Number, Number, Number] = (1.0, 0.0, 0.0)
+    """direction of the first diameter, e.g. that of the needle"""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.centre is None) != (self.diameters is None):
+            raise ValueError("an ellipsoid needs both centre and diameters")
+        if (self.mask is None) == (self.centre is None):
+            raise ValueError("give either a mask, or centre and diameters")
+        if not any(self.axis):
+            raise ValueError("axis = [0, 0, 0] is no direction; write e.g. [0, 0, 1]")
+        return self
+
 
 class Zone(Spec):
     """What counts as ablated."""
 
     law: LawName | None = None
     """one of damage.laws; default: cryo when heating.kind is "cryo", else arrhenius; thresholds: in [damage]"""
+    reference: ReferenceZone | None = None
+    """zone that was measured, to compare with"""
 
 
 def _from_library(value: Any) -> Any:
@@ -221,6 +281,9 @@ ProbeField = Literal[
     "lowest_temperature",
     "arrhenius",
     "cem43",
+    "cell_death",
+    "isotherm",
+    "chemical",
     "concentration",
     "pore_concentration",
     "deposited_concentration",

@@ -44,6 +44,7 @@ FILE_KEYS: tuple[tuple[str, ...], ...] = (
     ("anatomy", "ct"),
     ("anatomy", "tumour", "mask"),
     ("anatomy", "file"),
+    ("zone", "reference", "mask"),
 )
 """Keys that name input files; relative names count from the folder of the file that holds the key."""
 
@@ -119,6 +120,13 @@ class Case(Spec):
         return self.damage.law(_zone_law(self.zone, self.heating))
 
     @property
+    def perfusion_law(self) -> str | None:
+        """The law whose killed tissue loses its perfusion; None where it never stops."""
+        if not self.bioheat.perfusion_stops:
+            return None
+        return self.bioheat.perfusion_law or self.damage.perfusion_law
+
+    @property
     def folder(self) -> Path:
         """Folder that names of input files are relative to."""
         return self._origin.path.parent if self._origin is not None else Path()
@@ -158,9 +166,10 @@ class Case(Spec):
         notes = []
         if self.particles is not None and self.delivery.kind == "none":
             notes.append('particles: nothing delivers them (delivery.kind = "none"), so they play no part')
-        if self.bioheat.perfusion_stops and "arrhenius" not in self.damage.laws:
-            notes.append("bioheat.perfusion_stops: perfusion follows the arrhenius damage, which is not among "
-                         "damage.laws, so it never stops; add the law, or write perfusion_stops = false")  # fmt: skip
+        if self.bioheat.perfusion_stops and self.perfusion_law is None:
+            notes.append("bioheat.perfusion_stops: perfusion follows the damage by arrhenius, cell_death or cryo, none "
+                         "of which is among damage.laws, so it never stops; add one, or write perfusion_stops = false"
+                         )  # fmt: skip
         if (on := getattr(self.heating, "on", None)) and all(start >= self.bioheat.duration for start, _ in on):
             notes.append(f"heating.on: begins when the simulation has ended ({self.bioheat.duration:g} s), so nothing "
                          "heats; raise bioheat.duration")  # fmt: skip
@@ -196,7 +205,7 @@ _PROVIDERS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """Field -> the table and those of its kinds that make this field."""
 
-_LAWS = ("arrhenius", "cem43")
+_LAWS = ("arrhenius", "cem43", "cell_death", "isotherm", "chemical")
 """Fields that a damage law of the same name makes."""
 
 _COLD = ("cryo",)
@@ -253,7 +262,13 @@ def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
     if None not in (parts.get("particles"), heating, delivery) and delivery.kind != "none":
         for part in _acting(heating):
             problems += _idle_particles(parts["particles"], part.kind)
-    grounded = [part for part in _acting(heating) if part.kind == "rfa" and part.electrode is None]
+        pure, given = getattr(parts["particles"], "density", None), getattr(delivery, "concentration", None)
+        if pure is not None and isinstance(given, float) and given > pure:
+            problems.append(Problem(
+                ("delivery", "concentration"),
+                f"{given:g} kg/m^3 of {parts['particles'].mass_of} is more than the pure agent has, {pure:g} kg/m^3",
+            ))  # fmt: skip
+    grounded = [part for part in _acting(heating) if part.kind == "rfa" and not part.all_electrodes]
     if "boundaries" in parts and grounded:
         potentials = {entry.potential for entry in parts["boundaries"].values() if entry.potential is not None}
         if len(potentials) < 2:
@@ -265,6 +280,12 @@ def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
         found = f'found "{law}"' if zone.law else f'the default "{law}"'
         problems.append(Problem(
             ("zone", "law"), f"{found} is not among damage.laws ({', '.join(damage.laws)}); add it there or choose one"
+        ))  # fmt: skip
+    bioheat: Any = parts.get("bioheat")
+    if None not in (bioheat, damage) and bioheat.perfusion_law not in (None, *damage.laws):
+        problems.append(Problem(
+            ("bioheat", "perfusion_law"),
+            f'found "{bioheat.perfusion_law}", which is not among damage.laws ({", ".join(damage.laws)}); add it there',
         ))  # fmt: skip
     problems += _too_many(parts)
     for name, probe in (parts.get("probes") or {}).items():

@@ -15,6 +15,7 @@ import numpy as np
 
 from thermal.domain import FACES, Line, Probe
 from thermal.engine import Engine
+from thermal.library import Sourced
 from thermal.physics.tissue import Tissues
 from thermal.units import Array, Mask
 
@@ -158,6 +159,16 @@ class Source(Protocol):
     @property
     def summary(self) -> Mapping[str, Reading]:
         """Scalars for the summary, e.g. the optical power balance."""
+        ...
+
+    @property
+    def ticks(self) -> tuple[float, ...]:
+        """Times in s that steps must land on without anything jumping there, e.g. when a controller looks."""
+        ...
+
+    @property
+    def library(self) -> tuple[Sourced, ...]:
+        """The library's numbers in use, with their sources."""
         ...
 
     @property

@@ -87,6 +87,9 @@ def words(name: str) -> str:
 _LAWS = {
     "arrhenius": "Arrhenius damage",
     "cem43": "thermal dose CEM43",
+    "cell_death": "three-state cell death",
+    "isotherm": "lethal temperature",
+    "chemical": "lethal concentration",
     "cryo": "lethal freezing",
     "cold": "lethal freezing",
     "temperature": "temperature reached",

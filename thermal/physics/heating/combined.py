@@ -81,6 +81,8 @@ class CombinedSource:
         self._sources = tuple(sources)
         self.devices = devices
         self.events = tuple(sorted({time for source in sources for time in source.events}))
+        self.ticks = tuple(sorted({time for source in sources for time in source.ticks}))
+        self.library = tuple(number for source in sources for number in source.library)
         self.warnings = tuple(
             f"heating.parts[{number}]: {warning}"
             for number, source in enumerate(sources)

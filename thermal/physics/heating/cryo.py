@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -10,15 +11,21 @@ from pydantic import Field, model_validator
 
 from thermal.engine import inner
 from thermal.errors import CaseError
+from thermal.heat import Nodes
 from thermal.physics.heating.applicator import Applicator, contact_factor, device
 from thermal.physics.heating.schedule import ramp_events, ramp_within
 from thermal.physics.heating.source import PlainSource
 from thermal.physics.scene import Contact, Device, Drive, Reading, Scene, State
 from thermal.physics.tissue import Tissues
-from thermal.units import Array, Duration, Instant, Spec, quantity
+from thermal.units import Array, Duration, Instant, Power, Spec, quantity
 
 ProbeTemperature = Annotated[float, *quantity("degC", ge=-200, le=100)]
 """Boiling nitrogen is at -196 degC; a probe colder than -200 degC is a slip of the pen."""
+
+FROZEN = (-8.0, -1.0)
+"""degC, between which the conductivity around a probe of limited power goes over to that of frozen tissue."""
+TICK = 2.5
+"""s, at least so often a probe of limited power is looked at."""
 
 Knot = tuple[float, float | None]
 """Time (s) and temperature (degC); None from there on for a passive probe."""
@@ -53,6 +60,10 @@ class Cryo(Spec):
     """time that the probe takes to reach temperature in each cycle"""
     thaw_temperature: ProbeTemperature | None = None
     """of a probe that warms the tissue in the thaws; passive when absent"""
+    cooling_power: Power | None = None
+    """most heat that each probe can draw; where the tissue would give it more, its wall is warmer than temperature"""
+    duty: Annotated[float, *quantity("", gt=0, le=1)] = 1.0
+    """share of the time that the gas flows: what is left of cooling_power on average"""
     schedule: tuple[tuple[Instant, ProbeTemperature | Literal["off"]], ...] = ()
     """knots [time, temperature or "off"] instead of cycles"""
 
@@ -63,6 +74,8 @@ class Cryo(Spec):
                 'give either cycles = [{freeze = "10 min", thaw = "5 min"}, ...] with temperature = "-140 degC", '
                 'or schedule = [["0 s", "-140 degC"], ["10 min", "off"]]'
             )
+        if self.duty < 1.0 and self.cooling_power is None:
+            raise ValueError('duty needs the power at full flow; add cooling_power = "30 W"')
         if self.cycles and self.temperature is None:
             raise ValueError('cycles need the temperature of the freezing probe; add temperature = "-140 degC"')
         if self.schedule and (self.temperature is not None or self.cooldown > 0 or self.thaw_temperature is not None):
@@ -135,6 +148,7 @@ class Cryo(Spec):
 
         start = float(np.mean(touched_by(scene.initial_temperature)))
         knots = self.knots(start)
+        limits = [self._limit(scene.tissues, factor, nodes) for factor, nodes in zip(factors, near, strict=True)]
         idle = np.zeros_like(scene.engine.volume)
 
         def act(state: State, step: float) -> Drive:
@@ -145,13 +159,60 @@ class Cryo(Spec):
                 return Drive(idle, readings={"probe_temperature": Reading(float(np.mean(touched)), "degC")})
             temperature = course(middle)
             walls = [min(temperature, near) if self.cooling_down(middle) else temperature for near in touched]
-            return Drive(
-                idle,
-                contacts=tuple(Contact(factor, wall) for factor, wall in zip(factors, walls, strict=True)),
-                readings={"probe_temperature": Reading(float(np.mean(walls)), "degC")},
-            )
+            power, contacts, reached = idle, [], []
+            for factor, wall, limit in zip(factors, walls, limits, strict=True):
+                drawn = None if limit is None else limit.drawn(state.temperature, wall)
+                if drawn is None:
+                    contacts.append(Contact(factor, wall))
+                    reached.append(wall)
+                else:
+                    power = power - drawn.power
+                    reached.append(drawn.wall)
+            readings = {"probe_temperature": Reading(float(np.mean(reached)), "degC")}
+            return Drive(power, contacts=tuple(contacts), readings=readings)
 
-        return PlainSource(act, ramp_events(knots, scene.duration), devices=self.devices)
+        ticks = () if self.cooling_power is None else tuple(np.arange(TICK, scene.duration, TICK).tolist())
+        return PlainSource(act, ramp_events(knots, scene.duration), devices=self.devices, ticks=ticks)
+
+    def _limit(self, tissues: Tissues, factor: Array, nodes: Nodes) -> Limit | None:
+        """What limits a probe with the shape ``factor`` (n,) m at ``nodes`` (t,)."""
+        if self.cooling_power is None:
+            return None
+        by = 'heating.kind = "cryo"'
+        warm, frozen = (tissues.nodes(name, by)[nodes] for name in ("conductivity", "frozen_conductivity"))
+        return Limit(self.duty * self.cooling_power, factor, nodes, warm, frozen)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Heat drawn from each node, (n,) W, and the temperature of the probe's wall, degC."""
+
+    power: Array
+    wall: float
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The most that one probe can draw: ``most`` W, its shape ``factor`` (n,) m; ``nodes`` (t,) and the conductivities
+    (t,) W/m/K of the unfrozen and of the frozen tissue there."""
+
+    most: float
+    factor: Array
+    nodes: Nodes
+    warm: Array
+    frozen: Array
+
+    def drawn(self, temperature: Array, wall: float) -> Drawn | None:
+        """What it draws from tissue at (n,) degC when a wall at ``wall`` degC would ask for too much; None if not."""
+        near = temperature[self.nodes]
+        ice = np.clip((FROZEN[1] - near) / (FROZEN[1] - FROZEN[0]), 0.0, 1.0)
+        conductance = (self.warm + ice * (self.frozen - self.warm)) * self.factor[self.nodes]
+        if float(conductance @ (near - wall)) <= self.most:
+            return None
+        total = float(np.sum(conductance))
+        power = np.zeros_like(self.factor)
+        power[self.nodes] = self.most * conductance / total
+        return Drawn(power, float(conductance @ near) / total - self.most / total)
 
 
 def course_within(knots: Sequence[Knot], time: float, step: float) -> Callable[[float], float] | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from thermal.engine import Engine, Window
 from thermal.errors import CaseError
+from thermal.library import Sourced
 from thermal.physics.light import Border, Lamp, Light, LightModel
 from thermal.physics.light.turbidity import Turbidity
 from thermal.physics.light.window import MINOR_SHARE, unresolved
@@ -119,6 +120,8 @@ class LightPower:
         updates = () if every is None else tuple(every * np.arange(1, int(np.ceil(duration / every - 1e-9))))
         self._due = np.array(updates)
         self.events = tuple(sorted({*lamps.switch_times(duration), *(float(time) for time in updates)}))
+        self.ticks: tuple[float, ...] = ()
+        self.library: tuple[Sourced, ...] = ()
 
     def _set(self, light: Light) -> None:
         self._light = light

@@ -1,129 +1,103 @@
-"""Radiofrequency ablation: quasi-static potential around one thin electrode, Joule heat, control of the generator.
-
-``div(sigma(T) grad phi) = 0`` with root-mean-square potentials, ``q = sigma |grad phi|^2`` (M. Trujillo, E. Berjano,
-Int. J. Hyperthermia 29 (2013) 590-597, doi:10.3109/02656736.2013.807438). The electrode enters through the same
-sub-grid conductance as a cryoprobe.
-
-Discrete power balance. With sub-grid conductances ``g_i`` between the electrode (at V) and the nodes, the edge form of
-the Joule heat (see ``Operator.dissipation``) plus ``g_i (V - phi_i)^2`` sums to ``V I``. Half of each term belongs to
-either end of its edge, so half of the sub-grid part belongs to the electrode's wall. If the wall is insulated that half
-flows back into the node. If it is cooled, it enters at the wall between coolant and tissue and returns in the share
-G / (G + film). For a wall at fixed temperature, constant sigma and k, and both electrodes at T0, the steady temperature
-is then ``T0 + sigma phi (V - phi) / 2k`` at every node exactly: the classical relation of temperature and potential.
-"""
+"""Radiofrequency ablation: electrodes, a generator with its control, Joule heat of the quasi-static potential."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from thermal.domain import CutEdges
-from thermal.engine import Engine, Operator, Solver
+from thermal import library
+from thermal.engine import Engine
 from thermal.errors import CaseError
+from thermal.library import Sourced
 from thermal.physics.far_field import held_or_far
-from thermal.physics.heating.applicator import Applicator, contact_factor, device
+from thermal.physics.heating.electrodes import Cooling, Electrode, ElectrodeEntry, devices_of, nothing_grounded
+from thermal.physics.heating.generator import Generator, Operation
+from thermal.physics.heating.potential import Circuit, ElectricalConductivity
 from thermal.physics.heating.schedule import Switched
-from thermal.physics.scene import Contact, Device, Drive, Held, Reading, Scene, State
+from thermal.physics.scene import Device, Drive, Held, Reading, Scene, State
 from thermal.physics.tissue import Tissues
-from thermal.units import Array, Current, HeatTransfer, Power, Spec, Temperature, Voltage
-
-RESOLVE_ABOVE = 0.02
-"""Relative change of the conductivity of any cell after which the potential is solved again."""
-PREPARE_ABOVE = 2.0
-"""Factor by which the conductivity of any cell has changed when the solver is prepared anew. A solver kept that long
-takes at most 1.4 times the iterations, and preparing one costs as much as several."""
-FIRST_TOLERANCE = 1e-8
-"""Of the first potential, on the residual; the power, quadratic in its error, is much better."""
-TOLERANCE = 1e-6
-"""Of the later ones, which start from the one before."""
-BOILING = 100.0
-"""degC, at which tissue begins to dry and to lose its conductivity."""
-DRY = 105.0
-"""degC, at which it has lost it. A sharper drop makes the coupled problem oscillate."""
-DRY_SHARE = 1e-2
-"""Share of the conductivity at 100 degC that is left in dry tissue. Unverified: the literature uses 1e-2 to 1e-4."""
-BODY = 37.0
-"""degC, at which electrical conductivities are tabulated."""
+from thermal.units import Array
 
 
-@dataclass(frozen=True)
-class ElectricalConductivity:
-    """sigma(T), S/m: linear between 0 and 100 degC, then falling smoothly (log-cubic) to its dry value.
+class Rfa(Switched, Generator):
+    """Electrodes driven by a generator.
 
-    ``at_body`` S/m at 37 degC and ``rise`` S/m/K, of cells (m,) or nodes (n,).
-    """
+    It holds a ``power``, ``voltage`` or ``current``, or with ``target_temperature`` a temperature; ``protocol`` takes
+    settings from the library, which keys beside it override. The return electrode is where ``[boundaries]`` sets the
+    potential to 0 V, by default all faces of the window; with an electrode whose ``pole`` is "return" (bipolar) only
+    what ``[boundaries]`` says. ``cooling`` runs during the ``on`` intervals, through all pauses.
 
-    at_body: Array
-    rise: Array
-
-    def take(self, places: npt.NDArray[np.intp]) -> ElectricalConductivity:
-        """The same relation at a selection of the places."""
-        return ElectricalConductivity(self.at_body[places], self.rise[places])
-
-    def __call__(self, temperature: Array) -> Array:
-        """S/m at the temperature of the places, degC."""
-        wet = self.at_body + self.rise * (np.clip(temperature, 0.0, BOILING) - BODY)
-        dried = np.clip((temperature - BOILING) / (DRY - BOILING), 0.0, 1.0)
-        return np.asarray(np.maximum(wet, DRY_SHARE * self.at_body) * DRY_SHARE ** (dried**2 * (3.0 - 2.0 * dried)))
-
-
-class Cooling(Spec):
-    """Coolant inside the electrode; without ``heat_transfer`` the electrode's wall is at the coolant's temperature."""
-
-    temperature: Temperature
-    """of the coolant"""
-    heat_transfer: HeatTransfer | None = None
-    """film coefficient between the electrode's outer wall and the coolant"""
-
-
-class Rfa(Switched):
-    """One electrode driven by a generator.
-
-    ``power`` (held by scaling the voltage, within ``max_voltage`` and ``max_current``, both rms) or ``voltage``. The
-    return electrode is where ``[boundaries]`` sets the potential to 0 V; by default all faces of the window.
-    ``cooling`` runs during the ``on`` intervals, through the pauses of pulses.
-
-    Without ``electrode`` the boundaries alone set the potential: between two values, scaled to ``power`` or ``voltage``
-    if given.
+    Without electrodes the boundaries alone set the potential: between two values, scaled to what the generator holds.
     """
 
     kind: Literal["rfa"]
-    electrode: Applicator | None = None
-    """needle {entry, tip, radius, active_length} or ball {centre, radius}"""
-    power: Power | None = None
-    """mean power that the generator holds"""
-    voltage: Voltage | None = None
-    """root-mean-square voltage instead of a power"""
-    max_voltage: Voltage | None = None
-    """rms limit of a generator with power control"""
-    max_current: Current | None = None
-    """rms limit of a generator with power control"""
+    protocol: str | None = None
+    """settings of a generator by name, from the library"""
+    electrode: ElectrodeEntry | None = None
+    """the only one: needle {entry, tip, radius, active_length}, ball {centre, radius}, or umbrella of tines"""
+    electrodes: Annotated[tuple[ElectrodeEntry, ...], Field(max_length=64)] = ()
+    """several instead of one: a cluster, a bipolar pair, or a set that the generator switches through"""
     cooling: Cooling | None = None
-    """coolant inside the electrode; an electrode without it is insulated against heat"""
+    """coolant inside the electrodes; an electrode without it is insulated against heat"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(given.get("protocol"), str):
+            return given
+        return {**library.values("generators", given["protocol"]), **given}
 
     @model_validator(mode="after")
-    def _one_control(self) -> Rfa:
-        if self.power is not None and self.voltage is not None:
-            raise ValueError('give either power = "30 W" or voltage = "20 V", not both')
-        if self.electrode is not None and self.power is None and self.voltage is None:
+    def _electrodes_fit(self) -> Self:
+        if self.electrode is not None and self.electrodes:
+            raise ValueError("give either electrode, or electrodes for several, not both")
+        held = (self.power, self.voltage, self.current)
+        if self.all_electrodes and all(setting is None for setting in held):
             raise ValueError('the generator has no setting; give power = "30 W" or voltage = "20 V"')
-        if self.power is None and (self.max_voltage is not None or self.max_current is not None):
-            raise ValueError("max_voltage and max_current limit a generator with power control; give power")
-        if self.electrode is None and self.cooling is not None:
+        if not self.all_electrodes and self.cooling is not None:
             raise ValueError("cooling needs an electrode")
+        if self.all_electrodes and all(spec.pole == "return" for spec in self.all_electrodes):
+            raise ValueError('every electrode is a "return" electrode; leave the pole of one out, or write "active"')
+        if self.switching is not None and self.actives < 2:
+            raise ValueError("switching needs at least two active electrodes; add electrodes, or remove switching")
         return self
 
     @property
+    def all_electrodes(self) -> tuple[ElectrodeEntry, ...]:
+        """The electrode or electrodes."""
+        return self.electrodes if self.electrode is None else (self.electrode,)
+
+    @property
+    def actives(self) -> int:
+        """Number of electrodes on the active side."""
+        return sum(spec.pole == "active" for spec in self.all_electrodes)
+
+    @property
+    def bipolar(self) -> bool:
+        """Whether the current returns through an electrode."""
+        return any(spec.pole == "return" for spec in self.all_electrodes)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Key of each electrode in the case file."""
+        if self.electrode is not None:
+            return ("heating.electrode",)
+        return tuple(f"heating.electrodes[{index}]" for index in range(len(self.electrodes)))
+
+    @property
     def devices(self) -> tuple[Device, ...]:
-        """The electrode, if there is one."""
-        if self.electrode is None:
-            return ()
-        return (device("electrode", "electrode", self.electrode, "heating.electrode"),)
+        """The electrodes, an umbrella as its tines."""
+        if self.electrode is not None:
+            return tuple(devices_of(self.electrode, "electrode", self.places[0]))
+        return tuple(
+            found
+            for index, (spec, place) in enumerate(zip(self.electrodes, self.places, strict=True))
+            for found in devices_of(spec, f"electrode {index + 1}", place)
+        )
 
     def check(self, tissues: Tissues) -> None:
         """Raises ``CaseError`` where a region has no electrical conductivity."""
@@ -132,45 +106,67 @@ class Rfa(Switched):
     def prepare(self, scene: Scene) -> RfaSource:
         """First solution at the initial temperature. Raises ``CaseError`` for impossible input."""
         engine, tissues = scene.engine, scene.tissues
+        by = 'heating.kind = "rfa"'
         slopes = {name: tissue.electrical_conductivity_slope for name, tissue in tissues.by_region.items()}
-        at_body = tissues.cells("electrical_conductivity", 'heating.kind = "rfa"')
+        at_body = tissues.cells("electrical_conductivity", by)
         rises = {
             name: (slopes[name] or 0.0) * (tissue.electrical_conductivity or 0.0)
             for name, tissue in tissues.by_region.items()
         }
-        factor = np.zeros_like(engine.volume)
-        contact = None
-        if self.electrode is not None:
-            factor = contact_factor(engine, self.electrode, "heating.electrode")
-            if self.cooling is not None:
-                contact = _coolant(self.cooling, factor, self.electrode.wall_area)
+        thermal_conductivity = tissues.nodes("conductivity", by)
+        electrodes = tuple(
+            Electrode.of(spec, engine, self.cooling, thermal_conductivity, place)
+            for spec, place in zip(self.all_electrodes, self.places, strict=True)
+        )
         ground, span = self._ground(engine, scene.grounded)
+        circuit = Circuit(
+            engine,
+            ElectricalConductivity(at_body, tissues.mix_cells(rises)),
+            tissues.cuts("electrical_conductivity", by),
+            ElectricalConductivity(tissues.nodes("electrical_conductivity", by), tissues.mix_nodes(rises)),
+            electrodes,
+            ground,
+        )
+        warnings = tuple(
+            f"tissues.{name}.electrical_conductivity_slope is not given: its electrical conductivity does not "
+            "change with temperature below 100 degC"
+            for name, slope in sorted(slopes.items())
+            if slope is None
+        )
         source = RfaSource(
-            self, engine, ElectricalConductivity(at_body, tissues.mix_cells(rises)),
-            tissues.cuts("electrical_conductivity", 'heating.kind = "rfa"'),
-            ElectricalConductivity(
-                tissues.nodes("electrical_conductivity", 'heating.kind = "rfa"'), tissues.mix_nodes(rises)
-            ),
-            tissues.nodes("conductivity", 'heating.kind = "rfa"'), factor, contact, ground, span,
-            self.switch_times(scene.duration), self.devices,
-            tuple(
-                f"tissues.{name}.electrical_conductivity_slope is not given: its electrical conductivity does not "
-                "change with temperature below 100 degC"
-                for name, slope in sorted(slopes.items()) if slope is None
-            ),
-        )  # fmt: skip
-        source.solve(scene.initial_temperature, cooled=False)
-        source.summary = {"heating.initial_impedance": Reading(source.impedance, "ohm")}
+            self,
+            circuit,
+            Operation(self, 1.0, {}, self.on[0][0] if self.on else 0.0),
+            span,
+            self.switch_times(scene.duration),
+            self.ticks(scene.duration),
+            warnings,
+            self.devices,
+            () if self.protocol is None else tuple(library.sources("generators", self.protocol)),
+        )
+        circuit.solve(scene.initial_temperature, source.connected(0.0), cooled=False)
+        source.operation.gain = self._gain(circuit, tissues, by)
+        source.first_impedance = source.impedance
         return source
+
+    def _gain(self, circuit: Circuit, tissues: Tissues, by: str) -> float:
+        """K/s at the active electrodes per W, at first."""
+        heat = circuit.heat(cooled=False) / circuit.conductance
+        capacity = tissues.nodes("density", by) * tissues.nodes("heat_capacity", by) * circuit.engine.volume
+        rate = np.divide(heat, capacity, out=np.zeros_like(heat), where=capacity > 0.0)
+        found = [electrode.touched(rate) for electrode in circuit.electrodes if electrode.active]
+        return float(np.mean(found)) if found else 1.0
 
     def _ground(self, engine: Engine, grounded: Held) -> tuple[Held, float]:
         """Prescribed potentials per volt between the electrodes, and the voltage that the boundaries ask for."""
+        if self.bipolar and not grounded.mask.any():
+            return nothing_grounded(engine), 0.0
         held = held_or_far(engine, grounded)
         values = held.value[held.mask]
         if values.size == 0:
             raise CaseError('heating: nothing is grounded; set potential = "0 V" on a boundary')
         span = float(np.ptp(values))
-        if self.electrode is not None:
+        if self.all_electrodes:
             if np.any(values != 0.0):
                 raise CaseError(
                     f"boundaries: potentials from {values.min():g} V to {values.max():g} V beside heating.electrode; "
@@ -183,178 +179,97 @@ class Rfa(Switched):
             )
         return Held(held.mask, held.value / span), span
 
-    def rms_voltage(self, impedance: float, span: float) -> float:
-        """Voltage that the generator sets against ``impedance`` (ohm)."""
-        if self.power is None:
-            return self.voltage if self.voltage is not None else span
-        limits = (
-            float(np.sqrt(self.power * impedance)),
-            np.inf if self.max_voltage is None else self.max_voltage,
-            np.inf if self.max_current is None else self.max_current * impedance,
-        )
-        return min(limits)
-
-
-def _coolant(cooling: Cooling, factor: Array, area: float) -> Contact:
-    if cooling.heat_transfer is None:
-        return Contact(factor, cooling.temperature)
-    film = cooling.heat_transfer * area * factor / np.sum(factor)
-    return Contact(factor, cooling.temperature, np.where(factor > 0, film, np.inf))
-
-
-def _changed(new: Array, old: Array) -> bool:
-    return bool(np.max(np.abs(new - old) - RESOLVE_ABOVE * old) > 0.0)
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """A solver, and the conductivity (m,) S/m and the electrode's conductance (n,) S that it was prepared for."""
-
-    sigma: Array
-    link: Array
-    solver: Solver
-
-    @staticmethod
-    def of(engine: Engine, operator: Operator, sigma: Array, link: Array, ground: Held) -> _Prepared:
-        return _Prepared(sigma, link, engine.solver(operator, link, fixed=ground.mask))
-
-    def serves(self, sigma: Array, link: Array) -> bool:
-        """Whether nothing has changed by more than :data:`PREPARE_ABOVE`."""
-        return all(
-            bool(np.all(new <= PREPARE_ABOVE * old) and np.all(old <= PREPARE_ABOVE * new))
-            for new, old in ((sigma, self.sigma), (link, self.link))
-        )
-
 
 @dataclass
 class RfaSource:
-    """The potential for 1 V between the electrodes, kept until the conductivity has changed by more than 2 %."""
+    """A circuit and the generator that drives it."""
 
     spec: Rfa
-    engine: Engine
-    conductivity: ElectricalConductivity
-    cuts: CutEdges | None
-    node_conductivity: ElectricalConductivity
-    thermal_conductivity: Array
-    factor: Array
-    coolant: Contact | None
-    ground: Held
+    circuit: Circuit
+    operation: Operation
     span: float
+    """V, between the boundaries that ask for it"""
     events: tuple[float, ...]
-    devices: tuple[Device, ...]
+    ticks: tuple[float, ...]
     warnings: tuple[str, ...]
-    summary: Mapping[str, Reading] = field(default_factory=dict)
-    _sigma: Array | None = None
-    _link: Array = field(default_factory=lambda: np.zeros(0))
-    _potential: Array | None = None
-    _prepared: _Prepared | None = None
-    _volume_heat: Array = field(default_factory=lambda: np.zeros(0))
-    _wall_heat: Array = field(default_factory=lambda: np.zeros(0))
-    _conductance: float = 0.0
+    devices: tuple[Device, ...]
+    library: tuple[Sourced, ...]
+    first_impedance: float = 0.0
     _voltage: float = 0.0
 
     @property
     def impedance(self) -> float:
         """Voltage over current, ohm."""
-        return 1.0 / self._conductance
+        return 1.0 / self.circuit.conductance
+
+    @property
+    def summary(self) -> Mapping[str, Reading]:
+        """First impedance; roll-offs and when the first of them came."""
+        found = {"heating.initial_impedance": Reading(self.first_impedance, "ohm")}
+        if self.spec.rolloff is not None:
+            found["heating.rolloffs"] = Reading(float(self.operation.rolloffs), "")
+            if self.operation.rolloffs:
+                found["heating.first_rolloff"] = Reading(self.operation.first_rolloff, "s")
+        return found
 
     @property
     def fields(self) -> Mapping[str, tuple[Array, str]]:
         """Potential (V rms) and absorbed power (W/m3) as they acted last."""
-        assert self._potential is not None
-        power = self._voltage**2 * (self._volume_heat + self._wall_heat)
-        volume = self.engine.volume
+        power = self._voltage**2 * self.circuit.heat(cooled=False)
+        volume = self.circuit.engine.volume
         density = np.divide(power, volume, out=np.zeros_like(power), where=volume > 0)
-        return {"potential": (self._voltage * self._potential, "V"), "absorbed_power": (density, "W/m^3")}
+        return {"potential": (self._voltage * self.circuit.potential, "V"), "absorbed_power": (density, "W/m^3")}
 
-    def solve(self, temperature: Array, *, cooled: bool = True) -> None:
-        """Bring the potential up to date with the temperature (n,) degC, if the conductivity has changed enough."""
-        sigma = self.conductivity(self.engine.to_cells(temperature))
-        link = self.link(temperature, cooled)
-        if self._sigma is not None and not (_changed(sigma, self._sigma) or _changed(link, self._link)):
-            return
-        operator = self.engine.conductance(sigma, self.cuts)
-        if self._prepared is None or not self._prepared.serves(sigma, link):
-            self._prepared = _Prepared.of(self.engine, operator, sigma, link, self.ground)
-        potential = self._prepared.solver.adapted(operator, link).solve(
-            link, values=self.ground.value, guess=self._potential,
-            tolerance=FIRST_TOLERANCE if self._potential is None else TOLERANCE,
-        )  # fmt: skip
-        self._settle(sigma, link, operator, potential)
-
-    def link(self, temperature: Array, cooled: bool) -> Array:
-        """Conductance (n,) S between the electrode's wall and each node, at the mean of their temperatures.
-
-        Taken at the node's own temperature, a cooled electrode on coarse voxels would have a tenth too little
-        resistance: the tissue at its wall, which the current must cross first, is as cold as the wall.
-        """
-        near = np.flatnonzero(self.factor)
-        wall = temperature[near]
-        if cooled and self.coolant is not None:
-            back = np.broadcast_to(np.asarray(self._share_returned()), self.factor.shape)[near]
-            wall = self.coolant.temperature * (1.0 - back) + wall * back
-        link = np.zeros_like(self.factor)
-        sigma = self.node_conductivity.take(near)(0.5 * (temperature[near] + wall))
-        link[near] = sigma * self.factor[near]
-        return link
-
-    def _settle(self, sigma: Array, link: Array, operator: Operator, potential: Array) -> None:
-        """Joule heat per square volt; the conductance is its sum, so voltage times current is the heat to round-off."""
-        self._sigma, self._link, self._potential = sigma, link, potential
-        self._volume_heat = operator.dissipation(potential)
-        self._wall_heat = link * (1.0 - potential) ** 2
-        self._conductance = float(np.sum(self._volume_heat) + np.sum(self._wall_heat))
+    def connected(self, time: float) -> tuple[bool, ...]:
+        """Which electrodes the generator drives at ``time`` s; return electrodes always are connected."""
+        group, index, found = self.spec.group(time, self.spec.actives), 0, []
+        for electrode in self.circuit.electrodes:
+            found.append(not electrode.active or self.spec.switching is None or index == group)
+            index += electrode.active
+        return tuple(found)
 
     def drive(self, state: State, step: float) -> Drive:
         """What acts from ``state.time`` to ``state.time + step``: Joule heat and coolant."""
-        middle = state.time + 0.5 * step
-        contacts = () if self.coolant is None or not self.spec.is_enabled(middle) else (self.coolant,)
+        middle, circuit = state.time + 0.5 * step, self.circuit
+        coolants = [e.coolant for e in circuit.electrodes if e.coolant is not None]
+        contacts = tuple(coolants) if self.spec.is_enabled(middle) else ()
         if not self.spec.is_on(middle):
-            return Drive(np.zeros_like(self.engine.volume), contacts, readings=self._readings(0.0, 0.0))
-        self.solve(state.temperature)
-        self._voltage = self.spec.rms_voltage(self.impedance, self.span)
-        power = self._volume_heat + self._wall_heat
-        if contacts:
-            power = power - 0.5 * self._wall_heat * (1.0 - self._share_returned())
-        power = self._voltage**2 * power
-        directly = self._voltage**2 * self._conductance - float(np.sum(power))
-        return Drive(power, contacts, readings=self._readings(self._voltage, directly))
+            return Drive(np.zeros_like(circuit.engine.volume), contacts, readings=self._readings(0.0, 0.0, state))
+        connected = self.connected(state.time)
+        circuit.solve(state.temperature, connected)
+        group = self.spec.group(state.time, self.spec.actives)
+        self.operation.look(state.time, group, self.impedance, self._touched(state.temperature))
+        self._voltage = self.operation.voltage(state.time, self.impedance, self.span)
+        power = self._voltage**2 * circuit.heat(cooled=bool(contacts))
+        directly = self._voltage**2 * circuit.conductance - float(np.sum(power))
+        return Drive(power, contacts, readings=self._readings(self._voltage, directly, state))
 
-    def _share_returned(self) -> Array | float:
-        """(n,) share of the wall's own heat that goes to the tissue, the rest going to the coolant."""
-        assert self.coolant is not None
-        tissue = self.thermal_conductivity * self.factor
-        return np.divide(tissue, tissue + self.coolant.film)
+    def _touched(self, temperature: Array) -> float:
+        """Mean temperature of the tissue at the active electrodes, degC."""
+        found = [electrode.touched(temperature) for electrode in self.circuit.electrodes if electrode.active]
+        return float(np.mean(found)) if found else 0.0
 
-    def _readings(self, voltage: float, directly: float) -> dict[str, Reading]:
-        return {
-            "power": Reading(voltage**2 * self._conductance, "W"),
+    def _readings(self, voltage: float, directly: float, state: State) -> dict[str, Reading]:
+        conductance = self.circuit.conductance
+        readings = {
+            "power": Reading(voltage**2 * conductance, "W"),
             "voltage": Reading(voltage, "V"),
-            "current": Reading(voltage * self._conductance, "A"),
+            "current": Reading(voltage * conductance, "A"),
             "impedance": Reading(self.impedance, "ohm"),
             "coolant_power": Reading(directly, "W"),
         }
+        if self.circuit.electrodes:
+            readings["electrode_temperature"] = Reading(self._touched(state.temperature), "degC")
+        if self.spec.switching is not None:
+            readings["driven_electrode"] = Reading(1.0 + self.spec.group(state.time, self.spec.actives), "")
+        return readings
 
     def memory(self) -> Mapping[str, Array]:
-        """Conductivity and potential of the last solution, the last voltage, and what the solver was prepared for."""
-        assert self._sigma is not None
-        assert self._potential is not None
-        assert self._prepared is not None
-        return {
-            "prepared_conductivity": self._prepared.sigma.copy(),
-            "prepared_link": self._prepared.link.copy(),
-            "conductivity": self._sigma.copy(),
-            "link": self._link.copy(),
-            "potential": self._potential.copy(),
-            "voltage": np.array([self._voltage]),
-        }
+        """The circuit, the generator, the last voltage."""
+        return {**self.circuit.memory(), **self.operation.memory(), "voltage": np.array([self._voltage])}
 
     def recall(self, memory: Mapping[str, Array]) -> None:
         """Go on from what :meth:`memory` gave, bit for bit."""
         self._voltage = float(memory["voltage"][0])
-        sigma = np.asarray(memory["conductivity"])
-        link, potential = np.asarray(memory["link"]), np.asarray(memory["potential"])
-        before, linked = np.asarray(memory["prepared_conductivity"]), np.asarray(memory["prepared_link"])
-        operator = self.engine.conductance(before, self.cuts)
-        self._prepared = _Prepared.of(self.engine, operator, before, linked, self.ground)
-        self._settle(sigma, link, self.engine.conductance(sigma, self.cuts), potential)
+        self.operation.recall(memory)
+        self.circuit.recall(memory)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from thermal.library import Sourced
 from thermal.physics.scene import Device, Drive, Reading, State
 from thermal.units import Array
 
@@ -19,6 +20,8 @@ class PlainSource:
     fields: Mapping[str, tuple[Array, str]] = field(default_factory=dict)
     summary: Mapping[str, Reading] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    ticks: tuple[float, ...] = ()
+    library: tuple[Sourced, ...] = ()
 
     def drive(self, state: State, step: float) -> Drive:
         """What acts from ``state.time`` to ``state.time + step``."""

@@ -18,9 +18,10 @@ from thermal.physics.particles.combined import GoldOnIronOxide
 from thermal.physics.particles.gold import GoldMatryoshka, GoldRod, GoldShell, GoldSphere
 from thermal.physics.particles.iron import IronOxide
 from thermal.physics.particles.measured import Measured, MeasuredOptics
+from thermal.physics.particles.solute import Solute
 from thermal.units import Array
 
-Carrier: TypeAlias = GoldSphere | GoldShell | GoldMatryoshka | GoldRod | GoldOnIronOxide | IronOxide | Measured
+Carrier: TypeAlias = GoldSphere | GoldShell | GoldMatryoshka | GoldRod | GoldOnIronOxide | IronOxide | Measured | Solute
 AnyParticle: TypeAlias = Annotated[Carrier, Field(discriminator="kind")]
 """Every particle kind, told apart by ``kind``."""
 _ANY: TypeAdapter[Carrier] = TypeAdapter(AnyParticle)
@@ -106,6 +107,7 @@ __all__ = [
     "Measured",
     "MeasuredOptics",
     "Particle",
+    "Solute",
     "carrier",
     "cross_sections",
 ]

@@ -1,0 +1,95 @@
+"""What a zone means: margins, tumour left and where, what else was hurt, agreement with a measured zone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from thermal.anatomy import Anatomy
+from thermal.anatomy.data import resolve
+from thermal.anatomy.volume import read_volume, sample_at
+from thermal.case import Case
+from thermal.case.parts import ReferenceZone
+from thermal.engine import Engine
+from thermal.march import Progress
+from thermal.margins import collateral, heat_sinks, left_over, measure_margins
+from thermal.physics.scene import Reading
+from thermal.store import Field
+from thermal.units import Array
+from thermal.zone import Extent, compare_zones
+
+ISOTHERMS = (-40.0, -20.0, 0.0, 50.0, 60.0)
+"""degC whose largest extent is reported where it was passed."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Numbers for the summary and fields to keep."""
+
+    readings: Mapping[str, Reading]
+    fields: Mapping[str, Field] = field(default_factory=dict)
+
+
+def judge(case: Case, anatomy: Anatomy, engine: Engine, zone: Extent, last: Progress) -> Outcome:
+    """All of it. Raises ``CaseError`` for a reference zone that cannot be read."""
+    tumour = anatomy.tumour
+    vessels = [name for name, entry in case.tissues.items() if entry.temperature is not None and name in engine.shares]
+    readings = {
+        **_isotherms(engine, last),
+        **collateral(engine, zone, last.hottest, last.coldest, tumour),
+        **heat_sinks(engine, zone, tumour, vessels),
+    }
+    fields: dict[str, Field] = {}
+    if tumour is not None:
+        readings |= left_over(engine, zone, tumour)
+        if (margins := measure_margins(engine, zone, tumour, vessels)) is not None:
+            readings |= margins.readings
+            text = "signed distance from the tumour's surface, negative inside; 1 m where it is more than 10 mm"
+            fields["tumour_distance"] = Field(margins.tumour_distance, "m", text)
+    if case.zone.reference is not None:
+        readings |= _agreement(case, engine, zone, case.zone.reference)
+    return Outcome(readings, fields)
+
+
+def _isotherms(engine: Engine, last: Progress) -> dict[str, Reading]:
+    """Volume that was once as cold or as hot as each isotherm, m3; those that nothing passed are left out."""
+    found = {}
+    for level in ISOTHERMS:
+        measure, sign = (last.hottest, 1.0) if level > 37.0 else (-last.coldest, -1.0)
+        volume = float(engine.inside(measure, sign * level) @ engine.cell_volume)
+        if volume > 0.0:
+            found[f"isotherm.{level:g}.volume"] = Reading(volume, "m^3")
+            diameter = float(np.cbrt(6.0 * volume / np.pi))
+            found[f"isotherm.{level:g}.equivalent_diameter"] = Reading(diameter, "m")
+    return found
+
+
+def _agreement(case: Case, engine: Engine, zone: Extent, reference: ReferenceZone) -> dict[str, Reading]:
+    measured = Extent(*reference_measure(case, engine, reference))
+    volume = float(engine.inside(*measured) @ engine.cell_volume)
+    agreement = compare_zones(engine, zone, measured)
+    found = {"reference.volume": Reading(volume, "m^3"), "reference.dice": Reading(agreement.dice, "")}
+    if agreement.hausdorff_distance is not None and agreement.mean_surface_distance is not None:
+        found["reference.hausdorff_distance"] = Reading(agreement.hausdorff_distance, "m")
+        found["reference.mean_surface_distance"] = Reading(agreement.mean_surface_distance, "m")
+    return found
+
+
+def reference_measure(case: Case, engine: Engine, reference: ReferenceZone) -> tuple[Array, float]:
+    """Nodal measure (n,) of a measured zone, and its level: share of the mask, or 1 - distance over half-axes."""
+    if reference.mask is not None:
+        path = resolve(reference.mask, case.folder, "zone.reference.mask")
+        image = read_volume(path, "zone.reference.mask")
+        present = type(image)((image.values > 0).astype(np.float32), image.affine, image.path)
+        return np.nan_to_num(sample_at(present, engine.points.T).astype(np.float64)), 0.5
+    assert reference.centre is not None
+    assert reference.diameters is not None
+    first = np.asarray(reference.axis) / np.linalg.norm(reference.axis)
+    second = np.eye(3)[(int(np.argmax(np.abs(first))) + 1) % 3]
+    second = second - (second @ first) * first
+    second /= np.linalg.norm(second)
+    axes = np.stack([first, second, np.cross(first, second)])
+    along = (engine.points - np.asarray(reference.centre)) @ axes.T
+    return np.asarray(1.0 - np.linalg.norm(along / (0.5 * np.asarray(reference.diameters)), axis=1)), 0.0

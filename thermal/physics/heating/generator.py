@@ -1,0 +1,192 @@
+"""What an RF generator does: holds a power, voltage, current or temperature, ramps, pauses at a roll-off, switches.
+
+It looks at the state at the start of each step, and steps land on its ticks (``interval``), so that it decides no later
+than a tick after something has happened. A step that is looked at twice is decided alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import model_validator
+
+from thermal.units import Array, Current, Duration, Power, Spec, Temperature, Voltage, quantity
+
+Resistance = Annotated[float, *quantity("ohm", gt=0, le=1e6)]
+PowerRate = Annotated[float, *quantity("W/s", gt=0, le=1e6)]
+SETTLING = 10.0
+"""s, in which temperature control aims to close the gap to its target."""
+
+
+class RollOff(Spec):
+    """Pause when the impedance has risen: dry tissue at the electrode cools and is wet when power comes back."""
+
+    rise: Resistance = 10.0
+    """above the first impedance of the electrode (or group), from which the generator pauses"""
+    pause: Duration = 15.0
+    """without power after each roll-off"""
+    step_down: Annotated[float, *quantity("", gt=0, le=1)] = 1.0
+    """factor on what the generator holds after each roll-off"""
+
+
+class Generator(Spec):
+    """Settings of a generator.
+
+    It holds ``power`` (by scaling the voltage, within ``max_voltage`` and ``max_current``, all rms), ``voltage`` or
+    ``current``; or, with ``target_temperature``, at most ``power``.
+    """
+
+    power: Power | None = None
+    """mean power that the generator holds; with target_temperature, the most that it gives"""
+    voltage: Voltage | None = None
+    """root-mean-square voltage instead of a power"""
+    current: Current | None = None
+    """root-mean-square current instead of a power"""
+    max_voltage: Voltage | None = None
+    """rms limit of a generator with power or current control"""
+    max_current: Current | None = None
+    """rms limit of a generator with power control"""
+    target_temperature: Temperature | None = None
+    """mean temperature of the tissue at the electrodes that the power is controlled by"""
+    start_power: Power | None = None
+    """power at first, from which it rises at ``ramp``"""
+    ramp: PowerRate | None = None
+    """rate at which the power rises from start_power to power"""
+    rolloff: RollOff | None = None
+    """pause when the impedance has risen"""
+    switching: Duration | None = None
+    """time after which the generator goes on to the next active electrode; all are driven together when absent"""
+    interval: Duration = 5.0
+    """ticks at which roll-off, temperature, ramp and switching are looked at"""
+
+    @model_validator(mode="after")
+    def _one_control(self) -> Self:
+        held = [name for name in ("power", "voltage", "current") if getattr(self, name) is not None]
+        if len(held) > 1:
+            raise ValueError(
+                f'found {" and ".join(held)}; give either power = "30 W", voltage = "20 V" or current, not both'
+            )
+        if self.power is None and self.max_current is not None:
+            raise ValueError("max_current limits a generator with power control; give power")
+        if self.voltage is not None and self.max_voltage is not None:
+            raise ValueError("max_voltage limits a generator with power control or current; remove it or voltage")
+        if not held and self.max_voltage is not None:
+            raise ValueError("max_voltage limits a generator with power control; give power")
+        for name in ("target_temperature", "start_power"):
+            if getattr(self, name) is not None and self.power is None:
+                raise ValueError(f'{name} belongs to power control; give the largest power, e.g. power = "100 W"')
+        if (self.start_power is None) != (self.ramp is None):
+            raise ValueError('a rising power needs both start_power = "30 W" and ramp = "10 W/min"')
+        if self.power is not None and self.start_power is not None and self.start_power > self.power:
+            raise ValueError(f"start_power = {self.start_power:g} W is above power = {self.power:g} W")
+        return self
+
+    @property
+    def watches(self) -> bool:
+        """Whether it acts on what it sees, or changes with time."""
+        return any(part is not None for part in (self.rolloff, self.target_temperature, self.ramp, self.switching))
+
+    def ticks(self, duration: float) -> tuple[float, ...]:
+        """Times in (0, ``duration``) at which it looks, s."""
+        if not self.watches:
+            return ()
+        count = int(np.ceil(duration / self.interval - 1e-9))
+        return tuple((self.interval * np.arange(1, count)).tolist())
+
+    def at_most(self, on_for: float) -> float:
+        """Power (W) that it is set to after ``on_for`` s."""
+        assert self.power is not None
+        if self.start_power is None or self.ramp is None:
+            return self.power
+        return min(self.power, self.start_power + self.ramp * on_for)
+
+    def group(self, time: float, active: int) -> int:
+        """Which of ``active`` electrodes is driven at ``time`` s; 0 where all are."""
+        return int((time + 1e-6) // self.switching) % active if self.switching is not None and active else 0
+
+    def voltage_for(self, impedance: float, power: float, share: float, span: float) -> float:
+        """Voltage (rms) against ``impedance`` (ohm); ``power`` W is what power control may give.
+
+        ``share``: what is left after roll-offs. ``span`` V: between boundaries that ask for it.
+        """
+        if self.voltage is not None:
+            return self.voltage * share
+        no_limit = float("inf")
+        limits = [no_limit if self.max_voltage is None else self.max_voltage]
+        if self.current is not None:
+            return min(self.current * share * impedance, *limits)
+        if self.power is None:
+            return span
+        limits.append(no_limit if self.max_current is None else self.max_current * impedance)
+        return min(float(np.sqrt(max(power * share, 0.0) * impedance)), *limits)
+
+
+@dataclass
+class Operation:
+    """A generator at work: what it remembers from tick to tick."""
+
+    settings: Generator
+    gain: float
+    """K/s at the electrodes per W of power"""
+    first_impedances: dict[int, float]
+    """ohm, of each group of electrodes when it was first driven"""
+    begun: float
+    """s, when it is first switched on"""
+    seen: float = -np.inf
+    """s, when it looked last"""
+    paused_until: float = -np.inf
+    rolloffs: int = 0
+    first_rolloff: float = np.inf
+    holding: float = 0.0
+    """W that keep the temperature, by temperature control's integral"""
+    gap: float = 0.0
+    """K from the target at the last look"""
+
+    def look(self, time: float, group: int, impedance: float, touched: float) -> None:
+        """Take note of what the meters say at ``time`` s: impedance (ohm), temperature at the electrodes (degC)."""
+        if time <= self.seen:
+            return
+        settings = self.settings
+        if settings.target_temperature is not None and settings.power is not None:
+            gone = time - self.seen if np.isfinite(self.seen) else 0.0
+            self.gap = settings.target_temperature - touched
+            reset = 4.0 * SETTLING  # a gap that power answers with a rate of heating then closes without swinging
+            gained = self.gap * gone / (self.gain * reset * max(SETTLING, 2.0 * settings.interval))
+            # beside its limits the integral does not run away
+            self.holding = float(np.clip(self.holding + gained, 0.0, settings.power))
+        first = self.first_impedances.setdefault(group, impedance)
+        if settings.rolloff is not None and time >= self.paused_until and impedance > first + settings.rolloff.rise:
+            self.paused_until = time + settings.rolloff.pause - 1e-6
+            self.rolloffs += 1
+            self.first_rolloff = min(self.first_rolloff, time)
+        self.seen = time
+
+    def voltage(self, time: float, impedance: float, span: float) -> float:
+        """Voltage (rms) from ``time`` s on; zero in a pause."""
+        settings = self.settings
+        if time < self.paused_until:
+            return 0.0
+        power = 0.0
+        if settings.power is not None:
+            power = settings.at_most(time - self.begun)
+            if settings.target_temperature is not None:
+                wanted = self.holding + self.gap / (self.gain * max(SETTLING, 2.0 * settings.interval))
+                power = float(np.clip(wanted, 0.0, power))
+        share = settings.rolloff.step_down**self.rolloffs if settings.rolloff is not None else 1.0
+        return settings.voltage_for(impedance, power, share, span)
+
+    def memory(self) -> Mapping[str, Array]:
+        """All of it."""
+        first = np.array([[group, ohm] for group, ohm in self.first_impedances.items()]).reshape(-1, 2)
+        numbers = [self.seen, self.paused_until, self.rolloffs, self.first_rolloff, self.holding, self.gap]
+        return {"generator": np.array(numbers, dtype=float), "first_impedances": first}
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Go on from what :meth:`memory` gave."""
+        seen, paused, rolloffs, first, holding, gap = (float(value) for value in memory["generator"])
+        self.seen, self.paused_until, self.rolloffs = seen, paused, int(rolloffs)
+        self.first_rolloff, self.holding, self.gap = first, holding, gap
+        self.first_impedances = {int(group): float(ohm) for group, ohm in memory["first_impedances"]}

@@ -1,0 +1,206 @@
+"""The quasi-static potential between electrodes, and its Joule heat.
+
+``div(sigma(T) grad phi) = 0`` with root-mean-square potentials, ``q = sigma |grad phi|^2`` (M. Trujillo, E. Berjano,
+Int. J. Hyperthermia 29 (2013) 590-597, doi:10.3109/02656736.2013.807438). Electrodes enter through the same sub-grid
+conductance as a cryoprobe.
+
+Discrete power balance. With sub-grid conductances ``g_i`` between an electrode (at V) and the nodes, the edge form of
+the Joule heat (see ``Operator.dissipation``) plus ``g_i (V - phi_i)^2`` of all electrodes sums to ``V I``. Half of each
+term belongs to either end of its edge, so half of the sub-grid part belongs to the electrode's wall. If the wall is
+insulated that half flows back into the node. If it is cooled, it enters at the wall between coolant and tissue and
+returns in the share G / (G + film). For a wall at fixed temperature, constant sigma and k, and both electrodes at T0,
+the steady temperature is then ``T0 + sigma phi (V - phi) / 2k`` at every node exactly: the classical relation of
+temperature and potential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from thermal.domain import CutEdges
+from thermal.engine import Engine, Operator, Solver
+from thermal.physics.heating.electrodes import Electrode
+from thermal.physics.scene import Held
+from thermal.units import Array
+
+RESOLVE_ABOVE = 0.02
+"""Relative change of the conductivity of any cell after which the potential is solved again."""
+PREPARE_ABOVE = 2.0
+"""Factor by which the conductivity of any cell has changed when the solver is prepared anew. A solver kept that long
+takes at most 1.4 times the iterations, and preparing one costs as much as several."""
+FIRST_TOLERANCE = 1e-8
+"""Of the first potential, on the residual; the power, quadratic in its error, is much better."""
+TOLERANCE = 1e-6
+"""Of the later ones, which start from the one before."""
+BOILING = 100.0
+"""degC, at which tissue begins to dry and to lose its conductivity."""
+DRY = 105.0
+"""degC, at which it has lost it. A sharper drop makes the coupled problem oscillate."""
+DRY_SHARE = 1e-2
+"""Share of the conductivity at 100 degC that is left in dry tissue. Unverified: the literature uses 1e-2 to 1e-4."""
+BODY = 37.0
+"""degC, at which electrical conductivities are tabulated."""
+
+
+@dataclass(frozen=True)
+class ElectricalConductivity:
+    """sigma(T), S/m: linear between 0 and 100 degC, then falling smoothly (log-cubic) to its dry value.
+
+    ``at_body`` S/m at 37 degC and ``rise`` S/m/K, of cells (m,) or nodes (n,).
+    """
+
+    at_body: Array
+    rise: Array
+
+    def take(self, places: npt.NDArray[np.intp]) -> ElectricalConductivity:
+        """The same relation at a selection of the places."""
+        return ElectricalConductivity(self.at_body[places], self.rise[places])
+
+    def __call__(self, temperature: Array) -> Array:
+        """S/m at the temperature of the places, degC."""
+        wet = self.at_body + self.rise * (np.clip(temperature, 0.0, BOILING) - BODY)
+        dried = np.clip((temperature - BOILING) / (DRY - BOILING), 0.0, 1.0)
+        return np.asarray(np.maximum(wet, DRY_SHARE * self.at_body) * DRY_SHARE ** (dried**2 * (3.0 - 2.0 * dried)))
+
+
+def _changed(new: Array, old: Array) -> bool:
+    return bool(np.max(np.abs(new - old) - RESOLVE_ABOVE * old, initial=-np.inf) > 0.0)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A solver, and the conductivity (m,) S/m and the electrodes' conductance (n,) S that it was prepared for."""
+
+    sigma: Array
+    link: Array
+    solver: Solver
+
+    @staticmethod
+    def of(engine: Engine, operator: Operator, sigma: Array, link: Array, ground: Held) -> _Prepared:
+        return _Prepared(sigma, link, engine.solver(operator, link, fixed=ground.mask))
+
+    def serves(self, sigma: Array, link: Array) -> bool:
+        """Whether nothing has changed by more than :data:`PREPARE_ABOVE`."""
+        return all(
+            bool(np.all(new <= PREPARE_ABOVE * old) and np.all(old <= PREPARE_ABOVE * new))
+            for new, old in ((sigma, self.sigma), (link, self.link))
+        )
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """What was solved for: ``sigma`` (m,) S/m, ``links`` (t,) S of each electrode, zero for one that is not connected,
+    ``potential`` (n,) for 1 V between the sides of the generator."""
+
+    sigma: Array
+    links: tuple[Array, ...]
+    potential: Array
+
+
+@dataclass
+class Circuit:
+    """The potential for 1 V, kept until the conductivity has changed by more than 2 % or the connections have."""
+
+    engine: Engine
+    conductivity: ElectricalConductivity
+    cuts: CutEdges | None
+    node_conductivity: ElectricalConductivity
+    electrodes: tuple[Electrode, ...]
+    ground: Held
+    """prescribed potentials per volt"""
+    volume_heat: Array = field(default_factory=lambda: np.zeros(0))
+    """(n,) W per square volt, of the tissue between nodes"""
+    wall_heats: tuple[Array, ...] = ()
+    """(t,) W per square volt, of each electrode's sub-grid part"""
+    conductance: float = 0.0
+    """S, current per volt"""
+    _solution: _Solution | None = None
+    _prepared: _Prepared | None = None
+
+    @property
+    def potential(self) -> Array:
+        """(n,) for 1 V between the sides of the generator."""
+        assert self._solution is not None
+        return self._solution.potential
+
+    def solve(self, temperature: Array, connected: tuple[bool, ...], *, cooled: bool = True) -> None:
+        """Bring the potential up to date with the temperature (n,) degC, if anything has changed enough."""
+        sigma = self.conductivity(self.engine.to_cells(temperature))
+        links = tuple(
+            self.link(electrode, temperature, cooled) * on
+            for electrode, on in zip(self.electrodes, connected, strict=True)
+        )
+        last = self._solution
+        if last is not None and not any(
+            _changed(new, old) for new, old in zip((sigma, *links), (last.sigma, *last.links), strict=True)
+        ):
+            return
+        operator, link = self.engine.conductance(sigma, self.cuts), self._spread(links)
+        if self._prepared is None or not self._prepared.serves(sigma, link):
+            self._prepared = _Prepared.of(self.engine, operator, sigma, link, self.ground)
+        driven = self._spread(tuple(g * e.active for g, e in zip(links, self.electrodes, strict=True)))
+        potential = self._prepared.solver.adapted(operator, link).solve(
+            driven, values=self.ground.value, guess=None if last is None else last.potential,
+            tolerance=FIRST_TOLERANCE if last is None else TOLERANCE,
+        )  # fmt: skip
+        self._settle(_Solution(sigma, links, potential), operator)
+
+    def link(self, electrode: Electrode, temperature: Array, cooled: bool) -> Array:
+        """Conductance (t,) S between the electrode's wall and each node, at the mean of their temperatures.
+
+        Taken at the node's own temperature, a cooled electrode on coarse voxels would have a tenth too little
+        resistance: the tissue at its wall, which the current must cross first, is as cold as the wall.
+        """
+        wall = electrode.wall(temperature, cooled)
+        sigma = self.node_conductivity.take(electrode.nodes)(0.5 * (temperature[electrode.nodes] + wall))
+        return np.asarray(sigma * electrode.factor)
+
+    def _spread(self, links: tuple[Array, ...]) -> Array:
+        """(n,) sum over all electrodes of what they have at the nodes they touch."""
+        whole = np.zeros_like(self.engine.volume)
+        for electrode, link in zip(self.electrodes, links, strict=True):
+            whole[electrode.nodes] += link
+        return whole
+
+    def _settle(self, solution: _Solution, operator: Operator) -> None:
+        """Joule heat per square volt; the conductance is its sum, so voltage times current is the heat to round-off."""
+        self._solution, potential = solution, solution.potential
+        self.volume_heat = operator.dissipation(potential)
+        self.wall_heats = tuple(
+            link * (float(electrode.active) - potential[electrode.nodes]) ** 2
+            for electrode, link in zip(self.electrodes, solution.links, strict=True)
+        )
+        self.conductance = float(np.sum(self.volume_heat)) + sum(float(np.sum(heat)) for heat in self.wall_heats)
+
+    def heat(self, cooled: bool) -> Array:
+        """(n,) W per square volt that the tissue gets, all but what goes directly to running coolants."""
+        shares = [0.5 + 0.5 * e.returned if cooled else np.ones(e.nodes.size) for e in self.electrodes]
+        return self.volume_heat + self._spread(
+            tuple(heat * share for heat, share in zip(self.wall_heats, shares, strict=True))
+        )
+
+    def memory(self) -> Mapping[str, Array]:
+        """Conductivity and potential of the last solution, and what the solver was prepared for."""
+        assert self._solution is not None
+        assert self._prepared is not None
+        return {
+            "prepared_conductivity": self._prepared.sigma.copy(),
+            "prepared_link": self._prepared.link.copy(),
+            "conductivity": self._solution.sigma.copy(),
+            "potential": self._solution.potential.copy(),
+            **{f"link_{index}": link.copy() for index, link in enumerate(self._solution.links)},
+        }
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Go on from what :meth:`memory` gave, bit for bit."""
+        sigma = np.asarray(memory["conductivity"])
+        links = tuple(np.asarray(memory[f"link_{index}"]) for index in range(len(self.electrodes)))
+        before, linked = np.asarray(memory["prepared_conductivity"]), np.asarray(memory["prepared_link"])
+        operator = self.engine.conductance(before, self.cuts)
+        self._prepared = _Prepared.of(self.engine, operator, before, linked, self.ground)
+        potential = np.asarray(memory["potential"])
+        self._settle(_Solution(sigma, links, potential), self.engine.conductance(sigma, self.cuts))
