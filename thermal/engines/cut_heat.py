@@ -2,19 +2,19 @@
 
 The kernels of :mod:`thermal.engines.heat_kernels` know voxels alone. Stages without ice or vapour, and that is nearly
 all of them, read the conductances of edges instead of the coefficients of voxels. Where these change from stage to
-stage, and in the first flow of a step, the edges beside cut voxels hand the rest of their flow from node to node, along
-a list.
+stage, and in the first flow of a step, the nodes beside cut voxels gather the rest of the flow from a list.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engines.compiled import compiled_fast, compiled_serial
+from thermal.engines.compiled import compiled, compiled_fast, compiled_serial
 from thermal.engines.heat_kernels import Box, Number, Real
 from thermal.engines.padded import Padded
 from thermal.heat import BODY_TEMPERATURE, CutConductivity
@@ -23,7 +23,7 @@ from thermal.units import Array
 Index = npt.NDArray[np.int64]
 
 
-@compiled_serial
+@compiled
 def _excess(
     cells: Index,
     squares: Real,
@@ -37,7 +37,7 @@ def _excess(
     excess: Real,
 ) -> None:
     """Fill ``excess`` (e,) W/K from the cell coefficients; ``theta`` is empty where nothing is frozen."""
-    for edge in range(len(excess)):
+    for edge in nb.prange(len(excess)):
         factor = warm[edge]
         if theta.size > 0:
             below = liquidus - 0.5 * (theta[ends[edge, 0]] + theta[ends[edge, 1]])
@@ -110,23 +110,31 @@ def _linear_stage(
             sums[i - box[0], j - box[2], 1] = lost
 
 
-@compiled_serial
-def _exchange(excess: Real, at: Index, u: Real, ends: Index, inverse: Real, weight: Number, out: Real) -> float:
-    """``out_i += weight / C_i sum_j excess_ij (u_j - u_i)``; ``u`` is taken at the nodes ``at`` (e, 2).
+@compiled
+def _gather(
+    start: Index,
+    edges: Index,
+    nodes: Index,
+    at: Index,
+    others: Index,
+    excess: Real,
+    u: Real,
+    inverse: Real,
+    weight: Number,
+    out: Real,
+    flows: Array,
+) -> None:
+    """``out_i += weight / C_i sum_j excess_ij (u_j - u_i)`` at the ``nodes`` (a,), and the sums, ``flows`` (a,) W.
 
-    Returns the flow into nodes that are not free, W.
+    The edges of node number a are ``edges[start[a]:start[a + 1]]``; ``u`` is taken at ``at`` (a,) and, beyond the
+    edges, at ``others``.
     """
-    held = 0.0
-    for edge in range(len(excess)):
-        a, b = ends[edge, 0], ends[edge, 1]
-        flow = excess[edge] * (u[at[edge, 1]] - u[at[edge, 0]])
-        out[a] += weight * (inverse[a] * flow)
-        out[b] -= weight * (inverse[b] * flow)
-        if inverse[a] == 0.0:
-            held += flow
-        if inverse[b] == 0.0:
-            held -= flow
-    return held
+    for number in nb.prange(len(nodes)):
+        node, here, flow = nodes[number], u[at[number]], 0.0
+        for k in range(start[number], start[number + 1]):
+            flow += excess[edges[k]] * (u[others[k]] - here)
+        flows[number] = flow
+        out[node] += weight * (inverse[node] * flow)
 
 
 @compiled_serial
@@ -137,17 +145,27 @@ def _add_to_ends(excess: Real, ends: Index, out: Real) -> None:
         out[ends[edge, 1]] += 2 * excess[edge]
 
 
-@compiled_serial
+@compiled
 def _extremes(rate: Real, rows: Index, sums: Array) -> None:
     """Largest rate, first and last node not at rest of some rows (r, 2), into what :func:`first_flow` says of them."""
-    for number in range(len(rows)):
-        i, j = rows[number]
+    for number in nb.prange(len(rows)):
+        i, j = rows[number, 0], rows[number, 1]
         row = rate[i + 1, j + 1]
         fastest, first, last = 0.0, len(row) - 1, 0
         for m in range(1, len(row) - 1):
             if row[m] != 0:
                 fastest, first, last = max(fastest, abs(row[m])), min(first, m), m
         sums[i, j, 3], sums[i, j, 4], sums[i, j, 5] = fastest, first, last
+
+
+@dataclass(frozen=True)
+class _Around:
+    """The edges around each node of a list, in one numbering of the nodes that values are taken at."""
+
+    at: Index
+    """(a,) the nodes"""
+    others: Index
+    """(2 e,) at the other ends of their edges"""
 
 
 class CutFlows:
@@ -178,6 +196,12 @@ class CutFlows:
         self._warm, self._frozen = ((part - 1.0).astype(grid.dtype) for part in (cuts.unfrozen.factors, frozen))
         self._largest = np.maximum(self._warm, self._frozen)
         self._none = np.zeros(0, grid.dtype)
+        order = np.argsort(self._ends.T.ravel(), kind="stable")
+        self._around = _ordered(self._ends, order), _ordered(self._at, order)
+        self._edges_around = np.tile(np.arange(len(begin)), 2)[order]
+        first = np.flatnonzero(np.diff(self._ends.T.ravel()[order], prepend=-1))
+        self._start = np.append(first, 2 * len(begin))
+        self._flows = np.empty(len(first))
 
     def unfrozen(self, kv: Real) -> Real:
         """(e,) W/K that unfrozen edges conduct beyond the mean of their cells; taken up for the stages without ice."""
@@ -216,17 +240,40 @@ class CutFlows:
 
         Returns the heat into free nodes, W.
         """
-        one = rate.dtype.type(1.0)
-        held = _exchange(excess, self._at, temperature, self._ends, inverse.ravel(), one, rate.ravel())
+        held = self._add(self._around[1], excess, temperature, inverse, rate.dtype.type(1.0), rate)
         _extremes(rate, self._rows, sums)
         return -held
 
     def stage(self, excess: Real, u: Real, inverse: Real, weight: Number, out: Real) -> float:
         """Add to a stage's result; returns the heat into nodes that are not free, W."""
-        return _exchange(excess, self._ends, u.ravel(), self._ends, inverse.ravel(), weight, out.ravel())
+        return self._add(self._around[0], excess, u.ravel(), inverse, weight, out)
+
+    def _add(self, around: _Around, excess: Real, u: Real, inverse: Real, weight: Number, out: Real) -> float:
+        """Add the flows to ``out``; returns those into nodes that are not free, W."""
+        nodes, flat = self._around[0].at, inverse.ravel()
+        _gather(
+            self._start,
+            self._edges_around,
+            nodes,
+            around.at,
+            around.others,
+            excess,
+            u,
+            flat,
+            weight,
+            out.ravel(),
+            self._flows,
+        )
+        return float(self._flows[flat[nodes] == 0.0].sum())
 
     def bound(self, excess: Real, sink: Real) -> Real:
         """``sink`` (W/K) with what the edges add to twice the sum of each node's conductances."""
         more = sink.copy()
         _add_to_ends(excess, self._ends, more.ravel())
         return more
+
+
+def _ordered(ends: Index, order: Index) -> _Around:
+    """Both ends (e, 2) of all edges, each with the other end, in an ``order`` that puts those of a node together."""
+    ones, others = ends.T.ravel()[order], ends[:, ::-1].T.ravel()[order]
+    return _Around(ones[np.flatnonzero(np.diff(ones, prepend=-1))], others)
