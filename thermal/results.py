@@ -109,9 +109,9 @@ BORDERLINE = 0.1
 
 
 def _border_by_onset(case: Case, engine: Engine, last: Progress) -> tuple[str, ...]:
-    """What to say of a zone by Arrhenius kinetics whose border is the isotherm of its onset."""
+    """What to say of a zone by Arrhenius kinetics whose border is the isotherm of the default onset."""
     law = case.zone_law
-    if not isinstance(law, Arrhenius):
+    if not isinstance(law, Arrhenius) or "onset" in law.model_fields_set:
         return ()
     measure = law.measure(last.state.damage[law.kind], last.hottest, last.state.time)
     volume = float(engine.inside(measure, law.level) @ engine.cell_volume)
