@@ -132,6 +132,20 @@ def test_broad_beam() -> None:
     assert abs(light.balance_error) < 1e-10
 
 
+@pytest.mark.parametrize("spacing", [0.5e-3, 1e-3])
+def test_unscattered_light_on_cells_of_an_optical_depth(spacing: float) -> None:
+    """At the nodes it is what the law of Lambert and Beer says, also at the border, where all of a node's surroundings
+    lie deeper than the node; cells are 0.5 and 1 deep, and steps of a third of a cell leave 2 % at most."""
+    side, depth = np.arange(-2e-3, 2.01e-3, spacing), np.arange(0.0, 10.5e-3, spacing)
+    engine = engine_of(side, side, depth)
+    beam = Beam(position=(Si(0), Si(0), Si(-5e-3)), direction=(0, 0, 1), diameter=Si(20e-3), specular=0.0)
+    emission = beam.emit(engine, uniform(engine), np.pi * 10e-3**2, 1.4)  # 1 W/m2
+    on_axis = emission.fluence.reshape(engine.domain.shape)[len(side) // 2, len(side) // 2, :-1]
+    exact = np.exp(-(MU_A + MU_S) * depth[:-1])
+    assert on_axis == pytest.approx(exact, rel=0.02)
+    assert on_axis[1:] == pytest.approx(exact[1:], rel=0.01)
+
+
 def test_gaussian_beam_profile() -> None:
     """The collimated fluence has the given irradiance on the axis and falls to 1/e2 at half the diameter."""
     axis = np.linspace(-10e-3, 10e-3, 41)
