@@ -11,7 +11,7 @@ from pydantic import Field
 from thermal.domain import Ball, Line, Probe
 from thermal.engine import Engine, node_widths
 from thermal.errors import CaseError
-from thermal.physics.heating.schedule import Ramp, Switched, ramp_events, ramp_within
+from thermal.physics.heating.schedule import Ramp, Switched, ramp_breaks, ramp_within
 from thermal.physics.heating.source import PlainSource
 from thermal.physics.scene import Device, Drive, Held, Reading, Scene, State, region_nodes
 from thermal.physics.tissue import Tissues
@@ -438,7 +438,8 @@ class PrescribedTemperature(Spec):
                 readings={"held_temperature": reading},
             )
 
-        return PlainSource(act, ramp_events(self.schedule, scene.duration))
+        events, ticks = ramp_breaks(self.schedule, scene.duration)
+        return PlainSource(act, events, ticks=ticks)
 
 
 class NoHeating(Spec):

@@ -134,6 +134,23 @@ Ramp = Annotated[tuple[tuple[Instant, Temperature], ...], AfterValidator(_knots)
 """Temperature over time, linear between its knots, constant outside; a repeated time is a jump."""
 
 
+KINK = 0.5
+"""Change of slope at a knot, over the steepest slope of the schedule, from which the time loop starts afresh there."""
+
+
+def ramp_breaks(knots: Ramp, duration: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Times of the knots in (0, ``duration``), s: those where the value or its slope jumps, and the others."""
+    times, values = (np.array(part) for part in zip(*knots, strict=True))
+    widths = np.diff(times)
+    inner = np.divide(np.diff(values), widths, out=np.zeros_like(widths), where=widths > 0.0)
+    slopes = np.concatenate([[0.0], inner, [0.0]])
+    kinks = np.abs(np.diff(slopes)) > KINK * np.abs(slopes).max()
+    jumps = np.isin(times, times[1:][widths == 0.0])
+    within = (times > 0.0) & (times < duration)
+    events = set(times[within & (kinks | jumps)].tolist())
+    return tuple(sorted(events)), tuple(sorted(set(times[within].tolist()) - events))
+
+
 def ramp_events(knots: Sequence[tuple[float, object]], duration: float) -> tuple[float, ...]:
     """Times of the knots in (0, ``duration``), s."""
     return tuple(sorted({time for time, _ in knots if 0.0 < time < duration}))
