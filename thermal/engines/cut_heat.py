@@ -1,8 +1,8 @@
 """The heat march where interfaces cut voxels, whose edges conduct more or less than the mean of the voxels says.
 
-The kernels of :mod:`thermal.engines.heat_kernels` know voxels alone. Stages without ice or vapour, and that is nearly
-all of them, read the conductances of edges instead of the coefficients of voxels. Where these change from stage to
-stage, and in the first flow of a step, the nodes beside cut voxels gather the rest of the flow from a list.
+The kernels of :mod:`thermal.engines.heat_kernels` know voxels alone. Stages read the conductances of edges instead of
+the coefficients of voxels: those of a step, or, beside ice, those of the stage. In the first flow of a step the nodes
+beside cut voxels gather the rest of their flow from a list.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from thermal.engines.padded import Padded
 from thermal.heat import BODY_TEMPERATURE, CutConductivity
 from thermal.units import Array
 
-Index = npt.NDArray[np.int64]
+Index = npt.NDArray[np.int64] | npt.NDArray[np.int32]
 
 
 @compiled
@@ -110,6 +110,58 @@ def _linear_stage(
             sums[i - box[0], j - box[2], 1] = lost
 
 
+@compiled_fast
+def _phase_stage(
+    theta: Real,
+    gx: Real,
+    gy: Real,
+    gz: Real,
+    steady: Real,
+    blood: Real,
+    sink: Real,
+    arterial: Number,
+    liquidus: Number,
+    inverse: Real,
+    first: Real,
+    here: Real,
+    before: Real,
+    mu: Number,
+    nu: Number,
+    now: Number,
+    start: Number,
+    box: Box,
+    sums: Array,
+) -> None:
+    """:func:`thermal.engines.heat_kernels.phase_stage` from the conductances of the edges."""
+    lo, hi = box[4] - 1, box[5] + 1
+    count = box[5] - box[4]
+    for i in nb.prange(box[0], box[1]):
+        for j in range(box[2], box[3]):
+            c = theta[i, j, lo:hi]
+            xm, xp, ym, yp = (
+                theta[i - 1, j, lo:hi],
+                theta[i + 1, j, lo:hi],
+                theta[i, j - 1, lo:hi],
+                theta[i, j + 1, lo:hi],
+            )
+            x0, x1, y0, y1 = gx[i - 1, j, lo:hi], gx[i, j, lo:hi], gy[i, j - 1, lo:hi], gy[i, j, lo:hi]
+            z, o, h, w = gz[i, j, lo:hi], before[i, j, lo:hi], here[i, j, lo:hi], inverse[i, j, lo:hi]
+            f, p, b, t = first[i, j, lo:hi], steady[i, j, lo:hi], blood[i, j, lo:hi], sink[i, j, lo:hi]
+            nothing = gx.dtype.type(0.0)
+            held, bled = nothing, nothing
+            for m in range(1, count + 1):
+                u = c[m]
+                q = x1[m] * (xp[m] - u) + x0[m] * (xm[m] - u) + y1[m] * (yp[m] - u) + y0[m] * (ym[m] - u)
+                q += z[m] * (c[m + 1] - u) + z[m - 1] * (c[m - 1] - u)
+                from_blood = b[m] * (arterial - u) if u > liquidus else nothing
+                q += p[m] - t[m] * u + from_blood
+                o[m] = mu * h[m] + nu * o[m] + now * (w[m] * q) + start * f[m]
+                held += nothing if w[m] > nothing else q
+                bled += from_blood
+            sums[i - box[0], j - box[2], 0] = held
+            sums[i - box[0], j - box[2], 1] = bled
+
+
 @compiled
 def _gather(
     start: Index,
@@ -135,6 +187,13 @@ def _gather(
             flow += excess[edges[k]] * (u[others[k]] - here)
         flows[number] = flow
         out[node] += weight * (inverse[node] * flow)
+
+
+@compiled
+def _add_at(places: Index, mine: Index, excess: Real, out: Real) -> None:
+    """Add to ``out`` at different ``places`` (f,) the ``excess`` (e,) of the edges ``mine`` (f,)."""
+    for number in nb.prange(len(places)):
+        out[places[number]] += excess[mine[number]]
 
 
 @compiled_serial
@@ -174,18 +233,19 @@ class CutFlows:
     def __init__(self, grid: Padded, cuts: CutConductivity) -> None:
         """``cuts``: edges in the numbering of the domain."""
         self._at = cuts.unfrozen.nodes
-        self._ends = np.stack([grid.places(end) for end in self._at.T], axis=1)
+        self._ends = np.stack([grid.places(end) for end in self._at.T], axis=1).astype(np.int32)  # read at every stage
         begin = np.stack(np.unravel_index(self._at[:, 0], grid.shape), axis=1)
         along = np.stack(np.unravel_index(self._at[:, 1], grid.shape), axis=1) - begin
-        self._grid, self._along = grid, list[Index]()
+        self._grid, self._along = grid, list[tuple[Index, Index]]()
         self._edges = grid.nodes(), grid.nodes(), grid.nodes()
+        self._icy_edges = self._edges if cuts.frozen is None else (grid.nodes(), grid.nodes(), grid.nodes())
         # padded node i lies between the padded cells i - 1 and i
         shape = tuple(count + 1 for count in grid.shape)
-        self._cells = np.empty((len(begin), 4), np.int64)
+        self._cells = np.empty((len(begin), 4), np.int32)
         self._squares = np.empty(len(begin), grid.dtype)
         for axis in range(3):
             mine = np.flatnonzero(along[:, axis])
-            self._along.append(mine)
+            self._along.append((self._ends[mine, 0], mine))
             for number, (one, two) in enumerate(product((0, 1), repeat=2)):
                 cell = begin[mine] + np.insert([one, two], axis, 1)
                 self._cells[mine, number] = np.ravel_multi_index(tuple(cell.T), shape)
@@ -206,10 +266,13 @@ class CutFlows:
     def unfrozen(self, kv: Real) -> Real:
         """(e,) W/K that unfrozen edges conduct beyond the mean of their cells; taken up for the stages without ice."""
         excess = self._of(kv, self._warm, self._none)
-        _fill_edges(kv, *self._grid.inverse_squares, *self._edges)
-        for g, mine in zip(self._edges, self._along, strict=True):
-            g.ravel()[self._ends[mine, 0]] += excess[mine]
+        self._fill(self._edges, kv, excess)
         return excess
+
+    def _fill(self, edges: tuple[Real, Real, Real], kv: Real, excess: Real) -> None:
+        _fill_edges(kv, *self._grid.inverse_squares, *edges)
+        for g, (ends, mine) in zip(edges, self._along, strict=True):
+            _add_at(ends, mine, excess, g.ravel())
 
     def linear_stage(self, work: tuple[Real, ...], weights: tuple[Number, ...], box: Box, sums: Array) -> None:
         """:func:`thermal.engines.heat_kernels.linear_stage` with the edges of unfrozen tissue.
@@ -220,6 +283,24 @@ class CutFlows:
         sink, inverse, first, here, before = work
         mu, nu, now, start = weights
         _linear_stage(gx, gy, gz, sink, inverse, first, here, before, mu, nu, now, start, box, sums)
+
+    def phase_stage(
+        self, kv: Real, theta: Real, work: tuple[Real, ...], weights: tuple[Number, ...], box: Box, sums: Array
+    ) -> None:
+        """:func:`thermal.engines.heat_kernels.phase_stage` with the edges of tissue at ``theta``.
+
+        ``work``: steady, blood, sink, inverse, first, here, before; ``weights``: arterial, liquidus and those of the
+        stage.
+        """
+        if self._icy_edges is not self._edges:
+            self._fill(self._icy_edges, kv, self.with_ice(kv, theta))
+        gx, gy, gz = self._icy_edges
+        steady, blood, sink, inverse, first, here, before = work
+        arterial, liquidus, mu, nu, now, start = weights
+        _phase_stage(
+            theta, gx, gy, gz, steady, blood, sink, arterial, liquidus, inverse, first, here, before,
+            mu, nu, now, start, box, sums,
+        )  # fmt: skip
 
     def with_ice(self, kv: Real, theta: Real) -> Real:
         """The same where ice is at the temperature ``theta`` (K above body temperature)."""
@@ -243,10 +324,6 @@ class CutFlows:
         held = self._add(self._around[1], excess, temperature, inverse, rate.dtype.type(1.0), rate)
         _extremes(rate, self._rows, sums)
         return -held
-
-    def stage(self, excess: Real, u: Real, inverse: Real, weight: Number, out: Real) -> float:
-        """Add to a stage's result; returns the heat into nodes that are not free, W."""
-        return self._add(self._around[0], excess, u.ravel(), inverse, weight, out)
 
     def _add(self, around: _Around, excess: Real, u: Real, inverse: Real, weight: Number, out: Real) -> float:
         """Add the flows to ``out``; returns those into nodes that are not free, W."""

@@ -355,30 +355,16 @@ class VoxelStepper:
             sink.ravel()[contact.places] += g
             probes += float((g * (offset - near)).sum())
         sums = self._rows(2)
-        kernels.phase_stage(
-            theta,
-            self._icy,
-            *grid.inverse_squares,
-            steady,
-            self._blood,
-            sink,
-            number(self._problem.arterial_temperature - BODY_TEMPERATURE),
-            number(self._liquidus),
-            self._inverse,
-            self._first,
-            self._here,
-            self._before,
-            number(stage.mu),
-            number(stage.nu),
-            number(stage.now * step),
-            number(stage.start * step),
-            self._box,
-            sums,
-        )
+        work = (steady, self._blood, sink, self._inverse, self._first, self._here, self._before)
+        levels = (number(self._problem.arterial_temperature - BODY_TEMPERATURE), number(self._liquidus))
+        weights = (number(stage.mu), number(stage.nu), number(stage.now * step), number(stage.start * step))
+        if self._cuts is None:
+            kernels.phase_stage(
+                theta, self._icy, *grid.inverse_squares, *work[:3], *levels, *work[3:], *weights, self._box, sums
+            )
+        else:
+            self._cuts.phase_stage(self._icy, theta, work, (*levels, *weights), self._box, sums)
         held, blood = float(sums[..., 0].sum()), float(sums[..., 1].sum())
-        if self._cuts is not None:
-            excess = self._cuts.with_ice(self._icy, theta) if self._frozen.size else self._excess
-            held += self._cuts.stage(excess, theta, self._inverse, number(stage.now * step), self._before)
         by_film = self._loss.ravel()[self._film_places] * theta.ravel()[self._film_places]
         border = float(self._border.sum()) - float(by_film.sum(dtype=np.float64))
         return np.array([self._lines[0], blood, border, probes, -held - self._wasted])

@@ -12,7 +12,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
-from scipy.spatial import cKDTree
 
 from thermal.errors import CaseError
 from thermal.physics.delivery.dose import dose_readings
@@ -127,6 +126,8 @@ class Systemic(Spec):
         """(n,) weights that sum to one, by the volume of the tumour and, with a rim, by its depth."""
         weights = volume
         if self.rim is not None:
+            from scipy.spatial import cKDTree
+
             outside = (volume < 0.5 * whole) | (whole <= 0)
             within = volume > 0
             depth = np.zeros_like(volume)
