@@ -250,7 +250,9 @@ class CutFlows:
                 cell = begin[mine] + np.insert([one, two], axis, 1)
                 self._cells[mine, number] = np.ravel_multi_index(tuple(cell.T), shape)
             self._squares[mine] = grid.inverse_squares[axis][begin[mine, axis] + 1]
-        self._rows = np.unique(np.stack(np.unravel_index(self._at.ravel(), grid.shape), axis=1)[:, :2], axis=0)
+        rows = np.zeros(grid.shape[:2], dtype=np.bool_)
+        rows.ravel()[self._at.ravel() // grid.shape[2]] = True
+        self._rows = np.argwhere(rows)
         self._solidus, self._liquidus = cuts.solidus - BODY_TEMPERATURE, cuts.liquidus - BODY_TEMPERATURE
         frozen = cuts.unfrozen.factors if cuts.frozen is None else cuts.frozen
         self._warm, self._frozen = ((part - 1.0).astype(grid.dtype) for part in (cuts.unfrozen.factors, frozen))
