@@ -25,6 +25,8 @@ def body_ct_folder() -> Path | None:
 def pytest_configure() -> None:
     """Ctrl-C interrupts also where tests run in the background: a shell starts such programs with it ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):  # nohup has it ignored, and programs that tests start would inherit that
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

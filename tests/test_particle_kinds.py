@@ -222,7 +222,7 @@ def test_particle_prints_the_spectrum_and_draws_it(tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (["gold_nanorod"], "did you mean gold_nanorod_41x10"),
+        (["gold_nanorods"], "did you mean gold_nanorod"),
         (["iron_oxide_16"], "no spectrum"),
         (["gold_nanosphere_40", "--wavelength", "1:2 nm"], "from:to:step"),
         (["gold_nanosphere_40", "--wavelength", "50 um"], "1937 nm"),
