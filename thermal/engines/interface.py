@@ -72,13 +72,22 @@ def _level(share: float, one: float, two: float, three: float) -> float:
     a, c = min(one, two, three), max(one, two, three)
     b = one + two + three - a - c
     low, high = 0.0, a + b + c
-    for _ in range(55):
-        middle = 0.5 * (low + high)
-        if _filled(middle, a, b, c) < share:
-            low = middle
+    below, above = -share, 1.0 - share
+    middle, turn = 0.0, 0
+    for _ in range(100):  # false position with Illinois' trick: an end that stays counts half
+        middle = (low * above - high * below) / (above - below)
+        off = _filled(middle, a, b, c) - share
+        if abs(off) <= 1e-15 or high - low <= 1e-15 * c:
+            break
+        if off < 0.0:
+            low, below = middle, off
+            above *= 0.5 if turn < 0 else 1.0
+            turn = -1
         else:
-            high = middle
-    return 0.5 * (low + high)
+            high, above = middle, off
+            below *= 0.5 if turn > 0 else 1.0
+            turn = 1
+    return middle
 
 
 @compiled_part
