@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from thermal.case import Case
+    from thermal.workshop import Workshop
 
 Report = Callable[[str, float], None]
 """Called with the stage and the share of it that is done, 0 to 1."""
@@ -104,6 +105,8 @@ def compare(
     All case files are read before anything is run: a bad one raises ``CaseError`` with the problems of all. A run that
     fails does not stop the others; its error is raised at the end, after the comparison of the others was written.
     """
+    from thermal.workshop import Workshop
+
     if not targets:
         raise CaseError("compare: nothing given; give case files or run folders")
     folder = Path(out)
@@ -113,7 +116,7 @@ def compare(
     runs: list[Run] = []
     failures: list[tuple[str, Exception]] = []
     with Aside() as aside:
-        run_next: RunCase = run_case or partial(run_one, draw=aside.draw)
+        run_next: RunCase = run_case or partial(run_one, draw=aside.draw, workshop=Workshop(1))
         for entry in loaded:
             if isinstance(entry, Run):
                 runs.append(entry)
@@ -136,15 +139,22 @@ def compare(
     return comparison
 
 
-def run_one(case: Case, folder: Path, force: bool, report: Report, draw: Callable[[Path], object]) -> Run:
+def run_one(
+    case: Case,
+    folder: Path,
+    force: bool,
+    report: Report,
+    draw: Callable[[Path], object],
+    workshop: Workshop | None = None,
+) -> Run:
     """Run ``case`` in ``folder``: a finished run of it is reused, an unfinished one resumed, ``force`` starts again.
 
-    Has ``draw`` make the run's own pictures where they are missing.
+    Has ``draw`` make the run's own pictures where they are missing. ``workshop``: keeps the anatomy for the next one.
     """
     from thermal.simulation import simulate
 
     with RunFolder.open(folder, case, resume=not force, force=force) as prepared:
-        run = read_run(folder) if prepared.finished else simulate(case, prepared, report)
+        run = read_run(folder) if prepared.finished else simulate(case, prepared, report, workshop=workshop)
     if not (folder / "slices.png").exists():
         draw(folder)
     return run

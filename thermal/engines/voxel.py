@@ -127,6 +127,10 @@ def _tensor_apply(matrices: tuple[sparse.csr_array, ...], u: Array) -> Array:
     return np.ascontiguousarray(u)
 
 
+MOST_CUTS = 6
+"""Coefficients of which the edges beside cut voxels are kept, some 10 MB each on a grid of a third of a million nodes."""
+
+
 @dataclass(frozen=True)
 class VoxelEngine(OneProcess):
     """See :class:`thermal.engine.Engine`. Nodes and cells are numbered in C order of the grid."""
@@ -252,8 +256,20 @@ class VoxelEngine(OneProcess):
         return within
 
     def cut_edges(self, values: Mapping[str, float]) -> CutEdges | None:
-        """Edges beside voxels that hold regions of different ``values``; see :mod:`thermal.engines.interface`."""
-        return interface.cut_edges(self.domain, values)
+        """Edges beside voxels that hold regions of different ``values``; see :mod:`thermal.engines.interface`.
+
+        Found once for the same values: pressure, heat and the next case on this anatomy ask again.
+        """
+        key = tuple(sorted(values.items()))
+        if key not in self._cuts:
+            self._cuts[key] = interface.cut_edges(self.domain, values)
+        while len(self._cuts) > MOST_CUTS:
+            self._cuts.pop(next(iter(self._cuts)))
+        return self._cuts[key]
+
+    @cached_property
+    def _cuts(self) -> dict[tuple[tuple[str, float], ...], CutEdges | None]:
+        return {}
 
     def conductance(self, k: Array, cuts: CutEdges | None = None) -> Operator:
         """Operator of the cell coefficient ``k`` (m,), corrected at the edges beside cut cells."""
