@@ -268,7 +268,14 @@ def _from_library(value: Any) -> Any:
     if value.get("kind", entry["kind"]) != entry["kind"]:
         text = f'found {show(value["kind"])}, but {name} is "{entry["kind"]}"; remove kind, or remove material'
         raise CrossError([Problem(("kind",), text)])
-    return {**entry, **value}
+    return {**entry, **value, **_payload(entry.get("payload"), value.get("payload"))}
+
+
+def _payload(standard: Any, given: Any) -> dict[str, Any]:
+    """A payload of the case, with what it leaves open from the library's; nothing where one of them has none."""
+    if not isinstance(standard, dict) or not isinstance(given, dict):
+        return {}
+    return {"payload": {**standard, **given}}
 
 
 ParticlesEntry = Annotated[AnyParticle, BeforeValidator(_from_library)]
@@ -292,6 +299,11 @@ ProbeField = Literal[
     "potential",
     "field_amplitude",
     "absorbed_power",
+    "drug_in_carrier",
+    "drug_released",
+    "drug_free",
+    "drug_taken_up",
+    "drug_exposure",
 ]
 """Fields of a run that a probe can record; those of a delivery, a heating or a damage law need that kind or law."""
 

@@ -295,6 +295,12 @@ def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
                     ("probes", name, "fields", index),
                     f'found "{wanted}", which is not among damage.laws ({", ".join(damage.laws)}); add it there',
                 ))  # fmt: skip
+            if wanted.startswith("drug_") and getattr(parts.get("particles"), "payload", None) is None:
+                problems.append(Problem(
+                    ("probes", name, "fields", index),
+                    f'found "{wanted}", but the particles carry nothing; give [particles.payload], or particles that '
+                    'come with one, such as material = "liposome_thermosensitive"',
+                ))  # fmt: skip
             table, kinds = _PROVIDERS.get(wanted, ("", ()))
             provider = parts.get(table)
             if provider is not None and not any(part.kind in kinds for part in _acting(provider)):

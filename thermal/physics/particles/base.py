@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from thermal.errors import CaseError
+from thermal.physics.drug import DrugPayload
 from thermal.units import Array, Spec
 
 
@@ -56,6 +57,8 @@ class BaseCarrier(Spec):
 
     material: str | None = None
     """library entry that the values come from"""
+    payload: DrugPayload | None = None
+    """a drug in or on the particles"""
 
     @property
     def absorbs_light(self) -> bool:
