@@ -200,7 +200,13 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
     if case.particles is not None:
         particle = Particle(case.particles)
         library += particle.sources()
-        payload = Payload(delivered.bulk, particle.optics, particle.specific_absorption_rate, particle.doubts)
+        payload = Payload(
+            delivered.bulk,
+            particle.optics,
+            particle.specific_absorption_rate,
+            particle.agitation,
+            particle.doubts,
+        )
         if case.particles.payload is not None:
             left = tissues.mix_nodes({name: case.bioheat.embolisation.get(name, 1.0) for name in tissues.by_region})
             left = left if delivered.perfusion is None else left * delivered.perfusion

@@ -163,7 +163,7 @@ _KINDS = {
     "1/K": "a relative change per kelvin", "m^2/s": "a diffusivity", "m^2/Pa/s": "a hydraulic conductivity",
     "Pa*s": "a viscosity", "1/Pa": "a compressibility", "1/Pa/s": "a filtration rate", "m^2/kg": "a cross-section per mass", "H*m^2/kg": "an intrinsic loss power",
     "min": "a time", "m^2": "an area", "J": "an energy", "m/s": "a speed", "N": "a force", "ohm": "a resistance",
-    "kg*s/m^3": "an exposure (concentration times time)",
+    "N*m": "a torque", "deg": "an angle", "kg*s/m^3": "an exposure (concentration times time)",
 }  # fmt: skip
 """What is measured in a unit; of units that measure alike, the first names what was found."""
 

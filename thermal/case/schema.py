@@ -212,8 +212,8 @@ _COLD = ("cryo",)
 """Heating kinds whose zone is judged by the lethal isotherm."""
 
 _NEEDS_PARTICLES = ("magnetic",)
-"""Heating kinds that heat nothing but particles."""
-_ACTS_ON = {"magnetic": ("heats_in_field", "magnetic"), "photothermal": ("absorbs_light", "optical")}
+"""Heating kinds that act on nothing but particles."""
+_ACTS_ON = {"magnetic": ("feels_field", "magnetic"), "photothermal": ("absorbs_light", "optical")}
 """Heating kind -> what delivered particles must be able to do, and what those that cannot have none of."""
 _UNDELIVERED = tuple((kind, "none") for kind in _NEEDS_PARTICLES)
 

@@ -16,6 +16,7 @@ from pydantic import Field, TypeAdapter
 from thermal import library
 from thermal.physics.particles.base import CrossSections
 from thermal.physics.particles.combined import GoldOnIronOxide
+from thermal.physics.particles.disc import VortexDisc
 from thermal.physics.particles.gold import GoldMatryoshka, GoldRod, GoldShell, GoldSphere
 from thermal.physics.particles.iron import IronOxide
 from thermal.physics.particles.measured import Measured, MeasuredOptics
@@ -24,7 +25,16 @@ from thermal.physics.particles.vehicle import DrugCarrier
 from thermal.units import Array, Spec
 
 Carrier: TypeAlias = (
-    GoldSphere | GoldShell | GoldMatryoshka | GoldRod | GoldOnIronOxide | IronOxide | Measured | Solute | DrugCarrier
+    GoldSphere
+    | GoldShell
+    | GoldMatryoshka
+    | GoldRod
+    | GoldOnIronOxide
+    | IronOxide
+    | Measured
+    | Solute
+    | DrugCarrier
+    | VortexDisc
 )
 AnyParticle: TypeAlias = Annotated[Carrier, Field(discriminator="kind")]
 """Every particle kind, told apart by ``kind``."""
@@ -61,6 +71,11 @@ class Particle:
     def specific_absorption_rate(self) -> Callable[[Array, float], Array] | None:
         """W per kg of ``mass_of`` at peak amplitudes (A/m) and a frequency (Hz); ``None`` where it does not heat."""
         return self.carrier.specific_absorption_rate if self.carrier.heats_in_field else None
+
+    @property
+    def agitation(self) -> Callable[[Array, Array, float], dict[str, tuple[Array, str]]] | None:
+        """What a time in a field does by turning the particles; ``None`` where it does not."""
+        return getattr(self.carrier, "agitation", None)
 
     def doubts(self, amplitude: float, frequency: float) -> tuple[str, ...]:
         """Doubts on the validity of the model in a field of this peak amplitude (A/m) and frequency (Hz)."""
@@ -122,6 +137,7 @@ __all__ = [
     "MeasuredOptics",
     "Particle",
     "Solute",
+    "VortexDisc",
     "carrier",
     "cross_sections",
 ]

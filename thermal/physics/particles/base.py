@@ -70,6 +70,11 @@ class BaseCarrier(Spec):
         """Whether :meth:`specific_absorption_rate` is known."""
         return False
 
+    @property
+    def feels_field(self) -> bool:
+        """Whether an alternating field does anything to it: heat it, or turn it (``agitation``)."""
+        return self.heats_in_field
+
     def optics(self, wavelength: float, medium_index: float | None = None) -> tuple[float, float]:
         """Absorption and reduced scattering, 1/m per kg/m3, at a vacuum wavelength (m).
 
