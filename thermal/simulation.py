@@ -205,6 +205,7 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
             particle.optics,
             particle.specific_absorption_rate,
             particle.agitation,
+            particle.emission,
             particle.doubts,
         )
         if case.particles.payload is not None:

@@ -299,6 +299,7 @@ ProbeField = Literal[
     "potential",
     "field_amplitude",
     "absorbed_power",
+    "emission",
     "drug_in_carrier",
     "drug_released",
     "drug_free",

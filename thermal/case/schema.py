@@ -199,6 +199,7 @@ _PROVIDERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "deposited_concentration": ("delivery", ("infusion",)),
     "pressure": ("delivery", ("infusion",)),
     "fluence": ("heating", ("photothermal",)),
+    "emission": ("heating", ("photothermal",)),
     "potential": ("heating", ("rfa",)),
     "field_amplitude": ("heating", ("magnetic",)),
     "absorbed_power": ("heating", ("prescribed", "photothermal", "magnetic", "rfa")),
@@ -300,6 +301,11 @@ def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
                     ("probes", name, "fields", index),
                     f'found "{wanted}", but the particles carry nothing; give [particles.payload], or particles that '
                     'come with one, such as material = "liposome_thermosensitive"',
+                ))  # fmt: skip
+            if wanted == "emission" and getattr(parts.get("particles"), "kind", "") != "upconversion":
+                problems.append(Problem(
+                    ("probes", name, "fields", index),
+                    'found "emission", but no particles emit light; give particles.material = "upconversion"',
                 ))  # fmt: skip
             table, kinds = _PROVIDERS.get(wanted, ("", ()))
             provider = parts.get(table)

@@ -21,6 +21,7 @@ from thermal.physics.particles.gold import GoldMatryoshka, GoldRod, GoldShell, G
 from thermal.physics.particles.iron import IronOxide
 from thermal.physics.particles.measured import Measured, MeasuredOptics
 from thermal.physics.particles.solute import Solute
+from thermal.physics.particles.upconversion import Upconversion
 from thermal.physics.particles.vehicle import DrugCarrier
 from thermal.units import Array, Spec
 
@@ -35,6 +36,7 @@ Carrier: TypeAlias = (
     | Solute
     | DrugCarrier
     | VortexDisc
+    | Upconversion
 )
 AnyParticle: TypeAlias = Annotated[Carrier, Field(discriminator="kind")]
 """Every particle kind, told apart by ``kind``."""
@@ -76,6 +78,11 @@ class Particle:
     def agitation(self) -> Callable[[Array, Array, float], dict[str, tuple[Array, str]]] | None:
         """What a time in a field does by turning the particles; ``None`` where it does not."""
         return getattr(self.carrier, "agitation", None)
+
+    @property
+    def emission(self) -> Callable[[Array, float], Array] | None:
+        """Emitted over absorbed power at fluence rates (W/m2) and a wavelength (m); ``None`` where nothing is."""
+        return getattr(self.carrier, "emitted_share", None)
 
     def doubts(self, amplitude: float, frequency: float) -> tuple[str, ...]:
         """Doubts on the validity of the model in a field of this peak amplitude (A/m) and frequency (Hz)."""
@@ -137,6 +144,7 @@ __all__ = [
     "MeasuredOptics",
     "Particle",
     "Solute",
+    "Upconversion",
     "VortexDisc",
     "carrier",
     "cross_sections",
