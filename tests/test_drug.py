@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
+from scenes import MM, cube
 from scipy.integrate import quad, solve_ivp
 
 from thermal.case import load_case
 from thermal.errors import CaseError
-from thermal.physics.drug import DrugPayload, Release
+from thermal.physics.drug import Drug, DrugPayload, Release
 from thermal.physics.drug.fate import CARRIED, CLEARED, EXPOSURE, FREE, TAKEN_UP
 from thermal.physics.particles import Particle
 from thermal.simulation import simulate
+from thermal.store import RunFolder, read_run
 from thermal.units import GAS_CONSTANT, ZERO_CELSIUS
 
 CATALOGUE = Path(__file__).parent / "catalogue"
@@ -78,7 +82,7 @@ def test_fate_follows_its_equations(k: float, uptake: float, clearance: float) -
 
 def test_isothermal_case_has_the_closed_form(tmp_path: Path) -> None:
     """c = c0 e^(-kt), and Bateman's solution for what is free; exact in time, so to round-off of some sixty steps."""
-    run = simulate(load_case(CATALOGUE / "release.toml"), tmp_path / "run")
+    run = simulate(load_case(CATALOGUE / "release.toml", ("output.every=47 s",)), tmp_path / "run")
     k, loss, t = rate_of(ARRHENIUS)(42.0), 3e-3, 600.0
     carried, free = 0.4 * np.exp(-k * t), 0.1 * np.exp(-loss * t)
     free += 0.4 * k / (loss - k) * (np.exp(-k * t) - np.exp(-loss * t))
@@ -96,6 +100,10 @@ def test_isothermal_case_has_the_closed_form(tmp_path: Path) -> None:
     assert run.value("drug.loaded") == pytest.approx(0.5 * volume, rel=1e-12)
     assert run.value("drug.cleared") == pytest.approx(lost / 3 * volume, rel=1e-9)
     assert run.value("ledger.drug_error") < 1e-14
+    assert 47.0 in run.history.time  # a moment within a step
+    early = run.history["probe.centre.drug_free"][list(run.history.time).index(47.0)]
+    exact = 0.1 * np.exp(-loss * 47) + 0.4 * k / (loss - k) * (np.exp(-k * 47) - np.exp(-loss * 47))
+    assert early == pytest.approx(exact, rel=1e-9)
     halfway = run.history["probe.centre.drug_in_carrier"][np.argmin(np.abs(run.history.time - 300.0))]
     assert halfway == pytest.approx(0.4 * np.exp(-k * 300.0), rel=1e-9)
 
@@ -143,6 +151,51 @@ def test_numbers_of_a_payload_have_their_sources() -> None:
     assert told["particles.payload.loading"] == "case"
     assert "41" in told["particles.payload.release.hot_rate"]
     assert len(told) == 7
+
+
+def test_diffusion_spreads_by_two_d_t() -> None:
+    """On a grid the second moment of a cloud grows by 2 D t an axis to round-off, and nothing is lost or negative."""
+    engine, diffusivity = cube(10 * MM, 1 * MM), 1e-9
+    there = (np.linalg.norm(engine.points, axis=1) < 2.5 * MM).astype(float)
+    payload = DrugPayload.model_validate(
+        {"drug": "drug", "loading": 1.0, "free_share": 1.0, "diffusivity": "1e-9 m^2/s"}
+    )
+    spread = engine.conductance(np.full(len(engine.cell_volume), diffusivity))
+    drug = payload.bind(there, engine.volume, np.zeros_like(there), None, spread)
+    state, body = drug.initial(), np.full(len(there), 37.0)
+    for _ in range(30):
+        state = drug.accumulate(state, body, body, 20.0)
+    free, first = drug.fields(state)["drug_free"][0], there
+    x = engine.points[:, 0]
+    before, after = (float(engine.volume @ (f * x**2)) / float(engine.volume @ f) for f in (first, free))
+    assert after - before == pytest.approx(2 * diffusivity * 600.0, rel=1e-4)  # the cloud's tail is at the wall
+    assert free.min() >= 0.0
+    assert drug.readings(state, 0.0)["ledger.drug_error"].value < 1e-13
+
+
+def test_a_resumed_run_goes_on_with_its_drug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit."""
+    case = load_case(
+        CATALOGUE / "release.toml", ("particles.payload.diffusivity=1e-10 m^2/s", "numerics.max_step=10 s")
+    )
+    whole = simulate(case, tmp_path / "whole")
+    counter, accumulate = itertools.count(), Drug.accumulate
+
+    def interrupted(self: Drug, *state: Any) -> Any:
+        if next(counter) == 20:
+            signal.raise_signal(signal.SIGINT)
+        return accumulate(self, *state)
+
+    monkeypatch.setattr(Drug, "accumulate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(case, tmp_path / "run")
+    monkeypatch.setattr(Drug, "accumulate", accumulate)
+    with RunFolder.open(tmp_path / "run", case, resume=True) as folder:
+        assert folder.resuming
+        simulate(case, folder)
+    resumed = read_run(tmp_path / "run")
+    for key in ("drug.free", "drug.taken_up", "probe.centre.drug_exposure"):
+        assert resumed.value(key) == whole.value(key)
 
 
 def test_a_probe_for_a_drug_that_is_not_there() -> None:

@@ -33,6 +33,7 @@ from thermal.library import Sourced
 from thermal.march import Control, Loop, Progress
 from thermal.outcome import judge
 from thermal.physics.delivery import Delivered, Site
+from thermal.physics.drug import Drug
 from thermal.physics.particles import Particle
 from thermal.physics.scene import Device, Payload, Reading, Scene, Source, State
 from thermal.physics.tissue import Tissues
@@ -208,10 +209,7 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
             particle.emission,
             particle.doubts,
         )
-        if case.particles.payload is not None:
-            left = tissues.mix_nodes({name: case.bioheat.embolisation.get(name, 1.0) for name in tissues.by_region})
-            left = left if delivered.perfusion is None else left * delivered.perfusion
-            drug = case.particles.payload.bind(delivered.bulk, engine.volume, site.tumour_volume, left)
+        drug = _bind_drug(case, tissues, delivered, site.tumour_volume)
     report("heating", 0.0)
     scene = Scene(engine, tissues, payload, held_field(case, engine, "potential"), case.bioheat.duration, initial)
     source: Source = case.heating.prepare(scene)
@@ -243,6 +241,20 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         *source.warnings,
     )
     return Prepared(case, anatomy, engine, tissues, delivered, source, loop, initial, library, warnings)
+
+
+def _bind_drug(case: Case, tissues: Tissues, delivered: Delivered, tumour: Array) -> Drug | None:
+    """What the delivered particles carry, if anything; ``tumour`` (n,) m3."""
+    load = case.particles.payload if case.particles is not None else None
+    if load is None:
+        return None
+    perfused = tissues.mix_nodes({name: case.bioheat.embolisation.get(name, 1.0) for name in tissues.by_region})
+    if delivered.perfusion is not None:
+        perfused = perfused * delivered.perfusion
+    engine, diffusion = tissues.engine, None
+    if load.diffusivity > 0.0:
+        diffusion = engine.conductance(tissues.mix_cells(dict.fromkeys(tissues.by_region, load.diffusivity)))
+    return load.bind(delivered.bulk, engine.volume, tumour, perfused, diffusion)
 
 
 def output_times(case: Case) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""A drug in tissue: in its carrier, free, taken up, cleared; at every node by itself.
+"""A drug in tissue: in its carrier, free, taken up, cleared; at every node by itself, but for diffusion.
 
 With the release rate k(T) and the rates u of uptake and w of clearance, per volume of tissue,
 
@@ -6,6 +6,7 @@ With the release rate k(T) and the rates u of uptake and w of clearance, per vol
 
 for what is in the carrier (c), free (f), taken up (U), cleared (W), and the exposure (E). In a step k is its mean
 there, which makes c exact wherever the temperature is linear in time, and all else where it is steady.
+Then what is free diffuses for the step (explicit, in parts short enough that nothing becomes negative).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from thermal.engine import Operator
 from thermal.physics.drug.release import Release
 from thermal.physics.scene import Reading
 from thermal.units import Array
@@ -24,6 +26,8 @@ CARRIED, FREE, TAKEN_UP, CLEARED, EXPOSURE, PEAK = range(6)
 """Rows of the state: kg/m3 of tissue, but for the exposure, kg s/m3; the peak is that of what is free."""
 NEAR = 1e-4
 """Difference of two exponents below which a divided difference is taken as the derivative between them."""
+MOST_EXCHANGED = 0.4
+"""Share of what a node holds that it may give to its neighbours at once."""
 LITTLE = 1e-3
 """Exponent below which (1 - exp(-x)) / x and its derivative are taken from their series."""
 
@@ -33,7 +37,8 @@ class Drug:
     """The drug at the ``nodes`` (m,) of ``size`` that hold carriers.
 
     ``loaded`` (m,) kg/m3 of tissue at the start, ``volume`` and ``tumour`` (m,) m3 of tissue and of tumour there,
-    ``clearance`` (m,) 1/s. The state is an array (6, m).
+    ``clearance`` (m,) 1/s, ``diffusion`` the conductance of its diffusivity, and then the nodes are all. The state is
+    an array (6, m).
     """
 
     release: Release | None
@@ -46,6 +51,7 @@ class Drug:
     loaded: Array
     volume: Array
     tumour: Array
+    diffusion: Operator | None = None
 
     def initial(self) -> Array:
         """Before anything was released but the free share."""
@@ -78,8 +84,19 @@ class Drug:
         after[CLEARED] = state[CLEARED] + lost - taken
         lasting = state[FREE] * _mean_decay(losing) + state[CARRIED] * gathered * _between(gathered, losing)
         after[EXPOSURE] = state[EXPOSURE] + step * lasting
+        if self.diffusion is not None:
+            after[FREE] = self._diffused(self.diffusion, after[FREE], step)
         after[PEAK] = np.maximum(state[PEAK], after[FREE])
         return after
+
+    def _diffused(self, diffusion: Operator, free: Array, step: float) -> Array:
+        """(m,) kg/m3 that are free, ``step`` s later, by diffusion alone; none leaves the tissue."""
+        exchange = float(np.max(diffusion.diagonal[self.nodes] / self.volume, initial=0.0))
+        parts = max(1, int(np.ceil(step * exchange / MOST_EXCHANGED)))
+        spread = self._everywhere(free)
+        for _ in range(parts):
+            spread[self.nodes] -= (step / parts) * diffusion(spread)[self.nodes] / self.volume
+        return np.asarray(spread[self.nodes])
 
     def survival(self, state: Array) -> Array | None:
         """(m,) share of the cells that the drug leaves alive; None where no kill law was given."""

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import numpy as np
 
+from thermal.engine import Operator
 from thermal.physics.drug.fate import Drug
 from thermal.physics.drug.release import Release
-from thermal.units import Array, Fraction, Rate, Spec, quantity
+from thermal.units import Array, Diffusivity, Fraction, Rate, Spec, quantity
 
 Exposure = Annotated[float, *quantity("kg*s/m^3", gt=0, le=1e12)]
 
@@ -16,9 +17,9 @@ Exposure = Annotated[float, *quantity("kg*s/m^3", gt=0, le=1e12)]
 class DrugPayload(Spec):
     """A drug, a nucleic acid or an inhibitor in or on the particles.
 
-    It is followed at every place by itself from the start of the bioheat on: released at a rate of the local
-    temperature, then taken up by cells or cleared, both at first order. What went on during the delivery is not
-    followed: ``free_share`` stands for it.
+    It is followed from the start of the bioheat on: released at a rate of the local temperature, then taken up by cells
+    or cleared, both at first order, while it diffuses. What went on during the delivery is not followed: ``free_share``
+    stands for it.
     """
 
     drug: str
@@ -33,17 +34,26 @@ class DrugPayload(Spec):
     """rate at which cells take up what is free"""
     clearance: Rate = 0.0
     """rate at which blood carries off what is free, at full perfusion; embolisation and coagulation lower both alike"""
+    diffusivity: Diffusivity = 0.0
+    """of what is free, in tissue; 0: it stays where it was released"""
     lethal_exposure: Exposure | None = None
     """time integral of the free concentration that leaves 1/e of the cells alive (log-linear kill), per volume of
     tissue; no kill is computed when absent"""
 
-    def bind(self, carriers: Array, volume: Array, tumour: Array, perfusion: Array | None) -> Drug:
+    def bind(
+        self,
+        carriers: Array,
+        volume: Array,
+        tumour: Array,
+        perfusion: Array | None = None,
+        diffusion: Operator | None = None,
+    ) -> Drug:
         """The drug in tissue with (n,) kg/m3 of carriers.
 
         ``volume`` and ``tumour``: (n,) m3 of the nodes and of their part in the tumour. ``perfusion``: (n,) factor by
-        which an embolisation changed it, None for none.
+        which an embolisation changed it, None for none. ``diffusion``: conductance of the diffusivity, None for none.
         """
-        nodes = np.flatnonzero((carriers > 0.0) & (volume > 0.0))
+        nodes = np.flatnonzero(((carriers > 0.0) | (diffusion is not None)) & (volume > 0.0))
         left = np.ones(len(nodes)) if perfusion is None else perfusion[nodes]
         return Drug(
             release=self.release,
@@ -56,4 +66,5 @@ class DrugPayload(Spec):
             loaded=self.loading * carriers[nodes],
             volume=volume[nodes],
             tumour=tumour[nodes],
+            diffusion=diffusion,
         )
