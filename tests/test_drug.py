@@ -151,6 +151,13 @@ def test_numbers_of_a_payload_have_their_sources() -> None:
     assert told["particles.payload.loading"] == "case"
     assert "41" in told["particles.payload.release.hot_rate"]
     assert len(told) == 7
+    later = load_case(CARRIERS / "liposome_thermosensitive.toml", ("particles.payload.release.midpoint=43 degC",))
+    assert later.particles is not None
+    assert later.particles.payload.release == payload.release.model_copy(update={"midpoint": 43.0})
+    slow = '{kind="constant", rate="1e-4 1/s"}'
+    other = load_case(CARRIERS / "liposome_thermosensitive.toml", (f"particles.payload.release={slow}",))
+    assert other.particles is not None
+    assert other.particles.payload.release == release(kind="constant", rate="1e-4 1/s")
 
 
 def test_diffusion_spreads_by_two_d_t() -> None:

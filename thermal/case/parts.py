@@ -268,14 +268,18 @@ def _from_library(value: Any) -> Any:
     if value.get("kind", entry["kind"]) != entry["kind"]:
         text = f'found {show(value["kind"])}, but {name} is "{entry["kind"]}"; remove kind, or remove material'
         raise CrossError([Problem(("kind",), text)])
-    return {**entry, **value, **_payload(entry.get("payload"), value.get("payload"))}
+    if "payload" in entry and "payload" in value:
+        value = {**value, "payload": _over(entry["payload"], value["payload"])}
+    return {**entry, **value}
 
 
-def _payload(standard: Any, given: Any) -> dict[str, Any]:
-    """A payload of the case, with what it leaves open from the library's; nothing where one of them has none."""
+def _over(standard: Any, given: Any) -> Any:
+    """A payload or its release as the case gives it, with what it leaves open from the library's of the same kind."""
     if not isinstance(standard, dict) or not isinstance(given, dict):
-        return {}
-    return {"payload": {**standard, **given}}
+        return given
+    if given.get("kind", standard.get("kind")) != standard.get("kind"):
+        return given
+    return {**standard, **{key: _over(standard.get(key), value) for key, value in given.items()}}
 
 
 ParticlesEntry = Annotated[AnyParticle, BeforeValidator(_from_library)]
