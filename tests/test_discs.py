@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from thermal.case import load_case
+from thermal.limits import what_limited
 from thermal.physics.particles import VortexDisc, carrier
 from thermal.simulation import simulate
 
@@ -61,6 +62,7 @@ def test_discs_kill_without_heat(on: str, exposed: float, tmp_path: Path) -> Non
     assert killed[there >= 5e-3] == pytest.approx(1 - np.exp(-3.84e-3 * exposed), rel=1e-12)
     assert not killed[there < 5e-3].any()
     assert 0 < run.value("mechanical.killed.tumour") < killed.max()
+    assert "they do not heat" in what_limited(run)
     torque = carrier("vortex_disc").torque(np.array([7.2e3]))[0]
     assert run.value("mechanical.maximum_torque") == pytest.approx(torque, rel=1e-12)
 

@@ -180,6 +180,31 @@ def test_diffusion_spreads_by_two_d_t() -> None:
     assert drug.readings(state, 0.0)["ledger.drug_error"].value < 1e-13
 
 
+class Uphill:
+    """Three nodes, two of which conduct uphill, as an obtuse tetrahedron does."""
+
+    matrix = np.array([[1.0, -1.2, 0.2], [-1.2, 2.4, -1.2], [0.2, -1.2, 1.0]])
+    diagonal = np.diag(matrix).copy()
+    bound = np.abs(matrix).sum(axis=1)
+
+    def __call__(self, u: Any) -> Any:
+        return self.matrix @ u
+
+    def dissipation(self, u: Any) -> Any:
+        return np.zeros(3)
+
+
+def test_diffusion_stays_positive_on_bad_tetrahedra() -> None:
+    payload = DrugPayload.model_validate({"drug": "drug", "loading": 1.0, "free_share": 1.0, "diffusivity": "1 m^2/s"})
+    drug = payload.bind(np.array([1.0, 0.0, 0.0]), np.ones(3), np.zeros(3), None, Uphill())
+    state, body = drug.initial(), np.full(3, 37.0)
+    for _ in range(40):
+        state = drug.accumulate(state, body, body, 0.1)
+        assert state[FREE].min() >= 0.0
+        assert state[FREE].sum() == pytest.approx(1.0, rel=1e-14)
+    assert state[FREE] == pytest.approx(1 / 3, rel=0.01)
+
+
 def test_a_resumed_run_goes_on_with_its_drug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bit for bit."""
     case = load_case(

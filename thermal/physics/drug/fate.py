@@ -90,12 +90,19 @@ class Drug:
         return after
 
     def _diffused(self, diffusion: Operator, free: Array, step: float) -> Array:
-        """(m,) kg/m3 that are free, ``step`` s later, by diffusion alone; none leaves the tissue."""
-        exchange = float(np.max(diffusion.diagonal[self.nodes] / self.volume, initial=0.0))
-        parts = max(1, int(np.ceil(step * exchange / MOST_EXCHANGED)))
+        """(m,) kg/m3 that are free, ``step`` s later, by diffusion alone; none leaves the tissue.
+
+        Bad tetrahedra conduct uphill: what would become negative is then taken off all others in proportion.
+        """
+        fastest = np.maximum(diffusion.diagonal, 0.5 * diffusion.bound)[self.nodes] / self.volume
+        parts = max(1, int(np.ceil(step * float(np.max(fastest, initial=0.0)) / MOST_EXCHANGED)))
         spread = self._everywhere(free)
         for _ in range(parts):
             spread[self.nodes] -= (step / parts) * diffusion(spread)[self.nodes] / self.volume
+            if np.min(spread, initial=0.0) < 0.0:
+                whole = float(spread[self.nodes] @ self.volume)
+                spread = np.maximum(spread, 0.0)
+                spread *= max(whole, 0.0) / float(spread[self.nodes] @ self.volume)
         return np.asarray(spread[self.nodes])
 
     def survival(self, state: Array) -> Array | None:
