@@ -161,7 +161,8 @@ _KINDS = {
     "W/m^2/K": "a heat transfer coefficient", "J/m^3": "an energy density", "J/mol": "an energy per amount",
     "A/m": "a field strength", "S/m": "an electrical conductivity", "1/m": "an absorption or scattering coefficient",
     "1/K": "a relative change per kelvin", "m^2/s": "a diffusivity", "m^2/Pa/s": "a hydraulic conductivity",
-    "Pa*s": "a viscosity", "1/Pa": "a compressibility", "1/Pa/s": "a filtration rate", "m^2/kg": "a cross-section per mass", "H*m^2/kg": "an intrinsic loss power",
+    "Pa*s": "a viscosity", "1/Pa": "a compressibility", "1/Pa/s": "a filtration rate",
+    "m^2/kg": "a cross-section per mass", "H*m^2/kg": "an intrinsic loss power",
     "min": "a time", "m^2": "an area", "J": "an energy", "m/s": "a speed", "N": "a force", "ohm": "a resistance",
     "N*m": "a torque", "deg": "an angle", "kg*s/m^3": "an exposure (concentration times time)",
 }  # fmt: skip
