@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thermal import library
+from thermal import cli, library
 from thermal.errors import CaseError
 from thermal.physics.materials import TissueEntry, perfusion_rate, resolve_tissue
 from thermal.physics.particles import Particle, carrier
@@ -97,10 +97,20 @@ def test_oxygenated_blood_absorbs_as_its_haemoglobin():
 def test_every_particle_can_be_made(name):
     particle = Particle(carrier(name))
     assert (particle.optics is None and particle.specific_absorption_rate is None) == (
-        particle.carrier.kind == "solute"
+        particle.carrier.kind in ("solute", "vortex_disc")
     )
     told = [number["key"] for number in particle.sources() if number["key"] != "particles.optical_constants"]
     assert len(told) == len(library.sources("particles", name))
+
+
+def test_facts_are_for_people_alone(capsys):
+    """They are shown, but are no value and no number of a run."""
+    assert "facts" not in library.values("particles", "vortex_disc")
+    assert not any(number["key"].startswith("facts") for number in library.sources("particles", "silica_mesoporous"))
+    assert cli.main(["materials", "silica_mesoporous"]) == 0
+    told = capsys.readouterr().out
+    assert "surface: 1480 m2/g" in told
+    assert "payload.release.rate = 4e-06 1/s [unverified]" in told
 
 
 def test_unknown_names_get_a_hint():

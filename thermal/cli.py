@@ -344,6 +344,12 @@ def materials(name: str | None = None, /) -> int:
             note = f" ({number['note']})" if number["note"] else ""
             print(f"  {number['key']} = {number['value']:g} {number['unit']}{doubt}")
             print(f"      {number['source']}{note}")
+        for key, fact in library.facts(kind, name).items():
+            known = isinstance(fact, dict)
+            doubt = " [unverified]" if known and fact.get("unverified") else ""
+            print(f"  {key}: {fact['value'] if known else fact}{doubt}")
+            if known:
+                print(f"      {library.source_of(kind, fact)}")
     return DONE
 
 

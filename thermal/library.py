@@ -2,9 +2,10 @@
 
 The data lie beside the code as TOML (``thermal/data/*.toml``). A leaf is a table with a ``source``: either
 ``{ value = "0.52 W/m/K", source = "itis" }`` or a row of several quantities that belong together
-(``{ wavelength = "808 nm", absorption = "0.7 1/cm", source = "..." }``). ``source`` is a key of the table ``[sources]``
-of the file or the reference itself. ``unverified = true`` marks a number that nobody has yet compared with the
-source's own text; ``note`` is for the reader.
+(``{ wavelength = "808 nm", absorption = "0.7 1/cm", source = "..." }``). A table without a source holds leaves of its
+own; ``facts`` holds words and numbers for people alone, which the program does not use. ``source`` is a key of the
+table ``[sources]`` of the file or the reference itself. ``unverified = true`` marks a number that nobody has yet
+compared with the source's own text; ``note`` is for the reader.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import csv
 import difflib
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, TypedDict, get_args
@@ -25,6 +27,7 @@ from thermal.units import Array
 
 KINDS = ("tissues", "particles", "damage", "generators")
 _REMARKS = frozenset({"source", "unverified", "note"})
+_FOR_PEOPLE = frozenset({"about", "facts"})
 
 
 OWN = "case"
@@ -73,40 +76,51 @@ def about(kind: str, name: str) -> str:
 
 def values(kind: str, name: str) -> dict[str, Any]:
     """The entry as one would write it in a case file: quantity strings, words, and lists of rows."""
-    return {key: _plain(item) for key, item in entry(kind, name).items() if key != "about"}
+    return {key: _plain(item) for key, item in entry(kind, name).items() if key not in _FOR_PEOPLE}
+
+
+def facts(kind: str, name: str) -> dict[str, Any]:
+    """What else there is to know of an entry, by name: words, or tables of a value with its source."""
+    return dict(entry(kind, name).get("facts", {}))
 
 
 def _plain(item: Any) -> Any:
     if isinstance(item, list):
         return [_plain(row) for row in item]
     if isinstance(item, dict):
-        return item["value"] if "value" in item else {k: v for k, v in item.items() if k not in _REMARKS}
+        return item["value"] if "value" in item else {k: _plain(v) for k, v in item.items() if k not in _REMARKS}
     return item
 
 
 def sources(kind: str, name: str) -> list[Sourced]:
     """Every number of an entry with its unit and its source, in the order of the file."""
+    return _within(kind, "", {key: item for key, item in entry(kind, name).items() if key not in _FOR_PEOPLE})
+
+
+def _within(kind: str, prefix: str, table: Mapping[str, Any]) -> list[Sourced]:
+    """Every number of a table whose own key is ``prefix``."""
     found: list[Sourced] = []
-    for key, item in entry(kind, name).items():
+    for key, item in table.items():
         for row in item if isinstance(item, list) else [item]:
             if isinstance(row, dict):
-                found += _numbers(kind, key, row)
+                found += _numbers(kind, prefix + key, row) if "source" in row else _within(kind, f"{prefix}{key}.", row)
     return found
 
 
-def _numbers(kind: str, key: str, row: dict[str, Any]) -> list[Sourced]:
+def source_of(kind: str, row: Mapping[str, Any]) -> str:
+    """The reference of a row, in full."""
     reference = str(row["source"])
-    remarks = {
-        "source": _read(kind).get("sources", {}).get(reference, reference),
-        "unverified": bool(row.get("unverified", False)),
-        "note": str(row.get("note", "")),
-    }
+    return str(_read(kind).get("sources", {}).get(reference, reference))
+
+
+def _numbers(kind: str, key: str, row: dict[str, Any]) -> list[Sourced]:
+    source, unverified, note = source_of(kind, row), bool(row.get("unverified", False)), str(row.get("note", ""))
     if "value" in row:
         quantities = {key: row["value"]}
     else:
         place = f"{key}[{row['wavelength']}]" if "wavelength" in row else key
         quantities = {f"{place}.{k}": v for k, v in row.items() if k not in _REMARKS and k != "wavelength"}
-    return [sourced(k, v, **remarks) for k, v in quantities.items()]
+    return [sourced(k, v, source, unverified, note) for k, v in quantities.items()]
 
 
 def sourced(key: str, text: str, source: str, unverified: bool = False, note: str = "") -> Sourced:

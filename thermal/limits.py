@@ -63,6 +63,17 @@ def _particles(number: Number) -> str:
     return f"{_heat(number)} {100.0 * share:.0f} % of the particles lay in the tumour." if share else _heat(number)
 
 
+def _field(number: Number) -> str:
+    """Of particles in an alternating field, which heats or turns them."""
+    if not (time := number("mechanical.exposure_time")):
+        return _particles(number)
+    force, share = 1e12 * number("mechanical.maximum_force"), 100.0 * number("dose.tumour_fraction")
+    return (
+        f"The reach of the discs: {share:.0f} % of them lay in the tumour, where they pulled at cells with {force:.0f} "
+        f"pN for {time / 60:.1f} min; they do not heat."
+    )
+
+
 def _ice(number: Number) -> str:
     ice, dead = (1e3 * number(f"isotherm.{level}.equivalent_diameter") for level in (0, -40))
     return (
@@ -81,6 +92,6 @@ _BY_KIND: Mapping[str, Callable[[Number], str]] = {
     "rfa": _electrode,
     "cryo": _ice,
     "photothermal": _particles,
-    "magnetic": _particles,
+    "magnetic": _field,
     "none": _agent,
 }

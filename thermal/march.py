@@ -19,6 +19,7 @@ from thermal.heat import BUDGET, HeatState, HeatStepper, Nodes, Rates, Stepped
 from thermal.moment import Progress, Span
 from thermal.physics.bioheat import Bioheat
 from thermal.physics.damage import Law
+from thermal.physics.drug import Drug
 from thermal.physics.scene import Drive, Held, Source, State
 from thermal.steps import APART, SMALLEST_STEP, Control, fit, marks
 from thermal.units import Array, Mask
@@ -41,6 +42,8 @@ class Loop:
     """times in s at which moments are wanted; no step is shortened for them"""
     ticks: tuple[float, ...] = ()
     """times in s that steps land on besides the events of the source, and at which nothing jumps"""
+    drug: Drug | None = None
+    """what the particles carry"""
 
     def start(self, temperature: Array) -> Progress:
         """The state at time zero, from (n,) degC."""
@@ -54,6 +57,7 @@ class Loop:
             0.0,
             0.0,
             0.0,
+            drug=None if self.drug is None else self.drug.initial(),
         )
 
     def march(self, progress: Progress) -> Iterator[Progress]:
@@ -77,10 +81,25 @@ class Loop:
         if span is not None:
             latest = span.before
             for time in self._wanted(latest.state.time, latest.state.time + progress.last_step):
-                latest = span.moment(time, self._within(progress, span, time), latest, progress, self.laws)
+                temperature = self._within(progress, span, time)
+                latest = span.moment(time, temperature, latest, progress, self.laws)
+                before = span.before.state
+                lasting = time - before.time
+                drug = self._drug(span.before.drug, before.temperature, temperature, lasting, before.damage)
+                latest = replace(latest, drug=drug)
                 yield latest, True
         near = np.searchsorted(self._saves, [end - APART, end + APART])
         yield progress, bool(near[0] < near[1])
+
+    def _drug(
+        self, state: Array | None, start: Array | None, end: Array, step: float, damage: Mapping[str, Array]
+    ) -> Array | None:
+        """The drug after ``step`` s from ``start`` to ``end`` (n,) degC, if there is one."""
+        if self.drug is None or state is None or start is None:
+            return None
+        stops = self.perfusion_stops
+        perfused = 1.0 if stops is None else self.laws[stops].survival(damage[stops])
+        return self.drug.accumulate(state, start, end, step, perfused)
 
     def _wanted(self, start: float, end: float) -> list[float]:
         """The times of ``saves`` between two ends of steps."""
@@ -184,12 +203,13 @@ class Loop:
             progress.stages + stages,
             drive,
             None if before is None else Span(before, *self._stepper.ends()),
+            self._drug(progress.drug, earlier, temperature, step, damage),
         )
 
     @property
     def _looks_back(self) -> bool:
         """Whether anything but probes depends on the temperature at the start of a step."""
-        return bool(self.laws) or self.bioheat.cells.rises
+        return bool(self.laws) or self.drug is not None or self.bioheat.cells.rises
 
     def _holding(self, drive: Drive, time: float) -> tuple[Held, Mask]:
         """Nodes whose temperature is prescribed at ``time``, and those that are free."""

@@ -49,6 +49,8 @@ class Progress:
     """what acted during the last step"""
     span: Span | None = None
     """the last step, where moments within it are asked for"""
+    drug: Array | None = None
+    """state of :mod:`thermal.physics.drug`, replaced by every step; None where particles carry nothing"""
 
     def copy(self) -> Progress:
         """The same with arrays of its own."""

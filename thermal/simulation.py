@@ -33,6 +33,7 @@ from thermal.library import Sourced
 from thermal.march import Control, Loop, Progress
 from thermal.outcome import judge
 from thermal.physics.delivery import Delivered, Site
+from thermal.physics.drug import Drug
 from thermal.physics.particles import Particle
 from thermal.physics.scene import Device, Payload, Reading, Scene, Source, State
 from thermal.physics.tissue import Tissues
@@ -196,11 +197,19 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
     delivered = workshop.delivered(case, lambda: case.delivery.deliver(site, lambda share: report("delivery", share)))
     if delivered.perfusion is not None:
         bioheat = replace(bioheat, perfusion=bioheat.perfusion * delivered.perfusion)
-    payload = None
+    payload, drug = None, None
     if case.particles is not None:
         particle = Particle(case.particles)
         library += particle.sources()
-        payload = Payload(delivered.bulk, particle.optics, particle.specific_absorption_rate, particle.doubts)
+        payload = Payload(
+            delivered.bulk,
+            particle.optics,
+            particle.specific_absorption_rate,
+            particle.agitation,
+            particle.emission,
+            particle.doubts,
+        )
+        drug = _bind_drug(case, tissues, delivered, site.tumour_volume)
     report("heating", 0.0)
     scene = Scene(engine, tissues, payload, held_field(case, engine, "potential"), case.bioheat.duration, initial)
     source: Source = case.heating.prepare(scene)
@@ -220,6 +229,7 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         case.perfusion_law,
         output_times(case),
         source.ticks,
+        drug,
     )
     early = _early_warnings(case, anatomy, engine)
     warnings = (
@@ -231,6 +241,20 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         *source.warnings,
     )
     return Prepared(case, anatomy, engine, tissues, delivered, source, loop, initial, library, warnings)
+
+
+def _bind_drug(case: Case, tissues: Tissues, delivered: Delivered, tumour: Array) -> Drug | None:
+    """What the delivered particles carry, if anything; ``tumour`` (n,) m3."""
+    load = case.particles.payload if case.particles is not None else None
+    if load is None:
+        return None
+    perfused = tissues.mix_nodes({name: case.bioheat.embolisation.get(name, 1.0) for name in tissues.by_region})
+    if delivered.perfusion is not None:
+        perfused = perfused * delivered.perfusion
+    engine, diffusion = tissues.engine, None
+    if load.diffusivity > 0.0:
+        diffusion = engine.conductance(tissues.mix_cells(dict.fromkeys(tissues.by_region, load.diffusivity)))
+    return load.bind(delivered.bulk, engine.volume, tumour, perfused, diffusion)
 
 
 def output_times(case: Case) -> tuple[float, ...]:
@@ -301,6 +325,7 @@ def _record(prepared: Prepared, run: RunFolder, progress: Progress) -> None:
         "highest_temperature": (progress.hottest, "degC"),
         "lowest_temperature": (progress.coldest, "degC"),
         "concentration": (prepared.delivered.bulk, "kg/m^3"),
+        **(_drug_fields(prepared, progress) if prepared.probes else {}),
     }
     readings |= probe_readings(prepared.probes, fields, prepared.source)
     if progress.drive is not None:
@@ -317,6 +342,8 @@ def _freeze(progress: Progress, prepared: Prepared, wall: float) -> tuple[dict[s
     arrays["temperature"] = progress.state.temperature
     if progress.earlier is not None:
         arrays["earlier"] = progress.earlier
+    if progress.drug is not None:
+        arrays["drug"] = progress.drug
     arrays |= {f"damage.{name}": value for name, value in progress.state.damage.items()}
     arrays |= {f"source.{name}": value for name, value in prepared.source.memory().items()}
     meta = {name: getattr(progress, name) for name in _NUMBERS}
@@ -330,7 +357,8 @@ def _thaw(checkpoint: Checkpoint, prepared: Prepared) -> tuple[Progress, float]:
     progress = prepared.loop.start(prepared.initial)
     values = {name: np.asarray(arrays[name]) for name in _ARRAYS} | {name: meta[name] for name in _NUMBERS}
     earlier = np.asarray(arrays["earlier"]) if "earlier" in arrays else None
-    return replace(progress, state=state, earlier=earlier, **values), float(meta["wall"])
+    drug = np.asarray(arrays["drug"]) if "drug" in arrays else None
+    return replace(progress, state=state, earlier=earlier, drug=drug, **values), float(meta["wall"])
 
 
 def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -371,7 +399,7 @@ def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) ->
     }
     probes = probe_readings(prepared.probes, fields, prepared.source)
     summary = summarise(case, engine, prepared.delivered, prepared.source, last, zone, probes, run.history(), wall)
-    summary |= judged
+    summary |= {**judged, **_drug_readings(prepared, last)}
     return summary, doubts(case, prepared.tissues, last)
 
 
@@ -386,7 +414,23 @@ def _static_fields(prepared: Prepared, last: Progress) -> dict[str, Field]:
         fields[name] = Field(law.shown(last.state.damage[name]), law.unit, law.long_name)
     for name, (values, unit) in {**prepared.delivered.fields, **prepared.source.fields}.items():
         fields[name] = Field(values, unit)
+    for name, (values, unit) in _drug_fields(prepared, last).items():
+        fields[name] = Field(values, unit)
     return fields
+
+
+def _drug_fields(prepared: Prepared, progress: Progress) -> dict[str, tuple[Array, str]]:
+    """Those of what the particles carry."""
+    drug = prepared.loop.drug
+    return {} if drug is None or progress.drug is None else drug.fields(progress.drug)
+
+
+def _drug_readings(prepared: Prepared, last: Progress) -> Mapping[str, Reading]:
+    """What became of what the particles carry."""
+    drug, engine, tumour = prepared.loop.drug, prepared.engine, prepared.anatomy.tumour or ""
+    if drug is None or last.drug is None:
+        return {}
+    return drug.readings(last.drug, float(np.sum(engine.volumes[tumour])) if tumour in engine.volumes else 0.0)
 
 
 def _devices(prepared: Prepared) -> tuple[Device, ...]:

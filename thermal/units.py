@@ -148,6 +148,7 @@ _EXAMPLES = {
     "J/m^3": "250 MJ/m^3",
     "": "0.2", "m^3": "0.5 ml", "K": "0.01 K", "J/mol": "257.7 kJ/mol", "1/K": "0.02 1/K", "J/kg": "334 kJ/kg",
     "Pa*s": "1 mPa*s", "1/Pa/s": "1.3e-8 1/Pa/s", "1/Pa": "1e-5 1/Pa",
+    "kg*s/m^3": "60 ug/ml*min",
 }  # fmt: skip
 
 
@@ -160,8 +161,10 @@ _KINDS = {
     "W/m^2/K": "a heat transfer coefficient", "J/m^3": "an energy density", "J/mol": "an energy per amount",
     "A/m": "a field strength", "S/m": "an electrical conductivity", "1/m": "an absorption or scattering coefficient",
     "1/K": "a relative change per kelvin", "m^2/s": "a diffusivity", "m^2/Pa/s": "a hydraulic conductivity",
-    "Pa*s": "a viscosity", "1/Pa": "a compressibility", "1/Pa/s": "a filtration rate", "m^2/kg": "a cross-section per mass", "H*m^2/kg": "an intrinsic loss power",
+    "Pa*s": "a viscosity", "1/Pa": "a compressibility", "1/Pa/s": "a filtration rate",
+    "m^2/kg": "a cross-section per mass", "H*m^2/kg": "an intrinsic loss power",
     "min": "a time", "m^2": "an area", "J": "an energy", "m/s": "a speed", "N": "a force", "ohm": "a resistance",
+    "N*m": "a torque", "deg": "an angle", "kg*s/m^3": "an exposure (concentration times time)",
 }  # fmt: skip
 """What is measured in a unit; of units that measure alike, the first names what was found."""
 

@@ -268,7 +268,18 @@ def _from_library(value: Any) -> Any:
     if value.get("kind", entry["kind"]) != entry["kind"]:
         text = f'found {show(value["kind"])}, but {name} is "{entry["kind"]}"; remove kind, or remove material'
         raise CrossError([Problem(("kind",), text)])
+    if "payload" in entry and "payload" in value:
+        value = {**value, "payload": _over(entry["payload"], value["payload"])}
     return {**entry, **value}
+
+
+def _over(standard: Any, given: Any) -> Any:
+    """A payload or its release as the case gives it, with what it leaves open from the library's of the same kind."""
+    if not isinstance(standard, dict) or not isinstance(given, dict):
+        return given
+    if given.get("kind", standard.get("kind")) != standard.get("kind"):
+        return given
+    return {**standard, **{key: _over(standard.get(key), value) for key, value in given.items()}}
 
 
 ParticlesEntry = Annotated[AnyParticle, BeforeValidator(_from_library)]
@@ -292,6 +303,12 @@ ProbeField = Literal[
     "potential",
     "field_amplitude",
     "absorbed_power",
+    "emission",
+    "drug_in_carrier",
+    "drug_released",
+    "drug_free",
+    "drug_taken_up",
+    "drug_exposure",
 ]
 """Fields of a run that a probe can record; those of a delivery, a heating or a damage law need that kind or law."""
 

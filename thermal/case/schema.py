@@ -199,6 +199,7 @@ _PROVIDERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "deposited_concentration": ("delivery", ("infusion",)),
     "pressure": ("delivery", ("infusion",)),
     "fluence": ("heating", ("photothermal",)),
+    "emission": ("heating", ("photothermal",)),
     "potential": ("heating", ("rfa",)),
     "field_amplitude": ("heating", ("magnetic",)),
     "absorbed_power": ("heating", ("prescribed", "photothermal", "magnetic", "rfa")),
@@ -212,8 +213,8 @@ _COLD = ("cryo",)
 """Heating kinds whose zone is judged by the lethal isotherm."""
 
 _NEEDS_PARTICLES = ("magnetic",)
-"""Heating kinds that heat nothing but particles."""
-_ACTS_ON = {"magnetic": ("heats_in_field", "magnetic"), "photothermal": ("absorbs_light", "optical")}
+"""Heating kinds that act on nothing but particles."""
+_ACTS_ON = {"magnetic": ("feels_field", "magnetic"), "photothermal": ("absorbs_light", "optical")}
 """Heating kind -> what delivered particles must be able to do, and what those that cannot have none of."""
 _UNDELIVERED = tuple((kind, "none") for kind in _NEEDS_PARTICLES)
 
@@ -294,6 +295,17 @@ def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
                 problems.append(Problem(
                     ("probes", name, "fields", index),
                     f'found "{wanted}", which is not among damage.laws ({", ".join(damage.laws)}); add it there',
+                ))  # fmt: skip
+            if wanted.startswith("drug_") and getattr(parts.get("particles"), "payload", None) is None:
+                problems.append(Problem(
+                    ("probes", name, "fields", index),
+                    f'found "{wanted}", but the particles carry nothing; give [particles.payload], or particles that '
+                    'come with one, such as material = "liposome_thermosensitive"',
+                ))  # fmt: skip
+            if wanted == "emission" and getattr(parts.get("particles"), "kind", "") != "upconversion":
+                problems.append(Problem(
+                    ("probes", name, "fields", index),
+                    'found "emission", but no particles emit light; give particles.material = "upconversion"',
                 ))  # fmt: skip
             table, kinds = _PROVIDERS.get(wanted, ("", ()))
             provider = parts.get(table)

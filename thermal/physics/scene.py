@@ -49,12 +49,17 @@ class Payload:
     ``concentration``: (n,) bulk mass concentration of the carrier in tissue, kg per m3 of tissue (pore plus deposited).
     ``optics``: absorption and reduced scattering, in 1/m per kg/m3, at a vacuum wavelength in m.
     ``specific_absorption_rate``: W per kg of carrier as function of field amplitude (A/m, array) and frequency (Hz).
+    ``agitation``: what a field of peak amplitudes (n,) A/m does to concentrations (n,) kg/m3 in a time (s) by turning
+    particles: fields with their units; ``None`` where it does not.
+    ``emission``: emitted over absorbed power at fluence rates (n,) W/m2 of a vacuum wavelength in m.
     ``doubts``: what to say about the validity of that at an amplitude (A/m) and frequency (Hz).
     """
 
     concentration: Array
     optics: Callable[[float], tuple[float, float]] | None = None
     specific_absorption_rate: Callable[[Array, float], Array] | None = None
+    agitation: Callable[[Array, Array, float], dict[str, tuple[Array, str]]] | None = None
+    emission: Callable[[Array, float], Array] | None = None
     doubts: Callable[[float, float], tuple[str, ...]] = lambda amplitude, frequency: ()
 
 

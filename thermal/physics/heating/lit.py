@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,7 +47,10 @@ class Lamps(Protocol):
 
 @dataclass(frozen=True)
 class Lit:
-    """The body in the light of the lamps, on the light's window; ``spacing``: of its fine part, m."""
+    """The body in the light of the lamps, on the light's window; ``spacing``: of its fine part, m.
+
+    ``glow``: emitted over absorbed power of the particles at fluence rates (W/m2), where they emit.
+    """
 
     engine: Engine
     window: Window
@@ -56,6 +59,7 @@ class Lit:
     border: Border
     model: LightModel
     spacing: float
+    glow: Callable[[Array], Array] | None = None
 
     def solve(self, coagulated: Array) -> Light:
         """The light where the share ``coagulated`` (n,) of the tissue has coagulated; its books are closed."""
@@ -76,7 +80,14 @@ class Lit:
                 nodes = np.zeros_like(power)
                 nodes[solid] = self.window.engine.sample(values, engine.points[solid])
                 found[name] = (nodes, "W/m^2")
+        if self.glow is not None:
+            emitted = self.window.restrict(self._emitted(light))
+            found["emission"] = (np.divide(emitted, engine.volume, out=np.zeros_like(power), where=solid), "W/m^3")
         return found
+
+    def _emitted(self, light: Light) -> Array:
+        """W that the particles give back as light, at the nodes of the light's grid."""
+        return light.absorbed_particles * (0.0 if self.glow is None else self.glow(light.fluence))
 
     def books(self, light: Light) -> dict[str, Reading]:
         """The power ledger."""
@@ -89,6 +100,7 @@ class Lit:
             "light.reflected": Reading(light.reflected, "W"),
             "light.balance_error": Reading(light.balance_error, ""),
             "light.spacing": Reading(self.spacing, "m"),
+            **({} if self.glow is None else {"light.emitted": Reading(float(np.sum(self._emitted(light))), "W")}),
             **{f"light.standard_error.{name}": Reading(error, "W") for name, error in light.errors},
         }
 

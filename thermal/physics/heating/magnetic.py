@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from thermal.domain import Line
 from thermal.engine import Engine
 from thermal.errors import CaseError
+from thermal.physics.heating.agitation import agitate
 from thermal.physics.heating.schedule import Switched
 from thermal.physics.heating.source import PlainSource
 from thermal.physics.magnetism import ATKINSON_LIMIT, HERGT_LIMIT, eddy_power
@@ -148,7 +149,7 @@ class Magnetic(Switched):
     def prepare(self, scene: Scene) -> PlainSource:
         """Field map and power. Raises ``CaseError`` without magnetic particles or with a coil inside the tissue."""
         engine, payload = scene.engine, scene.payload
-        if payload is None or payload.specific_absorption_rate is None:
+        if payload is None or (payload.specific_absorption_rate is None and payload.agitation is None):
             raise CaseError(
                 'heating.kind = "magnetic" needs magnetic particles in the tissue; give [particles] with a magnetic '
                 'material (thermal materials lists them) and a [delivery] other than "none"'
@@ -160,8 +161,10 @@ class Magnetic(Switched):
         amplitude[tissue] = self.field_amplitude(points)
         loaded = payload.concentration > 0
         by_particles = np.zeros_like(amplitude)
-        met = payload.specific_absorption_rate(amplitude[loaded], self.frequency)
-        by_particles[loaded] = payload.concentration[loaded] * met
+        if payload.specific_absorption_rate is not None:
+            met = payload.specific_absorption_rate(amplitude[loaded], self.frequency)
+            by_particles[loaded] = payload.concentration[loaded] * met
+        turned, moved = agitate(engine, payload, amplitude, self.time_on(scene.duration))
         by_eddies = np.zeros_like(amplitude)
         if self.eddies is not None:
             conductivity = scene.tissues.nodes("electrical_conductivity", "heating.eddies")
@@ -181,13 +184,14 @@ class Magnetic(Switched):
             act,
             self.switch_times(scene.duration),
             devices=self.devices,
-            fields={"field_amplitude": (amplitude, "A/m"), "absorbed_power": (density, "W/m^3")},
+            fields={"field_amplitude": (amplitude, "A/m"), "absorbed_power": (density, "W/m^3"), **turned},
             summary={
                 "heating.power": Reading(total, "W"),
                 "heating.power_particles": Reading(float(by_particles @ engine.volume), "W"),
                 "heating.power_eddies": Reading(float(by_eddies @ engine.volume), "W"),
                 "heating.maximum_field": Reading(strongest, "A/m"),
                 "heating.field_frequency_product": Reading(strongest * self.frequency, "A/m/s"),
+                **moved,
             },
             warnings=(
                 *payload.doubts(on_particles, self.frequency),

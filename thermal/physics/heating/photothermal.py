@@ -6,6 +6,7 @@ absorbed), once, or again and again as tissue coagulates; the absorbed power is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -120,8 +121,16 @@ class Photothermal(Switched):
             if used <= SLACK * needed or used > before / SLACK or self.light_spacing is not None:
                 break
             light, before = Diffusion().solve(grid, turbid.medium(grid), lamps, border, SURVEY), used
-        lit = Lit(engine, window, turbid, lamps, Border(border.refractive_index, light.air), self.light, used)
+        border = Border(border.refractive_index, light.air)
+        lit = Lit(engine, window, turbid, lamps, border, self.light, used, self._glow(scene))
         return LightPower(self, lit, scene.duration)
+
+    def _glow(self, scene: Scene) -> Callable[[Array], Array] | None:
+        """Emitted over absorbed power of the particles at fluence rates (W/m2); None where they do not emit."""
+        emission = None if scene.payload is None else scene.payload.emission
+        if emission is None:
+            return None
+        return lambda fluence: emission(fluence, self.wavelength)
 
     def _particles(self, scene: Scene) -> tuple[tuple[float, float], Array]:
         """Absorption and reduced scattering in 1/m per kg/m3, and concentration (n,) kg/m3."""

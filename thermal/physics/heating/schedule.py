@@ -111,6 +111,11 @@ class Switched(Spec):
                     times.update((float(begin), min(float(begin) + self.pulses.width, end)))
         return tuple(sorted(time for time in times if 0.0 < time < duration))
 
+    def time_on(self, duration: float) -> float:
+        """s within ``duration`` s during which the source acts."""
+        times = (0.0, *self.switch_times(duration), duration)
+        return float(sum(end - start for start, end in pairwise(times) if self.is_on(0.5 * (start + end))))
+
     def _intervals(self, duration: float) -> tuple[tuple[float, float], ...]:
         if self.on is None:
             return ((0.0, duration),)

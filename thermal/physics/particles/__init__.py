@@ -6,7 +6,8 @@ not its oxide) for iron oxide, as clinics dose it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
@@ -15,13 +16,28 @@ from pydantic import Field, TypeAdapter
 from thermal import library
 from thermal.physics.particles.base import CrossSections
 from thermal.physics.particles.combined import GoldOnIronOxide
+from thermal.physics.particles.disc import VortexDisc
 from thermal.physics.particles.gold import GoldMatryoshka, GoldRod, GoldShell, GoldSphere
 from thermal.physics.particles.iron import IronOxide
 from thermal.physics.particles.measured import Measured, MeasuredOptics
 from thermal.physics.particles.solute import Solute
-from thermal.units import Array
+from thermal.physics.particles.upconversion import Upconversion
+from thermal.physics.particles.vehicle import DrugCarrier
+from thermal.units import Array, Spec
 
-Carrier: TypeAlias = GoldSphere | GoldShell | GoldMatryoshka | GoldRod | GoldOnIronOxide | IronOxide | Measured | Solute
+Carrier: TypeAlias = (
+    GoldSphere
+    | GoldShell
+    | GoldMatryoshka
+    | GoldRod
+    | GoldOnIronOxide
+    | IronOxide
+    | Measured
+    | Solute
+    | DrugCarrier
+    | VortexDisc
+    | Upconversion
+)
 AnyParticle: TypeAlias = Annotated[Carrier, Field(discriminator="kind")]
 """Every particle kind, told apart by ``kind``."""
 _ANY: TypeAdapter[Carrier] = TypeAdapter(AnyParticle)
@@ -58,6 +74,16 @@ class Particle:
         """W per kg of ``mass_of`` at peak amplitudes (A/m) and a frequency (Hz); ``None`` where it does not heat."""
         return self.carrier.specific_absorption_rate if self.carrier.heats_in_field else None
 
+    @property
+    def agitation(self) -> Callable[[Array, Array, float], dict[str, tuple[Array, str]]] | None:
+        """What a time in a field does by turning the particles; ``None`` where it does not."""
+        return getattr(self.carrier, "agitation", None)
+
+    @property
+    def emission(self) -> Callable[[Array, float], Array] | None:
+        """Emitted over absorbed power at fluence rates (W/m2) and a wavelength (m); ``None`` where nothing is."""
+        return getattr(self.carrier, "emitted_share", None)
+
     def doubts(self, amplitude: float, frequency: float) -> tuple[str, ...]:
         """Doubts on the validity of the model in a field of this peak amplitude (A/m) and frequency (Hz)."""
         return self.carrier.doubts(amplitude, frequency)
@@ -70,16 +96,25 @@ class Particle:
         material = self.carrier.material
         standard = carrier(material) if material is not None else None
         known = library.sources("particles", material) if material is not None else []
-        found: list[library.Sourced] = []
-        for name, info in type(self.carrier).model_fields.items():
-            value = getattr(self.carrier, name)
-            if standard is not None and value == getattr(standard, name):
-                found += [number for number in known if number["key"].partition("[")[0] == (info.alias or name)]
-            elif name in self.carrier.model_fields_set and isinstance(value, float):
-                found.append(library.stated(name, value, type(self.carrier), name))
+        found = _numbers(self.carrier, standard, known, "")
         if getattr(self.carrier, "optical_constants", None) is not None:
             found.append(_constants())
         return [{**number, "key": f"particles.{number['key']}"} for number in found]
+
+
+def _numbers(spec: Spec, standard: object, known: Sequence[library.Sourced], prefix: str) -> list[library.Sourced]:
+    """Numbers of a specification, and of those within it, whose keys begin with ``prefix``: the library's where they
+    are as in ``standard``, the case's else."""
+    found: list[library.Sourced] = []
+    for name, info in type(spec).model_fields.items():
+        value, key = getattr(spec, name), prefix + (info.alias or name)
+        if standard is not None and value == getattr(standard, name, None):
+            found += [number for number in known if re.fullmatch(rf"{key}([\[.].*)?", number["key"])]
+        elif name in spec.model_fields_set and isinstance(value, float):
+            found.append(library.stated(key, value, type(spec), name))
+        elif isinstance(value, Spec):
+            found += _numbers(value, getattr(standard, name, None), known, f"{key}.")
+    return found
 
 
 def _constants() -> library.Sourced:
@@ -98,6 +133,7 @@ __all__ = [
     "AnyParticle",
     "Carrier",
     "CrossSections",
+    "DrugCarrier",
     "GoldMatryoshka",
     "GoldOnIronOxide",
     "GoldRod",
@@ -108,6 +144,8 @@ __all__ = [
     "MeasuredOptics",
     "Particle",
     "Solute",
+    "Upconversion",
+    "VortexDisc",
     "carrier",
     "cross_sections",
 ]

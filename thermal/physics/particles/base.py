@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from thermal.errors import CaseError
+from thermal.physics.drug import DrugPayload
 from thermal.units import Array, Spec
 
 
@@ -56,6 +57,8 @@ class BaseCarrier(Spec):
 
     material: str | None = None
     """library entry that the values come from"""
+    payload: DrugPayload | None = None
+    """a drug in or on the particles"""
 
     @property
     def absorbs_light(self) -> bool:
@@ -66,6 +69,11 @@ class BaseCarrier(Spec):
     def heats_in_field(self) -> bool:
         """Whether :meth:`specific_absorption_rate` is known."""
         return False
+
+    @property
+    def feels_field(self) -> bool:
+        """Whether an alternating field does anything to it: heat it, or turn it (``agitation``)."""
+        return self.heats_in_field
 
     def optics(self, wavelength: float, medium_index: float | None = None) -> tuple[float, float]:
         """Absorption and reduced scattering, 1/m per kg/m3, at a vacuum wavelength (m).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -47,6 +48,26 @@ class MeasuredOptics(Spec):
     """mu_s' = mu_s (1 - g), likewise"""
 
 
+def measured_at(measured: Sequence[MeasuredOptics], wavelength: float) -> tuple[float, float]:
+    """Absorption and reduced scattering, 1/m per kg/m3, at a vacuum wavelength (m); ``CaseError`` far from all."""
+    rows = sorted(measured, key=lambda row: row.wavelength)
+    for low, high in pairwise(rows):
+        if low.wavelength <= wavelength <= high.wavelength <= low.wavelength + APART:
+            share = (wavelength - low.wavelength) / (high.wavelength - low.wavelength)
+            return (
+                low.absorption + share * (high.absorption - low.absorption),
+                low.reduced_scattering + share * (high.reduced_scattering - low.reduced_scattering),
+            )
+    best = min(rows, key=lambda row: abs(row.wavelength - wavelength), default=None)
+    if best is None or abs(best.wavelength - wavelength) > NEAR:
+        known = ", ".join(f"{row.wavelength * 1e9:.0f} nm" for row in rows) or "none"
+        raise CaseError(
+            f"particles.optics: nothing measured within 10 nm of {wavelength * 1e9:.0f} nm; known: {known}; "
+            "measure there, or change heating.wavelength"
+        )
+    return best.absorption, best.reduced_scattering
+
+
 class Measured(BaseCarrier):
     """A carrier known by measurement: its light absorption per mass, its intrinsic loss power, or both."""
 
@@ -84,22 +105,7 @@ class Measured(BaseCarrier):
 
     def optics(self, wavelength: float, medium_index: float | None = None) -> tuple[float, float]:
         """The measured coefficients, 1/m per kg/m3, within 10 nm of a measured wavelength (m); else ``CaseError``."""
-        rows = sorted(self.measured_optics, key=lambda row: row.wavelength)
-        for low, high in pairwise(rows):
-            if low.wavelength <= wavelength <= high.wavelength <= low.wavelength + APART:
-                share = (wavelength - low.wavelength) / (high.wavelength - low.wavelength)
-                return (
-                    low.absorption + share * (high.absorption - low.absorption),
-                    low.reduced_scattering + share * (high.reduced_scattering - low.reduced_scattering),
-                )
-        best = min(rows, key=lambda row: abs(row.wavelength - wavelength), default=None)
-        if best is None or abs(best.wavelength - wavelength) > NEAR:
-            known = ", ".join(f"{row.wavelength * 1e9:.0f} nm" for row in rows) or "none"
-            raise CaseError(
-                f"particles.optics: nothing measured within 10 nm of {wavelength * 1e9:.0f} nm; known: {known}; "
-                "measure there, or change heating.wavelength"
-            )
-        return best.absorption, best.reduced_scattering
+        return measured_at(self.measured_optics, wavelength)
 
     def specific_absorption_rate(self, amplitude: Array, frequency: float) -> Array:
         """W per kg of ``mass_of``; shape of ``amplitude`` (A/m, peak): ILP f H^2, or from the measured table."""
