@@ -128,7 +128,7 @@ def _tensor_apply(matrices: tuple[sparse.csr_array, ...], u: Array) -> Array:
 
 
 MOST_CUTS = 6
-"""Coefficients of which the edges beside cut voxels are kept, some 10 MB each on a grid of a third of a million nodes."""
+"""Coefficients of which the edges beside cut voxels are kept, some 10 MB each in a third of a million nodes."""
 
 
 @dataclass(frozen=True)
