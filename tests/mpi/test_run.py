@@ -85,7 +85,8 @@ def test_the_same_summary_on_two_ranks(tmp_path: Path, text: str, tolerance: flo
     assert set(found) == set(alone)
     for key, value in alone.items():
         if isinstance(value, float) and key not in ("wall_time", "peak_memory", "ledger.energy_error"):
-            assert found[key] == pytest.approx(value, rel=tolerance, abs=1e-12), key
+            nothing = 1e-9 if key.startswith("residual.") else 1e-12  # m: a place on an axis of symmetry is at zero
+            assert found[key] == pytest.approx(value, rel=tolerance, abs=nothing), key
     assert found["steps"] == alone["steps"]
     assert found["ledger.energy_error"] < 1e-12
 
