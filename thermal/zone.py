@@ -4,7 +4,7 @@ The zone is where a nodal ``measure`` is at or above a ``level`` (damage, dose, 
 The tumour is given by its share of each cell; its surface is where its share of the nodal volumes is one half.
 Margins are signed distances from the tumour's surface to that of the zone. The vocabulary is that of M. Ahmed et al.,
 Image-guided tumor ablation: standardization of terminology and reporting criteria - a 10-year update, Radiology 273
-(2014) 241-260, doi:10.1148/radiol.14132958. Uses the contract of :mod:`thermal.engine` only.
+(2014) 241-260, doi:10.1148/radiol.14132958. Of engines it uses the contract of :mod:`thermal.engine`, and distances.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from thermal.domain import FACES, SURFACE
 from thermal.engine import Engine, Surface
+from thermal.engines.triangles import shorten
 from thermal.units import Array
 
 FEW, MANY = 12, 48
@@ -183,8 +184,9 @@ class Distance:
         for count in (FEW, MANY):
             columns = np.arange(1, min(count, len(self._corners)) + 1)
             away, near = self._tree.query(at[todo], k=columns)
-            for triangle in near.T:
-                nearest[todo] = np.minimum(nearest[todo], _point_to_triangle(at[todo], self._corners[triangle]))
+            distance = nearest[todo]
+            shorten(np.ascontiguousarray(at[todo], dtype=float), self._corners, near, distance)
+            nearest[todo] = distance
             # a triangle that is nearer still has its centroid within this radius
             unsettled = (away[:, -1] < nearest[todo] + self._size) & (nearest[todo] < 5.0 * self._size)
             todo = todo[unsettled]
@@ -205,26 +207,6 @@ class Distance:
         best = float(self(at[order[:PROBES]]).max())
         rest = order[PROBES:]
         return max(best, float(self(at[rest[limit[rest] > best]]).max(initial=0.0)))
-
-
-def _point_to_triangle(p: Array, corners: Array) -> Array:
-    """(q,) distance of each point (q, 3) from its own triangle (q, 3, 3)."""
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    normal = np.cross(b - a, c - a)
-    square = _dot(normal, normal)
-    over = square > 0.0
-    height = np.divide(_dot(p - a, normal), np.sqrt(square), out=np.full(len(p), np.inf), where=over)
-    for start, end in ((a, b), (b, c), (c, a)):
-        over &= _dot(np.cross(end - start, p - start), normal) >= 0.0
-    edges = np.minimum(_point_to_segment(p, a, b), np.minimum(_point_to_segment(p, b, c), _point_to_segment(p, c, a)))
-    return np.where(over, np.abs(height), edges)
-
-
-def _point_to_segment(p: Array, start: Array, end: Array) -> Array:
-    along = end - start
-    length = _dot(along, along)
-    t = np.divide(_dot(p - start, along), length, out=np.zeros(len(p)), where=length > 0.0)
-    return np.asarray(np.linalg.norm(p - start - np.clip(t, 0.0, 1.0)[:, None] * along, axis=1))
 
 
 def _dot(a: Array, b: Array) -> Array:
