@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -46,12 +47,13 @@ class Prior(Spec):
     source: str = ""
     """where the distribution comes from; what has none counts as unverified"""
 
+    @abstractmethod
     def quantities(self) -> dict[str, str | float]:
         """Name -> the quantities that describe the distribution."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _ppf(self, share: Array, given: dict[str, float]) -> Array:
-        raise NotImplementedError
+        """Values (k,) from shares (k,) and the numbers of :meth:`quantities`."""
 
     @property
     def unit(self) -> str:
