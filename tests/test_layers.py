@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "thermal"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
+    ("commands",),
     ("__init__", "doctor"),
     ("report",),
     ("comparison", "batch"),
@@ -52,7 +53,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "miepython": ("physics",),
     "magpylib": ("physics",),
     "pint": ("units",),
-    "cyclopts": ("cli",),
+    "cyclopts": ("cli", "commands"),
     "jinja2": ("report",),
     "SALib": ("batch",),
     "distributed": ("batch",),

@@ -1,0 +1,181 @@
+"""Commands about a case: write one, check it, run it, show it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from thermal.commands.options import (
+    DONE,
+    FAILED,
+    REFUSED,
+    AnatomyName,
+    EngineName,
+    ErrorEstimate,
+    Force,
+    Out,
+    Quiet,
+    Resume,
+    Set,
+    complain,
+    placed,
+)
+from thermal.commands.summary import summarise
+
+if TYPE_CHECKING:
+    from thermal.store import Run
+
+
+def init(*names: Annotated[str, Parameter(help="[TEMPLATE] FILE")]) -> int:
+    """Write a commented case file to start from: thermal init [TEMPLATE] FILE. Without arguments, list templates."""
+    from thermal.case.templates import DEFAULT, templates
+    from thermal.errors import CaseError
+
+    known = templates()
+    if not names:
+        print("templates (thermal init TEMPLATE FILE.toml):")
+        for name, text in known.items():
+            print(f"  {name:<14} {text.splitlines()[0].lstrip('# ')}")
+        return DONE
+    if len(names) > 2:
+        raise CaseError(f"init: found {len(names)} names; expected thermal init [TEMPLATE] FILE")
+    template = names[0] if len(names) == 2 or names[0] in known else DEFAULT
+    target = Path(names[1] if len(names) == 2 else f"{template}.toml" if names[0] in known else names[0])
+    if template not in known:
+        from thermal.case.report import suggest
+
+        raise CaseError(f'init: "{template}" is no template; {suggest(template, known, "templates")}')
+    try:
+        with target.open("x", encoding="utf-8") as stream:
+            stream.write(known[template])
+    except FileExistsError:
+        raise CaseError(f"init: {target} exists and is left as it is; choose another name or delete it") from None
+    except OSError as error:
+        raise CaseError(f"init: {target} cannot be written ({error.strerror}); choose another place") from None
+    print(f"wrote {target}; next: thermal run {target}")
+    return DONE
+
+
+def validate(*cases: Path, set: Set = None, anatomy: AnatomyName = None) -> int:
+    """Check case files and everything that can be checked without solving; every problem at once."""
+    from thermal.case import load_case
+    from thermal.errors import CaseError
+
+    if not cases:
+        raise CaseError("validate: no case given; write: thermal validate CASE.toml ...")
+    bad = 0
+    for path in cases:
+        try:
+            case = load_case(path, set or (), anatomy)
+            from thermal import simulation  # imported only once the file itself is right: it takes seconds
+
+            with placed(case):
+                notes = simulation.check(case)
+        except CaseError as error:
+            bad += 1
+            complain(error)
+        else:
+            print(f"{path}: valid")
+            for note in [*case.notes(), *notes]:
+                print(f"  note: {note}")
+    if bad and len(cases) > 1:
+        print(f"{bad} of {len(cases)} cases have problems", file=sys.stderr)
+    return REFUSED if bad else DONE
+
+
+def run(
+    case: Path,
+    /,
+    *,
+    out: Out = None,
+    set: Set = None,
+    anatomy: AnatomyName = None,
+    engine: EngineName = None,
+    error_estimate: ErrorEstimate = False,
+    resume: Resume = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> int:
+    """Simulate one case into a run folder (default: results/NAME)."""
+    from thermal.case import load_case
+
+    if engine is not None:
+        set = [*(set or ()), f"numerics.engine={engine}"]
+    if error_estimate:
+        set = [*(set or ()), "numerics.error_estimate=true"]
+    loaded = load_case(case, set or (), anatomy)
+    folder_path = out if out is not None else Path("results") / loaded.name
+    from thermal.progress import progress
+    from thermal.store import RunFolder, read_run
+
+    for note in loaded.notes():
+        print(f"note: {note}", file=sys.stderr)
+    with RunFolder.open(folder_path, loaded, resume=resume, force=force) as folder:
+        if folder.finished:
+            print(f"{folder_path}: this case is already done; to run it again use --force")
+            return DONE
+        from thermal.simulation import simulate
+
+        try:
+            with progress(loaded.name, quiet) as report, placed(loaded):
+                simulate(loaded, folder, report)
+        except KeyboardInterrupt as error:
+            error.add_note(f"go on with: thermal run {_again(case, folder_path, set, anatomy)} --resume")
+            raise
+    result = read_run(folder_path)
+    if loaded.output.pictures:
+        _draw(result)
+    if not quiet:
+        summarise(result)
+    return DONE
+
+
+def view(
+    case_or_run: Path,
+    /,
+    *,
+    screenshot: Annotated[Path | None, Parameter(help="Write a picture instead of opening a window.")] = None,
+    set: Set = None,
+    anatomy: AnatomyName = None,
+) -> int:
+    """Show a case before it is solved (anatomy, needles, fibres), or the results of a run."""
+    from thermal.case import load_case
+    from thermal.store import read_run
+
+    case = None if case_or_run.is_dir() else load_case(case_or_run, set or (), anatomy)
+    shown = read_run(case_or_run) if case is None else case
+    from thermal.view import RenderingError, show
+
+    try:
+        with placed(case):
+            show(shown, screenshot)
+    except RenderingError as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return FAILED
+    if screenshot is not None:
+        print(f"wrote {screenshot}")
+    return DONE
+
+
+def _again(case: Path, folder: Path, set: Sequence[str] | None, anatomy: str | None) -> str:
+    import shlex
+
+    words = [str(case), "--out", str(folder)]
+    for text in set or ():
+        words += ["--set", text]
+    return shlex.join(words + (["--anatomy", anatomy] if anatomy is not None else []))
+
+
+def _draw(result: Run) -> None:
+    """Draw the pictures; a machine without graphics gets none, and is told so."""
+    try:
+        from thermal.view import draw
+    except ImportError as error:  # a system library that VTK is linked to
+        logging.getLogger("thermal").warning("no pictures: %s; thermal doctor says what to install", error)
+        return
+    draw(result)

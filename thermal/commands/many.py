@@ -1,0 +1,71 @@
+"""Commands that run several cases: compare them, sweep over them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from thermal.commands.options import DONE, FAILED, PURPOSE, AnatomyName, Force, Out, Quiet
+
+
+def compare(
+    *cases_or_runs: Path,
+    out: Out = None,
+    anatomy: AnatomyName = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> int:
+    """Compare cases or finished runs: one table, one figure, one picture; cases that are not done are run first."""
+    from thermal.errors import CaseError
+
+    if not cases_or_runs:
+        raise CaseError("compare: nothing given; write: thermal compare CASE_OR_RUN ... --out DIR")
+    from thermal.comparison import compare as compare_runs
+    from thermal.progress import progress
+
+    target = out if out is not None else Path("results") / "compare"
+    try:
+        with progress("compare", quiet) as report:
+            result = compare_runs(cases_or_runs, target, anatomy=anatomy, force=force, progress=report)
+    except KeyboardInterrupt as error:
+        error.add_note("the same command goes on with what is not done yet")
+        raise
+    print(result)
+    print(PURPOSE)
+    return DONE
+
+
+def batch(
+    sweep: Path,
+    /,
+    *,
+    out: Out = None,
+    jobs: Annotated[int, Parameter(name=["--jobs", "-j"], help="Runs at once on this machine.")] = 1,
+    scheduler: Annotated[
+        str | None, Parameter(help="Address of a Dask scheduler, e.g. tcp://host:8786, to run on its workers.")
+    ] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Run all cases of a sweep file (default: into results/NAME); what is finished is not done again."""
+    from thermal.batch import run_batch
+    from thermal.progress import progress
+
+    try:
+        with progress("batch", quiet) as report:
+            done = run_batch(sweep, out, jobs=jobs, scheduler=scheduler, progress=report)
+    except KeyboardInterrupt as error:
+        error.add_note("the same command goes on with what is not done yet")
+        raise
+    if not quiet:
+        print(
+            f"{len(done.outcomes)} runs in {done.folder}, {done.reused} of them done before, {len(done.failed)} failed"
+        )
+        for path in done.files:
+            print(f"wrote {path}")
+        print(PURPOSE)
+    for name, why in list(done.failed.items())[:10]:
+        print(f"failed: {name}: {why}", file=sys.stderr)
+    return FAILED if done.failed else DONE
