@@ -1,8 +1,22 @@
-"""``python -m thermal``."""
+"""``python -m thermal`` and the command ``thermal``."""
 
+from __future__ import annotations
+
+import signal
 import sys
 
-from thermal.cli import main
+
+def main() -> int:
+    """Load the command line and run it; Ctrl-C before it is there ends the program at once, without a word."""
+    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if heeded:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from thermal import cli
+
+    if heeded:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return cli.main()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -44,7 +44,6 @@ for _command in (
 
 def _explain(error: BaseException) -> int:
     """Say in a line or two what went wrong; the exit code."""
-    from thermal.engine import NotConvergedError
     from thermal.errors import CaseError
 
     notes = list(getattr(error, "__notes__", ()))
@@ -54,6 +53,8 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         print("\ninterrupted; " + ("; ".join(notes) or "nothing was left half written"), file=sys.stderr)
         return INTERRUPTED
+    from thermal.engine import NotConvergedError  # not sooner: an interrupted import of NumPy cannot be repeated
+
     if not any(note.startswith("log: ") for note in notes):
         with tempfile.NamedTemporaryFile("w", prefix="thermal-", suffix=".log", delete=False, encoding="utf-8") as log:
             log.write("".join(traceback.format_exception(error)))
@@ -119,7 +120,3 @@ def main(tokens: Sequence[str] | None = None) -> int:
     finally:
         ranks.dismiss_the_others()
         logging.getLogger("thermal").removeHandler(handler)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
