@@ -1,20 +1,19 @@
 """The heat march where interfaces cut voxels, whose edges conduct more or less than the mean of the voxels says.
 
-The kernels of :mod:`thermal.engines.heat_kernels` know voxels alone. Stages read the conductances of edges instead of
-the coefficients of voxels: those of a step, or, beside ice, those of the stage. In the first flow of a step the nodes
-beside cut voxels gather the rest of their flow from a list.
+The kernels of :mod:`thermal.engines.heat_kernels` know voxels alone. Here they read the conductances of edges instead
+of the coefficients of voxels. Those of unfrozen tissue are filled when its conductivity changes; beside ice they are
+those of the stage, filled anew where there is or was ice.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engines.compiled import compiled, compiled_fast, compiled_serial
+from thermal.engines.compiled import compiled, compiled_fast
 from thermal.engines.heat_kernels import Box, Number, Real
 from thermal.engines.padded import Padded
 from thermal.heat import BODY_TEMPERATURE, CutConductivity
@@ -23,50 +22,68 @@ from thermal.units import Array
 Index = npt.NDArray[np.int64] | npt.NDArray[np.int32]
 
 
+@compiled_fast
+def _fill_edges(kv: Real, rx: Real, ry: Real, rz: Real, box: Box, gx: Real, gy: Real, gz: Real) -> None:
+    """Conductances of the edges, W/K, that begin in a box of padded nodes, from the coefficients of the cells."""
+    nx, ny, nz = kv.shape
+    lo, hi = max(box[4], 1), min(box[5], nz)
+    for i in nb.prange(box[0], min(box[1], nx)):
+        for j in range(box[2], min(box[3], ny)):
+            k11, x, y, z = kv[i, j], gx[i, j], gy[i, j], gz[i, j]
+            if j > 0:
+                k10 = kv[i, j - 1]
+                for m in range(lo, hi):
+                    x[m] = rx[i] * ((k10[m - 1] + k10[m]) + (k11[m - 1] + k11[m]))
+            if i > 0:
+                k01 = kv[i - 1, j]
+                for m in range(lo, hi):
+                    y[m] = ry[j] * ((k01[m - 1] + k01[m]) + (k11[m - 1] + k11[m]))
+            if i > 0 and j > 0:
+                k00, k01, k10 = kv[i - 1, j - 1], kv[i - 1, j], kv[i, j - 1]
+                for m in range(box[4], hi):
+                    z[m] = rz[m] * ((k00[m] + k01[m]) + (k10[m] + k11[m]))
+
+
 @compiled
-def _excess(
+def _add_cuts(
+    rows: Index,
+    begin: Index,
     cells: Index,
     squares: Real,
     warm: Real,
     frozen: Real,
-    ends: Index,
+    across: Index,
     theta: Real,
     solidus: float,
     liquidus: float,
     kv: Real,
-    excess: Real,
+    box: Box,
+    g: Real,
 ) -> None:
-    """Fill ``excess`` (e,) W/K from the cell coefficients; ``theta`` is empty where nothing is frozen."""
-    for edge in nb.prange(len(excess)):
-        factor = warm[edge]
-        if theta.size > 0:
-            below = liquidus - 0.5 * (theta[ends[edge, 0]] + theta[ends[edge, 1]])
-            if below > 0.0:
-                ice = min(below / (liquidus - solidus), 1.0) if liquidus > solidus else 1.0
-                factor += ice * (frozen[edge] - factor)
-        around = kv[cells[edge, 0]] + kv[cells[edge, 1]] + kv[cells[edge, 2]] + kv[cells[edge, 3]]
-        excess[edge] = factor * squares[edge] * around
+    """Add to ``g`` what the cut edges (e,) along one axis that begin in the box conduct beyond the mean of their cells.
 
-
-@compiled_fast
-def _fill_edges(kv: Real, rx: Real, ry: Real, rz: Real, gx: Real, gy: Real, gz: Real) -> None:
-    """Conductances of the edges from each padded node to the next one along the axes, W/K."""
-    nx, ny, nz = kv.shape
-    for i in nb.prange(nx):
-        for j in range(ny):
-            k11, x, y, z = kv[i, j], gx[i, j], gy[i, j], gz[i, j]
-            if j > 0:
-                k10 = kv[i, j - 1]
-                for m in range(1, nz):
-                    x[m] = rx[i] * ((k10[m - 1] + k10[m]) + (k11[m - 1] + k11[m]))
-            if i > 0:
-                k01 = kv[i - 1, j]
-                for m in range(1, nz):
-                    y[m] = ry[j] * ((k01[m - 1] + k01[m]) + (k11[m - 1] + k11[m]))
-            if i > 0 and j > 0:
-                k00, k01, k10 = kv[i - 1, j - 1], kv[i - 1, j], kv[i, j - 1]
-                for m in range(nz):
-                    z[m] = rz[m] * ((k00[m] + k01[m]) + (k10[m] + k11[m]))
+    The edges of a row of padded nodes are ``rows[r]`` to ``rows[r + 1]``. An edge begins at the flat node ``begin`` and
+    its first cell is the flat ``cells``; ``across``: from there to the other end of the edge and to the second and the
+    third of its four cells. ``theta`` is empty where nothing is frozen.
+    """
+    ny, nz = g.shape[1], g.shape[2]
+    k, t, out = kv.ravel(), theta.ravel(), g.ravel()
+    end, one, two = across
+    for i in nb.prange(box[0], box[1]):
+        for j in range(box[2], box[3]):
+            row = i * ny + j
+            for edge in range(rows[row], rows[row + 1]):
+                node, cell = begin[edge], cells[edge]
+                m = node - row * nz
+                if box[4] <= m < box[5]:
+                    factor = warm[edge]
+                    if t.size > 0:
+                        below = liquidus - 0.5 * (t[node] + t[node + end])
+                        if below > 0.0:
+                            ice = min(below / (liquidus - solidus), 1.0) if liquidus > solidus else 1.0
+                            factor += ice * (frozen[edge] - factor)
+                    around = k[cell] + k[cell + one] + k[cell + two] + k[cell + one + two]
+                    out[node] += factor * squares[edge] * around
 
 
 @compiled_fast
@@ -162,197 +179,109 @@ def _phase_stage(
             sums[i - box[0], j - box[2], 1] = bled
 
 
-@compiled
-def _gather(
-    start: Index,
-    edges: Index,
-    nodes: Index,
-    at: Index,
-    others: Index,
-    excess: Real,
-    u: Real,
-    inverse: Real,
-    weight: Number,
-    out: Real,
-    flows: Array,
-) -> None:
-    """``out_i += weight / C_i sum_j excess_ij (u_j - u_i)`` at the ``nodes`` (a,), and the sums, ``flows`` (a,) W.
-
-    The edges of node number a are ``edges[start[a]:start[a + 1]]``; ``u`` is taken at ``at`` (a,) and, beyond the
-    edges, at ``others``.
-    """
-    for number in nb.prange(len(nodes)):
-        node, here, flow = nodes[number], u[at[number]], 0.0
-        for k in range(start[number], start[number + 1]):
-            flow += excess[edges[k]] * (u[others[k]] - here)
-        flows[number] = flow
-        out[node] += weight * (inverse[node] * flow)
-
-
-@compiled
-def _add_at(places: Index, mine: Index, excess: Real, out: Real) -> None:
-    """Add to ``out`` at different ``places`` (f,) the ``excess`` (e,) of the edges ``mine`` (f,)."""
-    for number in nb.prange(len(places)):
-        out[places[number]] += excess[mine[number]]
-
-
-@compiled_serial
-def _add_to_ends(excess: Real, ends: Index, out: Real) -> None:
-    """Add twice the ``excess`` of each edge at its ends."""
-    for edge in range(len(excess)):
-        out[ends[edge, 0]] += 2 * excess[edge]
-        out[ends[edge, 1]] += 2 * excess[edge]
-
-
-@compiled
-def _extremes(rate: Real, rows: Index, sums: Array) -> None:
-    """Largest rate, first and last node not at rest of some rows (r, 2), into what :func:`first_flow` says of them."""
-    for number in nb.prange(len(rows)):
-        i, j = rows[number, 0], rows[number, 1]
-        row = rate[i + 1, j + 1]
-        fastest, first, last = 0.0, len(row) - 1, 0
-        for m in range(1, len(row) - 1):
-            if row[m] != 0:
-                fastest, first, last = max(fastest, abs(row[m])), min(first, m), m
-        sums[i, j, 3], sums[i, j, 4], sums[i, j, 5] = fastest, first, last
-
-
 @dataclass(frozen=True)
-class _Around:
-    """The edges around each node of a list, in one numbering of the nodes that values are taken at."""
+class _Axis:
+    """The cut edges along one axis, as :func:`_add_cuts` wants them."""
 
-    at: Index
-    """(a,) the nodes"""
-    others: Index
-    """(2 e,) at the other ends of their edges"""
+    rows: Index
+    begin: Index
+    cells: Index
+    squares: Real
+    warm: Real
+    frozen: Real
+    across: Index
+
+    @classmethod
+    def of(cls, grid: Padded, cuts: CutConductivity, axis: int) -> _Axis:
+        """The edges of ``cuts``, which number the nodes of the domain from the lower end to the upper."""
+        ends = np.stack(np.unravel_index(cuts.unfrozen.nodes, grid.shape), axis=2) + 1  # padded (e, 2, 3)
+        mine = np.flatnonzero(ends[:, 1, axis] > ends[:, 0, axis])
+        shape = tuple(count + 2 for count in grid.shape)
+        begin = np.ravel_multi_index(tuple(ends[mine, 0].T), shape)
+        order = np.argsort(begin, kind="stable")
+        mine, begin, low = mine[order], begin[order], ends[mine[order], 0]
+        # padded node i lies between the padded cells i - 1 and i
+        others = [other for other in range(3) if other != axis]
+        first = low.copy()
+        first[:, others] -= 1
+        cells = tuple(count - 1 for count in shape)
+        strides = [cells[1] * cells[2], cells[2], 1]
+        end = [shape[1] * shape[2], shape[2], 1][axis]
+        frozen = cuts.unfrozen.factors if cuts.frozen is None else cuts.frozen
+        return cls(
+            rows=np.searchsorted(begin, np.arange(shape[0] * shape[1] + 1) * shape[2]),
+            begin=begin.astype(np.int32),
+            cells=np.ravel_multi_index(tuple(first.T), cells).astype(np.int32),
+            squares=grid.inverse_squares[axis][low[:, axis]],
+            warm=(cuts.unfrozen.factors[mine] - 1.0).astype(grid.dtype),
+            frozen=(frozen[mine] - 1.0).astype(grid.dtype),
+            across=np.array([end, *(strides[other] for other in others)]),
+        )
+
+
+Edges = tuple[Real, Real, Real]
+"""Conductances from each padded node to the next one along the axes, W/K."""
 
 
 class CutFlows:
-    """The list of one problem; arrays of nodes and cells are those of the padded grid."""
+    """The edges of one problem; arrays of nodes and cells are those of the padded grid."""
 
-    def __init__(self, grid: Padded, cuts: CutConductivity) -> None:
-        """``cuts``: edges in the numbering of the domain."""
-        self._at = cuts.unfrozen.nodes
-        self._ends = np.stack([grid.places(end) for end in self._at.T], axis=1).astype(np.int32)  # read at every stage
-        begin = np.stack(np.unravel_index(self._at[:, 0], grid.shape), axis=1)
-        along = np.stack(np.unravel_index(self._at[:, 1], grid.shape), axis=1) - begin
-        self._grid, self._along = grid, list[tuple[Index, Index]]()
-        self._edges = grid.nodes(), grid.nodes(), grid.nodes()
-        self._icy_edges = self._edges if cuts.frozen is None else (grid.nodes(), grid.nodes(), grid.nodes())
-        # padded node i lies between the padded cells i - 1 and i
-        shape = tuple(count + 1 for count in grid.shape)
-        self._cells = np.empty((len(begin), 4), np.int32)
-        self._squares = np.empty(len(begin), grid.dtype)
-        for axis in range(3):
-            mine = np.flatnonzero(along[:, axis])
-            self._along.append((self._ends[mine, 0], mine))
-            for number, (one, two) in enumerate(product((0, 1), repeat=2)):
-                cell = begin[mine] + np.insert([one, two], axis, 1)
-                self._cells[mine, number] = np.ravel_multi_index(tuple(cell.T), shape)
-            self._squares[mine] = grid.inverse_squares[axis][begin[mine, axis] + 1]
-        rows = np.zeros(grid.shape[:2], dtype=np.bool_)
-        rows.ravel()[self._at.ravel() // grid.shape[2]] = True
-        self._rows = np.argwhere(rows)
+    def __init__(self, grid: Padded, cuts: CutConductivity, whole: Box) -> None:
+        """``cuts``: edges in the numbering of the domain; ``whole``: the box of all nodes."""
+        self._grid, self._whole = grid, whole
+        self._axes = [_Axis.of(grid, cuts, axis) for axis in range(3)]
         self._solidus, self._liquidus = cuts.solidus - BODY_TEMPERATURE, cuts.liquidus - BODY_TEMPERATURE
-        frozen = cuts.unfrozen.factors if cuts.frozen is None else cuts.frozen
-        self._warm, self._frozen = ((part - 1.0).astype(grid.dtype) for part in (cuts.unfrozen.factors, frozen))
-        self._largest = np.maximum(self._warm, self._frozen)
-        self._none = np.zeros(0, grid.dtype)
-        order = np.argsort(self._ends.T.ravel(), kind="stable")
-        self._around = _ordered(self._ends, order), _ordered(self._at, order)
-        self._edges_around = np.tile(np.arange(len(begin)), 2)[order]
-        first = np.flatnonzero(np.diff(self._ends.T.ravel()[order], prepend=-1))
-        self._start = np.append(first, 2 * len(begin))
-        self._flows = np.empty(len(first))
+        self._none = np.zeros((0, 0, 0), grid.dtype)
+        self.warm: Edges = (grid.nodes(), grid.nodes(), grid.nodes())
+        """of unfrozen tissue"""
+        self.icy: Edges = self.warm if cuts.frozen is None else (grid.nodes(), grid.nodes(), grid.nodes())
+        """where there may be ice"""
 
-    def unfrozen(self, kv: Real) -> Real:
-        """(e,) W/K that unfrozen edges conduct beyond the mean of their cells; taken up for the stages without ice."""
-        excess = self._of(kv, self._warm, self._none)
-        self._fill(self._edges, kv, excess)
-        return excess
+    def fill_warm(self, kv: Real) -> None:
+        """Take up the coefficients of unfrozen cells."""
+        self._fill(self.warm, kv, self._none, self._whole, [axis.warm for axis in self._axes])
 
-    def _fill(self, edges: tuple[Real, Real, Real], kv: Real, excess: Real) -> None:
-        _fill_edges(kv, *self._grid.inverse_squares, *edges)
-        for g, (ends, mine) in zip(edges, self._along, strict=True):
-            _add_at(ends, mine, excess, g.ravel())
+    def follow_ice(self, kv: Real, theta: Real, box: Box) -> None:
+        """Take up the coefficients of cells, frozen or not, at the temperature ``theta`` (K above body temperature) of
+        the nodes of a ``box``."""
+        if self.icy is not self.warm:
+            self._fill(self.icy, kv, theta, box, [axis.warm for axis in self._axes])
+
+    def freeze(self, kv: Real) -> Edges:
+        """The most that edges conduct while tissue with the coefficients ``kv`` freezes."""
+        self._fill(self.icy, kv, self._none, self._whole, [np.maximum(axis.warm, axis.frozen) for axis in self._axes])
+        return self.icy
+
+    def _fill(self, edges: Edges, kv: Real, theta: Real, box: Box, factors: list[Real]) -> None:
+        """Fill the edges of the cells around the nodes of the box."""
+        reach = box + np.array([-1, 1] * 3)
+        _fill_edges(kv, *self._grid.inverse_squares, reach, *edges)
+        levels = self._solidus, self._liquidus
+        for a, factor, g in zip(self._axes, factors, edges, strict=True):
+            _add_cuts(
+                a.rows, a.begin, a.cells, a.squares, factor, a.frozen, a.across, theta, *levels, kv, reach, g
+            )  # fmt: skip
 
     def linear_stage(self, work: tuple[Real, ...], weights: tuple[Number, ...], box: Box, sums: Array) -> None:
         """:func:`thermal.engines.heat_kernels.linear_stage` with the edges of unfrozen tissue.
 
         ``work``: sink, inverse, first, here, before; ``weights``: mu, nu, now, start.
         """
-        gx, gy, gz = self._edges
         sink, inverse, first, here, before = work
         mu, nu, now, start = weights
-        _linear_stage(gx, gy, gz, sink, inverse, first, here, before, mu, nu, now, start, box, sums)
+        _linear_stage(*self.warm, sink, inverse, first, here, before, mu, nu, now, start, box, sums)
 
     def phase_stage(
-        self, kv: Real, theta: Real, work: tuple[Real, ...], weights: tuple[Number, ...], box: Box, sums: Array
+        self, theta: Real, work: tuple[Real, ...], weights: tuple[Number, ...], box: Box, sums: Array
     ) -> None:
         """:func:`thermal.engines.heat_kernels.phase_stage` with the edges of tissue at ``theta``.
 
         ``work``: steady, blood, sink, inverse, first, here, before; ``weights``: arterial, liquidus and those of the
         stage.
         """
-        if self._icy_edges is not self._edges:
-            self._fill(self._icy_edges, kv, self.with_ice(kv, theta))
-        gx, gy, gz = self._icy_edges
         steady, blood, sink, inverse, first, here, before = work
         arterial, liquidus, mu, nu, now, start = weights
         _phase_stage(
-            theta, gx, gy, gz, steady, blood, sink, arterial, liquidus, inverse, first, here, before,
+            theta, *self.icy, steady, blood, sink, arterial, liquidus, inverse, first, here, before,
             mu, nu, now, start, box, sums,
         )  # fmt: skip
-
-    def with_ice(self, kv: Real, theta: Real) -> Real:
-        """The same where ice is at the temperature ``theta`` (K above body temperature)."""
-        return self._of(kv, self._warm, theta.ravel())
-
-    def largest(self, kv: Real) -> Real:
-        """The most that it can be while tissue freezes."""
-        return self._of(kv, self._largest, self._none)
-
-    def _of(self, kv: Real, factors: Real, theta: Real) -> Real:
-        excess = np.empty_like(self._squares)
-        levels = self._solidus, self._liquidus
-        _excess(self._cells, self._squares, factors, self._frozen, self._ends, theta, *levels, kv.ravel(), excess)
-        return excess
-
-    def first(self, excess: Real, temperature: Array, inverse: Real, rate: Real, sums: Array) -> float:
-        """Add to the ``rate`` (K/s) of the first flow at ``temperature`` (n,) and correct ``sums`` in its rows.
-
-        Returns the heat into free nodes, W.
-        """
-        held = self._add(self._around[1], excess, temperature, inverse, rate.dtype.type(1.0), rate)
-        _extremes(rate, self._rows, sums)
-        return -held
-
-    def _add(self, around: _Around, excess: Real, u: Real, inverse: Real, weight: Number, out: Real) -> float:
-        """Add the flows to ``out``; returns those into nodes that are not free, W."""
-        nodes, flat = self._around[0].at, inverse.ravel()
-        _gather(
-            self._start,
-            self._edges_around,
-            nodes,
-            around.at,
-            around.others,
-            excess,
-            u,
-            flat,
-            weight,
-            out.ravel(),
-            self._flows,
-        )
-        return float(self._flows[flat[nodes] == 0.0].sum())
-
-    def bound(self, excess: Real, sink: Real) -> Real:
-        """``sink`` (W/K) with what the edges add to twice the sum of each node's conductances."""
-        more = sink.copy()
-        _add_to_ends(excess, self._ends, more.ravel())
-        return more
-
-
-def _ordered(ends: Index, order: Index) -> _Around:
-    """Both ends (e, 2) of all edges, each with the other end, in an ``order`` that puts those of a node together."""
-    ones, others = ends.T.ravel()[order], ends[:, ::-1].T.ravel()[order]
-    return _Around(ones[np.flatnonzero(np.diff(ones, prepend=-1))], others)

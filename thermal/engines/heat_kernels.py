@@ -5,7 +5,9 @@ State arrays are nodes ``(nx, ny, nz)`` in double precision. Work arrays carry a
 ``kv (nx+1, ny+1, nz+1)`` (a quarter of conductivity times cell volume) are zero in the ring and nothing flows there.
 ``rx (nx+1,)`` etc. are the inverse squares of the cells' edges. Sums are gathered by rows, ``sums (nx, ny, .)``, and
 added up by the caller, so they do not depend on the number of threads. A ``box`` (i0, i1, j0, j1, m0, m1) of padded
-nodes, half-open, is where something changes in a step; sums are then of its rows.
+nodes, half-open, is where something changes in a step; sums are then of its rows. ``gx``, ``gy``, ``gz`` (nodes) W/K
+are the conductances of the edges from each node to the next along the axes, where cut voxels ask for them, else empty
+(:mod:`thermal.engines.cut_heat`).
 """
 
 from __future__ import annotations
@@ -77,25 +79,43 @@ def follow_ice(theta: Real, warm: Real, frozen: Array, solidus: float, liquidus:
 
 
 @compiled_fast
-def largest_decay(kv: Real, rx: Real, ry: Real, rz: Real, sink: Real, inverse: Real, stiff: Array, rows: Array) -> None:
+def largest_decay(
+    kv: Real,
+    rx: Real,
+    ry: Real,
+    rz: Real,
+    gx: Real,
+    gy: Real,
+    gz: Real,
+    sink: Real,
+    inverse: Real,
+    stiff: Array,
+    rows: Array,
+) -> None:
     """Largest ``(2 sum_j G_ij + sink_i) / C_i`` of each row, 1/s; ``stiff`` (or empty): capacity over the smallest."""
     nx, ny = rows.shape
     nz = inverse.shape[2] - 2
     for i in nb.prange(1, nx + 1):
         rates = np.empty(nz)
         for j in range(1, ny + 1):
-            k00, k01, k10, k11 = kv[i - 1, j - 1], kv[i - 1, j], kv[i, j - 1], kv[i, j]
             s, w = sink[i, j], inverse[i, j]
             found = 0.0
-            for m in range(1, nz + 1):
-                a00, a01 = k00[m - 1] + k00[m], k01[m - 1] + k01[m]
-                a10, a11 = k10[m - 1] + k10[m], k11[m - 1] + k11[m]
-                below = (k00[m - 1] + k01[m - 1]) + (k10[m - 1] + k11[m - 1])
-                above = (k00[m] + k01[m]) + (k10[m] + k11[m])
-                total = rx[i] * (a10 + a11) + rx[i - 1] * (a00 + a01)
-                total += ry[j] * (a01 + a11) + ry[j - 1] * (a00 + a10)
-                total += rz[m] * above + rz[m - 1] * below
-                rates[m - 1] = (2.0 * total + s[m]) * w[m]
+            if gx.size > 0:
+                x0, x1, y0, y1, z = gx[i - 1, j], gx[i, j], gy[i, j - 1], gy[i, j], gz[i, j]
+                for m in range(1, nz + 1):
+                    total = (x0[m] + x1[m]) + (y0[m] + y1[m]) + (z[m - 1] + z[m])
+                    rates[m - 1] = (2.0 * total + s[m]) * w[m]
+            else:
+                k00, k01, k10, k11 = kv[i - 1, j - 1], kv[i - 1, j], kv[i, j - 1], kv[i, j]
+                for m in range(1, nz + 1):
+                    a00, a01 = k00[m - 1] + k00[m], k01[m - 1] + k01[m]
+                    a10, a11 = k10[m - 1] + k10[m], k11[m - 1] + k11[m]
+                    below = (k00[m - 1] + k01[m - 1]) + (k10[m - 1] + k11[m - 1])
+                    above = (k00[m] + k01[m]) + (k10[m] + k11[m])
+                    total = rx[i] * (a10 + a11) + rx[i - 1] * (a00 + a01)
+                    total += ry[j] * (a01 + a11) + ry[j - 1] * (a00 + a10)
+                    total += rz[m] * above + rz[m - 1] * below
+                    rates[m - 1] = (2.0 * total + s[m]) * w[m]
             if stiff.size > 0:
                 more = stiff[i - 1, j - 1]
                 for m in range(nz):
@@ -112,6 +132,9 @@ def first_flow(
     rx: Real,
     ry: Real,
     rz: Real,
+    gx: Real,
+    gy: Real,
+    gz: Real,
     power: Array,
     blood: Array,
     film: Array,
@@ -138,17 +161,29 @@ def first_flow(
             c = temperature[i, j]
             xm, xp = temperature[max(i - 1, 0), j], temperature[min(i + 1, nx - 1), j]
             ym, yp = temperature[i, max(j - 1, 0)], temperature[i, min(j + 1, ny - 1)]
-            k00, k01, k10, k11 = kv[i, j], kv[i, j + 1], kv[i + 1, j], kv[i + 1, j + 1]
-            for m in range(nz):
-                a00, a01 = k00[m] + k00[m + 1], k01[m] + k01[m + 1]
-                a10, a11 = k10[m] + k10[m + 1], k11[m] + k11[m + 1]
-                u = c[m]
-                along_x = rx[i + 1] * (a10 + a11) * (xp[m] - u) + rx[i] * (a00 + a01) * (xm[m] - u)
-                q[m] = along_x + ry[j + 1] * (a01 + a11) * (yp[m] - u) + ry[j] * (a00 + a10) * (ym[m] - u)
-            for m in range(1, nz):
-                q[m] += rz[m] * ((k00[m] + k01[m]) + (k10[m] + k11[m])) * (c[m - 1] - c[m])
-            for m in range(nz - 1):
-                q[m] += rz[m + 1] * ((k00[m + 1] + k01[m + 1]) + (k10[m + 1] + k11[m + 1])) * (c[m + 1] - c[m])
+            if gx.size > 0:
+                x0, x1 = gx[i, j + 1, 1:-1], gx[i + 1, j + 1, 1:-1]
+                y0, y1, z = gy[i + 1, j, 1:-1], gy[i + 1, j + 1, 1:-1], gz[i + 1, j + 1, 1:-1]
+                for m in range(nz):
+                    u = c[m]
+                    q[m] = x1[m] * (xp[m] - u) + x0[m] * (xm[m] - u) + y1[m] * (yp[m] - u) + y0[m] * (ym[m] - u)
+                for m in range(1, nz):
+                    q[m] += z[m - 1] * (c[m - 1] - c[m])
+                for m in range(nz - 1):
+                    q[m] += z[m] * (c[m + 1] - c[m])
+            else:
+                k00, k01, k10, k11 = kv[i, j], kv[i, j + 1], kv[i + 1, j], kv[i + 1, j + 1]
+                for m in range(nz):
+                    a00, a01 = k00[m] + k00[m + 1], k01[m] + k01[m + 1]
+                    a10, a11 = k10[m] + k10[m + 1], k11[m] + k11[m + 1]
+                    u = c[m]
+                    along_x = rx[i + 1] * (a10 + a11) * (xp[m] - u) + rx[i] * (a00 + a01) * (xm[m] - u)
+                    q[m] = along_x + ry[j + 1] * (a01 + a11) * (yp[m] - u) + ry[j] * (a00 + a10) * (ym[m] - u)
+                for m in range(1, nz):
+                    q[m] += rz[m] * ((k00[m] + k01[m]) + (k10[m] + k11[m])) * (c[m - 1] - c[m])
+                for m in range(nz - 1):
+                    above = (k00[m + 1] + k01[m + 1]) + (k10[m + 1] + k11[m + 1])
+                    q[m] += rz[m + 1] * above * (c[m + 1] - c[m])
             w, out, lost = inverse[i + 1, j + 1, 1:-1], first[i + 1, j + 1, 1:-1], sink[i + 1, j + 1, 1:-1]
             p, b = power[i, j], blood[i, j]
             flow, bled, crossed, fastest = 0.0, 0.0, 0.0, first.dtype.type(0.0)
@@ -257,9 +292,14 @@ def stage_temperature(
     dry: float,
     box: Box,
     theta: Real,
+    ice: Box,
 ) -> None:
     """Temperature above body temperature (K) of ``v + change`` by :class:`thermal.heat.Enthalpy`; knots likewise above
-    body temperature, widths empty where there is no such phase."""
+    body temperature, widths empty where there is no such phase.
+
+    ``ice``: first and last padded node of each row (nx, ny, 2) of the box that is below the liquidus; the last is 0
+    if none is.
+    """
     freezes, boils = ice_width.size > 0, steam_width.size > 0
     lo, hi = box[4], box[5]
     count = hi - lo
@@ -271,13 +311,16 @@ def stage_temperature(
                 value = row[m] + added[m]
                 out[m] = value
                 lowest, highest = min(lowest, value), max(highest, value)
+            first, last = hi, 0
             if freezes and lowest < liquidus:
                 wide, ratio = ice_width[i - 1, j - 1, lo - 1 : hi - 1], ice_ratio[i - 1, j - 1, lo - 1 : hi - 1]
                 for m in range(count):
                     below = liquidus - (row[m] + added[m])
                     if below > 0.0:
+                        first, last = min(first, lo + m), lo + m
                         mushy = min(below, wide[m]) * ((liquidus - solidus) / wide[m])
                         out[m] = liquidus - mushy - max(below - wide[m], 0.0) / ratio[m]
+            ice[i - box[0], j - box[2], 0], ice[i - box[0], j - box[2], 1] = first, last
             if boils and highest > onset:
                 wide = steam_width[i - 1, j - 1, lo - 1 : hi - 1]
                 for m in range(count):

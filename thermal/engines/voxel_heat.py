@@ -14,7 +14,7 @@ import numpy as np
 from thermal.domain import VoxelDomain
 from thermal.engines import heat_kernels as kernels
 from thermal.engines.ahead import Ahead
-from thermal.engines.cut_heat import CutFlows
+from thermal.engines.cut_heat import CutFlows, Edges
 from thermal.engines.heat_kernels import Box, Real
 from thermal.engines.legendre import Stage, first_weight, integrate
 from thermal.engines.padded import Padded
@@ -105,6 +105,7 @@ class VoxelStepper:
         self._border_heat = self._shaped(problem.border) if crossed else NOTHING
         self._source = (problem.film, 0.0)  # the power that was last summed up, and its sum
         self._film_places = grid.places(self._film_nodes)
+        self._none: Edges = (NOTHING.astype(grid.dtype),) * 3
         self._stiff = NOTHING
         self._ice_width = self._ice_ratio = self._steam_width = NOTHING
         self._solidus = self._liquidus = -np.inf
@@ -116,8 +117,7 @@ class VoxelStepper:
         if (steam := relation.boiling) is not None:
             self._steam_width = self._shaped(steam.width)
             self._onset, self._dry = steam.start - BODY_TEMPERATURE, steam.end - BODY_TEMPERATURE
-        self._cuts = None if problem.cuts is None else CutFlows(grid, problem.cuts)
-        self._excess: Real = np.zeros(0, grid.dtype)
+        self._cuts = None if problem.cuts is None else CutFlows(grid, problem.cuts, self._whole)
         self._warm = grid.cells()
         self._fill_warm(np.full_like(volume, BODY_TEMPERATURE))
         self._icy = grid.cells() if self._frozen.size else self._warm
@@ -143,20 +143,20 @@ class VoxelStepper:
         rises = self._problem.cells.rises
         kernels.fill_conductivity(self._shaped(temperature), self._base, self._slope, rises, self._warm)
         if self._cuts is not None:
-            self._excess = self._cuts.unfrozen(self._warm)
+            self._cuts.fill_warm(self._warm)
+        self._ice_box = self._whole  # where tissue was or may be frozen since
 
     def _decay_of_all_frozen(self) -> float:
         """Largest decay rate of what could freeze, all of it frozen, 1/s."""
         if not self._frozen.size:
             return 0.0
         self._icy[1:-1, 1:-1, 1:-1] = self._frozen
-        excess = self._excess if self._cuts is None else self._cuts.largest(self._icy)
-        return self._largest_decay(self._icy, excess)
+        self._ice_box = self._whole
+        return self._largest_decay(self._icy, self._none if self._cuts is None else self._cuts.freeze(self._icy))
 
-    def _largest_decay(self, kv: Real, excess: Real) -> float:
-        sink = self._sink if self._cuts is None else self._cuts.bound(excess, self._sink)
+    def _largest_decay(self, kv: Real, edges: Edges) -> float:
         rows = np.empty(self._grid.shape[:2])
-        kernels.largest_decay(kv, *self._grid.inverse_squares, sink, self._inverse, self._stiff, rows)
+        kernels.largest_decay(kv, *self._grid.inverse_squares, *edges, self._sink, self._inverse, self._stiff, rows)
         return float(rows.max())
 
     def _release(self, free: Mask) -> None:
@@ -189,16 +189,31 @@ class VoxelStepper:
         at = foreseen if self._plain else state.temperature
         self._conductances = [contact.conductance(at[contact.touch.nodes]) for contact in self._contacts]
         if self._cold:
-            np.copyto(self._theta, self._grid.fill(state.temperature - BODY_TEMPERATURE))
-            self._follow_ice(self._whole)
+            self._take_ice(state.temperature)
         self._lines, self._fastest, self._extent = self._flow(self._first, self._cold)
-        self._decay = self._largest_decay(self._warm, self._excess)
+        self._decay = self._largest_decay(self._warm, self._edges(False))
         if self._cold:
             self._decay = max(self._decay, self._frozen_decay)
         return Rates(self._decay, self._fastest)
 
+    def _edges(self, cold: bool) -> Edges:
+        """Conductances beside cut voxels; ``cold``: there may be ice."""
+        if self._cuts is None:
+            return self._none
+        return self._cuts.icy if cold else self._cuts.warm
+
+    def _take_ice(self, temperature: Array) -> None:
+        """Take up the conductivity of tissue with ice where it now is."""
+        np.copyto(self._theta, self._grid.fill(temperature - BODY_TEMPERATURE))
+        self._follow_ice(self._whole)
+        frozen = np.argwhere(self._shaped(temperature) < self._problem.relation.liquid[0])
+        ends = [frozen.min(axis=0) + 1, frozen.max(axis=0) + 2] if frozen.size else [np.zeros(3, np.int64)] * 2
+        self._ice_box = np.stack(ends, axis=1).ravel()
+
     def _follow_ice(self, box: Box) -> None:
         kernels.follow_ice(self._theta, self._warm, self._frozen, self._solidus, self._liquidus, box, self._icy)
+        if self._cuts is not None:
+            self._cuts.follow_ice(self._icy, self._theta, box)
 
     def _flow(self, rate: Real, cold: bool) -> tuple[Array, float, Box]:
         """Fill ``rate`` K/s and the sink; the lines of the ledger, W, the largest rate and the box of all rates.
@@ -211,6 +226,7 @@ class VoxelStepper:
             self._shaped(temperature),
             self._icy if cold else self._warm,
             *self._grid.inverse_squares,
+            *self._edges(cold),
             self._shaped(action.power),
             self._shaped(action.blood),
             self._film,
@@ -223,13 +239,8 @@ class VoxelStepper:
             self._sink,
             sums,
         )
-        crossing = 0.0
-        if self._cuts is not None:
-            excess = self._cuts.with_ice(self._icy, self._theta) if cold else self._excess
-            crossing = self._cuts.first(excess, temperature, self._inverse, rate, sums)
         fastest, extent = float(sums[..., 3].max()), _extent(sums[..., 4], sums[..., 5])
         flow, blood, border = (float(sums[..., index].sum()) for index in range(3))
-        flow += crossing
         probes = 0.0
         for contact, g in zip(self._contacts, self._conductances, strict=True):
             heat = g * (contact.touch.temperature - temperature[contact.touch.nodes])
@@ -329,6 +340,8 @@ class VoxelStepper:
         """A stage with ice or vapour; returns the lines of the ledger (W) of the stage before."""
         grid, number = self._grid, self._grid.dtype
         theta = self._theta
+        box = self._box
+        ice = np.empty((box[1] - box[0], box[3] - box[2], 2), np.int64)
         kernels.stage_temperature(
             self._shaped(self._state.v),
             self._here,
@@ -339,11 +352,14 @@ class VoxelStepper:
             self._steam_width,
             self._onset,
             self._dry,
-            self._box,
+            box,
             theta,
+            ice,
         )
         if self._frozen.size:
-            self._follow_ice(self._box)
+            now = _extent(ice[..., 0], ice[..., 1])
+            self._follow_ice(_hull(now, self._ice_box))
+            self._ice_box = now
         steady, sink, probes = self._power, self._loss, 0.0
         if self._contacts:
             steady, sink = steady.copy(), sink.copy()
@@ -363,7 +379,7 @@ class VoxelStepper:
                 theta, self._icy, *grid.inverse_squares, *work[:3], *levels, *work[3:], *weights, self._box, sums
             )
         else:
-            self._cuts.phase_stage(self._icy, theta, work, (*levels, *weights), self._box, sums)
+            self._cuts.phase_stage(theta, work, (*levels, *weights), self._box, sums)
         held, blood = float(sums[..., 0].sum()), float(sums[..., 1].sum())
         by_film = self._loss.ravel()[self._film_places] * theta.ravel()[self._film_places]
         border = float(self._border.sum()) - float(by_film.sum(dtype=np.float64))
@@ -422,7 +438,6 @@ class VoxelStepper:
         """Flow at the end of a step with ice or vapour, where they are now."""
         temperature = self._state.temperature
         if self._frozen.size:
-            np.copyto(self._theta, self._grid.fill(temperature - BODY_TEMPERATURE))
-            self._follow_ice(self._whole)
+            self._take_ice(temperature)
         self._conductances = [contact.conductance(temperature[contact.touch.nodes]) for contact in self._contacts]
         self._last_lines, _, _ = self._flow(self._last, bool(self._frozen.size))
