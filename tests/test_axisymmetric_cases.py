@@ -22,9 +22,12 @@ from thermal.errors import CaseError
 from thermal.export import export_run
 from thermal.store import Run
 from thermal.units import Array
-from thermal.view.scene import box, grid, region_surface, sample, zone_surface
+from thermal.view.cells import box
+from thermal.view.grids import grid, sample
 from thermal.view.slices import draw_slices
+from thermal.view.surfaces import region_surface
 from thermal.view.swept import scattered
+from thermal.view.treated import zone_surface
 
 TISSUE = """density = "1060 kg/m^3"
 heat_capacity = "3600 J/kg/K"

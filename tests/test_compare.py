@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +14,12 @@ from test_view import read_png, share_of
 
 from thermal import compare as package_compare
 from thermal.case import Case
-from thermal.comparison import anatomy_differences, compare, write_comparison
+from thermal.comparison import anatomy_differences, compare, describe, write_comparison
 from thermal.errors import CaseError
 from thermal.store import Run, read_run
 from thermal.view import rendering_problem, style
-from thermal.view.side_by_side import Treatment
+from thermal.view.aside import Aside
+from thermal.view.treatment import Treatment
 
 BIG, SMALL = (0.016, 0.015, 0.017), (0.008, 0.009, 0.0095)
 CASE = """\
@@ -39,7 +39,7 @@ duration = "1 min"
 def _no_rendering(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the tests marked ``render`` draw in 3-D."""
     if request.node.get_closest_marker("render") is None:
-        monkeypatch.setattr(sys.modules[compare.__module__], "rendering_problem", lambda: "not asked for here")
+        monkeypatch.setattr("thermal.view.side_by_side.rendering_problem", lambda: "not asked for here")
     elif rendering_problem() is not None:
         pytest.skip(str(rendering_problem()))
 
@@ -225,3 +225,31 @@ def test_runs_with_one_title_are_told_apart(tmp_path: Path) -> None:
     runs = [read_run(write_sample(tmp_path / name, title="Same")) for name in ("first", "second")]
     comparison = write_comparison(runs, tmp_path / "out")
     assert [treatment.title for treatment in comparison.treatments] == ["Same (first)", "Same (second)"]
+
+
+@pytest.mark.render
+def test_one_process_draws_the_runs_and_their_comparison(tmp_path: Path) -> None:
+    folders = [write_sample(tmp_path / name, title=name, cells=16) for name in ("first", "second")]
+    with Aside() as aside:
+        for folder in folders:
+            aside.draw(folder)
+        drawn, problem = aside.compare(describe([read_run(f) for f in folders]), tmp_path)
+    assert problem is None
+    assert [path.name for path in drawn] == ["comparison.png", "comparison_3d.png"]
+    assert all((folder / "overview.png").exists() and (folder / "slices.png").exists() for folder in folders)
+    assert all(path.exists() for path in drawn)
+
+
+@pytest.mark.parametrize("end", ["kill", "refuse"])
+def test_what_the_other_process_cannot_draw_is_drawn_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    here: list[Path] = []
+    monkeypatch.setattr("thermal.view.pictures.draw", here.append)
+    with Aside() as aside:
+        aside.draw(tmp_path / "nothing")  # no run: it answers that it could not
+        if end == "kill":
+            assert aside._process is not None
+            aside._process.kill()
+            aside.draw(tmp_path / "more")
+    assert here == [tmp_path / "nothing", *([tmp_path / "more"] if end == "kill" else [])]

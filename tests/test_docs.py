@@ -212,7 +212,7 @@ def test_python_examples_run(
 
     compare = importlib.import_module("thermal.comparison")
     monkeypatch.setattr(compare.Aside, "draw", lambda aside, folder: None)
-    monkeypatch.setattr(compare, "rendering_problem", lambda: "not drawn in this test")
+    monkeypatch.setattr("thermal.view.side_by_side.rendering_problem", lambda: "not drawn in this test")
     case = folder / "case.toml"
     case.write_text(
         case.read_text(encoding="utf-8").replace('voxel_size = "2 mm"', 'voxel_size = "5 mm"'), encoding="utf-8"

@@ -18,17 +18,14 @@ from thermal.physics.scene import Device
 from thermal.store import Run, read_run
 from thermal.view import RenderingError, draw, interactive, rendering, rendering_problem, show, style
 from thermal.view.camera import Image, frame, photograph
-from thermal.view.scene import (
-    Layer,
-    anatomy_stage,
-    grid,
-    level_surface,
-    particle_dots,
-    region_surface,
-    run_stage,
-    zone_surface,
-)
-from thermal.view.slices import PLANES, peak_frame, sample_plane
+from thermal.view.cells import cellwise, nodal, node_places, region_index
+from thermal.view.grids import grid
+from thermal.view.grids import sample as sample_grid
+from thermal.view.planes import PLANES, Cut, sample
+from thermal.view.scene import Layer, anatomy_stage, run_stage
+from thermal.view.slices import peak_frame
+from thermal.view.surfaces import level_surface, region_surface
+from thermal.view.treated import particle_dots, zone_surface
 
 AXES = (0.014, 0.011, 0.012)
 
@@ -167,19 +164,36 @@ def test_coverage_is_never_rounded_up_to_the_whole(share: float, text: str) -> N
     assert style.percent(share) == text
 
 
-def test_radiological_directions(run: Run) -> None:
-    mesh = grid(run.domain)
-    for axis, name in enumerate("xyz"):
-        mesh.point_data[name] = mesh.points[:, axis].astype(float)
-    mesh.cell_data["region"] = np.zeros(mesh.n_cells)
+@pytest.mark.parametrize("kind", ["voxel", "mesh"])
+def test_radiological_directions(tmp_path: Path, kind: str) -> None:
+    run = read_run(write_sample(tmp_path / "run", kind=kind))
+    places = dict(zip("xyz", node_places(run.domain).T, strict=True))
     letters = {"R": ("x", 1), "L": ("x", -1), "A": ("y", 1), "P": ("y", -1), "S": ("z", 1), "I": ("z", -1)}
     for plane in PLANES:
-        sampled = sample_plane(run.domain, mesh, plane, CENTRE * 1e3, 10.0)
+        sampled = sample(run.domain, Cut(plane, CENTRE * 1e3, 10.0), places)
         edges = ((slice(None), 0), (slice(None), -1), (0, slice(None)), (-1, slice(None)))
         for letter, edge in zip(plane.edges, edges, strict=True):
             name, sign = letters[letter]
             middle = CENTRE["xyz".index(name)] * 1e3
             assert sampled[name][edge].mean() - middle == pytest.approx(sign * 10.0, abs=1e-4), plane.name
+
+
+def test_a_slice_agrees_with_the_grid_of_vtk(run: Run) -> None:
+    places = node_places(run.domain)
+    field = np.sin(0.1 * places[:, 0]) * np.cos(0.2 * places[:, 1]) + 0.01 * places[:, 2] ** 2
+    _, region = region_index(run.domain)
+    mesh = grid(run.domain)
+    mesh.point_data["field"] = nodal(run.domain, field)
+    mesh.cell_data["region"] = cellwise(run.domain, region).astype(float)
+    for plane in PLANES:
+        cut = Cut(plane, CENTRE * 1e3 + 0.3, 1.2e3 * HALF)
+        ours = sample(run.domain, cut, {"field": field}, {"region": region})
+        theirs = sample_grid(run.domain, mesh, cut.points().reshape(-1, 3))
+        valid = np.asarray(theirs["vtkValidPointMask"]).astype(bool).reshape(ours["field"].shape)
+        assert np.array_equal(valid, np.isfinite(ours["field"]))
+        for name in ("field", "region"):
+            expected = np.asarray(theirs[name]).reshape(valid.shape)
+            assert np.abs(ours[name] - expected)[valid].max() < 1e-4  # points of the grid are float32
 
 
 def test_camera_stands_in_front_with_the_patients_right_on_its_left() -> None:

@@ -23,9 +23,8 @@ from thermal.store.files import write_json, write_text
 from thermal.units import Array
 from thermal.view import style
 from thermal.view.aside import Aside
-from thermal.view.rendering import rendering_problem
-from thermal.view.scene import box, cell_centres, cell_volumes
-from thermal.view.side_by_side import Treatment, draw_figure, draw_zones
+from thermal.view.cells import box, cell_centres, cell_volumes
+from thermal.view.treatment import Treatment
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -129,7 +128,7 @@ def compare(
         comparison = None
         if runs:
             report("pictures", 0.0)
-            comparison = write_comparison(runs, folder)
+            comparison = write_comparison(runs, folder, aside)
     if failures or comparison is None:
         (name, first), *others = failures
         for other, reason in others:
@@ -160,9 +159,10 @@ def run_one(
     return run
 
 
-def write_comparison(runs: Sequence[Run], out: Path | str) -> Comparison:
+def write_comparison(runs: Sequence[Run], out: Path | str, aside: Aside | None = None) -> Comparison:
     """Write ``comparison.csv``, ``.json``, ``.md`` (tables), ``comparison.png`` and ``comparison_3d.png`` into ``out``.
 
+    ``aside``: who drew the runs already, and draws the comparison from what it kept of them.
     Where nothing can be rendered, the 3-D picture is left out and a note says why.
     """
     folder = Path(out)
@@ -170,11 +170,9 @@ def write_comparison(runs: Sequence[Run], out: Path | str) -> Comparison:
     treatments = describe(runs)
     notes = [*anatomy_differences(treatments), *_doubts(treatments)]
     files = [folder / f"comparison.{kind}" for kind in ("csv", "json", "md")]
-    files.append(draw_figure(treatments, folder / "comparison.png"))
-    problem = rendering_problem()
-    if problem is None:
-        files.append(draw_zones(treatments, folder / "comparison_3d.png"))
-    else:
+    drawn, problem = (aside or Aside()).compare(treatments, folder)
+    files += drawn
+    if problem is not None:
         notes.append(f"no 3-D picture: {problem}")
     comparison = Comparison(treatments, tuple(notes), tuple(files))
     write_text(files[0], as_csv(comparison))

@@ -17,20 +17,10 @@ from thermal.errors import CaseError
 from thermal.store import Run, read_run
 from thermal.store.files import atomic, write_text
 from thermal.units import Array
-from thermal.view.scene import (
-    MM,
-    body_nodes,
-    box,
-    cellwise,
-    grid,
-    nodal,
-    node_places,
-    region_index,
-    region_surface,
-    sample,
-    zone_surface,
-    zone_values,
-)
+from thermal.view.cells import MM, body_nodes, box, cellwise, nodal, node_places, region_index
+from thermal.view.grids import grid, sample
+from thermal.view.surfaces import region_surface
+from thermal.view.treated import zone_surface, zone_values
 
 _MOST_VOXELS = 16_000_000  # of an exported volume; finer grids are thinned to this
 

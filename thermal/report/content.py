@@ -12,7 +12,7 @@ from thermal.library import OWN
 from thermal.measures import MEASURES
 from thermal.store import Run
 from thermal.view import style
-from thermal.view.side_by_side import Treatment
+from thermal.view.treatment import Treatment
 
 READABLE: Mapping[str, tuple[tuple[float, str], ...]] = {
     "m": ((1e3, "mm"), (1e6, "µm"), (1e9, "nm")),

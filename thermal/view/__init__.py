@@ -1,7 +1,23 @@
 """Pictures: surfaces in ``scene``, sheets drawn off-screen in ``pictures``, a window in ``interactive``."""
 
-from thermal.view.interactive import show
-from thermal.view.pictures import draw
-from thermal.view.rendering import RenderingError, rendering_problem
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from thermal.view.interactive import show as show
+    from thermal.view.pictures import draw as draw
+    from thermal.view.rendering import RenderingError as RenderingError
+    from thermal.view.rendering import rendering_problem as rendering_problem
+
+_HOMES = {"show": "interactive", "draw": "pictures", "RenderingError": "rendering", "rendering_problem": "rendering"}
 
 __all__ = ["RenderingError", "draw", "rendering_problem", "show"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: who only wants words and colours does not wait for VTK."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

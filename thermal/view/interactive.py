@@ -19,20 +19,14 @@ from thermal.physics.scene import Device
 from thermal.store import Run, read_run
 from thermal.view import style
 from thermal.view.camera import add_layers, aim, frame
+from thermal.view.cells import body_nodes, nodal
+from thermal.view.grids import grid, section
+from thermal.view.outlines import centre_of_interest
 from thermal.view.pictures import draw_stage
 from thermal.view.rendering import RenderingError, display_problem, rendering_problem
-from thermal.view.scene import (
-    Stage,
-    anatomy_stage,
-    body_nodes,
-    grid,
-    is_cold,
-    nodal,
-    run_stage,
-    section,
-)
+from thermal.view.scene import Stage, anatomy_stage, run_stage
 from thermal.view.sheet import headline
-from thermal.view.slices import centre_of_interest
+from thermal.view.treated import is_cold
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 """Endings of picture files."""

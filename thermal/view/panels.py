@@ -8,9 +8,11 @@ import numpy as np
 
 from thermal.store import History, Run
 from thermal.view import style
-from thermal.view.scene import body_nodes, cellwise, grid, nodal, region_index
+from thermal.view.cells import body_nodes, region_index
+from thermal.view.outlines import finish, outlines, view_box
+from thermal.view.planes import PLANES, Cut, sample
 from thermal.view.sheet import FAINT, save, sheet
-from thermal.view.slices import PLANES, extent, finish, outlines, sample_plane, view_box
+from thermal.view.slices import show_temperature
 
 MOST = 4
 """Moments shown."""
@@ -31,26 +33,20 @@ def draw_moments(run: Run, path: Path) -> Path | None:
         inside = run.temperature(int(index))[body]
         low, high = min(low, float(inside.min())), max(high, float(inside.max()))
     scale = style.temperature_scale(low, high)
-    mesh = grid(run.domain)
     _, regions = region_index(run.domain)
-    mesh.cell_data["body"] = cellwise(run.domain, (regions >= 0).astype(float))
     lines = outlines(run)
     centre, half = view_box(run, lines)
-    plane, side = PLANES[0], (_WIDTH - 1.4) / MOST
+    cut, side = Cut(PLANES[0], centre, half), (_WIDTH - 1.4) / MOST
     height = side + 1.3
     with sheet(_WIDTH, height, title="The axial slice over time") as figure:
         image = None
         for column, index in enumerate(chosen):
-            mesh.point_data["temperature"] = nodal(run.domain, run.temperature(int(index)))
-            sampled = sample_plane(run.domain, mesh, plane, centre, half)
+            sampled = sample(run.domain, cut, {"temperature": run.temperature(int(index))}, {"region": regions})
             axes = figure.add_axes(
                 (0.2 / _WIDTH + column * side / _WIDTH, 0.4 / height, 0.97 * side / _WIDTH, side / height)
             )
-            values = np.ma.masked_where(sampled["body"] < 0.5, sampled["temperature"])
-            image = axes.imshow(
-                values, extent=extent(half), origin="lower", cmap=scale.colours, vmin=scale.low, vmax=scale.high
-            )
-            finish(axes, plane, centre, half, lines, ink="white")
+            image = show_temperature(axes, cut, sampled["temperature"], sampled["region"], scale)
+            finish(axes, cut, lines, ink="white")
             axes.set_title(f"{run.times[index] / 60.0:.1f} min")
         assert image is not None
         place = (1.0 - 0.95 / _WIDTH, 0.5 / height, 0.15 / _WIDTH, (side - 0.2) / height)

@@ -20,11 +20,11 @@ from thermal.view.slices import draw_slices
 logger = logging.getLogger(__name__)
 
 
-def draw(target: Run | Path | str) -> list[Path]:
+def draw(target: Run | Path | str, stage: Stage | None = None) -> list[Path]:
     """Draw the pictures of a run into its folder and return their paths.
 
-    A folder need not be marked as done yet: fields, summary and resolved case are enough. Raises ``CaseError`` when one
-    of these is missing or damaged.
+    ``stage``: its scene, where that was built already. A folder need not be marked as done yet: fields, summary and
+    resolved case are enough. Raises ``CaseError`` when one of these is missing or damaged.
 
     Where nothing can be rendered, the 3-D picture is left out and the reason is logged as a warning: ask
     :func:`thermal.view.rendering.rendering_problem` for it.
@@ -33,7 +33,7 @@ def draw(target: Run | Path | str) -> list[Path]:
     drawn = []
     problem = rendering_problem()
     if problem is None:
-        drawn.append(draw_stage(run_stage(run), run.folder / "overview.png", headline(run.summary)))
+        drawn.append(draw_stage(stage or run_stage(run), run.folder / "overview.png", headline(run.summary)))
     else:
         logger.warning("no 3-D picture: %s", problem)
     drawn.append(draw_slices(run, run.folder / "slices.png"))
@@ -110,8 +110,7 @@ def _legend_layers(stage: Stage, lines: int) -> list[Layer]:
 def _write_numbers(
     figure: Any, legend: Any, side: float, width: float, height: float, numbers: list[tuple[str, str]]
 ) -> None:
-    figure.canvas.draw()
-    y = legend.get_window_extent().y0 / figure.dpi - 0.35
+    y = legend.get_window_extent(figure.canvas.get_renderer()).y0 / figure.dpi - 0.35
     for name, value in numbers:
         figure.text(side / width, y / height, name, size=10.5, va="center", color=FAINT)
         figure.text((width - 0.25) / width, y / height, value, size=11.5, va="center", ha="right", weight="bold")

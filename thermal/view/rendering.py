@@ -18,13 +18,32 @@ _VTK_PREFIX = re.compile(r"^.*?\|\s*")
 LONGEST_REASON = 120
 _PROBE = """
 import sys
-import pyvista
-plotter = pyvista.Plotter(off_screen=True, window_size=(64, 64))
-plotter.background_color = "white"
-plotter.add_mesh(pyvista.Sphere(), color="red")
-image = plotter.screenshot(None, return_img=True)
-sys.exit(0 if image.min() < 100 and image.max() > 200 else 3)
+import vtkmodules.vtkRenderingFreeType
+import vtkmodules.vtkRenderingOpenGL2
+import vtkmodules.vtkRenderingUI
+from vtkmodules.vtkFiltersSources import vtkSphereSource
+from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkRenderer, vtkRenderWindow
+from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
+
+window, renderer = vtkRenderWindow(), vtkRenderer()
+window.SetOffScreenRendering(1)
+window.SetSize(64, 64)
+renderer.SetBackground(1.0, 1.0, 1.0)
+window.AddRenderer(renderer)
+sphere, mapper, actor = vtkSphereSource(), vtkPolyDataMapper(), vtkActor()
+mapper.SetInputConnection(sphere.GetOutputPort())
+actor.SetMapper(mapper)
+actor.GetProperty().SetColor(1.0, 0.0, 0.0)
+renderer.AddActor(actor)
+window.Render()
+picture = vtkWindowToImageFilter()
+picture.SetInput(window)
+picture.ReadFrontBufferOff()
+picture.Update()
+lowest, highest = picture.GetOutput().GetPointData().GetScalars().GetRange(1)
+sys.exit(0 if lowest < 100 and highest > 200 else 3)
 """
+"""A red sphere on white, with what pyvista loads of VTK that needs system libraries, and no more: it costs a second."""
 
 
 class RenderingError(RuntimeError):

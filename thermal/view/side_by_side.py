@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ import numpy as np
 from thermal.store import Run
 from thermal.view import style
 from thermal.view.camera import frame, photograph
-from thermal.view.scene import Layer, run_stage
+from thermal.view.rendering import rendering_problem
+from thermal.view.scene import Layer, Stage, run_stage
 from thermal.view.sheet import FAINT, INK, handles, in_legend_order, number, save, sheet, show_image
+from thermal.view.treatment import Treatment
 
 SAFE_MARGIN = 5.0
 """mm. After radiofrequency ablation of 94 colorectal liver metastases, 74 % stayed free of local progression for two
@@ -27,14 +29,18 @@ _IN_A_ROW = 6
 _DPI = 120
 
 
-@dataclass(frozen=True)
-class Treatment:
-    """A run in a comparison: its ``title``, ``modality`` in words and ``colour`` in all figures."""
+def draw_comparison(
+    treatments: Sequence[Treatment], folder: Path, stages: Mapping[Path, Stage] | None = None
+) -> tuple[list[Path], str | None]:
+    """``comparison.png`` and ``comparison_3d.png`` in ``folder``, and why the latter is missing, if it is.
 
-    run: Run
-    title: str
-    modality: str
-    colour: str
+    ``stages``: scenes that were built already, by the folders of the runs.
+    """
+    files = [draw_figure(treatments, folder / "comparison.png")]
+    problem = rendering_problem()
+    if problem is None:
+        files.append(draw_zones(treatments, folder / "comparison_3d.png", stages))
+    return files, problem
 
 
 def draw_figure(treatments: Sequence[Treatment], path: Path) -> Path:
@@ -157,22 +163,23 @@ def _sizes(axes: Any, treatments: Sequence[Treatment]) -> None:
     axes.set_title("Zone, shortest to longest diameter (mm)", loc="left", pad=26, weight="bold")
 
 
-def draw_zones(treatments: Sequence[Treatment], path: Path) -> Path:
+def draw_zones(treatments: Sequence[Treatment], path: Path, stages: Mapping[Path, Stage] | None = None) -> Path:
     """The zones over the tumour, one panel a treatment, all under the same camera. Returns ``path``.
 
+    ``stages``: scenes that were built already, by the folders of the runs.
     Raises ``RenderingError`` where nothing can be rendered.
     """
-    stages = [run_stage(treatment.run) for treatment in treatments]
-    camera = frame([_box(stage.of("tumour") + stage.of("zone"), stage.focus) for stage in stages], room=1.12)
-    columns = min(len(stages), _IN_A_ROW)
-    lines = -(-len(stages) // columns)
+    built = [(stages or {}).get(treatment.run.folder) or run_stage(treatment.run) for treatment in treatments]
+    camera = frame([_box(stage.of("tumour") + stage.of("zone"), stage.focus) for stage in built], room=1.12)
+    columns = min(len(built), _IN_A_ROW)
+    lines = -(-len(built) // columns)
     side, gap, above, below = 3.9, 0.18, 0.62, 0.42
     width = columns * (side + gap) + 0.38
     legend = 0.75
     height = 0.62 + lines * (side + above + below) + legend + 0.35
     shown: list[Layer] = []
     with sheet(width, height, title="Ablation zones over the tumour, seen by the same camera") as figure:
-        for index, (treatment, stage) in enumerate(zip(treatments, stages, strict=True)):
+        for index, (treatment, stage) in enumerate(zip(treatments, built, strict=True)):
             line, column = divmod(index, columns)
             left = 0.28 + column * (side + gap)
             bottom = height - 0.62 - (line + 1) * (side + above + below) + below
