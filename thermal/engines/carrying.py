@@ -24,6 +24,8 @@ from thermal.units import Array, Mask
 
 Index = npt.NDArray[np.int64]
 Unsigned = npt.NDArray[np.uint32]
+Short = npt.NDArray[np.int32]
+Single = npt.NDArray[np.float32]
 
 COURANT = 0.45
 """Part of a node's fluid that passes in one of its steps; below one half no value can leave the range around it."""
@@ -119,7 +121,7 @@ def neighbourhood(up: Unsigned, down: Unsigned, size: int) -> tuple[Index, Unsig
 
 @compiled_serial
 def continuations(
-    up: Unsigned, down: Unsigned, flow: Array, points: Array, start: Index, edge: Unsigned, behind: Index, ratio: Array
+    up: Unsigned, down: Unsigned, flow: Array, points: Array, start: Index, edge: Unsigned, behind: Short, ratio: Single
 ) -> None:
     """Node (e,) behind each edge, from where fluid comes to its upstream end most nearly along it, or -1; and the
     length of the edge over the distance to that node."""
@@ -189,8 +191,8 @@ def carry(
     exchange: Array,
     start: Index,
     edge: Unsigned,
-    behind: Index,
-    ratio: Array,
+    behind: Short,
+    ratio: Single,
     pace: Array,
     level: Index,
     nodes: Index,

@@ -291,6 +291,7 @@ def graph_streams(
     edges = Edges.directed(i, j, flux, exchange)
     size, total = operator.graph.size, float(np.abs(flux).sum())
     uphill = float(np.abs(flux[operator.conductance < 0]).sum()) / total if total > 0 else 0.0
-    outflow = np.bincount(edges.up, edges.flow, size).astype(float)
     whole = WholeGraph(points, edges)
-    return Streams(carriage, outflow, uphill, lambda starts: whole)
+    return Streams(
+        carriage, lambda: np.bincount(edges.up, edges.flow, size).astype(float), uphill, lambda starts: whole
+    )

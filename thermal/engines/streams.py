@@ -73,19 +73,20 @@ class Streams:
     """See :class:`thermal.carriage.Transport`. ``first``: the region that holds all ``starts`` (n,)."""
 
     carriage: Carriage
-    outflow: Array
+    count_outflow: Callable[[], Array]
     uphill_share: float
     first: Callable[[Mask], Region]
     _march: _March | None = None
+
+    @property
+    def outflow(self) -> Array:
+        """See :class:`thermal.carriage.Transport`."""
+        return self.count_outflow()
 
     def advance(self, cargo: Cargo, step: float) -> None:
         """See :meth:`thermal.carriage.Transport.advance`."""
         if self._march is None:
             carriage = self.carriage
-            if np.any((self.outflow > 0) & (carriage.capacity <= 0)):
-                raise ValueError(
-                    "fluid crosses nodes without pore volume; give every tissue it crosses a porosity above 0"
-                )
             brings = carriage.inflow * carriage.inlet > 0.0
             starts = (cargo.concentration > 0) | (cargo.stuck > 0) | (brings & ~carriage.fixed)
             if not starts.any():
@@ -111,13 +112,17 @@ class _March:
         self._room = np.ascontiguousarray(whole.room[nodes])
         self._loosening = whole.loosening
         edges = region.edges()
+        if np.any((edges.flow > 0.0) & (self._capacity[edges.up] <= 0.0)):
+            raise ValueError("fluid crosses nodes without pore volume; give every tissue it crosses a porosity above 0")
         flow = speed * edges.flow
         points = region.points
-        length = np.linalg.norm(points[edges.down] - points[edges.up], axis=1)
-        exchange = edges.exchange + whole.dispersivity * flow / length
+        exchange = edges.exchange
+        if whole.dispersivity > 0.0:
+            length = np.linalg.norm(points[edges.down] - points[edges.up], axis=1)
+            exchange = exchange + whole.dispersivity * flow / length
         self._graph = (edges.up, edges.down, flow, exchange)
         self._start, self._edge = carrying.neighbourhood(edges.up, edges.down, len(self._capacity))
-        self._behind, self._ratio = np.empty(len(flow), np.int64), np.empty(len(flow))
+        self._behind, self._ratio = np.empty(len(flow), np.int32), np.empty(len(flow), np.float32)
         carrying.continuations(edges.up, edges.down, flow, points, self._start, self._edge, self._behind, self._ratio)
         self._pace = np.zeros(len(self._capacity))
         carrying.pace(*self._graph, self._inflow, self._leaving, self._capacity, self._pace)
@@ -154,7 +159,7 @@ class _March:
 
 MARGIN = 5
 """Layers of nodes around what is reached that a region begins with."""
-GROWTH = 0.3
+GROWTH = 0.12
 """Part of its width by which a region grows where its rim is reached."""
 
 

@@ -117,6 +117,27 @@ class FineShares(Mapping[str, Array]):
         return len(self.coarse.shares)
 
 
+@dataclass(frozen=True)
+class Borders(Mapping[str, Array]):
+    """Lumped areas (n,) of the six faces, made when one is asked for, and of the skin."""
+
+    grid: VoxelEngine
+
+    def __getitem__(self, name: str) -> Array:
+        if name == SURFACE:
+            return self.grid.skin_area
+        if name not in FACES:
+            raise KeyError(name)
+        number = FACES.index(name)
+        return self.grid.face_area(number // 2, -(number % 2))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*FACES, SURFACE))
+
+    def __len__(self) -> int:
+        return len(FACES) + 1
+
+
 def _tensor_apply(matrices: tuple[sparse.csr_array, ...], u: Array) -> Array:
     """Apply one matrix along each of the three axes."""
     for axis, matrix in enumerate(matrices):
@@ -182,18 +203,20 @@ class VoxelEngine(OneProcess):
     @cached_property
     def areas(self) -> Mapping[str, Array]:
         """Face or ``surface`` -> (n,) lumped area, m2."""
-        solid = self.domain.solid.reshape(self.domain.cell_shape)
-        areas: dict[str, Array] = {}
-        for axis in range(3):
-            across = [self._spacings[a] for a in range(3) if a != axis]
-            face_area = across[0][:, None] * across[1][None, :]
-            moved = np.moveaxis(solid, axis, 0)
-            for name, end in ((FACES[2 * axis], 0), (FACES[2 * axis + 1], -1)):
-                lumped = np.zeros(self.domain.shape)
-                np.moveaxis(lumped, axis, 0)[end] = _to_corners(face_area * moved[end])
-                areas[name] = lumped.ravel()
-        areas[SURFACE] = self._skin_area(solid)
-        return MappingProxyType(areas)
+        return Borders(self)
+
+    @cached_property
+    def skin_area(self) -> Array:
+        """(n,) lumped area of the border between tissue and void, m2; see :meth:`_skin_area`."""
+        return self._skin_area(self.domain.solid.reshape(self.domain.cell_shape))
+
+    def face_area(self, axis: int, end: int) -> Array:
+        """(n,) lumped area of the first (0) or last (-1) face of the window across an axis, m2."""
+        solid = np.moveaxis(self.domain.solid.reshape(self.domain.cell_shape), axis, 0)
+        across = [self._spacings[a] for a in range(3) if a != axis]
+        lumped = np.zeros(self.domain.shape)
+        np.moveaxis(lumped, axis, 0)[end] = _to_corners(across[0][:, None] * across[1][None, :] * solid[end])
+        return lumped.ravel()
 
     def _skin_area(self, solid: Mask) -> Array:
         """(n,) lumped area of the border between tissue and void, m2.
@@ -320,8 +343,7 @@ class VoxelEngine(OneProcess):
             assert isinstance(diffusion, VoxelOperator)
             spread = diffusion.along
         flow = VoxelFlow(self.domain.axes, pressure, operator.along, spread)
-        outflow = _outflow(operator, pressure.reshape(operator.shape))
-        return Streams(carriage, outflow, 0.0, flow.around)
+        return Streams(carriage, lambda: _outflow(operator, pressure.reshape(operator.shape)), 0.0, flow.around)
 
     def trace(self, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
         """See :meth:`thermal.engine.Engine.trace`."""

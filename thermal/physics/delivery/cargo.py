@@ -8,15 +8,16 @@ and the rates of sticking, of uptake by cells and of washing out into vessels. H
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from thermal.carriage import Cargo, Carriage
 from thermal.engine import Engine, Operator
 from thermal.errors import CaseError
-from thermal.physics.delivery.outcome import per_volume
+from thermal.physics.delivery.outcome import even, per_volume
 from thermal.physics.scene import Held, Reading
 from thermal.units import Array
 
@@ -57,7 +58,7 @@ class Stage:
 
     ``port_pressure`` Pa in the needle; ``injected`` (n,) m3/s at the ports with ``concentration`` kg/m3; ``entering``
     (n,) m3/s of other fluid from outside and from vessels; ``leaving`` (n,) m3/s through the boundary and ``drained``
-    (n,) m3/s into vessels and lymph, both with particles; ``speed`` (n,) m/s of the fluid in the pores; ``stored`` (n,)
+    (n,) m3/s into lymph, both with particles; ``speed`` gives (n,) m/s of the fluid in the pores; ``stored`` (n,)
     m3/s of fluid by which pores grow (or, negative, shrink). ``leak``: kg/s that never enter the tissue because
     they run back along the needle.
     """
@@ -71,10 +72,34 @@ class Stage:
     entering: Array
     leaving: Array
     drained: Array
-    speed: Array
+    speed: Callable[[], Array]
     stored: Array
     leak: float = 0.0
     rows: int = ROWS
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """Where fluid leaves in a stage: at ``nodes`` (k,), and the shares (k,) of it that go through the boundary and into
+    lymph; what remains fills pores that grow."""
+
+    nodes: npt.NDArray[np.int64]
+    leaving: Array
+    drained: Array
+
+    @staticmethod
+    def of(stage: Stage, swells: bool) -> _Ways:
+        open_nodes = (stage.leaving > 0) | (stage.drained > 0)
+        if swells:
+            open_nodes |= stage.stored > 0
+        nodes = np.flatnonzero(open_nodes)
+        leaving, drained = stage.leaving[nodes], stage.drained[nodes]
+        out = leaving + drained + np.maximum(stage.stored[nodes], 0.0)
+        return _Ways(nodes, leaving / out, drained / out)
+
+    def at(self, left: Array) -> Array:
+        """(k,) of a nodal field (n,)."""
+        return np.asarray(left[self.nodes])
 
 
 class Journey:
@@ -87,6 +112,7 @@ class Journey:
         self.fate = fate
         self._engine, self._diffusion = engine, diffusion
         self._fixed = held.mask & (fate.pores > 0)
+        self._rates = fate.uptake if not fate.washout.any() else fate.uptake + fate.washout
         self.cargo = Cargo.empty(len(fate.pores))
         self.cargo.concentration[self._fixed] = held.value[self._fixed]
         self.cargo.held = float(fate.retardation * fate.pores @ self.cargo.concentration)
@@ -94,49 +120,59 @@ class Journey:
     def follow(self, stage: Stage) -> Iterator[float]:
         """Carry the particles through a stage; yields the time after each step, s."""
         self._check_diffusion(stage.duration)
-        fate, cargo = self.fate, self.cargo
-        squeezed = np.maximum(-stage.stored, 0.0)
-        inflow = stage.injected + stage.entering + squeezed
-        brought = stage.injected * stage.concentration
-        carried = brought + squeezed * cargo.concentration
-        out = stage.leaving + stage.drained + np.maximum(stage.stored, 0.0)
-        carriage = Carriage(
+        cargo, swells = self.cargo, bool(stage.stored.any())
+        transport = self._engine.transport(
+            stage.operator, stage.pressure, self._carriage(stage, swells), self._diffusion
+        )
+        ways = _Ways.of(stage, swells)
+        pooled = -stage.duration * np.maximum(-stage.stored, 0.0) * cargo.concentration if swells else None
+        into = float(np.sum(stage.injected)) * stage.concentration
+        done, first = 0.0, self._first_step(stage)
+        while done < stage.duration:
+            left = stage.duration - done
+            step = min(left, max(first, 0.5 * done), stage.duration / stage.rows)
+            before = ways.at(cargo.left)
+            transport.advance(cargo, step)
+            gone = ways.at(cargo.left) - before
+            self.escaped += float(gone @ ways.leaving)
+            self.drained += float(gone @ ways.drained)
+            if pooled is not None:
+                pooled[ways.nodes] += gone * (1.0 - ways.leaving - ways.drained)
+            done = stage.duration if step == left else done + step
+            self.infused += step * (into + stage.leak)
+            self.leaked += step * stage.leak
+            if done == stage.duration and pooled is not None:
+                self._swell(stage.duration * stage.stored, pooled)
+            yield self.time + done
+        self.time += stage.duration
+
+    def _carriage(self, stage: Stage, swells: bool) -> Carriage:
+        """What moves the particles in this stage. Pores that shrink give their fluid to the flow, those that grow take
+        it."""
+        fate = self.fate
+        carried = stage.injected * stage.concentration
+        inflow, out = stage.injected + stage.entering, stage.leaving + stage.drained
+        if swells:
+            squeezed = np.maximum(-stage.stored, 0.0)
+            carried += squeezed * self.cargo.concentration
+            inflow += squeezed
+            out += np.maximum(stage.stored, 0.0)
+        sticking = fate.sticking
+        if fate.filtering > 0.0:
+            sticking = sticking + fate.filtering * fate.hindrance * stage.speed()
+        return Carriage(
             capacity=fate.retardation * fate.pores,
             inflow=inflow,
-            inlet=np.divide(carried, inflow, out=np.zeros_like(carried), where=inflow > 0),
+            inlet=np.divide(carried, inflow, out=carried, where=inflow > 0),
             leaving=out,
-            loss=(fate.uptake + fate.washout) / fate.retardation,
+            loss=self._rates / fate.retardation,
             fixed=self._fixed,
-            sticking=(fate.sticking + fate.filtering * fate.hindrance * stage.speed) / fate.retardation,
+            sticking=sticking if fate.retardation == 1.0 else sticking / fate.retardation,
             room=fate.room,
             loosening=fate.loosening,
             speed=fate.hindrance,
             dispersivity=fate.dispersivity,
         )
-        transport = self._engine.transport(stage.operator, stage.pressure, carriage, self._diffusion)
-        leaving, drained = (
-            np.divide(part, out, out=np.zeros_like(out), where=out > 0) for part in (stage.leaving, stage.drained)
-        )
-        pooling = np.where(out > 0, 1.0 - leaving - drained, 0.0)
-        pooled = -stage.duration * squeezed * cargo.concentration
-        into = float(np.sum(brought))
-        done, first = 0.0, self._first_step(stage)
-        while done < stage.duration:
-            left = stage.duration - done
-            step = min(left, max(first, 0.5 * done), stage.duration / stage.rows)
-            before = cargo.left.copy()
-            transport.advance(cargo, step)
-            gone = cargo.left - before
-            self.escaped += float(gone @ leaving)
-            self.drained += float(gone @ drained)
-            pooled += gone * pooling
-            done = stage.duration if step == left else done + step
-            self.infused += step * (into + stage.leak)
-            self.leaked += step * stage.leak
-            if done == stage.duration and stage.stored.any():
-                self._swell(stage.duration * stage.stored, pooled)
-            yield self.time + done
-        self.time += stage.duration
 
     def _swell(self, more: Array, pooled: Array) -> None:
         """Pores have grown by ``more`` (n,) m3 of fluid that holds ``pooled`` (n,) kg: both mix with what was there."""
@@ -176,8 +212,10 @@ class Journey:
     @property
     def taken_up(self) -> Array:
         """(n,) kg in cells."""
-        rates = self.fate.uptake + self.fate.washout
-        return self.cargo.lost * np.divide(self.fate.uptake, rates, out=np.zeros_like(rates), where=rates > 0)
+        if not self._rates.any():
+            return even(0.0, self.cargo.lost)
+        share = np.divide(self.fate.uptake, self._rates, out=np.zeros_like(self._rates), where=self._rates > 0)
+        return self.cargo.lost * share
 
     def ledger(self) -> dict[str, float]:
         """Every place where particles are, kg; what was put in is ``infused`` and ``supplied_at_boundary``."""

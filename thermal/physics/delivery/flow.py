@@ -18,7 +18,7 @@ import numpy as np
 from thermal.domain import Ball, CutEdges, Probe
 from thermal.engine import Engine, Operator
 from thermal.errors import CaseError
-from thermal.physics.delivery.outcome import per_volume
+from thermal.physics.delivery.outcome import even, per_volume
 from thermal.physics.scene import Held
 from thermal.physics.tissue import Tissues
 from thermal.units import Array
@@ -70,8 +70,8 @@ class Port:
 class Flow:
     """A steady flow: ``pressure`` (n,) Pa by ``operator``, ``port_pressure`` Pa, ``injected`` (n,) m3/s.
 
-    ``port_flows`` (k,) m3/s of each port; ``from_vessels``, ``into_vessels`` and ``into_lymph`` (n,) m3/s;
-    ``through_border`` (n,) m3/s outwards at nodes of held pressure.
+    ``port_flows`` (k,) m3/s of each port; ``from_vessels`` and ``into_lymph`` (n,) m3/s; ``through_border`` (n,) m3/s
+    outwards at nodes of held pressure.
     """
 
     operator: Operator
@@ -80,7 +80,6 @@ class Flow:
     injected: Array
     port_flows: Array
     from_vessels: Array
-    into_vessels: Array
     into_lymph: Array
     through_border: Array
 
@@ -116,13 +115,15 @@ class Medium:
         def filtration(name: str, pressure: str) -> tuple[Array, Array]:
             rates = {region: getattr(tissue, name) or 0.0 for region, tissue in by_region.items()}
             drive = {region: rates[region] * (getattr(t, pressure) or 0.0) for region, t in by_region.items()}
+            if not any(rates.values()):
+                return even(0.0, engine.volume), even(0.0, engine.volume)
             rate, driven = tissues.mix_nodes(rates), tissues.mix_nodes(drive)
             return engine.volume * rate, np.divide(driven, rate, out=np.zeros_like(rate), where=rate > 0)
 
         return Medium(
             engine,
             tissues.cells("hydraulic_conductivity", needed_by),
-            Held(held.mask & (engine.volume > 0), held.value),
+            Held(held.mask & (engine.volume > 0), held.value if held.value.any() else even(0.0, held.value)),
             *filtration("vascular_filtration", "vascular_pressure"),
             *filtration("lymphatic_filtration", "lymphatic_pressure"),
             response,
@@ -132,11 +133,15 @@ class Medium:
     @property
     def exchange(self) -> Array:
         """(n,) m3/Pa/s of fluid that vessels and lymph take up."""
+        if not (self.vessels.any() or self.lymph.any()):
+            return even(0.0, self.vessels)
         return self.vessels + self.lymph
 
     @property
     def sources(self) -> Array:
         """(n,) m3/s of fluid that they give at zero pressure."""
+        if not self.exchange.any():
+            return even(0.0, self.vessels)
         return self.vessels * self.vascular_pressure + self.lymph * self.lymph_pressure
 
     def at_flow(self, ports: Sequence[Port], flow: float) -> Flow:
@@ -177,12 +182,13 @@ class Medium:
                 'delivery: no boundary lets fluid out; set pressure = "0 Pa" on a boundary that touches tissue'
             )
         solver = engine.solver(operator, diagonal, fixed=held.mask)
-        zero = np.zeros_like(held.value)
+        zero = even(0.0, held.value)
         sources = self.sources
-        rest = zero.copy()
+        rest = zero
         if sources.any() or np.any(held.value[held.mask] != 0.0):
             rest = solver.solve(sources, values=held.value, tolerance=PRESSURE_TOLERANCE)
         units = [solver.solve(port.weights, values=zero, tolerance=PRESSURE_TOLERANCE) for port in ports]
+        del solver
         local = [float(port.weights @ engine.to_nodes(permeability)) for port in ports]
         matrix = np.array([[float(port.weights @ unit) for unit in units] for port in ports]).reshape(
             len(ports), len(ports)
@@ -214,20 +220,16 @@ class Medium:
     def _flow(
         self, operator: Operator, pressure: Array, lumen: float, injected: Array, flows: Array, stored: Array
     ) -> Flow:
-        exchanged = self.vessels * (self.vascular_pressure - pressure)
-        drained = self.lymph * (pressure - self.lymph_pressure)
-        balance = injected + exchanged - drained - stored - operator(pressure)
-        return Flow(
-            operator,
-            pressure,
-            lumen,
-            injected,
-            flows,
-            np.maximum(exchanged, 0.0) + np.maximum(-drained, 0.0),
-            np.maximum(-exchanged, 0.0),
-            np.maximum(drained, 0.0),
-            np.where(self.held.mask, balance, 0.0),
-        )
+        border = injected - stored - operator(pressure)
+        entering = drained = even(0.0, pressure)
+        if self.exchange.any():
+            exchanged = self.vessels * (self.vascular_pressure - pressure)
+            lymph = self.lymph * (pressure - self.lymph_pressure)
+            border += exchanged - lymph
+            entering = np.maximum(exchanged, 0.0) + np.maximum(-lymph, 0.0)
+            drained = np.maximum(lymph, 0.0)
+        border[~self.held.mask] = 0.0
+        return Flow(operator, pressure, lumen, injected, flows, entering, drained, border)
 
 
 def _share(matrix: Array, before: Array, flow: float | None, pressure: float | None) -> tuple[Array, float]:

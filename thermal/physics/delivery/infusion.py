@@ -19,8 +19,8 @@ from thermal.physics.delivery.flow import Flow as Steady
 from thermal.physics.delivery.flow import Medium
 from thermal.physics.delivery.infusion_report import needle_warnings, reach, smeared, supply_warnings
 from thermal.physics.delivery.kinetics import Kinetics
-from thermal.physics.delivery.needle import Driven, Needle
-from thermal.physics.delivery.outcome import Delivered, Progress, Site, per_volume, silent
+from thermal.physics.delivery.needle import AtNeedle, Driven, Needle
+from thermal.physics.delivery.outcome import Delivered, Progress, Site, even, per_volume, silent
 from thermal.physics.delivery.protocol import Place, Step
 from thermal.physics.far_field import held_or_far
 from thermal.physics.scene import Device, Reading
@@ -190,14 +190,17 @@ class Infusion(Kinetics):
         settling = None
         if self.storage > 0.0:
             settling = Consolidation(medium, self.storage * engine.volume, medium.at_rest().pressure)
-        driven, volume, known = [], 0.0, {}
+        told: list[AtNeedle] = []
+        volume = 0.0
+        known: dict[tuple[object, ...], Driven] = {}
         for visit in self._visits():
             key = (visit.needle, visit.step.flow, visit.step.pressure)
             if key not in known:
-                known = {key: self._drive(medium, visit)}
+                known.clear()
+                known[key] = self._drive(medium, visit)
             found = known[key]
-            driven.append(found)
-            volume += (float(np.sum(found.flow.injected)) + found.out) * visit.step.duration
+            told.append(found.told)
+            volume += (told[-1].injected + found.out) * visit.step.duration
             concentration = visit.step.concentration
             if concentration is None:
                 concentration = self.concentration
@@ -211,24 +214,24 @@ class Infusion(Kinetics):
 
         mass = journey.tissue_mass
         bulk = per_volume(mass, engine.volume)
-        highest = max(driven, key=lambda one: one.flow.port_pressure)
+        highest = max(told, key=lambda one: one.pressure)
         cargo = journey.cargo
         return Delivered(
             bulk,
             {
                 **dose_readings(site, mass, bulk * site.tumour_volume, journey.infused, self.threshold),
                 **journey.readings(),
-                "delivery.port_pressure": Reading(highest.flow.port_pressure, "Pa"),
+                "delivery.port_pressure": Reading(highest.pressure, "Pa"),
                 "delivery.infused_volume": Reading(volume, "m^3"),
                 "delivery.distribution_volume": Reading(reached, "m^3"),
                 "delivery.distribution_radius": Reading(float(np.cbrt(0.75 * reached / np.pi)), "m"),
                 "delivery.steps": Reading(float(len(history)), ""),
-                **self._at_needle(driven),
+                **self._at_needle(told),
             },
             {
                 "pore_concentration": (cargo.concentration, "kg/m^3"),
                 "deposited_concentration": (per_volume(cargo.stuck, engine.volume), "kg/m^3"),
-                "pressure": (driven[-1].flow.pressure if settling is None else settling.pressure, "Pa"),
+                "pressure": (found.flow.pressure if settling is None else settling.pressure, "Pa"),
             },
             self.devices,
             tuple(history),
@@ -259,7 +262,7 @@ class Infusion(Kinetics):
         """One steady stage, or the many in which pressure builds up or relaxes."""
         leak = found.out * concentration
         if settling is None:
-            still = np.zeros_like(found.flow.pressure)
+            still = even(0.0, found.flow.pressure)
             yield self._stage(journey, medium, found.flow, duration, concentration, leak, still, ROWS)
             return
         for step, flow, stored in settling.follow(found.flow, duration):
@@ -286,7 +289,7 @@ class Infusion(Kinetics):
             flow.from_vessels + np.maximum(-flow.through_border, 0.0),
             np.maximum(flow.through_border, 0.0),
             flow.into_lymph,
-            pore_speed(medium, flow, journey.fate.pores),
+            lambda: pore_speed(medium, flow, journey.fate.pores),
             stored,
             leak,
             rows,
@@ -303,13 +306,13 @@ class Infusion(Kinetics):
                 }
             )
 
-    def _at_needle(self, driven: list[Driven]) -> dict[str, Reading]:
+    def _at_needle(self, told: list[AtNeedle]) -> dict[str, Reading]:
         found = {}
         if self.backflow is not None:
-            found["delivery.backflow_length"] = Reading(max(one.backflow for one in driven), "m")
+            found["delivery.backflow_length"] = Reading(max(one.backflow for one in told), "m")
         if self.opening_pressure is not None:
-            found["delivery.cavity_radius"] = Reading(max(one.cavity for one in driven), "m")
-        ports = driven[0].flow.port_flows
+            found["delivery.cavity_radius"] = Reading(max(one.cavity for one in told), "m")
+        ports = next(one.port_flows for one in told if len(one.port_flows))
         if len(ports) > 1:
             found |= {f"delivery.port_flow.{n + 1}": Reading(float(q), "m^3/s") for n, q in enumerate(ports)}
         return found

@@ -7,7 +7,7 @@ import numpy as np
 from thermal.engine import Engine, node_widths
 from thermal.physics.delivery.cargo import Journey
 from thermal.physics.delivery.kinetics import Kinetics
-from thermal.physics.delivery.needle import Driven
+from thermal.physics.delivery.needle import AtNeedle
 from thermal.units import Array
 
 OPENING_PRESSURE = 1e5
@@ -23,9 +23,9 @@ def reach(engine: Engine, concentration: Array, full: float) -> float:
     return float(engine.inside(concentration, 0.5 * full) @ engine.cell_volume)
 
 
-def needle_warnings(highest: Driven, tight: bool) -> tuple[str, ...]:
+def needle_warnings(highest: AtNeedle, tight: bool) -> tuple[str, ...]:
     """What is doubtful about the pressure; ``tight``: neither a cavity nor backflow may give way to it."""
-    pressure = highest.flow.port_pressure
+    pressure = highest.pressure
     found = []
     if pressure > OPENING_PRESSURE:
         remedy = (
@@ -39,7 +39,7 @@ def needle_warnings(highest: Driven, tight: bool) -> tuple[str, ...]:
             f"Res. 44 (1992) 143-165, doi:10.1016/0026-2862(92)90014-P, on tissue that dilates); {remedy}"
         )
     if highest.out > 0.0:
-        total = highest.out + float(np.sum(highest.flow.injected))
+        total = highest.out + highest.injected
         found.append(
             f"delivery.backflow: infusate runs back along all of the needle's {1e3 * highest.backflow:.3g} mm, and "
             f"{100 * highest.out / total:.1f} % of it is lost at the skin; lower the flow or use a thinner needle"

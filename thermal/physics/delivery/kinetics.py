@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from thermal.physics.delivery.cargo import Fate
-from thermal.physics.delivery.outcome import per_volume
+from thermal.physics.delivery.outcome import even, per_volume
 from thermal.physics.tissue import Tissues
 from thermal.units import Concentration, Diffusivity, Fraction, PositiveFraction, Rate, Spec, quantity
 
@@ -41,14 +41,18 @@ class Kinetics(Spec):
         """The same at the nodes."""
         volume = tissues.engine.volume
         porosity = tissues.nodes("porosity", needed_by)
-        flow = tissues.mix_nodes({name: tissue.perfusion for name, tissue in tissues.by_region.items()})
-        full = np.inf if self.saturation is None else self.saturation
+        room, washout = even(np.inf, volume), even(0.0, volume)
+        if self.saturation is not None:
+            room = np.where(volume > 0, self.saturation * volume, np.inf)
+        if self.washout > 0.0:
+            flow = tissues.mix_nodes({name: tissue.perfusion for name, tissue in tissues.by_region.items()})
+            washout = self.washout * per_volume(flow, porosity)
         return Fate(
             pores=porosity * volume,
-            sticking=np.full_like(volume, self.deposition_rate),
-            room=np.where(volume > 0, full, np.inf) * np.where(volume > 0, volume, 1.0),
-            uptake=np.full_like(volume, self.uptake_rate),
-            washout=self.washout * per_volume(flow, porosity),
+            sticking=even(self.deposition_rate, volume),
+            room=room,
+            uptake=even(self.uptake_rate, volume),
+            washout=washout,
             filtering=self.filter_coefficient,
             loosening=self.detachment_rate,
             retardation=self.retardation,

@@ -23,6 +23,19 @@ CLOSE = 0.01
 
 
 @dataclass(frozen=True)
+class AtNeedle:
+    """What of a flow is told: ``pressure`` Pa in the needle, ``injected`` and ``out`` m3/s into the tissue and at the
+    skin, ``port_flows`` (k,) m3/s, lengths in m."""
+
+    pressure: float
+    injected: float
+    port_flows: Array
+    out: float
+    backflow: float
+    cavity: float
+
+
+@dataclass(frozen=True)
 class Driven:
     """A flow with what happens at the needle: ``out`` m3/s at the skin, lengths in m."""
 
@@ -30,6 +43,13 @@ class Driven:
     out: float = 0.0
     backflow: float = 0.0
     cavity: float = 0.0
+
+    @property
+    def told(self) -> AtNeedle:
+        """The same without its fields."""
+        flow = self.flow
+        total = float(np.sum(flow.injected))
+        return AtNeedle(flow.port_pressure, total, flow.port_flows, self.out, self.backflow, self.cavity)
 
 
 @dataclass(frozen=True)

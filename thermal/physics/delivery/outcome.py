@@ -103,6 +103,11 @@ def region_volume(engine: Engine, region: str, where: str) -> Array:
     return volume
 
 
+def even(value: float, like: Array) -> Array:
+    """``value`` at every node, (n,), for reading alone: it takes no memory."""
+    return np.broadcast_to(np.float64(value), like.shape)
+
+
 def per_volume(amount: Array, volume: Array) -> Array:
     """``amount / volume`` (n,), zero outside the body."""
     return np.divide(amount, volume, out=np.zeros_like(amount), where=volume > 0)
