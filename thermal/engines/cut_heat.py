@@ -241,6 +241,12 @@ class CutFlows:
         """Take up the coefficients of unfrozen cells."""
         self._fill(self.warm, kv, self._none, self._whole, [axis.warm for axis in self._axes])
 
+    def thaw(self) -> None:
+        """Have the edges with ice conduct as those of unfrozen tissue."""
+        if self.icy is not self.warm:
+            for edges, warm in zip(self.icy, self.warm, strict=True):
+                np.copyto(edges, warm)
+
     def follow_ice(self, kv: Real, theta: Real, box: Box) -> None:
         """Take up the coefficients of cells, frozen or not, at the temperature ``theta`` (K above body temperature) of
         the nodes of a ``box``."""

@@ -59,6 +59,14 @@ def _extent(first: Array, last: Array) -> Box:
     return np.array([i0, i1, j0, j1, first.min(), last.max() + 1], np.int64)
 
 
+def _box_of(mask: Mask) -> Box:
+    """The box of the padded nodes where a mask (nx, ny, nz) holds; empty if nowhere."""
+    if not mask.any():
+        return np.zeros(6, np.int64)
+    places = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    return np.array([end for found in places for end in (found[0] + 1, found[-1] + 2)])
+
+
 def _inside(box: Box) -> tuple[slice, slice, slice]:
     return slice(box[0], box[1]), slice(box[2], box[3]), slice(box[4], box[5])
 
@@ -118,12 +126,16 @@ class VoxelStepper:
             self._steam_width = self._shaped(steam.width)
             self._onset, self._dry = steam.start - BODY_TEMPERATURE, steam.end - BODY_TEMPERATURE
         self._cuts = None if problem.cuts is None else CutFlows(grid, problem.cuts, self._whole)
+        self._ice_box: Box | None = None
+        """nodes around which the coefficients with ice are others than those of unfrozen tissue; None if all may be"""
         self._warm = grid.cells()
         self._fill_warm(np.full_like(volume, BODY_TEMPERATURE))
         self._icy = grid.cells() if self._frozen.size else self._warm
         self._sink, self._first, self._last, self._here, self._before = (grid.nodes() for _ in range(5))
         self._theta = grid.nodes() if self._frozen.size or self._steam_width.size else self._here
         self._box = self._whole
+        self._blood = grid.nodes()
+        self._steady_of = np.zeros(0), np.zeros(0, np.bool_)  # the power and the free nodes of the arrays kept
         self._decay = 0.0
         self._free = np.zeros(0, np.bool_)
         self._release(self._solid)
@@ -144,14 +156,14 @@ class VoxelStepper:
         kernels.fill_conductivity(self._shaped(temperature), self._base, self._slope, rises, self._warm)
         if self._cuts is not None:
             self._cuts.fill_warm(self._warm)
-        self._ice_box = self._whole  # where tissue was or may be frozen since
+        self._ice_box = None
 
     def _decay_of_all_frozen(self) -> float:
         """Largest decay rate of what could freeze, all of it frozen, 1/s."""
         if not self._frozen.size:
             return 0.0
         self._icy[1:-1, 1:-1, 1:-1] = self._frozen
-        self._ice_box = self._whole
+        self._ice_box = None
         return self._largest_decay(self._icy, self._none if self._cuts is None else self._cuts.freeze(self._icy))
 
     def _largest_decay(self, kv: Real, edges: Edges) -> float:
@@ -204,16 +216,24 @@ class VoxelStepper:
 
     def _take_ice(self, temperature: Array) -> None:
         """Take up the conductivity of tissue with ice where it now is."""
-        np.copyto(self._theta, self._grid.fill(temperature - BODY_TEMPERATURE))
-        self._follow_ice(self._whole)
-        frozen = np.argwhere(self._shaped(temperature) < self._problem.relation.liquid[0])
-        ends = [frozen.min(axis=0) + 1, frozen.max(axis=0) + 2] if frozen.size else [np.zeros(3, np.int64)] * 2
-        self._ice_box = np.stack(ends, axis=1).ravel()
+        np.subtract(self._shaped(temperature), BODY_TEMPERATURE, out=self._theta[1:-1, 1:-1, 1:-1], casting="same_kind")
+        self._move_ice(_box_of(self._shaped(temperature) < self._problem.relation.liquid[0]))
 
-    def _follow_ice(self, box: Box) -> None:
-        kernels.follow_ice(self._theta, self._warm, self._frozen, self._solidus, self._liquidus, box, self._icy)
+    def _move_ice(self, box: Box) -> None:
+        """Take up the conductivity of tissue with ice, which is now in this ``box``."""
+        if self._ice_box is None:
+            np.copyto(self._icy, self._warm)
+            if self._cuts is not None:
+                self._cuts.thaw()
+            here = box
+        else:
+            here = _hull(box, self._ice_box)
+        self._ice_box = box
+        if here[1] == 0:
+            return
+        kernels.follow_ice(self._theta, self._warm, self._frozen, self._solidus, self._liquidus, here, self._icy)
         if self._cuts is not None:
-            self._cuts.follow_ice(self._icy, self._theta, box)
+            self._cuts.follow_ice(self._icy, self._theta, here)
 
     def _flow(self, rate: Real, cold: bool) -> tuple[Array, float, Box]:
         """Fill ``rate`` K/s and the sink; the lines of the ledger, W, the largest rate and the box of all rates.
@@ -330,11 +350,15 @@ class VoxelStepper:
         """Fill the parts of a phase stage that stay the same from stage to stage."""
         problem, action, grid = self._problem, self._action, self._grid
         free = action.free & self._solid
-        self._wasted = float(action.power[~free].sum())
-        self._border = np.where(free, problem.border - BODY_TEMPERATURE * problem.film, 0.0)
-        self._power = grid.fill(np.where(free, action.power, 0.0) + self._border)
-        self._blood = grid.fill(np.where(free, action.blood, 0.0))
-        self._loss = grid.fill(np.where(free, problem.film, 0.0))
+        if self._steady_of[0] is not action.power or not np.array_equal(self._steady_of[1], free):
+            self._steady_of = action.power, free
+            self._wasted = float(action.power[~free].sum())
+            border = np.where(free, problem.border - BODY_TEMPERATURE * problem.film, 0.0)
+            self._border = float(border.sum())
+            self._power = grid.fill(np.where(free, action.power, 0.0) + border)
+            self._loss = grid.fill(np.where(free, problem.film, 0.0))
+        blood = self._blood[1:-1, 1:-1, 1:-1]
+        np.multiply(self._shaped(action.blood), free.reshape(grid.shape), out=blood, casting="same_kind")
 
     def _phase_stage(self, stage: Stage, step: float) -> Array:
         """A stage with ice or vapour; returns the lines of the ledger (W) of the stage before."""
@@ -357,12 +381,10 @@ class VoxelStepper:
             ice,
         )
         if self._frozen.size:
-            now = _extent(ice[..., 0], ice[..., 1])
-            self._follow_ice(_hull(now, self._ice_box))
-            self._ice_box = now
-        steady, sink, probes = self._power, self._loss, 0.0
-        if self._contacts:
-            steady, sink = steady.copy(), sink.copy()
+            self._move_ice(_extent(ice[..., 0], ice[..., 1]))
+        steady, sink = self._power, self._loss
+        bare = [(c.places, steady.ravel()[c.places], sink.ravel()[c.places]) for c in self._contacts]
+        probes = 0.0
         for contact in self._contacts:
             near = theta.ravel()[contact.places].astype(np.float64)
             g = contact.conductance(near + BODY_TEMPERATURE)
@@ -380,9 +402,11 @@ class VoxelStepper:
             )
         else:
             self._cuts.phase_stage(theta, work, (*levels, *weights), self._box, sums)
+        for places, power, loss in bare:
+            steady.ravel()[places], sink.ravel()[places] = power, loss
         held, blood = float(sums[..., 0].sum()), float(sums[..., 1].sum())
         by_film = self._loss.ravel()[self._film_places] * theta.ravel()[self._film_places]
-        border = float(self._border.sum()) - float(by_film.sum(dtype=np.float64))
+        border = self._border - float(by_film.sum(dtype=np.float64))
         return np.array([self._lines[0], blood, border, probes, -held - self._wasted])
 
     def _weighed(self, lines: Array) -> Weight:
