@@ -8,9 +8,9 @@ through the same recurrence as the field, so the ledger closes to round-off.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -127,19 +127,18 @@ class Loop:
     def _solid(self) -> Mask:
         return self.bioheat.engine.volume > 0
 
-    def _living(self, progress: Progress, ahead: float) -> Array | None:
+    def _living(self, progress: Progress, ahead: float, foreseen: Callable[[], Array]) -> Array | None:
         """(n,) share of the perfusion that is left ``ahead`` s from now: that of the living cells, none where it froze.
 
-        None for all of it.
+        None for all of it. ``foreseen``: gives the temperature (n,) degC then.
         """
         if self.perfusion_stops is None:
             return None
         now, damage = progress.state.temperature, progress.state.damage[self.perfusion_stops]
         law = self.laws[self.perfusion_stops]
-        foreseen = (
-            law.accumulate(damage, now, _foreseen(progress, ahead), ahead) if progress.earlier is not None else damage
-        )
-        living = law.survival(foreseen)
+        if progress.earlier is not None:
+            damage = law.accumulate(damage, now, foreseen(), ahead)
+        living = law.survival(damage)
         liquidus = self.bioheat.heat.liquid[0]
         if np.isfinite(liquidus):
             living *= progress.coldest > liquidus
@@ -153,10 +152,15 @@ class Loop:
         if not np.array_equal(state.temperature[kept], held.value[kept]):
             state.temperature[kept] = held.value[kept]
             state.v[kept] = self.bioheat.heat.take(kept).content(held.value[kept])
-        action = self.bioheat.action(drive, self._living(progress, ahead), free)
+
+        @cache
+        def foreseen() -> Array:
+            return _foreseen(progress, ahead)
 
         def middle() -> Array:
-            return np.where(free, _foreseen(progress, ahead), state.temperature)
+            return np.where(free, foreseen(), state.temperature)
+
+        action = self.bioheat.action(drive, self._living(progress, ahead, foreseen), free)
 
         return self._stepper.begin(state, middle, action), kept
 

@@ -43,7 +43,7 @@ def measure_margins(engine: Engine, zone: Extent, tumour: str, others: Sequence[
     border = engine.isosurface(share, 0.5)
     if not len(border.triangles):
         return None
-    away = _distance_to(engine, border, share)
+    away = _distance_to(engine, border, share, border)
     host = _host(engine, away, tumour, others)
     readings = _shells(engine, zone, away, tumour, host)
     surface = engine.isosurface(*zone)
@@ -58,16 +58,17 @@ def target_nodes(engine: Engine, tumour: str, margin: float, others: Sequence[st
     border = engine.isosurface(share, 0.5)
     if margin <= 0.0 or not len(border.triangles):
         return np.flatnonzero(share >= 0.5)
-    away = _distance_to(engine, border, share)
+    away = _distance_to(engine, border, share, border)
     host = _host(engine, away, tumour, others)
     organ = share if host is None else share + share_of(engine, host)
     return np.flatnonzero((away <= margin) & (organ >= 0.5))
 
 
-def _distance_to(engine: Engine, border: Surface, share: Array) -> Array:
-    """(n,) signed distance to the tumour's surface, exact up to the largest wanted margin, :data:`REMOTE` beyond."""
+def _distance_to(engine: Engine, border: Surface, share: Array, around: Surface) -> Array:
+    """(n,) signed distance to the ``border`` of a region with this ``share``: as far around a surface as the largest
+    wanted margin, :data:`REMOTE` beyond."""
     reach = WANTED[-1] + 2.0 * float(engine.cell_size.max())
-    lower, upper = border.points.min(axis=0) - reach, border.points.max(axis=0) + reach
+    lower, upper = around.points.min(axis=0) - reach, around.points.max(axis=0) + reach
     points = engine.points
     near = np.flatnonzero(np.all((points >= lower) & (points <= upper), axis=1))
     away = np.full(share.shape, REMOTE)
@@ -173,7 +174,7 @@ def heat_sinks(engine: Engine, zone: Extent, tumour: str | None, vessels: Sequen
         if tumour is None or border is None or not len(border.triangles):
             continue
         found[f"heat_sink.{name}.tumour_distance"] = Reading(distance.least(border.points), "m")
-        away = _distance_to(engine, wall, share)
+        away = _distance_to(engine, wall, share, border)
         near = engine.inside(-away, -NEAR) * engine.shares[tumour] * engine.cell_volume
         found[f"heat_sink.{name}.tumour_near"] = Reading(float(near.sum()), "m^3")
         found[f"heat_sink.{name}.tumour_left_near"] = Reading(float((1.0 - inside) @ near), "m^3")

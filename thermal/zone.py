@@ -183,7 +183,7 @@ class Distance:
         todo = np.arange(len(at))
         for count in (FEW, MANY):
             columns = np.arange(1, min(count, len(self._corners)) + 1)
-            away, near = self._tree.query(at[todo], k=columns)
+            away, near = self._tree.query(at[todo], k=columns, workers=-1)
             distance = nearest[todo]
             shorten(np.ascontiguousarray(at[todo], dtype=float), self._corners, near, distance)
             nearest[todo] = distance
@@ -197,12 +197,12 @@ class Distance:
     def least(self, at: Array) -> float:
         """Smallest distance of the points ``at`` (q, 3); those that some points rule out are not looked at closely."""
         best = float(self(at[:: max(1, len(at) // PROBES)]).min())
-        away, _ = self._tree.query(at, distance_upper_bound=best + self._size)
+        away, _ = self._tree.query(at, distance_upper_bound=best + self._size, workers=-1)
         return min(best, float(self(at[np.isfinite(away)]).min(initial=np.inf)))
 
     def greatest(self, at: Array) -> float:
         """Largest distance of the points ``at`` (q, 3); likewise."""
-        limit, _ = self._sparse.query(at)
+        limit, _ = self._sparse.query(at, workers=-1)
         order = np.argsort(-limit)
         best = float(self(at[order[:PROBES]]).max())
         rest = order[PROBES:]

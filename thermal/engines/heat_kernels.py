@@ -18,7 +18,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engines.compiled import compiled_fast
+from thermal.engines.compiled import compiled, compiled_fast
 from thermal.heat import BODY_TEMPERATURE, BOILING, LEAST
 from thermal.units import Array
 
@@ -431,6 +431,47 @@ def add_up(v: Array, change: Real, share: float, box: Box, temperature: Array, c
                 now = value + BODY_TEMPERATURE if d != 0 else out[m]
                 out[m] = now
                 low[m], high[m] = min(low[m], now), max(high[m], now)
+
+
+@compiled
+def add_up_phases(
+    v: Array,
+    change: Real,
+    share: float,
+    ice_width: Array,
+    ice_ratio: Array,
+    solidus: float,
+    liquidus: float,
+    steam_width: Array,
+    onset: float,
+    dry: float,
+    inverse: Real,
+    temperature: Array,
+    coldest: Array,
+    hottest: Array,
+) -> None:
+    """:func:`add_up` for tissue that may be frozen or boiling (:func:`stage_temperature`), everywhere; nodes that are
+    not free keep their temperature."""
+    freezes, boils = ice_width.size > 0, steam_width.size > 0
+    nx, ny, nz = v.shape
+    for i in nb.prange(nx):
+        for j in range(ny):
+            row, added, w = v[i, j], change[i + 1, j + 1, 1:-1], inverse[i + 1, j + 1, 1:-1]
+            out, low, high = temperature[i, j], coldest[i, j], hottest[i, j]
+            for m in range(nz):
+                d = added[m]
+                value = row[m] + (d + share * abs(d))
+                row[m] = value
+                if freezes and value < liquidus:
+                    below, wide = liquidus - value, ice_width[i, j, m]
+                    mushy = min(below, wide) * ((liquidus - solidus) / wide)
+                    value = liquidus - mushy - max(below - wide, 0.0) / ice_ratio[i, j, m]
+                if boils and value > onset:
+                    above, wide = value - onset, steam_width[i, j, m]
+                    value = onset + min(above, wide) * ((dry - onset) / wide) + max(above - wide, 0.0)
+                if w[m] > 0:
+                    out[m] = value + BODY_TEMPERATURE
+                low[m], high[m] = min(low[m], out[m]), max(high[m], out[m])
 
 
 @compiled_fast

@@ -115,16 +115,17 @@ class VoxelStepper:
         self._film_places = grid.places(self._film_nodes)
         self._none: Edges = (NOTHING.astype(grid.dtype),) * 3
         self._stiff = NOTHING
-        self._ice_width = self._ice_ratio = self._steam_width = NOTHING
+        ice_width = ice_ratio = steam_width = NOTHING
         self._solidus = self._liquidus = -np.inf
-        self._onset = self._dry = np.inf
+        onset = dry = np.inf
         if (ice := relation.freezing) is not None:
             self._stiff = self._shaped(relation.capacity / relation.smallest_capacity())
-            self._ice_width, self._ice_ratio = self._shaped(ice.width), self._shaped(ice.ratio)
+            ice_width, ice_ratio = self._shaped(ice.width), self._shaped(ice.ratio)
             self._solidus, self._liquidus = ice.solidus - BODY_TEMPERATURE, ice.liquidus - BODY_TEMPERATURE
         if (steam := relation.boiling) is not None:
-            self._steam_width = self._shaped(steam.width)
-            self._onset, self._dry = steam.start - BODY_TEMPERATURE, steam.end - BODY_TEMPERATURE
+            steam_width = self._shaped(steam.width)
+            onset, dry = steam.start - BODY_TEMPERATURE, steam.end - BODY_TEMPERATURE
+        self._phases = (ice_width, ice_ratio, self._solidus, self._liquidus, steam_width, onset, dry)
         self._cuts = None if problem.cuts is None else CutFlows(grid, problem.cuts, self._whole)
         self._ice_box: Box | None = None
         """nodes around which the coefficients with ice are others than those of unfrozen tissue; None if all may be"""
@@ -132,7 +133,7 @@ class VoxelStepper:
         self._fill_warm(np.full_like(volume, BODY_TEMPERATURE))
         self._icy = grid.cells() if self._frozen.size else self._warm
         self._sink, self._first, self._last, self._here, self._before = (grid.nodes() for _ in range(5))
-        self._theta = grid.nodes() if self._frozen.size or self._steam_width.size else self._here
+        self._theta = grid.nodes() if self._frozen.size or steam_width.size else self._here
         self._box = self._whole
         self._blood = grid.nodes()
         self._steady_of = np.zeros(0), np.zeros(0, np.bool_)  # the power and the free nodes of the arrays kept
@@ -366,20 +367,7 @@ class VoxelStepper:
         theta = self._theta
         box = self._box
         ice = np.empty((box[1] - box[0], box[3] - box[2], 2), np.int64)
-        kernels.stage_temperature(
-            self._shaped(self._state.v),
-            self._here,
-            self._ice_width,
-            self._ice_ratio,
-            self._solidus,
-            self._liquidus,
-            self._steam_width,
-            self._onset,
-            self._dry,
-            box,
-            theta,
-            ice,
-        )
+        kernels.stage_temperature(self._shaped(self._state.v), self._here, *self._phases, box, theta, ice)
         if self._frozen.size:
             self._move_ice(_extent(ice[..., 0], ice[..., 1]))
         steady, sink = self._power, self._loss
@@ -433,13 +421,14 @@ class VoxelStepper:
     def _add_up_phases(self, share: float) -> None:
         """Take over the change of tissue that may be frozen or boiling."""
         state = self._state
-        change = self._grid.empty(self._here)
-        state.v[:] += change + share * np.abs(change)
-        held = state.temperature[self._kept]
-        state.temperature[:] = self._problem.relation.temperature(state.v)
-        state.temperature[self._kept] = held
-        np.minimum(state.coldest, state.temperature, out=state.coldest)
-        np.maximum(state.hottest, state.temperature, out=state.hottest)
+        kernels.add_up_phases(
+            self._shaped(state.v),
+            self._here,
+            share,
+            *self._phases,
+            self._inverse,
+            *(self._shaped(a) for a in (state.temperature, state.coldest, state.hottest)),
+        )
 
     def _error(self, step: float) -> float:
         """Local error from the flows at both ends of the step, K; keeps the later one for the next step."""

@@ -12,7 +12,17 @@ from functools import cached_property
 import numpy as np
 
 from thermal.engine import Engine
-from thermal.heat import Action, Conductivity, CutConductivity, Enthalpy, HeatProblem, HeatStepper, Precision, Touch
+from thermal.heat import (
+    Action,
+    Conductivity,
+    CutConductivity,
+    Enthalpy,
+    HeatProblem,
+    HeatStepper,
+    Nodes,
+    Precision,
+    Touch,
+)
 from thermal.physics.scene import Contact, Drive, Held
 from thermal.units import Array, Mask
 
@@ -57,6 +67,11 @@ class Bioheat:
     def _steppers(self) -> dict[Precision, HeatStepper]:
         return {}
 
+    @cached_property
+    def _touched(self) -> list[tuple[Array, Nodes, Array, Conductivity]]:
+        """For each ``Contact.factor`` met so far: the nodes touched, its values there and their conductivity."""
+        return []
+
     def stepper(self, precision: Precision) -> HeatStepper:
         """What marches it in time; the same one again when asked again."""
         if precision not in self._steppers:
@@ -87,6 +102,9 @@ class Bioheat:
 
     def touch(self, contact: Contact) -> Touch:
         """A probe's contact, reduced to the nodes that it touches."""
-        nodes = np.flatnonzero(contact.factor)
+        if not any(whole is contact.factor for whole, *_ in self._touched):
+            nodes = np.flatnonzero(contact.factor)
+            self._touched.append((contact.factor, nodes, contact.factor[nodes], self.nodes.take(nodes)))
+        _, nodes, factor, conductivity = next(entry for entry in self._touched if entry[0] is contact.factor)
         film = np.broadcast_to(np.asarray(contact.film, dtype=float), contact.factor.shape)[nodes]
-        return Touch(nodes, contact.factor[nodes], film, contact.temperature, self.nodes.take(nodes))
+        return Touch(nodes, factor, film, contact.temperature, conductivity)
