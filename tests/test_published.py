@@ -56,5 +56,5 @@ def test_a_baseline_reads(path: Path) -> None:
 
 
 def test_the_baselines_are_all_there() -> None:
-    named = {"rfa_single", "rfa_cluster", "cryo_single", "cryo_three", "laser_bare", "ethanol", "tae_rfa"}
+    named = {"rfa_single", "rfa_cluster", "cryo_single", "cryo_three", "laser_bare", "ethanol", "tae_rfa", "microwave"}
     assert {path.stem for path in BASELINES.glob("*.toml")} == named

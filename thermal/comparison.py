@@ -340,6 +340,7 @@ _MODALITIES = {
     "magnetic": "magnetic field",
     "rfa": "radiofrequency",
     "cryo": "cryoablation",
+    "microwave": "microwaves (empirical pattern)",
     "prescribed": "prescribed heat",
     "temperature": "prescribed temperature",
     "none": "no heating",

@@ -12,6 +12,7 @@ from pydantic import Field
 from thermal.errors import CaseError
 from thermal.physics.heating.cryo import Cryo
 from thermal.physics.heating.magnetic import Magnetic
+from thermal.physics.heating.microwave import Microwave
 from thermal.physics.heating.photothermal import Photothermal
 from thermal.physics.heating.prescribed import Prescribed, PrescribedTemperature
 from thermal.physics.heating.rfa import Rfa
@@ -19,7 +20,9 @@ from thermal.physics.scene import Device, Drive, Held, Reading, Scene, Source, S
 from thermal.physics.tissue import Tissues
 from thermal.units import Array, Spec
 
-Part = Annotated[Photothermal | Magnetic | Rfa | Cryo | Prescribed | PrescribedTemperature, Field(discriminator="kind")]
+Part = Annotated[
+    Photothermal | Magnetic | Rfa | Cryo | Microwave | Prescribed | PrescribedTemperature, Field(discriminator="kind")
+]
 """What may be combined."""
 
 

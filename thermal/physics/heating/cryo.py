@@ -9,15 +9,15 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from thermal.engine import inner
+from thermal.engine import Engine, inner
 from thermal.errors import CaseError
 from thermal.heat import Nodes
-from thermal.physics.heating.applicator import Applicator, contact_factor, device
+from thermal.physics.heating.applicator import Applicator, BallTip, Needle, contact_factor, device
 from thermal.physics.heating.schedule import ramp_events, ramp_within
 from thermal.physics.heating.source import PlainSource
 from thermal.physics.scene import Contact, Device, Drive, Reading, Scene, State
 from thermal.physics.tissue import Tissues
-from thermal.units import Array, Duration, Instant, Power, Spec, quantity
+from thermal.units import Array, Duration, Instant, Power, Spec, TemperatureStep, quantity
 
 ProbeTemperature = Annotated[float, *quantity("degC", ge=-200, le=100)]
 """Boiling nitrogen is at -196 degC; a probe colder than -200 degC is a slip of the pen."""
@@ -56,6 +56,9 @@ class Cryo(Spec):
     """of the freezing probe in cycles"""
     cycles: tuple[Cycle, ...] = ()
     """freezes and thaws, one after another from time zero"""
+    rear_rise: TemperatureStep | None = None
+    """how much warmer the wall is at the rear of the active length than at its tip, linear in between: gas that expands
+    at the tip warms on its way back; evenly cold when absent"""
     cooldown: Annotated[float, *quantity("s", ge=0, le=1e5)] = 0.0
     """time that the probe takes to reach temperature in each cycle"""
     thaw_temperature: ProbeTemperature | None = None
@@ -123,8 +126,9 @@ class Cryo(Spec):
         )
 
     def check(self, tissues: Tissues) -> None:
-        """Raises ``CaseError`` where a region lacks data on freezing."""
-        tissues.require(("frozen_conductivity", "frozen_heat_capacity", "latent_heat"), 'heating.kind = "cryo"')
+        """Raises ``CaseError`` where a region lacks data on freezing, unless freezing is off."""
+        if tissues.freezes:
+            tissues.require(("frozen_conductivity", "frozen_heat_capacity", "latent_heat"), 'heating.kind = "cryo"')
 
     def prepare(self, scene: Scene) -> PlainSource:
         """Contact of each probe with the tissue. Raises ``CaseError`` for probes outside the domain."""
@@ -138,6 +142,10 @@ class Cryo(Spec):
         if problems:
             raise CaseError(*problems)
         near = [np.flatnonzero(factor) for factor in factors]
+        graded_walls = [
+            Wall.of(probe, factor, scene.engine, self.rear_rise)
+            for probe, factor in zip(self.probes, factors, strict=True)
+        ]
 
         def touched_by(temperature: Array) -> list[float]:
             """Mean temperature of the tissue at each probe, degC."""
@@ -160,10 +168,10 @@ class Cryo(Spec):
             temperature = course(middle)
             walls = [min(temperature, near) if self.cooling_down(middle) else temperature for near in touched]
             power, contacts, reached = idle, [], []
-            for factor, wall, limit in zip(factors, walls, limits, strict=True):
-                drawn = None if limit is None else limit.drawn(state.temperature, wall)
+            for graded, wall, limit in zip(graded_walls, walls, limits, strict=True):
+                drawn = None if limit is None else limit.drawn(state.temperature, wall + graded.rise)
                 if drawn is None:
-                    contacts.append(Contact(factor, wall))
+                    contacts += [Contact(part, wall + rise) for part, rise in graded.parts]
                     reached.append(wall)
                 else:
                     power = power - drawn.power
@@ -179,8 +187,39 @@ class Cryo(Spec):
         if self.cooling_power is None:
             return None
         by = 'heating.kind = "cryo"'
-        warm, frozen = (tissues.nodes(name, by)[nodes] for name in ("conductivity", "frozen_conductivity"))
+        icy = "frozen_conductivity" if tissues.freezes else "conductivity"
+        warm, frozen = (tissues.nodes(name, by)[nodes] for name in ("conductivity", icy))
         return Limit(self.duty * self.cooling_power, factor, nodes, warm, frozen)
+
+
+STRETCHES = 8
+"""Parts of a graded wall, each at one temperature."""
+
+
+@dataclass(frozen=True)
+class Wall:
+    """How much warmer a probe's wall is than at its tip: ``rise`` (t,) K at the nodes it touches, and the same as the
+    ``parts`` of its shape (n,) m that share a rise."""
+
+    rise: Array
+    parts: tuple[tuple[Array, float], ...]
+
+    @staticmethod
+    def of(probe: Needle | BallTip, factor: Array, engine: Engine, rear_rise: float | None) -> Wall:
+        """``factor`` (n,) m is the probe's shape, ``rear_rise`` K that at its rear; a ball has no rear."""
+        nodes = np.flatnonzero(factor)
+        if rear_rise is None or not isinstance(probe, Needle):
+            return Wall(np.zeros(nodes.size), ((factor, 0.0),))
+        tip, rear = np.asarray(probe.tip), np.asarray(probe.probe.start)
+        back = (rear - tip) / probe.active_length**2
+        stretch = np.clip(np.floor(STRETCHES * ((engine.points[nodes] - tip) @ back)), 0, STRETCHES - 1)
+        rise = rear_rise * (stretch + 0.5) / STRETCHES
+        parts = []
+        for warmer in np.unique(rise):
+            part = np.zeros_like(factor)
+            part[nodes[rise == warmer]] = factor[nodes[rise == warmer]]
+            parts.append((part, float(warmer)))
+        return Wall(rise, tuple(parts))
 
 
 @dataclass(frozen=True)
@@ -202,8 +241,8 @@ class Limit:
     warm: Array
     frozen: Array
 
-    def drawn(self, temperature: Array, wall: float) -> Drawn | None:
-        """What it draws from tissue at (n,) degC when a wall at ``wall`` degC would ask for too much; None if not."""
+    def drawn(self, temperature: Array, wall: Array) -> Drawn | None:
+        """What it draws from tissue at (n,) degC when a wall at (t,) degC would ask for too much; None if not."""
         near = temperature[self.nodes]
         ice = np.clip((FROZEN[1] - near) / (FROZEN[1] - FROZEN[0]), 0.0, 1.0)
         conductance = (self.warm + ice * (self.frozen - self.warm)) * self.factor[self.nodes]
