@@ -193,7 +193,7 @@ class Cryo(Spec):
 
 
 STRETCHES = 8
-"""Parts of a graded wall, each at one temperature."""
+"""Stretches of a graded wall between which its temperature jumps."""
 
 
 @dataclass(frozen=True)
@@ -212,8 +212,8 @@ class Wall:
             return Wall(np.zeros(nodes.size), ((factor, 0.0),))
         tip, rear = np.asarray(probe.tip), np.asarray(probe.probe.start)
         back = (rear - tip) / probe.active_length**2
-        stretch = np.clip(np.floor(STRETCHES * ((engine.points[nodes] - tip) @ back)), 0, STRETCHES - 1)
-        rise = rear_rise * (stretch + 0.5) / STRETCHES
+        place = np.clip((engine.points[nodes] - tip) @ back, 0.0, 1.0)
+        rise = rear_rise * np.round(STRETCHES * place) / STRETCHES
         parts = []
         for warmer in np.unique(rise):
             part = np.zeros_like(factor)
