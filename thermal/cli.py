@@ -187,6 +187,11 @@ def compare(
     *cases_or_runs: Path,
     out: Out = None,
     anatomy: AnatomyName = None,
+    time: Annotated[str | None, Parameter(help='Equal protocol time: "12 min" of heating or freezing for all.')] = None,
+    margin: Annotated[
+        str | None,
+        Parameter(help='The same goal: treat until the tumour and, e.g., "5 mm" around it are covered.'),
+    ] = None,
     force: Force = False,
     quiet: Quiet = False,
 ) -> int:
@@ -197,17 +202,32 @@ def compare(
         raise CaseError("compare: nothing given; write: thermal compare CASE_OR_RUN ... --out DIR")
     from thermal.comparison import compare as compare_runs
     from thermal.progress import progress
+    from thermal.protocol import Protocol
 
     target = out if out is not None else Path("results") / "compare"
+    protocol = Protocol(_given(time, "s", "--time"), _given(margin, "m", "--margin"))
     try:
         with progress("compare", quiet) as report:
-            result = compare_runs(cases_or_runs, target, anatomy=anatomy, force=force, progress=report)
+            result = compare_runs(
+                cases_or_runs, target, anatomy=anatomy, protocol=protocol, force=force, progress=report
+            )
     except KeyboardInterrupt as error:
         error.add_note("the same command goes on with what is not done yet")
         raise
     print(result)
     print(PURPOSE)
     return DONE
+
+
+def _given(text: str | None, unit: str, option: str) -> float | None:
+    """The quantity that an option gives, in ``unit``. Raises ``CaseError``."""
+    from thermal.errors import CaseError
+    from thermal.units import parse
+
+    try:
+        return None if text is None else parse(text, unit)
+    except ValueError as error:
+        raise CaseError(f"{option}: {error}") from None
 
 
 @app.command

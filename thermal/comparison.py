@@ -18,6 +18,7 @@ import numpy as np
 from thermal.errors import CaseError
 from thermal.limits import what_limited
 from thermal.measures import MEASURES, Measure
+from thermal.protocol import Protocol
 from thermal.store import Run, RunFolder, read_run
 from thermal.store.files import write_json, write_text
 from thermal.units import Array
@@ -93,6 +94,7 @@ def compare(
     out: Path | str = Path("results") / "compare",
     *,
     anatomy: str | Path | None = None,
+    protocol: Protocol | None = None,
     force: bool = False,
     progress: Report | None = None,
     run_case: RunCase | None = None,
@@ -100,6 +102,7 @@ def compare(
     """Compare cases and finished runs; cases that are not done are run first, one after the other, into ``out/NAME``.
 
     ``targets``: case files, run folders or runs. ``anatomy``: use this anatomy in place of the one the cases extend.
+    ``protocol``: what all cases share, so that the comparison is fair; finished runs keep theirs.
     ``force``: run again what is already done. ``run_case``: how to run one case, by default :func:`run_one`.
 
     All case files are read before anything is run: a bad one raises ``CaseError`` with the problems of all. A run that
@@ -112,6 +115,8 @@ def compare(
     folder = Path(out)
     report: Report = progress or (lambda stage, share: None)
     loaded = _load(targets, anatomy)
+    if protocol is not None:
+        loaded = [entry if isinstance(entry, Run) else protocol.of(entry) for entry in loaded]
     names = _folder_names([entry for entry in loaded if not isinstance(entry, Run)])
     runs: list[Run] = []
     failures: list[tuple[str, Exception]] = []
@@ -129,7 +134,7 @@ def compare(
         comparison = None
         if runs:
             report("pictures", 0.0)
-            comparison = write_comparison(runs, folder)
+            comparison = write_comparison(runs, folder, protocol)
     if failures or comparison is None:
         (name, first), *others = failures
         for other, reason in others:
@@ -160,7 +165,7 @@ def run_one(
     return run
 
 
-def write_comparison(runs: Sequence[Run], out: Path | str) -> Comparison:
+def write_comparison(runs: Sequence[Run], out: Path | str, protocol: Protocol | None = None) -> Comparison:
     """Write ``comparison.csv``, ``.json``, ``.md`` (tables), ``comparison.png`` and ``comparison_3d.png`` into ``out``.
 
     Where nothing can be rendered, the 3-D picture is left out and a note says why.
@@ -168,7 +173,8 @@ def write_comparison(runs: Sequence[Run], out: Path | str) -> Comparison:
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     treatments = describe(runs)
-    notes = [*anatomy_differences(treatments), *_doubts(treatments)]
+    shared = None if protocol is None else protocol.note
+    notes = [*anatomy_differences(treatments), *([] if shared is None else [shared]), *_doubts(treatments)]
     files = [folder / f"comparison.{kind}" for kind in ("csv", "json", "md")]
     files.append(draw_figure(treatments, folder / "comparison.png"))
     problem = rendering_problem()

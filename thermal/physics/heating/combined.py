@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -49,6 +49,10 @@ class Combined(Spec):
             for number, part in enumerate(self.parts)
             for device in part.devices
         )
+
+    def lasting(self, time: float) -> Self:
+        """All parts at once, for ``time`` s."""
+        return self.model_copy(update={"parts": tuple(part.lasting(time) for part in self.parts)})
 
     def check(self, tissues: Tissues) -> None:
         """Raises ``CaseError`` with all that the parts lack."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -90,6 +90,22 @@ class Cryo(Spec):
         if any(after[0] < before[0] for before, after in zip(self.schedule, self.schedule[1:], strict=False)):
             raise ValueError("the schedule goes back in time; put its times in order")
         return self
+
+    def lasting(self, time: float) -> Self:
+        """The same course, of which the last freeze ends ``time`` s after the start or before."""
+        if self.schedule:
+            before = tuple(knot for knot in self.schedule if knot[0] < time)
+            return self.model_copy(update={"schedule": (*before, (time, "off"))})
+        cycles, begin = [], 0.0
+        for cycle in self.cycles:
+            left = time - begin
+            if left <= self.cooldown:
+                break
+            cycles.append(cycle.model_copy(update={"freeze": min(cycle.freeze, left)}))
+            begin += cycle.freeze + cycle.thaw
+        if not cycles:
+            raise CaseError(f"heating.cooldown = {self.cooldown:g} s leaves nothing of a freeze within {time:g} s")
+        return self.model_copy(update={"cycles": tuple(cycles)})
 
     def knots(self, start_temperature: float) -> tuple[Knot, ...]:
         """The course of the probe's temperature; each cool-down of a cycle begins at ``start_temperature`` (degC)."""
