@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import RunCase
+from conftest import CATALOGUE, RunCase
 from pydantic import ValidationError
 from scenes import MM, at, cube, scene
 
+from thermal import load_case, simulate
 from thermal.errors import CaseError
 from thermal.physics.heating.cryo import Cryo
 from thermal.physics.scene import Source
@@ -148,3 +151,41 @@ def test_power_is_limited_and_then_the_temperature(run_case: RunCase) -> None:
 def test_duty_needs_a_power() -> None:
     with pytest.raises(ValidationError, match="duty needs the power"):
         Cryo.model_validate({"kind": "cryo", "probes": [NEEDLE], "schedule": [["0 s", "-100 degC"]], "duty": 0.5})
+
+
+# ------------------------------------------------------------------------------------ graded walls, no freezing
+
+
+def test_a_graded_wall_is_coldest_at_its_tip() -> None:
+    """The parts are the whole probe; their mean rise is half of that at the rear, and grows from the tip back."""
+    source = cryo(schedule=[["0 s", "-140 degC"]], rear_rise="80 K").prepare(scene(ENGINE))
+    even = cryo(schedule=[["0 s", "-140 degC"]]).prepare(scene(ENGINE))
+    contacts = source.drive(at(ENGINE, 1.0), 1.0).contacts
+    (whole,) = even.drive(at(ENGINE, 1.0), 1.0).contacts
+    np.testing.assert_allclose(np.sum([c.factor for c in contacts], axis=0), whole.factor, rtol=1e-12)
+    weights = np.array([c.factor.sum() for c in contacts])
+    walls = np.array([c.temperature for c in contacts])
+    assert weights @ walls / weights.sum() == pytest.approx(-100.0, abs=2.0)
+    tip = np.array([0.0, 0.0, -8 * MM])
+    away = [np.average(np.linalg.norm(ENGINE.points - tip, axis=1), weights=c.factor) for c in contacts]
+    assert np.all(np.diff(np.array(away)[np.argsort(walls)]) > 0.0)
+
+
+def test_a_graded_wall_freezes_less_at_its_rear(run_case: RunCase) -> None:
+    even = run_case("cryo_limited", "heating.cooling_power=10 kW")
+    graded = run_case("cryo_limited", "heating.cooling_power=10 kW", "heating.rear_rise=100 K")
+    assert graded.value("isotherm.0.volume") < even.value("isotherm.0.volume")
+    assert graded.value("ledger.energy_error") < 1e-11
+
+
+def test_cold_without_freezing_needs_no_data_on_ice(tmp_path: Path) -> None:
+    """With freezing off a probe may cool a tissue of which nothing is known but how it is when it is warm."""
+    text = (CATALOGUE / "cryo_limited.toml").read_text(encoding="utf-8")
+    for name in ("frozen_conductivity", "frozen_heat_capacity", "latent_heat"):
+        text = re.sub(f"{name} = .*\n", "", text)
+    path = tmp_path / "case.toml"
+    path.write_text(text, encoding="utf-8")
+    run = simulate(load_case(path, ("bioheat.freezing=off",)))
+    assert run.value("lowest_temperature") < 0.0
+    with pytest.raises(CaseError, match=r"tissues.tissue.latent_heat: needed by heating.kind"):
+        simulate(load_case(path))

@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__", "doctor"),
     ("report",),
     ("comparison", "batch"),
-    ("limits", "measures", "export", "cite"),
+    ("limits", "measures", "protocol", "export", "cite"),
     ("view",),
     ("simulation",),
     ("workshop",),

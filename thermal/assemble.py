@@ -100,7 +100,7 @@ def make_tissues(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[Tissues,
         provenance += [{**source, "key": f"tissues.{region}.{source['key']}"} for source in sources]
     if problems:
         raise CaseError(*problems)
-    return Tissues(engine, by_region), provenance
+    return Tissues(engine, by_region, case.bioheat.freezing != "off"), provenance
 
 
 def without_volume(case: Case, anatomy: Anatomy) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ import numpy as np
 from thermal.errors import CaseError
 from thermal.limits import what_limited
 from thermal.measures import MEASURES, Measure
+from thermal.protocol import Protocol
 from thermal.store import Run, RunFolder, read_run
 from thermal.store.files import write_json, write_text
 from thermal.units import Array
@@ -92,6 +93,7 @@ def compare(
     out: Path | str = Path("results") / "compare",
     *,
     anatomy: str | Path | None = None,
+    protocol: Protocol | None = None,
     force: bool = False,
     progress: Report | None = None,
     run_case: RunCase | None = None,
@@ -99,6 +101,7 @@ def compare(
     """Compare cases and finished runs; cases that are not done are run first, one after the other, into ``out/NAME``.
 
     ``targets``: case files, run folders or runs. ``anatomy``: use this anatomy in place of the one the cases extend.
+    ``protocol``: what all cases share, so that the comparison is fair; finished runs keep theirs.
     ``force``: run again what is already done. ``run_case``: how to run one case, by default :func:`run_one`.
 
     All case files are read before anything is run: a bad one raises ``CaseError`` with the problems of all. A run that
@@ -111,6 +114,8 @@ def compare(
     folder = Path(out)
     report: Report = progress or (lambda stage, share: None)
     loaded = _load(targets, anatomy)
+    if protocol is not None:
+        loaded = [entry if isinstance(entry, Run) else protocol.of(entry) for entry in loaded]
     names = _folder_names([entry for entry in loaded if not isinstance(entry, Run)])
     runs: list[Run] = []
     failures: list[tuple[str, Exception]] = []
@@ -128,7 +133,7 @@ def compare(
         comparison = None
         if runs:
             report("pictures", 0.0)
-            comparison = write_comparison(runs, folder, aside)
+            comparison = write_comparison(runs, folder, protocol, aside)
     if failures or comparison is None:
         (name, first), *others = failures
         for other, reason in others:
@@ -159,7 +164,9 @@ def run_one(
     return run
 
 
-def write_comparison(runs: Sequence[Run], out: Path | str, aside: Aside | None = None) -> Comparison:
+def write_comparison(
+    runs: Sequence[Run], out: Path | str, protocol: Protocol | None = None, aside: Aside | None = None
+) -> Comparison:
     """Write ``comparison.csv``, ``.json``, ``.md`` (tables), ``comparison.png`` and ``comparison_3d.png`` into ``out``.
 
     ``aside``: who drew the runs already, and draws the comparison from what it kept of them.
@@ -168,7 +175,8 @@ def write_comparison(runs: Sequence[Run], out: Path | str, aside: Aside | None =
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     treatments = describe(runs)
-    notes = [*anatomy_differences(treatments), *_doubts(treatments)]
+    shared = None if protocol is None else protocol.note
+    notes = [*anatomy_differences(treatments), *([] if shared is None else [shared]), *_doubts(treatments)]
     files = [folder / f"comparison.{kind}" for kind in ("csv", "json", "md")]
     drawn, problem = (aside or Aside()).compare(treatments, folder)
     files += drawn
@@ -338,6 +346,7 @@ _MODALITIES = {
     "magnetic": "magnetic field",
     "rfa": "radiofrequency",
     "cryo": "cryoablation",
+    "microwave": "microwaves (empirical pattern)",
     "prescribed": "prescribed heat",
     "temperature": "prescribed temperature",
     "none": "no heating",

@@ -129,6 +129,14 @@ MEASURES = (
         "{:.1f}",
     ),
     Measure(
+        "Goal reached after",
+        "min",
+        ("treatment.covered_at",),
+        "heating or freezing until the tumour and the wanted margin were covered; a dash where they never were",
+        1 / 60,
+        "{:.1f}",
+    ),
+    Measure(
         "Energy from the source",
         "kJ",
         ("energy.delivered",),

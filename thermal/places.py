@@ -11,7 +11,7 @@ from thermal.errors import CaseError
 from thermal.physics.scene import Device
 from thermal.units import Array
 
-SUB_GRID = ("needle", "electrode", "cryoprobe")
+SUB_GRID = ("needle", "electrode", "cryoprobe", "antenna")
 """Kinds of device that meet the tissue through a sub-grid conductance."""
 THINNEST, THICKEST = 0.1, 3.0
 """Radius in cells: its conductance was tried for 1/6 to 3, and is exact in the limit of thin probes."""

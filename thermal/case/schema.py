@@ -202,7 +202,7 @@ _PROVIDERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "emission": ("heating", ("photothermal",)),
     "potential": ("heating", ("rfa",)),
     "field_amplitude": ("heating", ("magnetic",)),
-    "absorbed_power": ("heating", ("prescribed", "photothermal", "magnetic", "rfa")),
+    "absorbed_power": ("heating", ("prescribed", "photothermal", "magnetic", "rfa", "microwave")),
 }
 """Field -> the table and those of its kinds that make this field."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -205,6 +205,10 @@ class Heating(Protocol):
     @property
     def devices(self) -> tuple[Device, ...]:
         """What it places, known before anything is solved."""
+        ...
+
+    def lasting(self, time: float) -> Self:
+        """The same treatment, heating or freezing for ``time`` s."""
         ...
 
     def check(self, tissues: Tissues) -> None:

@@ -116,6 +116,8 @@ class Tissues:
 
     engine: Engine
     by_region: Mapping[str, Tissue]
+    freezes: bool = True
+    """whether their water freezes in this case"""
 
     def _values(self, name: str, needed_by: str) -> dict[str, float]:
         values: dict[str, Any] = {region: getattr(tissue, name) for region, tissue in self.by_region.items()}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Discriminator, Tag, model_validator
 
-from thermal.domain import Ball, Line, Probe
+from thermal.domain import Ball, Line
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.scene import Device, probe_line
@@ -39,9 +39,16 @@ class Needle(Spec):
         return self
 
     @property
-    def probe(self) -> Probe:
+    def probe(self) -> Line:
         """The working part."""
         return probe_line(self.entry, self.tip, self.active_length, self.radius)
+
+    def reaching(self, length: float) -> Needle:
+        """The needle whose working part is ``length`` m long. Raises ``ValueError`` where it is shorter than that."""
+        inserted = float(np.linalg.norm(np.subtract(self.entry, self.tip)))
+        if length > inserted * (1.0 + 1e-9):
+            raise ValueError(f"{1e3 * length:.4g} mm is longer than the way from entry to tip, {1e3 * inserted:.4g} mm")
+        return Needle.model_construct(entry=self.entry, tip=self.tip, radius=self.radius, active_length=length)
 
     @property
     def body(self) -> Line:
@@ -65,9 +72,13 @@ class BallTip(Spec):
     """key of the point where it ends"""
 
     @property
-    def probe(self) -> Probe:
+    def probe(self) -> Ball:
         """The working part."""
         return Ball(self.centre, self.radius)
+
+    def reaching(self, length: float) -> Needle:
+        """Raises ``ValueError``: its shaft is left out."""
+        raise ValueError("a ball has no shaft that could be cooled; leave it out")
 
     @property
     def body(self) -> Line:

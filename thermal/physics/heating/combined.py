@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -12,6 +12,7 @@ from pydantic import Field
 from thermal.errors import CaseError
 from thermal.physics.heating.cryo import Cryo
 from thermal.physics.heating.magnetic import Magnetic
+from thermal.physics.heating.microwave import Microwave
 from thermal.physics.heating.photothermal import Photothermal
 from thermal.physics.heating.prescribed import Prescribed, PrescribedTemperature
 from thermal.physics.heating.rfa import Rfa
@@ -19,7 +20,9 @@ from thermal.physics.scene import Device, Drive, Held, Reading, Scene, Source, S
 from thermal.physics.tissue import Tissues
 from thermal.units import Array, Spec
 
-Part = Annotated[Photothermal | Magnetic | Rfa | Cryo | Prescribed | PrescribedTemperature, Field(discriminator="kind")]
+Part = Annotated[
+    Photothermal | Magnetic | Rfa | Cryo | Microwave | Prescribed | PrescribedTemperature, Field(discriminator="kind")
+]
 """What may be combined."""
 
 
@@ -46,6 +49,10 @@ class Combined(Spec):
             for number, part in enumerate(self.parts)
             for device in part.devices
         )
+
+    def lasting(self, time: float) -> Self:
+        """All parts at once, for ``time`` s."""
+        return self.model_copy(update={"parts": tuple(part.lasting(time) for part in self.parts)})
 
     def check(self, tissues: Tissues) -> None:
         """Raises ``CaseError`` with all that the parts lack."""

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from thermal.engine import inner
+from thermal.engine import Engine, inner
 from thermal.errors import CaseError
 from thermal.heat import Nodes
-from thermal.physics.heating.applicator import Applicator, contact_factor, device
+from thermal.physics.heating.applicator import Applicator, BallTip, Needle, contact_factor, device
 from thermal.physics.heating.schedule import ramp_events, ramp_within
 from thermal.physics.heating.source import PlainSource
 from thermal.physics.scene import Contact, Device, Drive, Reading, Scene, State
 from thermal.physics.tissue import Tissues
-from thermal.units import Array, Duration, Instant, Power, Spec, quantity
+from thermal.units import Array, Duration, Instant, Power, Spec, TemperatureStep, quantity
 
 ProbeTemperature = Annotated[float, *quantity("degC", ge=-200, le=100)]
 """Boiling nitrogen is at -196 degC; a probe colder than -200 degC is a slip of the pen."""
@@ -56,6 +56,9 @@ class Cryo(Spec):
     """of the freezing probe in cycles"""
     cycles: tuple[Cycle, ...] = ()
     """freezes and thaws, one after another from time zero"""
+    rear_rise: TemperatureStep | None = None
+    """how much warmer the wall is at the rear of the active length than at its tip, linear in between: gas that expands
+    at the tip warms on its way back; evenly cold when absent"""
     cooldown: Annotated[float, *quantity("s", ge=0, le=1e5)] = 0.0
     """time that the probe takes to reach temperature in each cycle"""
     thaw_temperature: ProbeTemperature | None = None
@@ -87,6 +90,22 @@ class Cryo(Spec):
         if any(after[0] < before[0] for before, after in zip(self.schedule, self.schedule[1:], strict=False)):
             raise ValueError("the schedule goes back in time; put its times in order")
         return self
+
+    def lasting(self, time: float) -> Self:
+        """The same course, of which the last freeze ends ``time`` s after the start or before."""
+        if self.schedule:
+            before = tuple(knot for knot in self.schedule if knot[0] < time)
+            return self.model_copy(update={"schedule": (*before, (time, "off"))})
+        cycles, begin = [], 0.0
+        for cycle in self.cycles:
+            left = time - begin
+            if left <= self.cooldown:
+                break
+            cycles.append(cycle.model_copy(update={"freeze": min(cycle.freeze, left)}))
+            begin += cycle.freeze + cycle.thaw
+        if not cycles:
+            raise CaseError(f"heating.cooldown = {self.cooldown:g} s leaves nothing of a freeze within {time:g} s")
+        return self.model_copy(update={"cycles": tuple(cycles)})
 
     def knots(self, start_temperature: float) -> tuple[Knot, ...]:
         """The course of the probe's temperature; each cool-down of a cycle begins at ``start_temperature`` (degC)."""
@@ -123,8 +142,9 @@ class Cryo(Spec):
         )
 
     def check(self, tissues: Tissues) -> None:
-        """Raises ``CaseError`` where a region lacks data on freezing."""
-        tissues.require(("frozen_conductivity", "frozen_heat_capacity", "latent_heat"), 'heating.kind = "cryo"')
+        """Raises ``CaseError`` where a region lacks data on freezing, unless freezing is off."""
+        if tissues.freezes:
+            tissues.require(("frozen_conductivity", "frozen_heat_capacity", "latent_heat"), 'heating.kind = "cryo"')
 
     def prepare(self, scene: Scene) -> PlainSource:
         """Contact of each probe with the tissue. Raises ``CaseError`` for probes outside the domain."""
@@ -138,6 +158,10 @@ class Cryo(Spec):
         if problems:
             raise CaseError(*problems)
         near = [np.flatnonzero(factor) for factor in factors]
+        graded_walls = [
+            Wall.of(probe, factor, scene.engine, self.rear_rise)
+            for probe, factor in zip(self.probes, factors, strict=True)
+        ]
 
         def touched_by(temperature: Array) -> list[float]:
             """Mean temperature of the tissue at each probe, degC."""
@@ -160,10 +184,10 @@ class Cryo(Spec):
             temperature = course(middle)
             walls = [min(temperature, near) if self.cooling_down(middle) else temperature for near in touched]
             power, contacts, reached = idle, [], []
-            for factor, wall, limit in zip(factors, walls, limits, strict=True):
-                drawn = None if limit is None else limit.drawn(state.temperature, wall)
+            for graded, wall, limit in zip(graded_walls, walls, limits, strict=True):
+                drawn = None if limit is None else limit.drawn(state.temperature, wall + graded.rise)
                 if drawn is None:
-                    contacts.append(Contact(factor, wall))
+                    contacts += [Contact(part, wall + rise) for part, rise in graded.parts]
                     reached.append(wall)
                 else:
                     power = power - drawn.power
@@ -179,8 +203,39 @@ class Cryo(Spec):
         if self.cooling_power is None:
             return None
         by = 'heating.kind = "cryo"'
-        warm, frozen = (tissues.nodes(name, by)[nodes] for name in ("conductivity", "frozen_conductivity"))
+        icy = "frozen_conductivity" if tissues.freezes else "conductivity"
+        warm, frozen = (tissues.nodes(name, by)[nodes] for name in ("conductivity", icy))
         return Limit(self.duty * self.cooling_power, factor, nodes, warm, frozen)
+
+
+STRETCHES = 8
+"""Stretches of a graded wall between which its temperature jumps."""
+
+
+@dataclass(frozen=True)
+class Wall:
+    """How much warmer a probe's wall is than at its tip: ``rise`` (t,) K at the nodes it touches, and the same as the
+    ``parts`` of its shape (n,) m that share a rise."""
+
+    rise: Array
+    parts: tuple[tuple[Array, float], ...]
+
+    @staticmethod
+    def of(probe: Needle | BallTip, factor: Array, engine: Engine, rear_rise: float | None) -> Wall:
+        """``factor`` (n,) m is the probe's shape, ``rear_rise`` K that at its rear; a ball has no rear."""
+        nodes = np.flatnonzero(factor)
+        if rear_rise is None or not isinstance(probe, Needle):
+            return Wall(np.zeros(nodes.size), ((factor, 0.0),))
+        tip, rear = np.asarray(probe.tip), np.asarray(probe.probe.start)
+        back = (rear - tip) / probe.active_length**2
+        place = np.clip((engine.points[nodes] - tip) @ back, 0.0, 1.0)
+        rise = rear_rise * np.round(STRETCHES * place) / STRETCHES
+        parts = []
+        for warmer in np.unique(rise):
+            part = np.zeros_like(factor)
+            part[nodes[rise == warmer]] = factor[nodes[rise == warmer]]
+            parts.append((part, float(warmer)))
+        return Wall(rise, tuple(parts))
 
 
 @dataclass(frozen=True)
@@ -202,8 +257,8 @@ class Limit:
     warm: Array
     frozen: Array
 
-    def drawn(self, temperature: Array, wall: float) -> Drawn | None:
-        """What it draws from tissue at (n,) degC when a wall at ``wall`` degC would ask for too much; None if not."""
+    def drawn(self, temperature: Array, wall: Array) -> Drawn | None:
+        """What it draws from tissue at (n,) degC when a wall at (t,) degC would ask for too much; None if not."""
         near = temperature[self.nodes]
         ice = np.clip((FROZEN[1] - near) / (FROZEN[1] - FROZEN[0]), 0.0, 1.0)
         conductance = (self.warm + ice * (self.frozen - self.warm)) * self.factor[self.nodes]

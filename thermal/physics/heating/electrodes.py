@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from thermal.domain import Line
 from thermal.engine import Engine
+from thermal.errors import CaseError
 from thermal.physics.heating.applicator import BallTip, Needle, contact_factor, device
 from thermal.physics.scene import Contact, Device, Held
 from thermal.units import Array, HeatTransfer, Length, Point, ProbeRadius, Spec, Temperature
@@ -150,6 +151,28 @@ class Cooling(Spec):
     """of the coolant"""
     heat_transfer: HeatTransfer | None = None
     """film coefficient between the electrode's outer wall and the coolant"""
+    length: Length | None = None
+    """from the tip back, along which the wall is cooled; default: the active length"""
+
+    def contact(self, engine: Engine, parts: Sequence[Needle | BallTip], factor: Array, where: str) -> Contact:
+        """With the tissue along ``parts``, whose own shape factor is ``factor`` (n,) m.
+
+        Raises ``CaseError`` naming the key ``where`` for a cooled length that does not fit.
+        """
+        cooled: Sequence[Needle | BallTip] = parts
+        if self.length is not None:
+            try:
+                cooled = [part.reaching(self.length) for part in parts]
+            except ValueError as error:
+                raise CaseError(f"heating.cooling.length: {error} ({where})") from None
+            factor = np.sum([contact_factor(engine, part, where) for part in cooled], axis=0)
+        if self.heat_transfer is None:
+            return Contact(factor, self.temperature)
+        film = np.full(factor.size, np.inf)
+        nodes = np.flatnonzero(factor)
+        area = sum(part.wall_area for part in cooled)
+        film[nodes] = self.heat_transfer * area * factor[nodes] / float(np.sum(factor[nodes]))
+        return Contact(factor, self.temperature, film)
 
 
 @dataclass(frozen=True)
@@ -175,18 +198,14 @@ class Electrode:
         """Raises ``CaseError`` naming the key ``where`` for an electrode that touches no tissue."""
         whole = np.sum([contact_factor(engine, part, where) for part in spec.parts], axis=0)
         nodes = np.flatnonzero(whole)
-        factor, tissue = whole[nodes], thermal_conductivity[nodes] * whole[nodes]
+        active = spec.pole == "active"
         if cooling is None:
-            return Electrode(nodes, factor, spec.pole == "active", None, np.ones(nodes.size))
-        film: Array | float = np.inf
-        if cooling.heat_transfer is not None:
-            area = sum(part.wall_area for part in spec.parts)
-            film = np.full(whole.size, np.inf)
-            film[nodes] = cooling.heat_transfer * area * factor / float(np.sum(factor))
-        returned = np.divide(tissue, tissue + (film[nodes] if isinstance(film, np.ndarray) else film))
-        return Electrode(
-            nodes, factor, spec.pole == "active", Contact(whole, cooling.temperature, film), np.asarray(returned)
-        )
+            return Electrode(nodes, whole[nodes], active, None, np.ones(nodes.size))
+        coolant = cooling.contact(engine, spec.parts, whole, where)
+        tissue = thermal_conductivity[nodes] * coolant.factor[nodes]
+        film = coolant.film[nodes] if isinstance(coolant.film, np.ndarray) else coolant.film
+        returned = np.divide(tissue, tissue + film)
+        return Electrode(nodes, whole[nodes], active, coolant, np.asarray(returned))
 
     def touched(self, temperature: Array) -> float:
         """Mean temperature of the tissue at it, degC, from (n,)."""

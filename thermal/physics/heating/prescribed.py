@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -404,6 +404,10 @@ class PrescribedTemperature(Spec):
     region: str | None = None
     """region that is held; everything when absent"""
 
+    def lasting(self, time: float) -> Self:
+        """The same schedule: what is prescribed is left as it is."""
+        return self
+
     def check(self, tissues: Tissues) -> None:
         """Raises ``CaseError`` for an unknown region."""
         if self.region is not None:
@@ -447,6 +451,10 @@ class NoHeating(Spec):
 
     devices: ClassVar[tuple[Device, ...]] = ()
     kind: Literal["none"] = "none"
+
+    def lasting(self, time: float) -> Self:
+        """Nothing for as long as one likes."""
+        return self
 
     def check(self, tissues: Tissues) -> None:
         """Nothing is needed."""

@@ -78,6 +78,10 @@ class Switched(Spec):
     pulses: Pulses | None = None
     """pulse train within the intervals"""
 
+    def lasting(self, time: float) -> Self:
+        """The same source, on from the start for ``time`` s."""
+        return self.model_copy(update={"on": ((0.0, time),)})
+
     @property
     def devices(self) -> tuple[Device, ...]:
         """What it places: nothing, unless it says so."""
