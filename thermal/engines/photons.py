@@ -10,7 +10,6 @@ import numpy as np
 from thermal.domain import FACES, VoxelDomain
 from thermal.engine import Flight, Packets, Turbid
 from thermal.engines import photon_kernels as kernels
-from thermal.units import Array
 
 MOST_TALLIES = 2**30
 """Bytes that the tallies of batches flown at once may take."""
@@ -20,14 +19,13 @@ def trace(domain: VoxelDomain, turbid: Turbid, launch: Callable[[int], Packets],
     """See :meth:`thermal.engine.Engine.trace`."""
     shape = domain.cell_shape
 
-    def cells(values: Array) -> Array:
-        return np.ascontiguousarray(values, dtype=np.float64).reshape(shape)
-
-    absorption, scattering = cells(turbid.absorption), cells(turbid.scattering)
-    anisotropy, index = cells(turbid.anisotropy), cells(turbid.index)
+    columns = turbid.absorption, turbid.scattering, turbid.anisotropy, turbid.index
+    optics = np.ascontiguousarray(np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=-1))
+    optics = optics.reshape(*shape, len(columns))
     x, y, z = (np.ascontiguousarray(axis, dtype=np.float64) for axis in domain.axes)
     solid = np.ascontiguousarray(domain.solid).reshape(shape)
-    outside = np.array([turbid.outside.get(face, 0.0) for face in FACES])
+    beyond = {**turbid.outside, **dict.fromkeys(turbid.mirrors, kernels.MIRROR)}
+    outside = np.array([beyond.get(face, 0.0) for face in FACES])
     at_once = max(1, min(nb.get_num_threads(), batches, MOST_TALLIES // (8 * solid.size)))
     mean, squares = np.zeros(shape), np.zeros(shape)
     totals = np.zeros((batches, kernels.TOTALS))
@@ -37,13 +35,13 @@ def trace(domain: VoxelDomain, turbid: Turbid, launch: Callable[[int], Packets],
         count = len(wave[0].weight)
         paths = np.zeros((len(wave), *shape))
         kernels.fly(
-            (x, y, z), solid, absorption, scattering, anisotropy, index, outside,
+            (x, y, z), solid, optics, outside,
             np.stack([packets.start for packets in wave]), np.stack([packets.direction for packets in wave]),
             np.stack([packets.weight for packets in wave]), np.stack([packets.specular for packets in wave]),
             count * start, seed, paths, totals[start : start + len(wave)],
         )  # fmt: skip
         for number, path in enumerate(paths, start):  # in the order of the batches, whoever flew them
-            absorbed[number] = np.sum(path * absorption)
+            absorbed[number] = np.sum(path * optics[..., kernels.ABSORBS])
             fresh = path - mean
             mean += fresh / (number + 1)
             squares += fresh * (path - mean)

@@ -40,6 +40,8 @@ class Device:
     """the part that works, which must lie in tissue; None for what stays outside the body"""
     place: str = ""
     """key of the case file that says where ``active`` ends, e.g. ``heating.electrode.tip``"""
+    mirrors: frozenset[str] = frozenset()
+    """faces of the window that are planes of symmetry for it"""
 
 
 @dataclass(frozen=True)
