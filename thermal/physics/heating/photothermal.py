@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
@@ -17,14 +17,14 @@ from thermal.domain import FACES, SURFACE
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.heating.lit import LightPower, Lit
-from thermal.physics.heating.schedule import Switched
+from thermal.physics.heating.schedule import Switched, one_or_many
 from thermal.physics.light import Beam, Border, Diffusion, Fibre, Lamp, LightEntry, LightSource
 from thermal.physics.light.mirrors import Mirrors
 from thermal.physics.light.turbidity import Turbidity
 from thermal.physics.light.window import SLACK, fit_window, resolution
 from thermal.physics.scene import Device, Scene, Source
 from thermal.physics.tissue import Tissues
-from thermal.units import Array, Duration, Length, PositiveNumber, Power, Spec, Wavelength
+from thermal.units import Array, Duration, Length, PositiveNumber, Power, Wavelength
 
 NEEDED_BY = 'heating.kind = "photothermal"'
 SURVEY = 1e-5
@@ -33,11 +33,6 @@ SOFT_TISSUE_INDEX = 1.4
 """Refractive index where the tissue table has none; soft tissue in the near infrared has 1.35 to 1.45 (unverified)."""
 
 FaceName = Literal["x-", "x+", "y-", "y+", "z-", "z+"]
-
-
-def one_or_many(value: Any) -> Any:
-    """Accept one table where a list of tables is expected."""
-    return (value,) if isinstance(value, (dict, Spec)) else value
 
 
 class Photothermal(Switched):

@@ -74,9 +74,7 @@ class MonteCarlo(Spec):
         try:
             flight = engine.trace(turbid, launch, BATCHES, self.seed)
         except ValueError as error:
-            raise CaseError(
-                f'heating.light.model = "monte_carlo": {error}; use an image or a phantom, or model = "delta_p1"'
-            ) from None
+            raise CaseError(f'heating.light.model = "monte_carlo": {error}; use these, or model = "sp3"') from None
         return _light(engine, medium, flight, float(powers.sum()), border.air)
 
     def doubts(self, engine: Engine, medium: Medium, light: Light) -> tuple[str, ...]:
