@@ -56,7 +56,7 @@ def test_broad_beam_on_a_half_space(mu_a: float, mu_s: float, g: float, n: float
     engine = column(z)
     optics = medium(engine, mu_a, mu_s, g)
     beam = Beam(position=(Si(0), Si(0), Si(0)), direction=(0, 0, 1), diameter=Si(2 * z[1]), specular=0.0)
-    emission = beam.first_collisions(engine, optics, 1.0, n)
+    emission = beam.first_collisions(engine, optics, 1.0, Border(n))
     light = solve_light(engine, optics, [emission], 1.0, {"z-": border_factor(n)})
     fluence, reflectance = half_space(mu_a, mu_s, g, n, z)
     assert light.left["z-"] == pytest.approx(reflectance, rel=2e-3)
@@ -70,7 +70,7 @@ def test_broad_beam_on_a_half_space(mu_a: float, mu_s: float, g: float, n: float
 def test_the_dipole_holds_no_power() -> None:
     engine = column(np.linspace(0.0, 5e-3, 41))
     beam = Beam(position=(Si(0), Si(0), Si(0)), direction=(0, 0, 1), diameter=Si(0.2e-3), specular=0.0)
-    emission = beam.first_collisions(engine, medium(engine, 50.0, 1e4, 0.9), 1.0, 1.4)
+    emission = beam.first_collisions(engine, medium(engine, 50.0, 1e4, 0.9), 1.0, Border(1.4))
     assert np.sum(emission.diffuse + emission.absorbed) + emission.escaped == pytest.approx(1.0, rel=1e-12)
     # a share mu_a / (mu_a + mu_s (1 - g^2)) of the collisions absorbs
     assert np.sum(emission.absorbed) == pytest.approx(50.0 / 1950.0 * (1.0 - emission.escaped), rel=1e-9)
@@ -127,7 +127,7 @@ def test_a_bare_fibre_shines_ahead() -> None:
     engine = ball_engine()
     optics = medium(engine, 10.0, 1500.0, 0.0)
     cut = Fibre(entry=(Si(0), Si(0), Si(6e-3)), tip=(Si(0), Si(0), Si(1e-3)), numerical_aperture=0.22)
-    emission = cut.emit(engine, optics, 1.0, 1.4)
+    emission = cut.emit(engine, optics, 1.0, Border(1.4))
     collided = emission.diffuse + emission.absorbed
     cosine = 0.5 * (1.0 + np.sqrt(1.0 - (0.22 / 1.4) ** 2))  # mean over the cone
     assert collided @ engine.points[:, 2] == pytest.approx(1e-3 - cosine / 1510.0, abs=2e-5)

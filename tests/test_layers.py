@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("anatomy", "physics", "engines"),
     ("engine",),
     ("heat", "carriage"),
-    ("domain", "library"),
+    ("domain", "library", "sampled"),
     ("units", "errors", "interrupts", "machine", "progress"),
 )
 """Modules and subpackages of ``thermal``, the highest first. Each may import only from the lines below its own; those
@@ -45,7 +45,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "petsc4py": ("engines",),
     "basix": ("engines",),
     "ufl": ("engines",),
-    "pyvista": ("view", "export"),
+    "pyvista": ("anatomy", "view", "export"),
     "vtkmodules": ("view", "export"),
     "matplotlib": ("view",),
     "h5py": ("store",),

@@ -13,7 +13,7 @@ from thermal.domain import VoxelDomain
 from thermal.engines.voxel import VoxelEngine
 from thermal.errors import CaseError
 from thermal.physics.heating.photothermal import Photothermal
-from thermal.physics.light import Beam, Fibre, Medium, border_factor, border_factors, window
+from thermal.physics.light import Beam, Border, Fibre, Medium, border_factor, border_factors, window
 from thermal.physics.light.diffusion import solve_light
 from thermal.physics.light.rays import Emission
 from thermal.physics.scene import Held, Payload, Scene, State
@@ -80,11 +80,13 @@ def test_fibre_tip_emits_around_itself() -> None:
     solid = np.repeat(np.arange(8) < 6, 64)
     engine = engine_of(axis, axis, axis, solid=solid)
     tip = (Si(0.3e-3), Si(-0.4e-3), Si(0.1e-3))
-    emission = Fibre(entry=(Si(0), Si(0), Si(0.05)), tip=tip).emit(engine, uniform(engine), 3.0, 1.4)
+    emission = Fibre(entry=(Si(0), Si(0), Si(0.05)), tip=tip).emit(engine, uniform(engine), 3.0, Border(1.4))
     assert np.sum(emission.diffuse) == pytest.approx(3.0, abs=1e-12)
     assert emission.diffuse @ engine.points / 3.0 == pytest.approx(np.array(tip), abs=2e-5)
     with pytest.raises(CaseError, match="outside the tissue"):
-        Fibre(entry=(Si(0), Si(0), Si(0.05)), tip=(Si(3e-3), Si(0), Si(0))).emit(engine, uniform(engine), 3.0, 1.4)
+        Fibre(entry=(Si(0), Si(0), Si(0.05)), tip=(Si(3e-3), Si(0), Si(0))).emit(
+            engine, uniform(engine), 3.0, Border(1.4)
+        )
 
 
 def test_line_diffuser() -> None:
@@ -94,7 +96,7 @@ def test_line_diffuser() -> None:
     engine = engine_of(axis, axis, along)
     medium = uniform(engine)
     fibre = Fibre(entry=(Si(0), Si(0), Si(length)), tip=(Si(0), Si(0), Si(0)), diffuser=Si(length), radius=Si(0.05e-3))
-    emission = fibre.emit(engine, medium, 100 * length, 1.4)  # 1 W/cm
+    emission = fibre.emit(engine, medium, 100 * length, Border(1.4))  # 1 W/cm
     sides = dict.fromkeys(("x-", "x+", "y-", "y+"), 1.0)
     light = solve_light(engine, medium, [emission], 100 * length, sides)
     for r, exact in ((0.5e-2, 2.452462e4), (1e-2, 0.758136e4)):
@@ -119,7 +121,7 @@ def test_broad_beam() -> None:
     engine = engine_of(side, side, depth)
     medium = uniform(engine)
     beam = Beam(position=(Si(0), Si(0), Si(-5e-3)), direction=(0, 0, 1), diameter=Si(0.8e-3), specular=0.0)
-    emission = beam.emit(engine, medium, 0.25 * np.pi * 0.8e-3**2, 1.4)  # 1 W/m2, wider than the column
+    emission = beam.emit(engine, medium, 0.25 * np.pi * 0.8e-3**2, Border(1.4))  # 1 W/m2, wider than the column
     assert emission.entry_faces == {"z-"}
     light = solve_light(engine, medium, [emission], 0.25 * np.pi * 0.8e-3**2, {"z-": border_factor(1.4)})
     mean = light.fluence.reshape(engine.domain.shape).mean(axis=(0, 1))
@@ -139,7 +141,7 @@ def test_unscattered_light_on_cells_of_an_optical_depth(spacing: float) -> None:
     side, depth = np.arange(-2e-3, 2.01e-3, spacing), np.arange(0.0, 10.5e-3, spacing)
     engine = engine_of(side, side, depth)
     beam = Beam(position=(Si(0), Si(0), Si(-5e-3)), direction=(0, 0, 1), diameter=Si(20e-3), specular=0.0)
-    emission = beam.emit(engine, uniform(engine), np.pi * 10e-3**2, 1.4)  # 1 W/m2
+    emission = beam.emit(engine, uniform(engine), np.pi * 10e-3**2, Border(1.4))  # 1 W/m2
     on_axis = emission.fluence.reshape(engine.domain.shape)[len(side) // 2, len(side) // 2, :-1]
     exact = np.exp(-(MU_A + MU_S) * depth[:-1])
     assert on_axis == pytest.approx(exact, rel=0.02)
@@ -156,7 +158,7 @@ def test_gaussian_beam_profile() -> None:
         irradiance=Si(2e4), specular=0.0,
     )  # fmt: skip
     assert beam.own_power == pytest.approx(0.5 * 2e4 * np.pi * 4e-3**2)
-    emission = beam.emit(engine, medium, beam.own_power or 0.0, 1.4)
+    emission = beam.emit(engine, medium, beam.own_power or 0.0, Border(1.4))
     at = np.array([[0, 0, 2.5e-3], [4e-3, 0, 2.5e-3], [0, -4e-3, 2.5e-3]])
     faded = 2e4 * np.exp(-40.0 * 2.5e-3)
     assert engine.sample(emission.fluence, at) == pytest.approx(faded * np.exp([0.0, -2.0, -2.0]), rel=0.04)
@@ -173,7 +175,7 @@ def test_oblique_beam_conserves_power_and_finds_the_skin() -> None:
     direction = np.array([1.0, 0.5, -2.0])
     position = -15e-3 * direction / np.linalg.norm(direction)
     beam = Beam(position=tuple(Si(c) for c in position), direction=tuple(direction), diameter=Si(6e-3))
-    emission = beam.emit(engine, medium, 3.0, 1.4)
+    emission = beam.emit(engine, medium, 3.0, Border(1.4))
     assert emission.entry_faces == frozenset()
     assert emission.reflected == pytest.approx(3.0 / 36)  # ((1.4 - 1) / (1.4 + 1))^2 = 1/36
     assert emission.escaped < 1e-6
@@ -181,15 +183,17 @@ def test_oblique_beam_conserves_power_and_finds_the_skin() -> None:
     assert total == pytest.approx(3.0 * 35 / 36, rel=1e-7)
     first = (emission.diffuse @ engine.points) / np.sum(emission.diffuse)
     assert np.linalg.norm(first - position * (1 - 1e-3 / 15e-3)) < 1.2e-3  # one free path below the skin
-    light = solve_light(engine, medium, [emission], 3.0, border_factors(engine, 1.4, emission.entry_faces))
+    light = solve_light(engine, medium, [emission], 3.0, border_factors(engine, Border(1.4), emission.entry_faces))
     assert abs(light.balance_error) < 1e-10
     assert light.escaped > 0.3  # backscattered through the skin
     # the same from the opposite side, by symmetry
     other = Beam(position=tuple(Si(-c) for c in position), direction=tuple(-direction), diameter=Si(6e-3))
-    mirrored = other.emit(engine, medium, 3.0, 1.4)
+    mirrored = other.emit(engine, medium, 3.0, Border(1.4))
     assert np.sum(mirrored.diffuse) == pytest.approx(np.sum(emission.diffuse), rel=1e-6)
     with pytest.raises(CaseError, match="misses the tissue"):
-        Beam(position=(Si(0), Si(0.1), Si(0)), direction=(1, 0, 0), diameter=Si(1e-3)).emit(engine, medium, 1.0, 1.4)
+        Beam(position=(Si(0), Si(0.1), Si(0)), direction=(1, 0, 0), diameter=Si(1e-3)).emit(
+            engine, medium, 1.0, Border(1.4)
+        )
 
 
 def test_light_that_passes_through() -> None:
@@ -197,7 +201,7 @@ def test_light_that_passes_through() -> None:
     axis = np.linspace(-4e-3, 4e-3, 9)
     engine = engine_of(axis, axis, axis)
     beam = Beam(position=(Si(-0.01), Si(0), Si(0)), direction=(1, 0, 0), diameter=Si(2e-3), specular=0.0)
-    emission = beam.emit(engine, uniform(engine, 50.0, 0.0), 1.0, 1.4)
+    emission = beam.emit(engine, uniform(engine, 50.0, 0.0), 1.0, Border(1.4))
     assert emission.escaped == pytest.approx(np.exp(-50.0 * 8e-3), rel=1e-6)
     assert np.sum(emission.diffuse) == 0.0
 

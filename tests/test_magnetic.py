@@ -12,7 +12,8 @@ from scenes import MM, at, ball, cube, scene, tissues
 
 from thermal.case import load_case
 from thermal.errors import CaseError
-from thermal.physics.heating.magnetic import Coil, Magnetic, eddy_warning, exposure_warnings
+from thermal.physics.heating.coils import Coil
+from thermal.physics.heating.magnetic import Magnetic, eddy_warning, exposure_warnings
 from thermal.physics.scene import Payload
 from thermal.simulation import prepare
 from thermal.units import VACUUM_PERMEABILITY, Array
@@ -60,7 +61,7 @@ def test_helmholtz_pair_adds_up() -> None:
     assert amplitude[0] * VACUUM_PERMEABILITY == pytest.approx(8.99176286e-6, rel=1e-8)
 
 
-def constant_ilp(amplitude: Array, frequency: float) -> Array:
+def constant_ilp(amplitude: Array, frequency: float, temperature: float | None = None) -> Array:
     """ILP 3.1 nH m2/kg (MAG-05): W/kg."""
     return 3.1e-9 * amplitude**2 * frequency
 

@@ -12,14 +12,11 @@ import numpy as np
 import pytest
 from conftest import RunCase
 
-from thermal.domain import FACES, MeshDomain, VoxelDomain
+from thermal.domain import FACES, VoxelDomain
 from thermal.engine import Flight, Packets, Turbid
-from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
-from thermal.errors import CaseError
-from thermal.physics.light import Beam, Border, Lamp, Medium, MonteCarlo
 from thermal.store import Run
-from thermal.units import Array, Si
+from thermal.units import Array
 
 SIGMAS = 3.0
 BATCHES = 10
@@ -227,16 +224,3 @@ def test_lgt04_by_a_case(run_case: RunCase) -> None:
     error = fields["fluence_error"].values
     assert np.all(error >= 0.0)
     assert np.max(error) < 0.2 * np.max(fields["fluence"].values)
-
-
-def test_photons_need_voxels() -> None:
-    with pytest.raises(CaseError, match=r"photons are followed through voxels.*delta_p1"):
-        MonteCarlo(model="monte_carlo").solve(*tetrahedron())
-
-
-def tetrahedron() -> tuple[MeshEngine, Medium, tuple[Lamp, ...], Border]:
-    points = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
-    one = np.ones(1)
-    engine = MeshEngine(MeshDomain(points, np.array([[0, 1, 2, 3]]), {"tissue": one}))
-    beam = Beam(position=(Si(0.1), Si(0.1), Si(1)), direction=(0, 0, -1), diameter=Si(0.1))
-    return engine, Medium(one, np.zeros(4), one, 0.9 * one), (Lamp(beam, 1.0),), Border(1.4)

@@ -75,13 +75,15 @@ class Solver(Protocol):
 @dataclass(frozen=True)
 class Turbid:
     """What photons meet: absorption and scattering in 1/m, mean cosine of the scattering angle and refractive index at
-    cells (m,), and the index beyond the faces of the window that border on something else than more of the same."""
+    cells (m,), the index beyond the faces of the window that border on something else than more of the same, and the
+    faces that are mirrors."""
 
     absorption: Array
     scattering: Array
     anisotropy: Array
     index: Array
     outside: Mapping[str, float]
+    mirrors: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

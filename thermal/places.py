@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from thermal.case import Case
-from thermal.domain import Line, Probe
+from thermal.domain import FACES, Line, Probe
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.scene import Device
@@ -15,6 +15,8 @@ SUB_GRID = ("needle", "electrode", "cryoprobe", "antenna")
 """Kinds of device that meet the tissue through a sub-grid conductance."""
 THINNEST, THICKEST = 0.1, 3.0
 """Radius in cells: its conductance was tried for 1/6 to 3, and is exact in the limit of thin probes."""
+ON_THE_PLANE = 1e-6
+"""m; nearer than that, the axis of a device lies on a face of the window."""
 STATIONS = 33
 """Points along the active part of a device that are looked at."""
 
@@ -83,13 +85,17 @@ def _cut(engine: Engine, device: Device, stations: Array) -> list[str]:
     length = float(np.linalg.norm(axis))
     across = radius * np.sqrt(np.maximum(1.0 - (axis / length) ** 2, 0.0) if length > 0.0 else np.ones(3))
     lower, upper = engine.bounds
-    sides = ((stations - across < lower) | (stations + across > upper)).any(axis=0)
+    cut = np.stack([(stations - across < lower).any(axis=0), (stations + across > upper).any(axis=0)])
+    on = np.stack([(np.abs(stations - face) < ON_THE_PLANE).all(axis=0) for face in (lower, upper)])
+    mirror = np.reshape([face in device.mirrors for face in FACES], (3, 2)).T
+    sides = (cut & ~(on & mirror)).any(axis=0)
     if not sides.any():
         return []
     names = ", ".join("xyz"[axis] for axis in np.flatnonzero(sides))
     return [
         f"{device.place}: {device.name} ({2e3 * radius:.3g} mm thick) is cut by a face of the window across {names}; a "
-        "device cannot be modelled in halves: enlarge the window so that it lies inside"
+        "device cannot be modelled in halves: enlarge the window so that it lies inside, or, for light, put its axis "
+        "on the face and name the face in heating.mirrors"
     ]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from thermal.accuracy import Companion, companion, estimate
-from thermal.anatomy import Anatomy
+from thermal.anatomy import Anatomy, vectors
 from thermal.assemble import (
     held_field,
     initial_temperature,
@@ -211,7 +211,15 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         )
         drug = _bind_drug(case, tissues, delivered, site.tumour_volume)
     report("heating", 0.0)
-    scene = Scene(engine, tissues, payload, held_field(case, engine, "potential"), case.bioheat.duration, initial)
+    scene = Scene(
+        engine,
+        tissues,
+        payload,
+        held_field(case, engine, "potential"),
+        case.bioheat.duration,
+        initial,
+        read_vectors=vectors.reader(case.folder),
+    )
     source: Source = case.heating.prepare(scene)
     if case.bioheat.until is not None:
         source = Endable.of(source, case, anatomy.tumour)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from thermal.case.places import Keys, Layer, Place, dotted, forget, key_lines, merge
+from thermal.case.places import Keys, Layer, Place, dotted, entries, forget, key_lines, merge
 from thermal.case.report import CrossError, Problem, Reporter, nearest, show, suggest
 from thermal.case.schema import FILE_KEYS, SCHEMA_VERSION, Case, Origin, cross_check
 from thermal.errors import CaseError
@@ -198,18 +198,14 @@ def _relocated(file: CaseFile, folder: Path) -> Layer:
     """The file's layer with names of input files made relative to the folder of the case."""
     if file.path.parent.resolve() == folder.resolve():
         return file.layer
-    data = dict(file.layer.data)
-    for keys in FILE_KEYS:
-        table: Any = data
-        for key in keys[:-1]:
-            inner = table.get(key) if isinstance(table, dict) else None
-            if not isinstance(inner, dict):
-                table = None
-                break
-            table[key] = table = dict(inner)
-        name = table.get(keys[-1]) if isinstance(table, dict) else None
-        if isinstance(name, str) and name and not name.startswith("data:") and not Path(name).is_absolute():
-            table[keys[-1]] = os.path.relpath(file.path.parent / name, folder)
+    data = copy.deepcopy(file.layer.data)
+    for pattern in FILE_KEYS:
+        for keys, name in entries(data, pattern):
+            if isinstance(name, str) and name and not name.startswith("data:") and not Path(name).is_absolute():
+                table: Any = data
+                for key in keys[:-1]:
+                    table = table[key]
+                table[keys[-1]] = os.path.relpath(file.path.parent / name, folder)
     return Layer(data, file.layer.places)
 
 

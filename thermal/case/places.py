@@ -239,3 +239,16 @@ def _merge(
             forget(places, here)
             places.update({keys: place for keys, place in new.items() if keys[: len(here)] == here})
     return merged
+
+
+def entries(data: object, pattern: tuple[str, ...]) -> list[tuple[tuple[str | int, ...], object]]:
+    """Every value at keys like ``pattern``, with its keys; ``"*"`` stands for every entry of a list."""
+    if not pattern:
+        return [((), data)]
+    first, rest = pattern[0], pattern[1:]
+    inner: list[tuple[str | int, object]] = []
+    if first == "*":
+        inner = list(enumerate(data)) if isinstance(data, (list, tuple)) else []
+    elif isinstance(data, dict) and first in data:
+        inner = [(first, data[first])]
+    return [((key, *keys), value) for key, part in inner for keys, value in entries(part, rest)]

@@ -45,8 +45,12 @@ FILE_KEYS: tuple[tuple[str, ...], ...] = (
     ("anatomy", "tumour", "mask"),
     ("anatomy", "file"),
     ("zone", "reference", "mask"),
+    ("heating", "field_map", "file"),
+    ("heating", "parts", "*", "field_map", "file"),
+    ("particles", "optical_constants", "file"),
 )
-"""Keys that name input files; relative names count from the folder of the file that holds the key."""
+"""Keys that name input files, ``*`` for every entry of a list; relative names count from the folder of the file that
+holds the key."""
 
 
 @dataclass(frozen=True)

@@ -214,8 +214,8 @@ class DolfinxEngine:
         )
 
     def trace(self, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
-        """Raises ``ValueError``: photons are followed through voxels only."""
-        raise ValueError("photons are followed through voxels, not through this mesh")
+        """Raises ``ValueError``: photons are followed by one process."""
+        raise ValueError("photons are followed by one process, on the voxel or the mesh engine")
 
     def window(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> WholeMesh:
         """The domain as it is: it is not refined, whatever is asked for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -13,8 +13,8 @@ import numpy as np
 import skfem
 
 from thermal.domain import SURFACE, MeshDomain, Probe, facets
-from thermal.engine import Surface
-from thermal.engines import marching
+from thermal.engine import Flight, Packets, Surface, Turbid
+from thermal.engines import marching, tetra_photons
 from thermal.engines.compiled import compiled
 from thermal.engines.graph import Index
 from thermal.engines.simplices import SimplexEngine
@@ -119,6 +119,10 @@ class MeshEngine(SimplexEngine):
         factors = np.empty((len(self.cells), 6))
         _stiffness(self.points, self.cells, factors)
         return factors
+
+    def trace(self, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
+        """See :meth:`thermal.engine.Engine.trace`."""
+        return tetra_photons.trace(self.domain, self.cells, turbid, launch, batches, seed)
 
     def inside(self, u: Array, level: float) -> Array:
         """(m,) share of each cell at or above ``level``."""

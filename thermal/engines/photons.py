@@ -2,58 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numba as nb
 import numpy as np
 
 from thermal.domain import FACES, VoxelDomain
 from thermal.engine import Flight, Packets, Turbid
-from thermal.engines import photon_kernels as kernels
+from thermal.engines import photon_kernels as voxels
 from thermal.units import Array
 
 MOST_TALLIES = 2**30
 """Bytes that the tallies of batches flown at once may take."""
 
+Fly = Callable[[Sequence[Packets], int, Array, Array], None]
+"""Flies a few batches, the first packet of which has this number; adds to their paths (b, m) and totals (b, k)."""
 
-def trace(domain: VoxelDomain, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
-    """See :meth:`thermal.engine.Engine.trace`."""
-    shape = domain.cell_shape
 
-    def cells(values: Array) -> Array:
-        return np.ascontiguousarray(values, dtype=np.float64).reshape(shape)
-
-    absorption, scattering = cells(turbid.absorption), cells(turbid.scattering)
-    anisotropy, index = cells(turbid.anisotropy), cells(turbid.index)
-    x, y, z = (np.ascontiguousarray(axis, dtype=np.float64) for axis in domain.axes)
-    solid = np.ascontiguousarray(domain.solid).reshape(shape)
-    outside = np.array([turbid.outside.get(face, 0.0) for face in FACES])
-    at_once = max(1, min(nb.get_num_threads(), batches, MOST_TALLIES // (8 * solid.size)))
-    mean, squares = np.zeros(shape), np.zeros(shape)
-    totals = np.zeros((batches, kernels.TOTALS))
-    absorbed = np.zeros(batches)
+def in_batches(
+    fly: Fly,
+    borders: Sequence[str],
+    absorption: Array,
+    launch: Callable[[int], Packets],
+    batches: int,
+) -> Flight:
+    """Totals: those of the named ``borders``, left by the skin, missed, reflected, gained at roulette."""
+    at_once = max(1, min(nb.get_num_threads(), batches, MOST_TALLIES // (8 * absorption.size)))
+    mean, squares = np.zeros(absorption.size), np.zeros(absorption.size)
+    totals, absorbed = np.zeros((batches, len(borders) + 4)), np.zeros(batches)
     for start in range(0, batches, at_once):
         wave = [launch(number) for number in range(start, min(start + at_once, batches))]
-        count = len(wave[0].weight)
-        paths = np.zeros((len(wave), *shape))
-        kernels.fly(
-            (x, y, z), solid, absorption, scattering, anisotropy, index, outside,
-            np.stack([packets.start for packets in wave]), np.stack([packets.direction for packets in wave]),
-            np.stack([packets.weight for packets in wave]), np.stack([packets.specular for packets in wave]),
-            count * start, seed, paths, totals[start : start + len(wave)],
-        )  # fmt: skip
+        paths = np.zeros((len(wave), absorption.size))
+        fly(wave, len(wave[0].weight) * start, paths, totals[start : start + len(wave)])
         for number, path in enumerate(paths, start):  # in the order of the batches, whoever flew them
             absorbed[number] = np.sum(path * absorption)
             fresh = path - mean
             mean += fresh / (number + 1)
             squares += fresh * (path - mean)
+    skin, missed, reflected, gained = totals[:, len(borders) :].T
     return Flight(
-        path=mean.ravel(),
-        path_error=np.sqrt(squares / (batches * (batches - 1))).ravel(),
+        path=mean,
+        path_error=np.sqrt(squares / (batches * (batches - 1))),
         absorbed=absorbed,
-        left={face: totals[:, side] for side, face in enumerate(FACES)},
-        left_by_void=totals[:, kernels.VOID],
-        missed=totals[:, kernels.MISSED],
-        reflected=totals[:, kernels.REFLECTED],
-        gained=totals[:, kernels.ROULETTE],
+        left={name: totals[:, side] for side, name in enumerate(borders)},
+        left_by_void=skin,
+        missed=missed,
+        reflected=reflected,
+        gained=gained,
     )
+
+
+def stacked(wave: Sequence[Packets]) -> tuple[Array, Array, Array, Array]:
+    """Starts, directions, weights and specular shares of batches."""
+    return (
+        np.stack([packets.start for packets in wave]),
+        np.stack([packets.direction for packets in wave]),
+        np.stack([packets.weight for packets in wave]),
+        np.stack([packets.specular for packets in wave]),
+    )
+
+
+def optics_of(turbid: Turbid) -> Array:
+    """(m, 4) absorption, scattering, mean cosine and refractive index of the cells."""
+    columns = turbid.absorption, turbid.scattering, turbid.anisotropy, turbid.index
+    return np.ascontiguousarray(np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=-1))
+
+
+def trace(domain: VoxelDomain, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
+    """See :meth:`thermal.engine.Engine.trace`."""
+    shape = domain.cell_shape
+    optics = optics_of(turbid).reshape(*shape, -1)
+    x, y, z = (np.ascontiguousarray(axis, dtype=np.float64) for axis in domain.axes)
+    solid = np.ascontiguousarray(domain.solid).reshape(shape)
+    beyond = {**turbid.outside, **dict.fromkeys(turbid.mirrors, voxels.MIRROR)}
+    outside = np.array([beyond.get(face, 0.0) for face in FACES])
+
+    def fly(wave: Sequence[Packets], first: int, paths: Array, totals: Array) -> None:
+        starts, directions, weights, specular = stacked(wave)
+        voxels.fly(
+            (x, y, z), solid, optics, outside, starts, directions, weights, specular, first, seed,
+            paths.reshape(-1, *shape), totals,
+        )  # fmt: skip
+
+    return in_batches(fly, FACES, np.asarray(turbid.absorption), launch, batches)

@@ -239,8 +239,8 @@ class SimplexEngine(OneProcess, ABC):
         return graph_streams(operator, pressure, self.points, carriage, diffusion)
 
     def trace(self, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
-        """Raises ``ValueError``: photons are followed through voxels only."""
-        raise ValueError("photons are followed through voxels, not through this mesh")
+        """Raises ``ValueError``: photons are followed through voxels and tetrahedra."""
+        raise ValueError("photons are followed through voxels and tetrahedra, not through an axisymmetric mesh")
 
     def window(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> WholeMesh:
         """The mesh as it is: meshes are not refined, whatever is asked for."""

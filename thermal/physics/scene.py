@@ -15,8 +15,10 @@ import numpy as np
 
 from thermal.domain import FACES, Line, Probe
 from thermal.engine import Engine
+from thermal.errors import CaseError
 from thermal.library import Sourced
 from thermal.physics.tissue import Tissues
+from thermal.sampled import ReadVectors, VectorMap
 from thermal.units import Array, Mask
 
 
@@ -40,6 +42,8 @@ class Device:
     """the part that works, which must lie in tissue; None for what stays outside the body"""
     place: str = ""
     """key of the case file that says where ``active`` ends, e.g. ``heating.electrode.tip``"""
+    mirrors: frozenset[str] = frozenset()
+    """faces of the window that are planes of symmetry for it"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Payload:
 
     ``concentration``: (n,) bulk mass concentration of the carrier in tissue, kg per m3 of tissue (pore plus deposited).
     ``optics``: absorption and reduced scattering, in 1/m per kg/m3, at a vacuum wavelength in m.
-    ``specific_absorption_rate``: W per kg of carrier as function of field amplitude (A/m, array) and frequency (Hz).
+    ``specific_absorption_rate``: W per kg of carrier as function of field amplitude (A/m, array), frequency (Hz) and
+    temperature (degC; the carrier's own for none).
     ``agitation``: what a field of peak amplitudes (n,) A/m does to concentrations (n,) kg/m3 in a time (s) by turning
     particles: fields with their units; ``None`` where it does not.
     ``emission``: emitted over absorbed power at fluence rates (n,) W/m2 of a vacuum wavelength in m.
@@ -57,7 +62,7 @@ class Payload:
 
     concentration: Array
     optics: Callable[[float], tuple[float, float]] | None = None
-    specific_absorption_rate: Callable[[Array, float], Array] | None = None
+    specific_absorption_rate: Callable[[Array, float, float | None], Array] | None = None
     agitation: Callable[[Array, Array, float], dict[str, tuple[Array, str]]] | None = None
     emission: Callable[[Array, float], Array] | None = None
     doubts: Callable[[float, float], tuple[str, ...]] = lambda amplitude, frequency: ()
@@ -87,6 +92,11 @@ def region_nodes(engine: Engine, region: str) -> Mask:
     return np.asarray((engine.volumes[region] > least * engine.volume) & (engine.volume > 0))
 
 
+def no_files(name: str, place: str, length: float, array: str | None) -> VectorMap:
+    """Raises ``CaseError``: a scene without a case has no files."""
+    raise CaseError(f'{place} = "{name}": there is no case whose folder it would be in')
+
+
 @dataclass(frozen=True)
 class Scene:
     """All that a heating kind may look at."""
@@ -100,6 +110,8 @@ class Scene:
     """simulated time, s"""
     initial_temperature: Array
     """(n,) degC"""
+    read_vectors: ReadVectors = no_files
+    """reads vector fields from files of the case"""
 
 
 @dataclass(frozen=True)
@@ -112,6 +124,11 @@ class State:
     time: float
     temperature: Array
     damage: Mapping[str, Array]
+
+
+def due_times(every: float | None, duration: float) -> Array:
+    """Times in (0, ``duration``), s, at which something is computed again that is so ``every`` so many seconds."""
+    return np.array([] if every is None else every * np.arange(1, int(np.ceil(duration / every - 1e-9))))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import numpy as np
 
 from thermal.anatomy.data import resolve, sha256
 from thermal.case.describe import differences
+from thermal.case.places import dotted, entries
 from thermal.case.schema import FILE_KEYS, Case, case_hash
 from thermal.errors import CaseError
 from thermal.library import OWN
@@ -48,16 +49,14 @@ def input_hashes(case: Case) -> dict[str, str]:
     problems: list[str] = []
     found: dict[str, str] = {}
     resolved = case.resolved()
-    for keys in FILE_KEYS:
-        value: Any = resolved
-        for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
-        if isinstance(value, str) and value:
-            name = ".".join(keys)
-            try:
-                found[name] = sha256(resolve(value, case.folder, name))
-            except CaseError as error:
-                problems += case.placed(error).problems
+    for pattern in FILE_KEYS:
+        for keys, value in entries(resolved, pattern):
+            if isinstance(value, str) and value:
+                name = dotted(keys)
+                try:
+                    found[name] = sha256(resolve(value, case.folder, name))
+                except CaseError as error:
+                    problems += case.placed(error).problems
     if problems:
         raise CaseError(*problems)
     return found

@@ -14,7 +14,7 @@ from thermal.library import Sourced
 from thermal.physics.light import Border, Lamp, Light, LightModel
 from thermal.physics.light.turbidity import Turbidity
 from thermal.physics.light.window import MINOR_SHARE, unresolved
-from thermal.physics.scene import Device, Drive, Reading, State
+from thermal.physics.scene import Device, Drive, Reading, State, due_times
 from thermal.units import Array
 
 COAGULATION = "arrhenius"
@@ -128,10 +128,8 @@ class LightPower:
         self._set(lit.solve(self._coagulated))
         self.devices = lamps.devices
         self.warnings = lit.doubts(self._light)
-        every = lamps.coagulation_update
-        updates = () if every is None else tuple(every * np.arange(1, int(np.ceil(duration / every - 1e-9))))
-        self._due = np.array(updates)
-        self.events = tuple(sorted({*lamps.switch_times(duration), *(float(time) for time in updates)}))
+        self._due = due_times(lamps.coagulation_update, duration)
+        self.events = tuple(sorted({*lamps.switch_times(duration), *self._due.tolist()}))
         self.ticks: tuple[float, ...] = ()
         self.library: tuple[Sourced, ...] = ()
 

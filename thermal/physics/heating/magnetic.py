@@ -1,8 +1,7 @@
-"""Magnetic hyperthermia: iron-oxide particles in an alternating field, uniform or from circular coils.
+"""Magnetic hyperthermia: iron-oxide particles in an alternating field: uniform, of coils, or of a map from a file.
 
-Field amplitudes are peak values. The field is that of the coils in vacuum: particles and tissue hardly change it.
-Coils are computed with magpylib (M. Ortner, L. G. Coliado Bandeira, SoftwareX 11 (2020) 100466): closed forms for the
-current loop, and for a solenoid those of the uniformly magnetised cylinder, which carries the same current sheet.
+Field amplitudes are peak values. The field is that in vacuum: particles and tissue hardly change it. Fields of several
+sources are in phase and add up as vectors.
 """
 
 from __future__ import annotations
@@ -10,76 +9,22 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, model_validator
 
-from thermal.domain import Line
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.heating.agitation import agitate
-from thermal.physics.heating.schedule import Switched
-from thermal.physics.heating.source import PlainSource
+from thermal.physics.heating.coils import Axis, Coil, Helmholtz, Solenoid
+from thermal.physics.heating.field_map import FieldMap
+from thermal.physics.heating.magnetised import MagneticPower, Warmed
+from thermal.physics.heating.schedule import Switched, one_or_many
 from thermal.physics.magnetism import ATKINSON_LIMIT, HERGT_LIMIT, eddy_power
-from thermal.physics.scene import Device, Drive, Reading, Scene, State
+from thermal.physics.scene import Device, Reading, Scene
 from thermal.physics.tissue import Tissues
-from thermal.units import Array, Current, FieldStrength, Frequency, Length, Number, Point, Spec
+from thermal.units import Array, Duration, FieldStrength, Frequency, Point, Spec
 
 EDDY_CONDUCTIVITY = 0.4
 """S/m, typical of soft tissue, for the estimate of eddy-current heating."""
-
-
-class Coil(Spec):
-    """A circular coil with its axis along ``axis``: ``turns`` at one place, or spread over ``length`` (a solenoid)."""
-
-    centre: Point
-    """of the coil, or of the solenoid"""
-    axis: tuple[Number, Number, Number]
-    """direction of its axis; any length"""
-    radius: Length
-    """of the turns"""
-    turns: Annotated[int, Field(gt=0, le=100_000)] = 1
-    """number of turns"""
-    current: Current
-    """peak current of one turn"""
-    length: Length | None = None
-    """of a solenoid; absent for turns at one place"""
-
-    @model_validator(mode="after")
-    def _has_direction(self) -> Coil:
-        if not np.linalg.norm(self.axis) > 0:
-            raise ValueError("axis = [0, 0, 0] has no direction; write e.g. [0, 0, 1]")
-        return self
-
-    def _direction(self) -> Array:
-        axis = np.asarray(self.axis, dtype=float)
-        return np.asarray(axis / np.linalg.norm(axis))
-
-    def field(self, points: Array) -> Array:
-        """Field strength H (q, 3) A/m at ``points`` (q, 3) m."""
-        import magpylib
-        from scipy.spatial.transform import Rotation
-
-        turn, _ = Rotation.align_vectors(self._direction()[None, :], [[0.0, 0.0, 1.0]])
-        if self.length is None:
-            winding = magpylib.current.Circle(diameter=2.0 * self.radius, current=self.current * self.turns)
-        else:
-            sheet = self.current * self.turns / self.length
-            winding = magpylib.magnet.Cylinder(dimension=(2.0 * self.radius, self.length), magnetization=(0, 0, sheet))
-        winding.orientation = turn
-        winding.position = self.centre
-        return np.asarray(np.asarray(winding.getB(points)).reshape(-1, 3) / magpylib.mu_0)
-
-    def distance(self, points: Array) -> Array:
-        """Distance (q,) m of ``points`` (q, 3) from the winding."""
-        offset = points - np.asarray(self.centre)
-        along = offset @ self._direction()
-        across = np.linalg.norm(offset - along[:, None] * self._direction(), axis=1)
-        return np.asarray(np.hypot(across - self.radius, np.maximum(np.abs(along) - 0.5 * (self.length or 0.0), 0.0)))
-
-    def device(self, name: str) -> Device:
-        """A short thick cylinder."""
-        half = 0.5 * (self.length or 0.1 * self.radius) * self._direction()
-        start, end = np.asarray(self.centre) - half, np.asarray(self.centre) + half
-        return Device("coil", name, Line(tuple(start.tolist()), tuple(end.tolist()), self.radius))
 
 
 class Eddies(Spec):
@@ -91,14 +36,8 @@ class Eddies(Spec):
 
     centre: Point
     """a point on the axis of the body"""
-    axis: tuple[Number, Number, Number]
+    axis: Axis
     """direction of the field, which is the axis of the currents"""
-
-    @model_validator(mode="after")
-    def _has_direction(self) -> Eddies:
-        if not np.linalg.norm(self.axis) > 0:
-            raise ValueError("axis = [0, 0, 0] has no direction; write e.g. [0, 0, 1]")
-        return self
 
     def density(self, engine: Engine, conductivity: Array, amplitude: Array, frequency: float) -> Array:
         """W/m3 at nodes (n,) from conductivity (n,) S/m and peak amplitude (n,) A/m."""
@@ -108,8 +47,17 @@ class Eddies(Spec):
         return eddy_power(conductivity, radius, amplitude, frequency)
 
 
+Pairs = Annotated[
+    tuple[Helmholtz, ...], BeforeValidator(one_or_many, json_schema_input_type=Helmholtz | tuple[Helmholtz, ...])
+]
+Solenoids = Annotated[
+    tuple[Solenoid, ...], BeforeValidator(one_or_many, json_schema_input_type=Solenoid | tuple[Solenoid, ...])
+]
+
+
 class Magnetic(Switched):
-    """Magnetic heating of the particles: ``amplitude`` of a uniform field, or ``coils`` in phase whose fields add."""
+    """Magnetic heating of the particles: ``amplitude`` of a uniform field, or ``coils``, ``helmholtz`` pairs,
+    ``solenoid`` and ``field_map`` in phase, whose fields add."""
 
     kind: Literal["magnetic"]
     frequency: Frequency
@@ -118,36 +66,73 @@ class Magnetic(Switched):
     """peak strength of a uniform field"""
     coils: tuple[Coil, ...] = ()
     """circular coils instead of a uniform field"""
+    helmholtz: Pairs = ()
+    """Helmholtz pairs: one table or a list"""
+    solenoid: Solenoids = ()
+    """solenoids: one table or a list"""
+    field_map: FieldMap | None = None
+    """peak field from a file"""
     eddies: Eddies | None = None
     """heat the tissue by eddy currents too; without it a run only says how strong they might be"""
+    temperature_update: Duration | None = None
+    """how often the heat of the particles is computed again at the temperature that the tissue has reached; once and
+    for all at the particles' own when absent"""
 
     @model_validator(mode="after")
     def _one_field(self) -> Magnetic:
-        if (self.amplitude is None) != bool(self.coils):
+        if (self.amplitude is None) != bool(self._windings or self.field_map is not None):
             raise ValueError(
                 'give either amplitude = "10 kA/m" (uniform, peak) or coils = [{centre = [...], axis = [0, 0, 1], '
-                'radius = "50 mm", turns = 5, current = "200 A"}]'
+                'radius = "50 mm", turns = 5, current = "200 A"}], helmholtz, solenoid or field_map'
             )
         return self
 
     @property
+    def _windings(self) -> tuple[tuple[str, Coil], ...]:
+        """Every coil with its key in the case file."""
+        single = tuple((f"heating.coils[{index}]", coil) for index, coil in enumerate(self.coils))
+        made: tuple[tuple[str, tuple[Helmholtz | Solenoid, ...]], ...] = (
+            ("helmholtz", self.helmholtz),
+            ("solenoid", self.solenoid),
+        )
+        return single + tuple(
+            (f"heating.{name}" + (f"[{index}]" if len(many) > 1 else ""), coil)
+            for name, many in made
+            for index, one in enumerate(many)
+            for coil in one.coils
+        )
+
+    @property
     def devices(self) -> tuple[Device, ...]:
         """The coils."""
-        return tuple(coil.device(f"coil {index + 1}") for index, coil in enumerate(self.coils))
+        return tuple(coil.device(f"coil {index + 1}") for index, (_, coil) in enumerate(self._windings))
 
     def field_amplitude(self, points: Array) -> Array:
-        """Peak field strength (q,) A/m at ``points`` (q, 3) m."""
+        """Peak field strength (q,) A/m of a uniform field or of the coils at ``points`` (q, 3) m."""
         if self.amplitude is not None:
             return np.full(len(points), self.amplitude)
-        return np.asarray(np.linalg.norm(np.sum([coil.field(points) for coil in self.coils], axis=0), axis=1))
+        return np.asarray(np.linalg.norm(self._of_coils(points), axis=1))
+
+    def _of_coils(self, points: Array) -> Array:
+        return sum((coil.field(points) for _, coil in self._windings), np.zeros((len(points), 3)))
+
+    def _met(self, scene: Scene, points: Array) -> Array:
+        """Peak field strength (q,) A/m of all sources."""
+        if self.field_map is None:
+            return self.field_amplitude(points)
+        mapped = self.field_map.field(self.field_map.read(scene.read_vectors), points)
+        return np.asarray(np.linalg.norm(self._of_coils(points) + mapped, axis=1))
 
     def check(self, tissues: Tissues) -> None:
         """Raises ``CaseError`` where eddy currents are asked for and a region has no electrical conductivity."""
         if self.eddies is not None:
             tissues.require(("electrical_conductivity",), "heating.eddies")
 
-    def prepare(self, scene: Scene) -> PlainSource:
-        """Field map and power. Raises ``CaseError`` without magnetic particles or with a coil inside the tissue."""
+    def prepare(self, scene: Scene) -> MagneticPower:
+        """Field and power.
+
+        Raises ``CaseError`` without magnetic particles, with a coil inside the tissue, or a map that does not cover it.
+        """
         engine, payload = scene.engine, scene.payload
         if payload is None or (payload.specific_absorption_rate is None and payload.agitation is None):
             raise CaseError(
@@ -158,37 +143,22 @@ class Magnetic(Switched):
         points = engine.points[tissue]
         self._check_coils(engine, points)
         amplitude = np.zeros_like(engine.volume)
-        amplitude[tissue] = self.field_amplitude(points)
-        loaded = payload.concentration > 0
-        by_particles = np.zeros_like(amplitude)
-        if payload.specific_absorption_rate is not None:
-            met = payload.specific_absorption_rate(amplitude[loaded], self.frequency)
-            by_particles[loaded] = payload.concentration[loaded] * met
+        amplitude[tissue] = self._met(scene, points)
         turned, moved = agitate(engine, payload, amplitude, self.time_on(scene.duration))
         by_eddies = np.zeros_like(amplitude)
         if self.eddies is not None:
             conductivity = scene.tissues.nodes("electrical_conductivity", "heating.eddies")
             by_eddies = self.eddies.density(engine, conductivity, amplitude, self.frequency)
-        density = by_particles + by_eddies
-        power = density * engine.volume
-        total = float(np.sum(power))
-        idle = np.zeros_like(power)
-
-        def act(state: State, step: float) -> Drive:
-            on = self.is_on(state.time + 0.5 * step)
-            return Drive(power if on else idle, readings={"power": Reading(total if on else 0.0, "W")})
-
         strongest = float(np.max(amplitude))
-        on_particles = float(np.max(amplitude, where=loaded, initial=0.0))
-        return PlainSource(
-            act,
-            self.switch_times(scene.duration),
-            devices=self.devices,
-            fields={"field_amplitude": (amplitude, "A/m"), "absorbed_power": (density, "W/m^3"), **turned},
+        on_particles = float(np.max(amplitude, where=payload.concentration > 0, initial=0.0))
+        return MagneticPower(
+            self,
+            Warmed.of(payload, amplitude, self.frequency),
+            engine.volume,
+            by_eddies,
+            scene.duration,
+            fields={"field_amplitude": (amplitude, "A/m"), **turned},
             summary={
-                "heating.power": Reading(total, "W"),
-                "heating.power_particles": Reading(float(by_particles @ engine.volume), "W"),
-                "heating.power_eddies": Reading(float(by_eddies @ engine.volume), "W"),
                 "heating.maximum_field": Reading(strongest, "A/m"),
                 "heating.field_frequency_product": Reading(strongest * self.frequency, "A/m/s"),
                 **moved,
@@ -208,13 +178,13 @@ class Magnetic(Switched):
 
     def _check_coils(self, engine: Engine, points: Array) -> None:
         problems = []
-        for index, coil in enumerate(self.coils):
+        for key, coil in self._windings:
             distance = coil.distance(points)
             nearest = int(np.argmin(distance))
             x, y, z = (float(c) for c in points[nearest])
             if distance[nearest] < engine.spacing((x, y, z)):
                 problems.append(
-                    f"heating.coils[{index}]: the winding passes through the tissue near "
+                    f"{key}: the winding passes through the tissue near "
                     f"({1e3 * x:.1f}, {1e3 * y:.1f}, {1e3 * z:.1f}) mm, where its field has no bound; "
                     "make its radius larger than the window or move it away"
                 )

@@ -7,21 +7,24 @@ absorbed), once, or again and again as tissue coagulates; the absorbed power is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from thermal.domain import FACES, SURFACE
+from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.heating.lit import LightPower, Lit
-from thermal.physics.heating.schedule import Switched
+from thermal.physics.heating.schedule import Switched, one_or_many
 from thermal.physics.light import Beam, Border, Diffusion, Fibre, Lamp, LightEntry, LightSource
+from thermal.physics.light.mirrors import Mirrors
 from thermal.physics.light.turbidity import Turbidity
 from thermal.physics.light.window import SLACK, fit_window, resolution
 from thermal.physics.scene import Device, Scene, Source
 from thermal.physics.tissue import Tissues
-from thermal.units import Array, Duration, Length, PositiveNumber, Power, Spec, Wavelength
+from thermal.units import Array, Duration, Length, PositiveNumber, Power, Wavelength
 
 NEEDED_BY = 'heating.kind = "photothermal"'
 SURVEY = 1e-5
@@ -32,16 +35,12 @@ SOFT_TISSUE_INDEX = 1.4
 FaceName = Literal["x-", "x+", "y-", "y+", "z-", "z+"]
 
 
-def one_or_many(value: Any) -> Any:
-    """Accept one table where a list of tables is expected."""
-    return (value,) if isinstance(value, (dict, Spec)) else value
-
-
 class Photothermal(Switched):
     """Laser light at one vacuum wavelength from any number of fibres and beams.
 
     ``power`` is that of every source that has none of its own. ``air``: faces of the window that border on air, besides
-    the skin and the faces through which a beam enters. ``light_spacing``: largest cell of the light's grid, instead of
+    the skin and the faces through which a beam enters. ``mirrors``: faces that are planes of symmetry; a source on such
+    a plane gives the window its half of the power. ``light_spacing``: largest cell of the light's grid, instead of
     the one found from the optics. ``refractive_index``: of the tissue at the skin, instead of the tissue table's.
     """
 
@@ -58,6 +57,8 @@ class Photothermal(Switched):
     """beams from outside: one table or a list"""
     air: tuple[FaceName, ...] = Field(default=())
     """faces of the window that border on air, besides the skin and the faces through which a beam enters"""
+    mirrors: tuple[FaceName, ...] = Field(default=())
+    """faces of the window that are planes of symmetry: of a source on one, half of the power is in the window"""
     light_spacing: Length | None = None
     """largest cell of the light's grid, instead of the one found from the optics"""
     refractive_index: PositiveNumber | None = None
@@ -76,22 +77,31 @@ class Photothermal(Switched):
             )
         if self.power is None and any(own is None for own in self._own_powers()):
             raise ValueError('power is missing; write heating.power = "2 W", or give each fibre and beam its own')
+        if both := sorted(set(self.air) & set(self.mirrors)):
+            raise ValueError(f"air and mirrors both name {', '.join(both)}; a plane of symmetry does not meet air")
         return self
 
     def _own_powers(self) -> tuple[float | None, ...]:
         return tuple(fibre.power for fibre in self.fibre) + tuple(beam.own_power for beam in self.beam)
 
-    def _lamps(self) -> tuple[Lamp, ...]:
+    def _lamps(self, engine: Engine) -> tuple[Lamp, ...]:
+        """With the power that is in the window."""
+        glass = Mirrors.of(engine, frozenset(self.mirrors))
         sources: tuple[LightSource, ...] = (*self.fibre, *self.beam)
         powers = [own if own is not None else self.power or 0.0 for own in self._own_powers()]
-        return tuple(Lamp(*parts) for parts in zip(sources, powers, strict=True))
+        lines = [source.device("", "").shape for source in sources]
+        shares = [glass.share(np.array([line.start, line.end])) for line in lines]
+        return tuple(Lamp(source, power * share) for source, power, share in zip(sources, powers, shares, strict=True))
 
     @property
     def devices(self) -> tuple[Device, ...]:
         """Fibres and beams."""
         tables: tuple[tuple[str, tuple[LightSource, ...]], ...] = (("fibre", self.fibre), ("beam", self.beam))
         return tuple(
-            source.device(f"{table} {i + 1}", f"heating.{table}" if len(sources) == 1 else f"heating.{table}[{i}]")
+            replace(
+                source.device(f"{table} {i + 1}", f"heating.{table}" if len(sources) == 1 else f"heating.{table}[{i}]"),
+                mirrors=frozenset(self.mirrors),
+            )
             for table, sources in tables
             for i, source in enumerate(sources)
         )
@@ -108,8 +118,9 @@ class Photothermal(Switched):
     def prepare(self, scene: Scene) -> Source:
         """Solve the light. Raises ``CaseError`` without optical data or when the light misses the tissue."""
         self.check(scene.tissues)
-        engine, lamps = scene.engine, self._lamps()
-        border = Border(self.refractive_index or _border_index(scene.tissues), frozenset(self.air))
+        engine, lamps = scene.engine, self._lamps(scene.engine)
+        index = self.refractive_index or _border_index(scene.tissues)
+        border = Border(index, frozenset(self.air), frozenset(self.mirrors))
         whole = Turbidity.of(scene.tissues, self.wavelength, NEEDED_BY, *self._particles(scene))
         light, grid, before = Diffusion().solve(engine, whole.medium(engine), lamps, border, SURVEY), engine, np.inf
         turbid = whole
@@ -121,7 +132,7 @@ class Photothermal(Switched):
             if used <= SLACK * needed or used > before / SLACK or self.light_spacing is not None:
                 break
             light, before = Diffusion().solve(grid, turbid.medium(grid), lamps, border, SURVEY), used
-        border = Border(border.refractive_index, light.air)
+        border = replace(border, air=light.air)
         lit = Lit(engine, window, turbid, lamps, border, self.light, used, self._glow(scene))
         return LightPower(self, lit, scene.duration)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import AfterValidator, model_validator
@@ -43,6 +43,11 @@ def _ordered(intervals: tuple[tuple[float, float], ...]) -> tuple[tuple[float, f
 
 Intervals = Annotated[tuple[tuple[Instant, Instant], ...], AfterValidator(_ordered)]
 """Times from and to, s, in order: ``[["0 s", "60 s"], ["120 s", "180 s"]]``."""
+
+
+def one_or_many(value: Any) -> Any:
+    """Accept one table where a list of tables is expected."""
+    return (value,) if isinstance(value, (dict, Spec)) else value
 
 
 class Pulses(Spec):

@@ -9,14 +9,16 @@ from typing import Annotated
 
 from pydantic import Field
 
+from thermal.physics.light.border import Border, border_factor, border_factors, specular_reflection
 from thermal.physics.light.delta_p1 import DeltaP1
 from thermal.physics.light.diffusion import Diffusion
-from thermal.physics.light.medium import Medium, border_factor, specular_reflection
-from thermal.physics.light.model import CLOSED, Border, Lamp, Light, LightModel, border_factors
+from thermal.physics.light.medium import Medium
+from thermal.physics.light.model import CLOSED, Lamp, Light, LightModel
 from thermal.physics.light.monte_carlo import MonteCarlo
 from thermal.physics.light.sources import Beam, Fibre, LightSource
+from thermal.physics.light.sp3 import SimplifiedP3
 
-LightEntry = Annotated[Diffusion | DeltaP1 | MonteCarlo, Field(discriminator="model")]
+LightEntry = Annotated[Diffusion | DeltaP1 | SimplifiedP3 | MonteCarlo, Field(discriminator="model")]
 """What may stand in ``[heating.light]``."""
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "LightSource",
     "Medium",
     "MonteCarlo",
+    "SimplifiedP3",
     "border_factor",
     "border_factors",
     "specular_reflection",

@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import Literal
 
 from thermal.engine import Engine
+from thermal.physics.light.border import Border
 from thermal.physics.light.diffusion import not_diffusive, solve_emissions
 from thermal.physics.light.medium import Medium
-from thermal.physics.light.model import CLOSED, Border, Lamp, Light
+from thermal.physics.light.model import CLOSED, Lamp, Light
 from thermal.units import Spec
 
 
@@ -30,8 +31,7 @@ class DeltaP1(Spec):
         self, engine: Engine, medium: Medium, lamps: tuple[Lamp, ...], border: Border, tolerance: float = CLOSED
     ) -> Light:
         """See :meth:`~thermal.physics.light.model.LightModel.solve`."""
-        index = border.refractive_index
-        emissions = [lamp.source.first_collisions(engine, medium, lamp.power, index) for lamp in lamps]
+        emissions = [lamp.source.first_collisions(engine, medium, lamp.power, border) for lamp in lamps]
         return solve_emissions(engine, medium, lamps, border, emissions, tolerance)
 
     def doubts(self, engine: Engine, medium: Medium, light: Light) -> tuple[str, ...]:

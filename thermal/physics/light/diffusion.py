@@ -14,8 +14,9 @@ from typing import Literal
 import numpy as np
 
 from thermal.engine import Engine
+from thermal.physics.light.border import Border, border_factors
 from thermal.physics.light.medium import Medium
-from thermal.physics.light.model import CLOSED, Border, Lamp, Light, absorbed_in_cells, border_factors
+from thermal.physics.light.model import CLOSED, Lamp, Light, absorbed_in_cells
 from thermal.physics.light.rays import Emission
 from thermal.units import Array, Spec
 
@@ -34,8 +35,7 @@ class Diffusion(Spec):
         self, engine: Engine, medium: Medium, lamps: tuple[Lamp, ...], border: Border, tolerance: float = CLOSED
     ) -> Light:
         """See :meth:`~thermal.physics.light.model.LightModel.solve`."""
-        index = border.refractive_index
-        emissions = [lamp.source.emit(engine, medium, lamp.power, index) for lamp in lamps]
+        emissions = [lamp.source.emit(engine, medium, lamp.power, border) for lamp in lamps]
         return solve_emissions(engine, medium, lamps, border, emissions, tolerance)
 
     def doubts(self, engine: Engine, medium: Medium, light: Light) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ def solve_emissions(
 ) -> Light:
     """The light of the lamps' ``emissions``; the faces through which they came in meet air."""
     air = border.air.union(*(emission.entry_faces for emission in emissions))
-    borders = border_factors(engine, border.refractive_index, air)
+    borders = border_factors(engine, border, air)
     return solve_light(engine, medium, emissions, sum(lamp.power for lamp in lamps), borders, tolerance, air)
 
 

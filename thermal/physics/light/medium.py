@@ -1,4 +1,4 @@
-"""What light meets: absorption and scattering in the tissue, and the border of the body."""
+"""What light meets: absorption and scattering in the tissue."""
 
 from __future__ import annotations
 
@@ -11,23 +11,6 @@ from thermal.units import Array
 
 LONGEST_FREE_PATH = 1.0
 """m; keeps D finite where the tissue table has neither absorption nor scattering."""
-
-
-def border_factor(refractive_index: float) -> float:
-    """A of the partial-current condition for tissue of this index against air.
-
-    ``A = (1 + r_d) / (1 - r_d)`` and ``r_d = -1.440/n^2 + 0.710/n + 0.668 + 0.0636 n`` (W. G. Egan, T. W. Hilgeman,
-    Optical Properties of Inhomogeneous Materials, 1979; R. A. J. Groenhuis et al., Appl. Opt. 22 (1983) 2456; sources
-    unverified).
-    """
-    n = refractive_index
-    reflected = -1.440 / n**2 + 0.710 / n + 0.668 + 0.0636 * n
-    return (1.0 + reflected) / (1.0 - reflected)
-
-
-def specular_reflection(refractive_index: float) -> float:
-    """Fresnel reflection at normal incidence from air."""
-    return ((refractive_index - 1.0) / (refractive_index + 1.0)) ** 2
 
 
 @dataclass(frozen=True)

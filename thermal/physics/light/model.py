@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from thermal.domain import FACES, SURFACE
 from thermal.engine import Engine, NotConvergedError
-from thermal.physics.light.medium import Medium, border_factor
+from thermal.physics.light.border import Border
+from thermal.physics.light.medium import Medium
 from thermal.physics.light.sources import LightSource
 from thermal.units import Array
 
@@ -28,14 +28,6 @@ class Lamp:
 
     source: LightSource
     power: float
-
-
-@dataclass(frozen=True)
-class Border:
-    """Refractive index of the tissue at the body's border, and the faces of the window that meet air."""
-
-    refractive_index: float
-    air: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -96,13 +88,6 @@ class LightModel(Protocol):
     def doubts(self, engine: Engine, medium: Medium, light: Light) -> tuple[str, ...]:
         """What to say about the validity of the model here, with numbers."""
         ...
-
-
-def border_factors(engine: Engine, refractive_index: float, air: frozenset[str]) -> dict[str, float]:
-    """A of each border: the skin and the faces in ``air`` meet air; other faces let light out into more tissue."""
-    outside = border_factor(refractive_index)
-    factors = {name: outside if name in air else 1.0 for name in FACES if name in engine.areas}
-    return factors | ({SURFACE: outside} if SURFACE in engine.areas else {})
 
 
 def absorbed_in_cells(engine: Engine, light: Light) -> Array:

@@ -14,8 +14,10 @@ from pydantic import Field
 from thermal.domain import SURFACE
 from thermal.engine import Engine, Flight, Packets, Turbid
 from thermal.errors import CaseError
+from thermal.physics.light.border import Border
 from thermal.physics.light.medium import Medium
-from thermal.physics.light.model import CLOSED, Border, Lamp, Light, absorbed_in_cells
+from thermal.physics.light.mirrors import Mirrors
+from thermal.physics.light.model import CLOSED, Lamp, Light, absorbed_in_cells
 from thermal.units import Array, Spec
 
 BATCHES = 20
@@ -48,14 +50,17 @@ class MonteCarlo(Spec):
             anisotropy=medium.anisotropy,
             index=np.where(body, border.refractive_index, 1.0),
             outside=dict.fromkeys(border.air, 1.0),
+            mirrors=border.mirrors,
         )
         powers = np.array([lamp.power for lamp in lamps])
         counts = np.maximum(np.round(powers / powers.sum() * self.photons / BATCHES), 1.0).astype(int)
 
+        glass = Mirrors.of(engine, border.mirrors)
+
         def launch(batch: int) -> Packets:
             random = np.random.default_rng([self.seed, batch])
             parts = [
-                lamp.source.launch(random.random((count, 4)), border.refractive_index)
+                glass.brought(*lamp.source.launch(random.random((count, 4)), border.refractive_index))
                 for lamp, count in zip(lamps, counts, strict=True)
             ]
             turned = [lamp.source.turned_back(border.refractive_index) for lamp in lamps]
@@ -69,9 +74,7 @@ class MonteCarlo(Spec):
         try:
             flight = engine.trace(turbid, launch, BATCHES, self.seed)
         except ValueError as error:
-            raise CaseError(
-                f'heating.light.model = "monte_carlo": {error}; use an image or a phantom, or model = "delta_p1"'
-            ) from None
+            raise CaseError(f'heating.light.model = "monte_carlo": {error}; use these, or model = "sp3"') from None
         return _light(engine, medium, flight, float(powers.sum()), border.air)
 
     def doubts(self, engine: Engine, medium: Medium, light: Light) -> tuple[str, ...]:

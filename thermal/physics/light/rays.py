@@ -9,6 +9,7 @@ import numpy as np
 from thermal.domain import FACES
 from thermal.engine import Engine
 from thermal.physics.light.medium import Medium
+from thermal.physics.light.mirrors import Mirrors, slabs
 from thermal.units import Array
 
 STEPS_PER_CELL = 3
@@ -32,7 +33,9 @@ class Emission:
 
     ``diffuse`` (n,) W: source of scattered light; ``absorbed`` (n,) W: absorbed on the way; ``fluence`` (n,) W/m2: of
     the unscattered light; ``reflected`` and ``escaped`` W: turned back at entry, and not caught by the tissue;
-    ``entry_faces``: faces of the window through which light came in.
+    ``entry_faces``: faces of the window through which light came in. ``leaning`` (n,) W is the part of ``diffuse`` that
+    is due to its lean forwards, ``third`` (n,) W the like of the third moment of the first scattering: each is minus
+    the divergence of a moment over the attenuation of its kind, and sums to zero.
     """
 
     diffuse: Array
@@ -41,6 +44,8 @@ class Emission:
     reflected: float = 0.0
     escaped: float = 0.0
     entry_faces: frozenset[str] = frozenset()
+    leaning: Array | float = 0.0
+    third: Array | float = 0.0
 
 
 def finest_edge(engine: Engine) -> float:
@@ -48,13 +53,15 @@ def finest_edge(engine: Engine) -> float:
     return float(np.min(engine.cell_size[engine.cell_size > 0]))
 
 
-def follow(engine: Engine, medium: Medium, rays: Rays, forward: Array) -> Emission:
+def follow(
+    engine: Engine, medium: Medium, rays: Rays, forward: Array, mirrors: frozenset[str] = frozenset()
+) -> Emission:
     """Attenuate rays in steps of a third of the finest cell.
 
     ``forward`` (m,): mean cosine g with which the first scattering is peaked. A share g^2 of it then counts as not
     scattered at all, and the rest leans forwards by g / (1 + g) (the delta-Eddington phase function): the ray fades
     with ``mu_a + mu_s' (1 + g)``, and beside the source of diffuse light there is a dipole along the ray. With g = 0
-    the ray fades with ``mu_a + mu_s'`` and scatters evenly.
+    the ray fades with ``mu_a + mu_s'`` and scatters evenly. ``mirrors``: faces that are planes of symmetry.
 
     A step counts as in tissue when its middle is. Its collisions are deposited at their centroid (in the middle, where
     the centroid has left the body), so power is conserved step by step; the dipoles hold no power.
@@ -62,12 +69,8 @@ def follow(engine: Engine, medium: Medium, rays: Rays, forward: Array) -> Emissi
     step = finest_edge(engine) / STEPS_PER_CELL
     lower, upper = engine.bounds
     starts, directions = rays.start, rays.direction
-    with np.errstate(divide="ignore", invalid="ignore"):
-        one, other = (lower - starts) / directions, (upper - starts) / directions
-    inside = (starts >= lower) & (starts <= upper)
-    parallel = directions == 0.0
-    near = np.where(parallel, np.where(inside, -np.inf, np.inf), np.minimum(one, other))
-    far = np.where(parallel, np.where(inside, np.inf, -np.inf), np.maximum(one, other))
+    glass = Mirrors.of(engine, mirrors)
+    near, far = slabs(starts, directions, *glass.box)
     enter, leave = np.maximum(near.max(axis=1), 0.0), far.min(axis=1)
     across = near.argmax(axis=1)
     side = across * 2 + (np.take_along_axis(directions, across[:, None], axis=1)[:, 0] < 0)
@@ -75,7 +78,7 @@ def follow(engine: Engine, medium: Medium, rays: Rays, forward: Array) -> Emissi
 
     absorption, scattering = medium.absorption(engine), engine.to_nodes(medium.scattering)
     cosine = engine.to_nodes(forward)
-    absorbed, diffuse = np.zeros_like(engine.volume), np.zeros_like(engine.volume)
+    absorbed, diffuse, leaning, third = (np.zeros_like(engine.volume) for _ in range(4))
     faded, plain = _Passage(engine), _Passage(engine)
     left = rays.power.copy()
     faces: set[str] = set()
@@ -86,12 +89,14 @@ def follow(engine: Engine, medium: Medium, rays: Rays, forward: Array) -> Emissi
         begin = enter[active, None] + offsets
         length = np.clip(leave[active, None] - begin, 0.0, step)
         middle = starts[active, None] + (begin + 0.5 * length)[:, :, None] * directions[active, None]
-        points = np.clip(middle, lower, upper).reshape(-1, 3)
+        folded, senses = glass.fold(middle)
+        points = np.clip(folded, lower, upper).reshape(-1, 3)
         solid = engine.holds(points) & (length.ravel() > 0.0)
         mu_a, mu_s, g = (np.zeros(len(points)) for _ in range(3))
         for values, field in ((mu_a, absorption), (mu_s, scattering), (g, cosine)):
             values[solid] = engine.sample(field, points[solid])
         transport = (mu_a + mu_s)[solid]
+        third_order = (mu_a + mu_s * (1.0 + g + g * g))[solid]
         mu_s *= 1.0 + g
         depth = ((mu_a + mu_s) * length.ravel()).reshape(length.shape)
         after = left[active, None] * np.exp(-np.cumsum(depth, axis=1))
@@ -103,17 +108,21 @@ def follow(engine: Engine, medium: Medium, rays: Rays, forward: Array) -> Emissi
         mean = np.where(depth > 1e-12, collided / thick, before)
 
         ways = (begin + centroid * length, begin + length, begin)
-        at, end, start = (_held(engine, starts[active], directions[active], way, solid, points[solid]) for way in ways)
+        at, end, start = (
+            _held(glass, engine, starts[active], directions[active], way, solid, points[solid]) for way in ways
+        )
         hit, share = collided.ravel()[solid], (mu_a / np.maximum(mu_a + mu_s, 1e-300))[solid]
         absorbed += engine.deposit(hit * share, at)
         diffuse += engine.deposit(hit * (1.0 - share), at)
-        towards = np.repeat(directions[active], length.shape[1], axis=0)[solid]
+        towards = (directions[active, None] * senses).reshape(-1, 3)[solid]
         fading = (mu_a + mu_s)[solid, None] * towards
         faded.add((mean * length).ravel()[solid], at, fading)
         plain.add((rays.power[active, None] * length).ravel()[solid], points[solid], fading)
         lean = mean.ravel()[solid] * mu_s[solid] * (g / (1.0 + g))[solid] / np.maximum(transport, 1e-300)
         if np.any(lean):
-            diffuse += engine.deposit(lean, end) - engine.deposit(lean, start)
+            leaning += engine.deposit(lean, end) - engine.deposit(lean, start)
+            lean *= -g[solid] * transport / np.maximum(third_order, 1e-300)
+            third += engine.deposit(lean, end) - engine.deposit(lean, start)
         if done == 0:
             met = active[solid.reshape(length.shape)[:, 0]]
             faces.update(FACES[index] for index in np.unique(side[met[from_outside[met]]]))
@@ -123,8 +132,9 @@ def follow(engine: Engine, medium: Medium, rays: Rays, forward: Array) -> Emissi
     # the mean over the surroundings of a node, carried to the node: see _Passage
     fluence = np.divide(faded.path, engine.volume, out=np.zeros_like(plain.path), where=engine.volume > 0)
     fluence *= np.exp(0.5 * (faded.depth() + plain.depth()))
-    escaped = float(np.sum(rays.power)) - float(np.sum(absorbed) + np.sum(diffuse))
-    return Emission(diffuse, absorbed, fluence, 0.0, escaped, frozenset(faces & set(engine.areas)))
+    escaped = float(np.sum(rays.power)) - float(np.sum(absorbed) + np.sum(diffuse) + np.sum(leaning))
+    entered = frozenset(faces & set(engine.areas))
+    return Emission(diffuse + leaning, absorbed, fluence, 0.0, escaped, entered, leaning, third)
 
 
 class _Passage:
@@ -154,9 +164,12 @@ class _Passage:
         return np.divide(self._beyond, self.path, out=np.zeros_like(self.path), where=self.path > 0.0)
 
 
-def _held(engine: Engine, start: Array, direction: Array, way: Array, solid: Array, middle: Array) -> Array:
+def _held(
+    glass: Mirrors, engine: Engine, start: Array, direction: Array, way: Array, solid: Array, middle: Array
+) -> Array:
     """Points (q, 3) at ``way`` (r, steps) m along the rays, of the steps that are ``solid`` (r * steps,); ``middle``
     (q, 3) where the point lies outside the body."""
     lower, upper = engine.bounds
-    found = np.clip(start[:, None] + way[:, :, None] * direction[:, None], lower, upper).reshape(-1, 3)[solid]
+    found, _ = glass.fold(start[:, None] + way[:, :, None] * direction[:, None])
+    found = np.clip(found, lower, upper).reshape(-1, 3)[solid]
     return np.where(engine.holds(found)[:, None], found, middle)

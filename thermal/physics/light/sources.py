@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -11,7 +12,9 @@ from pydantic import model_validator
 from thermal.domain import Ball, Line, Probe
 from thermal.engine import Engine
 from thermal.errors import CaseError
-from thermal.physics.light.medium import Medium, specular_reflection
+from thermal.physics.light.border import Border, specular_reflection
+from thermal.physics.light.medium import Medium
+from thermal.physics.light.mirrors import Mirrors
 from thermal.physics.light.rays import Emission, Rays, finest_edge, follow
 from thermal.physics.scene import Device, probe_line
 from thermal.units import Array, Fraction, Irradiance, Length, Number, Point, PositiveFraction, Power, Spec
@@ -35,11 +38,11 @@ class LightSource(Protocol):
         cube: evenly spread points give an even sample, random points a random one."""
         ...
 
-    def emit(self, engine: Engine, medium: Medium, power: float, refractive_index: float) -> Emission:
+    def emit(self, engine: Engine, medium: Medium, power: float, border: Border) -> Emission:
         """``power`` W as the diffusion approximation has it. Raises ``CaseError`` when it misses the tissue."""
         ...
 
-    def first_collisions(self, engine: Engine, medium: Medium, power: float, refractive_index: float) -> Emission:
+    def first_collisions(self, engine: Engine, medium: Medium, power: float, border: Border) -> Emission:
         """``power`` W followed to its first, forward-peaked collision. Raises ``CaseError`` likewise."""
         ...
 
@@ -131,31 +134,32 @@ class Fibre(Spec):
         """Nothing: the tip is in the tissue."""
         return 0.0
 
-    def emit(self, engine: Engine, medium: Medium, power: float, refractive_index: float) -> Emission:
+    def emit(self, engine: Engine, medium: Medium, power: float, border: Border) -> Emission:
         """Isotropic source spread evenly over the outlets; that of a bare end lies one free path ahead of it.
 
         Raises ``CaseError`` when any outlet lies outside the tissue.
         """
         if self.numerical_aperture is not None:
-            return self._ahead(engine, medium, power, refractive_index, np.zeros_like(medium.anisotropy))
-        outlets = self._placed(engine)
+            return self._ahead(engine, medium, power, border, np.zeros_like(medium.anisotropy))
+        outlets = self._placed(engine, border)
         diffuse = engine.deposit(np.full(len(outlets), power / len(outlets)), outlets)
         nothing = np.zeros_like(diffuse)
         return Emission(diffuse, nothing, nothing)
 
-    def first_collisions(self, engine: Engine, medium: Medium, power: float, refractive_index: float) -> Emission:
+    def first_collisions(self, engine: Engine, medium: Medium, power: float, border: Border) -> Emission:
         """See :meth:`LightSource.first_collisions`."""
-        return self._ahead(engine, medium, power, refractive_index, medium.anisotropy)
+        return self._ahead(engine, medium, power, border, medium.anisotropy)
 
-    def _ahead(self, engine: Engine, medium: Medium, power: float, refractive_index: float, forward: Array) -> Emission:
-        self._placed(engine)
-        start, direction = self.launch(_evenly_spread(FIBRE_RAYS), refractive_index)
-        return follow(engine, medium, Rays(start, direction, np.full(FIBRE_RAYS, power / FIBRE_RAYS)), forward)
+    def _ahead(self, engine: Engine, medium: Medium, power: float, border: Border, forward: Array) -> Emission:
+        self._placed(engine, border)
+        start, direction = self.launch(_evenly_spread(FIBRE_RAYS), border.refractive_index)
+        rays = Rays(start, direction, np.full(FIBRE_RAYS, power / FIBRE_RAYS))
+        return follow(engine, medium, rays, forward, border.mirrors)
 
-    def _placed(self, engine: Engine) -> Array:
+    def _placed(self, engine: Engine, border: Border) -> Array:
         """The outlets, all of which lie in the tissue."""
         try:
-            outlets = self.outlets(engine.spacing(self.tip))
+            outlets, _ = Mirrors.of(engine, border.mirrors).fold(self.outlets(engine.spacing(self.tip)))
             within = engine.holds(outlets)
             engine.sample(engine.volume, outlets)
         except ValueError as error:
@@ -244,28 +248,23 @@ class Beam(Spec):
         """``specular``, if given."""
         return self.specular
 
-    def emit(self, engine: Engine, medium: Medium, power: float, refractive_index: float) -> Emission:
+    def emit(self, engine: Engine, medium: Medium, power: float, border: Border) -> Emission:
         """Follow the rays to their first collisions. Raises ``CaseError`` when no ray meets tissue."""
-        return self._entered(engine, medium, power, refractive_index, np.zeros_like(medium.anisotropy))
+        return self._entered(engine, medium, power, border, np.zeros_like(medium.anisotropy))
 
-    def first_collisions(self, engine: Engine, medium: Medium, power: float, refractive_index: float) -> Emission:
+    def first_collisions(self, engine: Engine, medium: Medium, power: float, border: Border) -> Emission:
         """See :meth:`LightSource.first_collisions`."""
-        return self._entered(engine, medium, power, refractive_index, medium.anisotropy)
+        return self._entered(engine, medium, power, border, medium.anisotropy)
 
-    def _entered(
-        self, engine: Engine, medium: Medium, power: float, refractive_index: float, forward: Array
-    ) -> Emission:
-        specular = specular_reflection(refractive_index) if self.specular is None else self.specular
+    def _entered(self, engine: Engine, medium: Medium, power: float, border: Border, forward: Array) -> Emission:
+        specular = specular_reflection(border.refractive_index) if self.specular is None else self.specular
         count = int(np.clip(RAYS_PER_CELL * (self.diameter / finest_edge(engine)) ** 2, FEWEST_RAYS, MOST_RAYS))
-        start, direction = self.launch(_vogel(count), refractive_index)
-        found = follow(
-            engine, medium, Rays(start, direction, np.full(count, power * (1.0 - specular) / count)), forward
-        )
+        start, direction = self.launch(_vogel(count), border.refractive_index)
+        rays = Rays(start, direction, np.full(count, power * (1.0 - specular) / count))
+        found = follow(engine, medium, rays, forward, border.mirrors)
         if not np.any(found.absorbed + found.diffuse > 0.0):
             raise CaseError("heating.beam: it misses the tissue; check position and direction (patient RAS)")
-        return Emission(
-            found.diffuse, found.absorbed, found.fluence, power * specular, found.escaped, found.entry_faces
-        )
+        return replace(found, reflected=power * specular)
 
     def device(self, name: str, where: str) -> Device:
         """The last three centimetres before ``position``; light that misses the tissue is found by :meth:`emit`."""

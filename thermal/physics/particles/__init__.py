@@ -70,8 +70,9 @@ class Particle:
         return self.carrier.optics if self.carrier.absorbs_light else None
 
     @property
-    def specific_absorption_rate(self) -> Callable[[Array, float], Array] | None:
-        """W per kg of ``mass_of`` at peak amplitudes (A/m) and a frequency (Hz); ``None`` where it does not heat."""
+    def specific_absorption_rate(self) -> Callable[[Array, float, float | None], Array] | None:
+        """W per kg of ``mass_of`` at peak amplitudes (A/m), a frequency (Hz) and a temperature (degC; its own for
+        none); ``None`` where it does not heat."""
         return self.carrier.specific_absorption_rate if self.carrier.heats_in_field else None
 
     @property

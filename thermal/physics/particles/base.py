@@ -85,10 +85,10 @@ class BaseCarrier(Spec):
             "particles: their light absorption is not known; take a gold kind, or a measured one with optics"
         )
 
-    def specific_absorption_rate(self, amplitude: Array, frequency: float) -> Array:
+    def specific_absorption_rate(self, amplitude: Array, frequency: float, temperature: float | None = None) -> Array:
         """W per kg of ``mass_of`` at peak field amplitudes (A/m) and a frequency (Hz); shape of ``amplitude``.
 
-        Raises ``CaseError`` where unknown.
+        ``temperature``: degC; that for which the carrier is described when absent. Raises ``CaseError`` where unknown.
         """
         raise CaseError(
             "particles: they do not heat in a magnetic field; take iron_oxide, or a measured one with "

@@ -75,10 +75,10 @@ class GoldOnIronOxide(BaseCarrier):
         """Absorption and reduced scattering, 1/m per kg of gold per m3, at a vacuum wavelength (m)."""
         return self.cross_sections(wavelength, medium_index).per_mass()
 
-    def specific_absorption_rate(self, amplitude: Array, frequency: float) -> Array:
+    def specific_absorption_rate(self, amplitude: Array, frequency: float, temperature: float | None = None) -> Array:
         """W per kg of **gold** at peak field amplitudes (A/m) and a frequency (Hz); shape of ``amplitude``."""
         oxide = self.core.density * sphere_volume(self._radii[0])
-        return self.core.oxide_loss_power(amplitude, frequency) * (oxide / self._gold)
+        return self.core.oxide_loss_power(amplitude, frequency, temperature) * (oxide / self._gold)
 
     def doubts(self, amplitude: float, frequency: float) -> tuple[str, ...]:
         """Those of the core."""

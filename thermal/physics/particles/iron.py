@@ -18,6 +18,7 @@ from thermal.units import (
     Duration,
     FieldStrength,
     ParticleSize,
+    PerKelvin,
     PositiveFraction,
     PositiveNumber,
     Temperature,
@@ -57,7 +58,12 @@ class IronOxide(BaseCarrier):
     density: Density = magnetism.MAGNETITE_DENSITY
     """of the oxide"""
     temperature: Temperature = 37.0
-    """at which the relaxation times are taken"""
+    """for which all values hold; of the relaxation, unless ``heating.temperature_update`` follows the tissue's"""
+    viscosity_slope: PerKelvin = 0.0
+    """relative change of the viscosity per kelvin, exponential; -0.02 for water. For heating.temperature_update"""
+    curie_temperature: Temperature | None = None
+    """above which nothing is magnetic: the magnetisation goes as the root of the distance from it (mean field), the
+    anisotropy as its square. For heating.temperature_update"""
     response: Literal["linear", "two_level"] = "linear"
     """to the field: linear response, or the hysteresis loops of bound particles, which saturate in strong fields"""
     interaction: PositiveNumber = 1.0
@@ -67,7 +73,34 @@ class IronOxide(BaseCarrier):
     def _fits(self) -> IronOxide:
         if self.response == "two_level" and not self.immobilised:
             raise ValueError('response = "two_level" is for particles bound to tissue; set immobilised = true')
+        if self.curie_temperature is not None and not self.curie_temperature > self.temperature:
+            raise ValueError(
+                f"curie_temperature = {self.curie_temperature:g} degC is not above temperature = {self.temperature:g} "
+                "degC, for which saturation_magnetisation holds"
+            )
         return self
+
+    def at(self, temperature: float | None) -> IronOxide | None:
+        """The same particle at a temperature (degC); itself for none, and ``None`` where it is not magnetic any more.
+
+        Relaxation by the thermal energy, viscosity and magnetisation as they say of themselves, and K as M^2, as
+        anisotropy by shape does.
+        """
+        if temperature is None:
+            return self
+        share = 1.0
+        if self.curie_temperature is not None:
+            share = (self.curie_temperature - temperature) / (self.curie_temperature - self.temperature)
+            if share <= 0.0:
+                return None
+        return self.model_copy(
+            update={
+                "temperature": temperature,
+                "viscosity": self.viscosity * float(np.exp(self.viscosity_slope * (temperature - self.temperature))),
+                "saturation_magnetisation": self.saturation_magnetisation * float(np.sqrt(share)),
+                "anisotropy": self.anisotropy * share,
+            }
+        )
 
     @property
     def mass_of(self) -> str:
@@ -79,15 +112,18 @@ class IronOxide(BaseCarrier):
         """Yes."""
         return True
 
-    def oxide_loss_power(self, amplitude: Array, frequency: float) -> Array:
+    def oxide_loss_power(self, amplitude: Array, frequency: float, temperature: float | None = None) -> Array:
         """W per kg of **oxide**, averaged by volume over the size distribution; shape of ``amplitude`` (A/m, peak)."""
+        warm = self.at(temperature)
+        if warm is None:
+            return np.zeros(np.shape(amplitude))
         unique, place = np.unique(np.asarray(amplitude, dtype=np.float64), return_inverse=True)
-        loss = self.interaction * _RESPONSES[self.response](self, unique, frequency)
+        loss = self.interaction * _RESPONSES[self.response](warm, unique, frequency)
         return np.asarray(loss[place].reshape(np.shape(amplitude)))
 
-    def specific_absorption_rate(self, amplitude: Array, frequency: float) -> Array:
+    def specific_absorption_rate(self, amplitude: Array, frequency: float, temperature: float | None = None) -> Array:
         """W per kg of **iron** at peak field amplitudes (A/m) and a frequency (Hz); shape of ``amplitude``."""
-        return self.oxide_loss_power(amplitude, frequency) / self.iron_share
+        return self.oxide_loss_power(amplitude, frequency, temperature) / self.iron_share
 
     def doubts(self, amplitude: float, frequency: float) -> tuple[str, ...]:
         """A statement when the field (A/m, peak) lies outside the model of the response."""

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from thermal.errors import CaseError
 from thermal.physics.particles.base import BaseCarrier
-from thermal.units import Array, FieldStrength, Frequency, Spec, Wavelength, quantity
+from thermal.units import Array, FieldStrength, Frequency, PerKelvin, Spec, Wavelength, quantity
 
 MassAbsorption = Annotated[float, *quantity("m^2/kg", ge=0, le=1e7)]
 """mu per mass concentration, 1/m per kg/m3: 10 m2/kg is 0.1 1/cm per mg/ml"""
@@ -22,6 +22,7 @@ SpecificPower = Annotated[float, *quantity("W/kg", gt=0, le=1e9)]
 
 NEAR = 10e-9  # m; a measured coefficient is used this far from its wavelength, as for tissues
 APART = 50e-9  # m; between measured wavelengths no farther apart than this the spectrum is taken to be linear
+BODY = 37.0  # degC, for which losses are given
 SAME_FREQUENCY = 0.05
 """Share by which a frequency may differ from a measured one; the loss is then taken in proportion."""
 
@@ -81,6 +82,8 @@ class Measured(BaseCarrier):
     specific_loss_power: tuple[MeasuredLoss, ...] = ()
     """measured at one field or more, instead of an intrinsic loss power: between amplitudes by a power law, below the
     lowest in proportion to H^2, beyond the highest an error"""
+    loss_slope: PerKelvin = 0.0
+    """relative change of the loss per kelvin above 37 degC, down to none; for heating.temperature_update"""
 
     @model_validator(mode="after")
     def _knows_something(self) -> Measured:
@@ -107,14 +110,16 @@ class Measured(BaseCarrier):
         """The measured coefficients, 1/m per kg/m3, within 10 nm of a measured wavelength (m); else ``CaseError``."""
         return measured_at(self.measured_optics, wavelength)
 
-    def specific_absorption_rate(self, amplitude: Array, frequency: float) -> Array:
+    def specific_absorption_rate(self, amplitude: Array, frequency: float, temperature: float | None = None) -> Array:
         """W per kg of ``mass_of``; shape of ``amplitude`` (A/m, peak): ILP f H^2, or from the measured table."""
         strength = np.asarray(amplitude, dtype=np.float64)
+        warmer = 0.0 if temperature is None else temperature - BODY
+        factor = max(0.0, 1.0 + self.loss_slope * warmer)
         if self.specific_loss_power:
-            return self._tabulated(strength, frequency)
+            return factor * self._tabulated(strength, frequency)
         if self.intrinsic_loss_power is None:
-            return super().specific_absorption_rate(amplitude, frequency)
-        return np.asarray(self.intrinsic_loss_power * frequency * strength**2)
+            return super().specific_absorption_rate(amplitude, frequency, temperature)
+        return np.asarray(factor * self.intrinsic_loss_power * frequency * strength**2)
 
     def _tabulated(self, amplitude: Array, frequency: float) -> Array:
         near = [
