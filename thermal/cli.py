@@ -14,7 +14,7 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from thermal.commands import cases, facts, many, runs
+from thermal.commands import cases, facts, many, runs, show
 from thermal.commands.options import DONE, FAILED, INTERRUPTED, NOT_CONVERGED, PURPOSE, REFUSED, complain
 from thermal.engines import ranks
 
@@ -36,7 +36,7 @@ app = App(
 )
 
 for _command in (
-    cases.init, cases.validate, cases.run, many.compare, many.batch, cases.view, runs.export, runs.report, runs.cite,
+    cases.init, cases.validate, cases.run, many.compare, many.batch, show.view, runs.export, runs.report, runs.cite,
     facts.materials, facts.particle, facts.schema, facts.doctor,
 ):  # fmt: skip
     app.command(_command)
