@@ -44,7 +44,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 
 @pytest.fixture
 def player(runs: list[Run]) -> Iterator[Player]:
-    made = Player(runs, off_screen=True, size=(600, 400))
+    made = Player(runs, off_screen=True, size=(600, 400), slider=True)
     yield made
     made.close()
 

@@ -64,7 +64,7 @@ def show_runs(runs: Sequence[Run], screenshot: Path | str | None = None) -> Path
     """
     _ready(screenshot)
     if screenshot is None:
-        Window(Player(runs, off_screen=False)).run()
+        Window(Player(runs, off_screen=False, slider=True)).run()
         return None
     if len(runs) == 1:
         return draw_stage(run_stage(runs[0]), Path(screenshot), headline(runs[0].summary))

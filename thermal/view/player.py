@@ -25,6 +25,7 @@ from thermal.view.treated import is_cold
 
 _STRIP = 0.3
 """Height of the strip with the history under the panels, as a share of theirs."""
+_SLIDER = 0.1
 _IN_A_ROW = 3
 
 
@@ -35,7 +36,10 @@ class Player:
     history is read. Raises ``RenderingError`` where nothing can be rendered and no window is wanted.
     """
 
-    def __init__(self, runs: Sequence[Run], *, off_screen: bool, size: tuple[int, int] = (1280, 900)) -> None:
+    def __init__(
+        self, runs: Sequence[Run], *, off_screen: bool, size: tuple[int, int] = (1280, 900), slider: bool = False
+    ) -> None:
+        """``slider``: leave a row for one under the history, the last renderer of the plotter."""
         if off_screen:
             require_rendering()
         rows = -(-len(runs) // _IN_A_ROW)
@@ -43,9 +47,9 @@ class Player:
         self.plotter = pv.Plotter(
             off_screen=off_screen,
             window_size=list(size),
-            shape=(rows + 1, columns),
-            row_weights=[1.0] * rows + [_STRIP * rows],
-            groups=[(rows, slice(None))],
+            shape=(rows + 1 + slider, columns),
+            row_weights=[1.0] * rows + [_STRIP * rows] + [_SLIDER * rows] * slider,
+            groups=[(rows + below, slice(None)) for below in range(1 + slider)],
             border_color="#c8c8c8",
         )
         self.plotter.set_background("white", all_renderers=True)

@@ -25,7 +25,7 @@ left, right  a saved time back or on
 1  2  3      slice across x, y, z
 up, down     move the slice or plane used last
 x  y  z      clip there, or not
-q            what slices show: temperature, damage, particles, anatomy
+q            what slices show
 m            zone coloured by its margin
 t  a  p      tumour, ablation zone, particles
 v  d  o      vessels, devices, organs
@@ -50,20 +50,25 @@ class Window:
         player.when_picked(self._picked)
         self._slider: Any = None
         if len(player.times) > 1:
+            plotter.renderers.set_active_renderer(*plotter.renderers.index_to_loc(len(plotter.renderers) - 1))
             self._slider = plotter.add_slider_widget(
                 self._slid,
                 rng=(0.0, float(player.times[-1]) / 60.0),
                 value=player.time / 60.0,
-                title="time (min)",
-                pointa=(0.62, 0.86),
-                pointb=(0.95, 0.86),
-                title_height=0.018,
-                slider_width=0.02,
-                tube_width=0.004,
+                pointa=(0.04, 0.5),
+                pointb=(0.985, 0.5),
+                title_height=0.25,
+                slider_width=0.35,
+                tube_width=0.08,
                 fmt="%.1f",
-                color="black",
+                color="grey",
                 interaction_event="always",
             )
+            look = self._slider.GetRepresentation()
+            look.SetSliderLength(0.012)
+            look.SetEndCapLength(0.0)
+            look.ShowSliderLabelOff()
+            look.GetSliderProperty().SetColor(0.04, 0.35, 0.54)
         player.plotter.subplot(0, 0)
         self._hint = plotter.add_text("h: keys", position="lower_edge", font_size=8, color="grey")
 
@@ -94,7 +99,7 @@ class Window:
             "m": lambda: player.colour_margin(not player.coloured),
             "c": player.aim,
             "h": self.help,
-            "Escape": player.plotter.close,
+            "Escape": player.plotter.iren.terminate_app,
         }
         for axis, name in enumerate("xyz"):
             keys[str(axis + 1)] = lambda axis=axis: self.slice(axis)  # type: ignore[misc]
@@ -106,8 +111,7 @@ class Window:
     def _then_draw(self, press: Callable[[], None]) -> Callable[[], None]:
         def pressed() -> None:
             press()
-            if not getattr(self.player.plotter, "_closed", False):
-                self.player.plotter.render()
+            self.player.plotter.render()
 
         return pressed
 
@@ -151,8 +155,8 @@ class Window:
             self._help = plotter.add_text(
                 HELP, position=(0.02, 0.2), viewport=True, font_size=9, color="black", font="courier"
             )
-            self._help.prop.background_color = "white"
-            self._help.prop.background_opacity = 0.9
+            self._help.GetTextProperty().SetBackgroundColor(1.0, 1.0, 1.0)
+            self._help.GetTextProperty().SetBackgroundOpacity(1.0)
         else:
             plotter.remove_actor(self._help)
             self._help = None
