@@ -27,8 +27,8 @@ def export_run(folder: Path | str, format: str = "pvd", out: Path | str | None =
     """Write the fields of a finished run for other programs and return the file to open.
 
     ``format``: ``"pvd"`` (one VTU a saved time, coordinates in m, opened through ``series.pvd``), ``"vtkhdf"`` (the
-    same in one file), ``"nifti"`` (volumes in patient RAS millimetres; the folder is returned), ``"stl"`` (surfaces of zone
-    and regions, likewise) or ``"csv"`` (a table of the nodes). ``out``: where to, by default ``FOLDER/export``.
+    same in one file), ``"nifti"`` (volumes in patient RAS millimetres; the folder is returned), ``"stl"`` (surfaces of
+    zone and regions, likewise) or ``"csv"`` (a table of the nodes). ``out``: where to, by default ``FOLDER/export``.
     Raises ``CaseError`` for an unknown format and for a folder that is not a finished run.
     """
     if format not in FORMATS:
