@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import h5py
 import meshio
 import nibabel as nib
 import numpy as np
 import pytest
 import pyvista as pv
 from sample_run import CENTRE, HALF, TIMES, TUMOUR_RADIUS, ellipsoid_volume, write_sample
+from vtkmodules.vtkCommonExecutionModel import vtkStreamingDemandDrivenPipeline
+from vtkmodules.vtkIOHDF import vtkHDFReader
 
 from thermal.errors import CaseError
 from thermal.export import export_run
@@ -98,7 +101,7 @@ def test_a_run_without_series_still_exports_its_static_fields(tmp_path: Path) ->
 
 def test_unknown_formats_and_folders_are_refused(tmp_path: Path) -> None:
     folder = write_sample(tmp_path / "run", cells=8)
-    with pytest.raises(CaseError, match=r'"xdmf".*nifti, pvd'):
+    with pytest.raises(CaseError, match=r'"xdmf".*nifti, pvd, stl, vtkhdf'):
         export_run(folder, "xdmf")
     with pytest.raises(CaseError, match="no such run folder"):
         export_run(tmp_path / "nowhere")
@@ -153,3 +156,45 @@ def test_a_table_of_the_nodes(tmp_path: Path) -> None:
     near = np.array([axis[i] for axis, i in zip((x, y, z), place, strict=True)])
     at = np.flatnonzero((np.abs(table[:, :3] - near) < 1e-6).all(axis=1))
     assert table[at, 3] == pytest.approx(field.values.max(), rel=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["voxel", "mesh"])
+def test_one_file_with_all_times(tmp_path: Path, kind: str) -> None:
+    path = export_run(write_sample(tmp_path / "run", kind=kind, zone_axes=AXES, cells=14), "vtkhdf")
+    assert path == tmp_path / "run" / "export" / "series.vtkhdf"
+    reader = vtkHDFReader()
+    reader.SetFileName(str(path))
+    reader.UpdateInformation()
+    assert reader.GetOutputInformation(0).Get(vtkStreamingDemandDrivenPipeline.TIME_STEPS()) == tuple(TIMES)
+    for time in TIMES[[0, 2, 4]]:
+        reader.UpdateTimeStep(time)
+        mesh = pv.wrap(reader.GetOutputDataObject(0))
+        assert np.abs(mesh["temperature"] - exact_temperature(np.asarray(mesh.points), time)).max() < 1e-4
+    assert {"concentration", "zone", "inside_zone"} <= set(mesh.point_data.keys())
+    assert mesh.n_cells == pv.read(export_run(tmp_path / "run").parent / "series_00000.vtu").n_cells
+
+
+def test_the_file_of_all_times_is_plain_hdf(tmp_path: Path) -> None:
+    """With h5py, by the published layout: the mesh stands there once, the temperature at each time."""
+    path = export_run(write_sample(tmp_path / "run", zone_axes=AXES, cells=10), "vtkhdf")
+    with h5py.File(path) as file:
+        root = file["VTKHDF"]
+        assert root.attrs["Type"] == b"UnstructuredGrid"
+        steps = root["Steps"]
+        assert np.asarray(steps["Values"]).tolist() == TIMES.tolist()
+        count = int(root["NumberOfPoints"][0])
+        assert len(root["Points"]) == count
+        assert len(root["PointData/zone"]) == count
+        starts = np.asarray(steps["PointDataOffsets/temperature"])
+        for start, time in zip(starts, TIMES, strict=True):
+            values = root["PointData/temperature"][start : start + count]
+            assert np.abs(values - exact_temperature(np.asarray(root["Points"]), time)).max() < 1e-4
+
+
+def test_another_program_reads_the_surfaces(tmp_path: Path) -> None:
+    trimesh = pytest.importorskip("trimesh")
+    folder = export_run(write_sample(tmp_path / "run"), "stl")
+    zone = trimesh.load_mesh(folder / "ablation_zone.stl")
+    assert zone.is_watertight
+    assert zone.volume == pytest.approx(ellipsoid_volume((14.0, 11.0, 12.0)), rel=0.02)
+    assert zone.center_mass == pytest.approx(1e3 * CENTRE, abs=0.3)

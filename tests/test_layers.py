@@ -48,7 +48,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pyvista": ("anatomy", "view", "export"),
     "vtkmodules": ("view", "export"),
     "matplotlib": ("view",),
-    "h5py": ("store",),
+    "h5py": ("store", "export"),
     "meshio": ("anatomy",),
     "miepython": ("physics",),
     "magpylib": ("physics",),

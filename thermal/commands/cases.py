@@ -12,7 +12,6 @@ from cyclopts import Parameter
 
 from thermal.commands.options import (
     DONE,
-    FAILED,
     REFUSED,
     AnatomyName,
     EngineName,
@@ -132,33 +131,6 @@ def run(
         _draw(result)
     if not quiet:
         summarise(result)
-    return DONE
-
-
-def view(
-    case_or_run: Path,
-    /,
-    *,
-    screenshot: Annotated[Path | None, Parameter(help="Write a picture instead of opening a window.")] = None,
-    set: Set = None,
-    anatomy: AnatomyName = None,
-) -> int:
-    """Show a case before it is solved (anatomy, needles, fibres), or the results of a run."""
-    from thermal.case import load_case
-    from thermal.store import read_run
-
-    case = None if case_or_run.is_dir() else load_case(case_or_run, set or (), anatomy)
-    shown = read_run(case_or_run) if case is None else case
-    from thermal.view import RenderingError, show
-
-    try:
-        with placed(case):
-            show(shown, screenshot)
-    except RenderingError as error:
-        print(f"failed: {error}", file=sys.stderr)
-        return FAILED
-    if screenshot is not None:
-        print(f"wrote {screenshot}")
     return DONE
 
 

@@ -16,7 +16,10 @@ def export(
     *,
     format: Annotated[
         str,
-        Parameter(help="pvd: VTU over time, for ParaView; nifti: volumes; stl: surfaces; csv: a table of the nodes."),
+        Parameter(
+            help="pvd: VTU over time, for ParaView; vtkhdf: the same in one file; nifti: volumes; stl: surfaces; "
+            "csv: a table of the nodes."
+        ),
     ] = "pvd",
 ) -> int:
     """Write the fields of a run for other programs."""

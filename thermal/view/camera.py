@@ -88,15 +88,15 @@ def add_layers(plotter: Any, layers: Iterable[Layer], *, labelled: bool = False,
         )
 
 
-def aim(plotter: Any, camera: Camera) -> None:
-    """Point a pyvista plotter."""
+def aim(renderer: Any, camera: Camera) -> None:
+    """Point the camera of a renderer."""
     centre, towards = np.asarray(camera.centre), np.asarray(camera.towards)
-    plotter.enable_parallel_projection()
-    plotter.camera.focal_point = camera.centre
-    plotter.camera.position = tuple((centre + 12.0 * camera.half_height * towards).tolist())
-    plotter.camera.up = (0.0, 0.0, 1.0)
-    plotter.camera.parallel_scale = camera.half_height
-    plotter.renderer.ResetCameraClippingRange()
+    renderer.enable_parallel_projection()
+    renderer.camera.focal_point = camera.centre
+    renderer.camera.position = tuple((centre + 12.0 * camera.half_height * towards).tolist())
+    renderer.camera.up = (0.0, 0.0, 1.0)
+    renderer.camera.parallel_scale = camera.half_height
+    renderer.ResetCameraClippingRange()
 
 
 def blend(plotter: Any) -> None:
@@ -134,7 +134,7 @@ def photograph(
         if window:
             plotter.add_mesh(pv.Box(stage.bounds.ravel()), style="wireframe", color="#9a9a9a", line_width=1)
         blend(plotter)
-        aim(plotter, camera)
+        aim(plotter.renderer, camera)
         image = plotter.screenshot(None, return_img=True)[..., :3]
         blocks = image.reshape(height, finer, width, finer, 3).mean(axis=(1, 3))
         return np.asarray(np.rint(blocks), dtype=np.uint8)

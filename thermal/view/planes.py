@@ -16,6 +16,8 @@ from thermal.view.cells import MM
 
 PIXELS = 320
 """Along each side of a slice."""
+CT_WINDOW = (-160.0, 240.0)
+"""Hounsfield units from black to white: the usual window for the abdomen (level 40, width 400)."""
 AIR = -1000.0
 """Hounsfield units outside the image."""
 

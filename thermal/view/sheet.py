@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import PIL.Image
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -55,6 +56,14 @@ def save(figure: Figure, path: Path, dpi: int = 120) -> Path:
     with atomic(path) as scratch:
         fast = {"compress_level": 3} if path.suffix.lower() == ".png" else None
         figure.savefig(scratch, dpi=dpi, pil_kwargs=fast)
+    return path
+
+
+def write_picture(image: Image, path: Path) -> Path:
+    """Write an image (height, width, 3) in the format of ``path``'s suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as scratch:
+        PIL.Image.fromarray(image).save(scratch)
     return path
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import ListedColormap, to_rgb
+from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 
 from thermal.store import Run
@@ -17,12 +17,10 @@ from thermal.view import style
 from thermal.view.cells import body_nodes, region_index
 from thermal.view.course import draw_course, read_course
 from thermal.view.outlines import Outline, finish, outlines, view_box
-from thermal.view.planes import PLANES, Cut, sample, sample_image
+from thermal.view.planes import CT_WINDOW, PLANES, Cut, sample, sample_image
 from thermal.view.sheet import FAINT, INK, save, sheet
 from thermal.view.treated import held_regions, is_cold
 
-CT_WINDOW = (-160.0, 240.0)
-"""Hounsfield units from black to white: the usual window for the abdomen (level 40, width 400)."""
 _WIDTH = 13.0  # inches
 _LEGEND_COLUMNS = 4
 
@@ -98,18 +96,6 @@ def draw_slices(run: Run, path: Path) -> Path:
         return save(figure, path)
 
 
-def region_colours(names: Sequence[str], tumour: str, held: frozenset[str]) -> list[str]:
-    """One pale colour a region: tumour and vessels as in the 3-D picture, organs muted."""
-    colours = []
-    organs = style.organ_colours(names)
-    for name in names:
-        colour = style.TUMOUR if name == tumour else style.vessel_colour(name)
-        colour = colour or (style.VESSEL if name in held else organs[name])
-        red, green, blue = to_rgb(colour)
-        colours.append("#" + "".join(f"{round(255 * (0.45 + 0.55 * c)):02x}" for c in (red, green, blue)))
-    return colours
-
-
 def show_temperature(axes: Any, cut: Cut, temperature: Array, region: Array, scale: style.Scale) -> Any:
     """Temperature of the body on a cut, under a fixed scale; what is outside stays white."""
     values = np.ma.masked_where(~(region >= 0.0), temperature)
@@ -122,7 +108,7 @@ def _draw_regions(axes: Any, run: Run, names: Sequence[str], region: Array, cut:
         shades = sample_image(run.background, cut)
         axes.imshow(shades, extent=cut.extent, origin="lower", cmap="gray", vmin=low, vmax=high)
         return
-    colours = ["#ffffff", *region_colours(names, run.tumour, held_regions(run.resolved))]
+    colours = ["#ffffff", *style.region_colours(names, run.tumour, held_regions(run.resolved))]
     axes.imshow(
         np.nan_to_num(region, nan=-1.0) + 1.0,
         extent=cut.extent,
@@ -139,7 +125,7 @@ def _marks(seen: Sequence[str], run: Run, outlines: Sequence[Outline]) -> list[A
     marks = [Line2D([], [], color=o.colour, ls=o.dashes, lw=2.2, label=o.label) for o in outlines]
     if run.background is None:
         names = list(run.domain.shares)
-        colours = dict(zip(names, region_colours(names, run.tumour, held_regions(run.resolved)), strict=True))
+        colours = dict(zip(names, style.region_colours(names, run.tumour, held_regions(run.resolved)), strict=True))
         for name in seen:
             if name != run.tumour:
                 words, colour = style.words(name), colours[name]

@@ -48,7 +48,7 @@ def _described(run: Run) -> dict[str, Any]:
             plotter.add_mesh(
                 layer.surface, color=layer.colour, opacity=layer.opacity, point_size=4, show_scalar_bar=False
             )
-    aim(plotter, frame([stage.focus]))
+    aim(plotter.renderer, frame([stage.focus]))
     plotter.render()
     serializers.initialize_serializers()
     context = serializers.SynchronizationContext()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
@@ -79,6 +79,18 @@ def organ_colours(regions: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def region_colours(names: Sequence[str], tumour: str, held: Container[str]) -> list[str]:
+    """One pale colour a region: tumour and vessels as in the 3-D picture, organs muted."""
+    colours = []
+    organs = organ_colours(names)
+    for name in names:
+        colour = TUMOUR if name == tumour else vessel_colour(name)
+        colour = colour or (VESSEL if name in held else organs[name])
+        shades = (int(colour[at : at + 2], 16) / 255.0 for at in (1, 3, 5))
+        colours.append("#" + "".join(f"{round(255 * (0.45 + 0.55 * c)):02x}" for c in shades))
+    return colours
+
+
 def words(name: str) -> str:
     """A region or field name as one would say it: ``portal_vein`` -> ``portal vein``."""
     return name.replace("_", " ").strip()
@@ -99,6 +111,12 @@ _LAWS = {
 def law_words(law: str) -> str:
     """The criterion of death as one would say it."""
     return _LAWS.get(law, words(law))
+
+
+def unit_words(unit: str) -> str:
+    """A unit as a reader expects it: 1 kg/m3 is 1 mg/ml."""
+    plain = unit.replace("^", "").replace("**", "").replace("³", "3")
+    return {"kg/m3": "mg/ml", "degC": "°C", "1": ""}.get(plain, unit)
 
 
 def percent(share: float) -> str:

@@ -12,8 +12,9 @@ from thermal.domain import AxisymmetricDomain, VoxelDomain
 from thermal.store import Run
 from thermal.units import Array
 from thermal.view import style
-from thermal.view.cells import MM, body_nodes, cell_means, cell_volumes
-from thermal.view.surfaces import level_surface
+from thermal.view.cells import MM, body_nodes, cell_means, cell_volumes, nodal
+from thermal.view.grids import grid, sample
+from thermal.view.surfaces import level_surface, region_surface
 from thermal.view.swept import scattered
 
 PARTICLE_LEVELS = (0.1, 0.5)
@@ -87,7 +88,27 @@ def particle_dots(run: Run, count: int = DOTS) -> Array:
 
 
 def amount(value: float, unit: str) -> str:
-    """A concentration in the unit that a reader expects: 1 kg/m3 is 1 mg/ml."""
-    if unit.replace("^", "").replace("³", "3") in ("kg/m3", "kg/m**3"):
-        return f"{value:.2g} mg/ml"
-    return f"{value:.3g} {unit}".strip()
+    """A concentration in the unit that a reader expects."""
+    shown = style.unit_words(unit)
+    return f"{value:.2g} {shown}" if shown == "mg/ml" else f"{value:.3g} {shown}".strip()
+
+
+def margin_surface(run: Run, surface: Any) -> Any:
+    """The border of the zone with its signed distance from the tumour's surface, the array ``margin`` in mm.
+
+    Negative where the zone ends inside the tumour. ``surface``: of the zone, as from :func:`zone_surface`.
+    ``None`` without a zone or a tumour.
+    """
+    tumour = run.domain.shares.get(run.tumour)
+    if surface.n_cells == 0 or tumour is None:
+        return None
+    measured = surface.copy(deep=False)
+    field = run.static.get("tumour_distance")
+    if field is None:
+        measured = measured.compute_implicit_distance(region_surface(run.domain, tumour))
+        measured["margin"] = np.asarray(measured["implicit_distance"])
+        return measured
+    mesh = grid(run.domain)
+    mesh["margin"] = nodal(run.domain, np.asarray(field.values, dtype=float) * MM)
+    measured["margin"] = np.asarray(sample(run.domain, mesh, np.asarray(surface.points, dtype=float))["margin"])
+    return measured

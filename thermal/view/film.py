@@ -1,0 +1,73 @@
+"""Temperature of a run over time: frames kept in memory as far as they fit, at a moment, at a point."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import cached_property
+
+import numpy as np
+
+from thermal.store import Run
+from thermal.units import Array, Mask
+from thermal.view import style
+from thermal.view.cells import body_nodes
+from thermal.view.planes import PLANES, Cut, sample
+from thermal.view.sheet import number
+
+KEPT = 500e6
+"""Bytes of frames kept."""
+
+
+class Film:
+    """The saved temperatures of a run."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.times = run.times
+        """(k,) s."""
+        self._kept: OrderedDict[int, Array] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def index(self, time: float) -> int:
+        """The last frame saved at or before ``time`` (s), the first before all of them."""
+        return max(0, int(np.searchsorted(self.times, time + 1e-6, side="right")) - 1)
+
+    def temperature(self, index: int) -> Array:
+        """(n,) degC."""
+        if index in self._kept:
+            self._kept.move_to_end(index)
+            return self._kept[index]
+        values = self._kept[index] = self.run.temperature(index).astype(np.float32)
+        while len(self._kept) > 1 and len(self._kept) * values.nbytes > KEPT:
+            self._kept.popitem(last=False)
+        return values
+
+    def at(self, point: Array) -> Array:
+        """(k,) degC at a point (3,) mm at all saved times; NaN outside the domain."""
+        return np.array([self.value(point, index) for index in range(len(self))])
+
+    def value(self, point: Array, index: int) -> float:
+        """degC at a point (3,) mm in a frame; NaN outside the domain."""
+        spot = Cut(PLANES[0], np.asarray(point, dtype=float), 0.0, pixels=1)
+        return float(sample(self.run.domain, spot, {"t": self.temperature(index)})["t"].item())
+
+    @cached_property
+    def body(self) -> Mask:
+        """(n,) True at nodes of the body."""
+        return body_nodes(self.run.domain)
+
+    def extremes(self, index: int) -> tuple[float, float]:
+        """Lowest and highest temperature of the body in a frame, degC."""
+        inside = self.temperature(index)[self.body]
+        return float(inside.min()), float(inside.max())
+
+    @cached_property
+    def scale(self) -> style.Scale:
+        """One fixed scale for all frames, from what the run says of its extremes, else from the frames."""
+        low, high = (number(self.run.summary, key) for key in ("lowest_temperature", "peak_temperature"))
+        if low is None or high is None:
+            found = np.array([self.extremes(index) for index in range(len(self))] or [(37.0, 38.0)])
+            low, high = float(found[:, 0].min()), float(found[:, 1].max())
+        return style.temperature_scale(low, high)
