@@ -103,9 +103,16 @@ def read_volume(path: Path, place: str) -> Volume:
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise CaseError(f'{place} = "{path}": the affine of the header is singular or not finite')
     doubts = _two_orientations(header, values.shape, f'{place} = "{path}"')
-    unit = header.get_xyzt_units()[0] if hasattr(header, "get_xyzt_units") else "mm"
-    affine[:3] *= _UNITS[unit]
+    affine[:3] *= _unit(header, f'{place} = "{path}"')
     return Volume(values, affine, path, doubts)
+
+
+def _unit(header: Any, place: str) -> float:
+    """Metres of the header's unit of length."""
+    try:
+        return _UNITS[header.get_xyzt_units()[0] if hasattr(header, "get_xyzt_units") else "mm"]
+    except KeyError:
+        raise CaseError(f"{place}: the header's unit of length is none that NIfTI knows; it is damaged") from None
 
 
 def _check_size(image: Any, place: str) -> None:
