@@ -11,11 +11,12 @@ class CaseError(ValueError):
     """
 
     def __init__(self, *problems: str) -> None:
-        self.problems = tuple(map(_one_line, problems))
+        self.problems = tuple(map(one_line, problems))
         super().__init__("\n".join(self.problems))
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """A text as one line that every terminal can show."""
     if text.isprintable():
         return text
     words = " ".join(text.split())

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thermal.errors import CaseError
+from thermal.errors import CaseError, one_line
 from thermal.machine import free_memory
 from thermal.units import Array
 
@@ -129,7 +129,7 @@ def read_mesh(path: Path, place: str) -> MeshFile:
             f'anatomy.file = "{path}": cannot be read as {path.suffix} ({str(error) or type(error).__name__}); '
             f"it is damaged, or is another kind of file{HINTS.get(path.suffix, '')}"
         ) from error
-    if doubts := " ".join(said.getvalue().split()):
+    if doubts := one_line(said.getvalue()).strip():
         _log.warning("%s: %s", place, doubts)
     return MeshFile(raw, place, tuple(_physical(path)) if path.suffix == ".msh" else ())
 
