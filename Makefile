@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 VENV_MPI := $(ROOT)/.venv-mpi
 RENDER_PACKAGES := libegl1 libgl1 libxrender1
 
-.PHONY: demo test test-slow test-mpi lint docs bench bench-env clean render-libraries
+.PHONY: demo test test-slow test-mpi golden lint docs bench bench-env clean render-libraries
 
 demo: $(VENV)/installed render-libraries
 	@cd "$(ROOT)" && if "$(BIN)/python" meshes/fetch_body_ct.py; then \
@@ -22,6 +22,10 @@ test: $(VENV)/installed-test render-libraries
 
 test-slow: $(VENV)/installed-test render-libraries
 	@cd "$(ROOT)" && "$(BIN)/python" -m pytest -m slow
+
+# Run the shipped cases, renew their golden numbers and print what changed. CASES="liver-gold liver-rfa": only these.
+golden: $(VENV)/installed-test
+	@cd "$(ROOT)" && "$(BIN)/python" tests/golden_runs.py $(CASES)
 
 # The dolfinx engine on one, two and three MPI ranks, in an environment of its own: its wheels need Python 3.12.
 ifneq (,$(filter test-mpi,$(MAKECMDGOALS)))

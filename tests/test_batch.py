@@ -25,6 +25,7 @@ from thermal.batch.priors import Lognormal, Normal, Triangular, Uniform
 from thermal.batch.run import DiskFullError
 from thermal.batch.statistics import Table, sensitivity, write_statistics
 from thermal.batch.sweep import Sample
+from thermal.cli import main
 from thermal.errors import CaseError
 from thermal.store import read_run
 
@@ -352,6 +353,75 @@ def test_dask_workers_do_the_same(grid: Path, tmp_path: Path) -> None:
     for one, other in zip(mine, theirs, strict=True):
         assert one["run"] == other["run"]
         assert one["zone.volume (m^3)"] == other["zone.volume (m^3)"]
+
+
+def test_the_index_as_parquet(grid: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The same columns, numbers as numbers; without pyarrow none is left that is not true."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = index(grid / "out")
+    table = parquet.read_table(grid / "out" / "index.parquet")
+    assert table.column_names == list(rows[0])
+    for name in ("run", "heating.amplitude", "status"):
+        assert table[name].to_pylist() == [row[name] for row in rows]
+    for name in ("zone.volume (m^3)", "peak_temperature (degC)"):
+        assert table[name].to_pylist() == [float(row[name]) for row in rows]
+    assert table["message"].to_pylist() == [""] * 4
+    copy = tmp_path / "index.parquet"
+    copy.write_bytes(b"of another batch")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    held = BatchFolder.open(tmp_path)
+    try:
+        assert held.write_index([], {}) == [tmp_path / "index.csv"]
+    finally:
+        held.lock.release()
+    assert not copy.exists()
+
+
+SBATCH = """\
+#!/bin/sh
+# What sbatch does, on this machine: the script is run in the background.
+cp "$1" "{folder}/$$.job"
+setsid sh "{folder}/$$.job" >"{folder}/$$.log" 2>&1 &
+echo $! >>"{folder}/pids"
+echo "Submitted batch job $!"
+"""
+SCANCEL = "#!/bin/sh\nkill -- -$1\n"
+
+
+def test_slurm_jobs_do_the_same(grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through dask-jobqueue, with programs that stand in for sbatch and scancel and run the job scripts here."""
+    pytest.importorskip("dask_jobqueue")
+    for name, text in (("sbatch", SBATCH.format(folder=tmp_path)), ("scancel", SCANCEL)):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(text)
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    options = {"memory": "2GB", "walltime": "00:20:00", "interface": "lo"}
+    done = run_batch(written(tmp_path, GRID), tmp_path / "out", jobs=2, slurm=options)
+    assert done.failed == {}
+    assert len(list(tmp_path.glob("*.job"))) >= 2
+    for one, other in zip(index(tmp_path / "out"), index(grid / "out"), strict=True):
+        assert (one["run"], one["zone.volume (m^3)"]) == (other["run"], other["zone.volume (m^3)"])
+    _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in (tmp_path / "pids").read_text().split()))
+
+
+def test_the_script_of_a_slurm_job(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("dask_jobqueue")
+    words = " ".join(
+        f"--slurm {text}" for text in ("memory=4GB", "walltime=03:00:00", "queue=short", "interface=lo")
+    ).split()
+    assert main(["batch", "sweep.toml", "--script", *words]) == 0
+    script = capsys.readouterr().out
+    for line in ("#SBATCH -p short", "#SBATCH --cpus-per-task=1", "#SBATCH --mem=4G", "#SBATCH -t 03:00:00"):
+        assert line in script
+    assert "--nthreads 1" in script
+    assert main(["batch", "sweep.toml", "--script", "--slurm", "memory"]) == 2
+    assert 'found "memory"; expected KEY=VALUE' in capsys.readouterr().err
+    assert main(["batch", "sweep.toml", "--script", "--slurm", "walltime=03:00:00"]) == 2
+    assert "how much memory" in capsys.readouterr().err
+    assert main(["batch", "sweep.toml", "--script", "--slurm", "memory=1GB", "--slurm", "kores=2"]) == 2
+    assert "kores" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------ statistics

@@ -11,8 +11,11 @@ import pytest
 
 from thermal.case import Case, case_hash, case_json_schema, load_case
 from thermal.case.describe import differences
+from thermal.case.expected import Expected
+from thermal.case.former import FORMER, Former, remedy
 from thermal.case.load import parse_value
 from thermal.case.places import Place, dotted, key_lines
+from thermal.case.schema import SCHEMA_VERSION
 from thermal.errors import CaseError
 
 BASE = """\
@@ -554,3 +557,47 @@ def test_kinds_that_share_a_class_name_keep_their_descriptions() -> None:
 def test_every_top_level_table_of_the_issue_is_there_and_no_other() -> None:
     first = "schema_version title anatomy tissues particles delivery heating"
     assert list(Case.model_fields) == f"{first} boundaries bioheat damage zone probes numerics output".split()
+
+
+# ------------------------------------------------------------------------------------------------ older files
+
+
+def test_a_key_that_is_gone_is_explained(tmp_path: Path) -> None:
+    (said,) = problems(write(tmp_path, BASE.replace("[numerics]", "[numerics]\nlinear_tolerance = 1e-8")))
+    assert "numerics.linear_tolerance: unknown key" in said
+    assert "no such key since schema_version 1, for every solve stops" in said
+    assert said.endswith("; remove it")
+
+
+def test_a_renamed_key_is_called_by_its_new_name() -> None:
+    known = (
+        Former("heating.laser", "heating.fibre", 2, "as it need not be one"),
+        Former("probes.*.at", "probes.*.position", 3, "like every place"),
+    )
+    expected = "is called heating.fibre since schema_version 2, as it need not be one; write heating.fibre in place of "
+    assert remedy(("heating", "laser"), known) == expected + "heating.laser"
+    assert str(remedy(("probes", "edge", "at"), known)).endswith(
+        "write probes.edge.position in place of probes.edge.at"
+    )
+    assert remedy(("probes", "at"), known) is None
+    assert remedy(("heating", "lasers"), known) is None
+
+
+def test_former_keys_are_no_keys_and_lead_to_keys() -> None:
+    """What was renamed is not read any more, and its new name is."""
+    for entry in FORMER:
+        table, _, key = entry.was.rpartition(".")
+        place = Expected(Case)
+        for part in table.split("."):
+            place = place.fields()[part]
+        assert key not in place.fields()
+        if entry.now:
+            assert entry.now.rpartition(".")[2] in place.fields()
+        assert 1 <= entry.format <= SCHEMA_VERSION
+
+
+@pytest.mark.parametrize(("version", "said"), [("0", "named one by one"), ("2", "newer thermal")])
+def test_other_formats_are_refused(tmp_path: Path, version: str, said: str) -> None:
+    (found,) = problems(write(tmp_path, BASE.replace("schema_version = 1", f"schema_version = {version}")))
+    assert f"found {version}; this version of thermal reads 1" in found
+    assert said in found

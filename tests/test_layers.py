@@ -15,6 +15,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("commands",),
+    ("verification",),
     ("__init__", "doctor"),
     ("report",),
     ("comparison", "batch"),
@@ -57,6 +58,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "jinja2": ("report",),
     "SALib": ("batch",),
     "distributed": ("batch",),
+    "dask_jobqueue": ("batch",),
+    "pyarrow": ("batch",),
 }
 """Library -> the only parts that may import it."""
 STRANGERS: dict[str, tuple[str, ...]] = {"engines": ("pydantic",), "engine": ("pydantic",), "domain": ("pydantic",)}

@@ -6,9 +6,18 @@ from __future__ import annotations
 class CaseError(ValueError):
     """Bad input, found before anything is solved.
 
-    ``problems`` holds one line each: place, value, expectation, remedy.
+    ``problems`` holds one line each: place, value, expectation, remedy. What would break a line or steer a terminal,
+    such as a file's name or another library's words may hold, is replaced.
     """
 
     def __init__(self, *problems: str) -> None:
-        self.problems = problems
-        super().__init__("\n".join(problems))
+        self.problems = tuple(map(one_line, problems))
+        super().__init__("\n".join(self.problems))
+
+
+def one_line(text: str) -> str:
+    """A text as one line that every terminal can show."""
+    if text.isprintable():
+        return text
+    words = " ".join(text.split())
+    return "".join(letter if letter.isprintable() else "?" for letter in words)

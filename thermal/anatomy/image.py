@@ -216,13 +216,13 @@ def _whole_labels(volume: Volume) -> Volume:
         whole = np.isfinite(values).all() and bool((values == np.rint(values)).all())
         if not whole:
             raise CaseError(f'anatomy.segmentation = "{volume.path}": labels must be whole numbers; is this the CT?')
-        values = values.astype(np.int32)
     if values.min() < 0 or values.max() > 65535:
         raise CaseError(
-            f'anatomy.segmentation = "{volume.path}": labels from {values.min()} to {values.max()}; expected 0 to '
+            f'anatomy.segmentation = "{volume.path}": labels from {values.min():g} to {values.max():g}; expected 0 to '
             "65535; is this the CT?"
         )
-    return Volume(values, volume.affine, volume.path, volume.doubts)
+    whole_values = values if np.issubdtype(values.dtype, np.integer) else values.astype(np.int32)
+    return Volume(whole_values, volume.affine, volume.path, volume.doubts)
 
 
 _Corner = tuple[float, float, float]

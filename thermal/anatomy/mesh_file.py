@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +15,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thermal.errors import CaseError
+from thermal.errors import CaseError, one_line
+from thermal.machine import free_memory
 from thermal.units import Array
 
 Index = npt.NDArray[np.int64]
+
+LARGEST = 4e9
+"""Bytes of a mesh file; a mesh of ten million tetrahedra has half a gigabyte."""
+
+_log = logging.getLogger("thermal")
 
 READERS = {".msh": "gmsh", ".vtu": "vtu"}
 HINTS = {
@@ -110,14 +119,30 @@ def read_mesh(path: Path, place: str) -> MeshFile:
     if path.suffix not in READERS:
         raise CaseError(f'anatomy.file = "{path}": meshes are read from {" or ".join(READERS)}; convert it with meshio')
     reader = importlib.import_module(f"meshio.{READERS[path.suffix]}")
+    _check_size(path, place)
+    said = io.StringIO()
     try:
-        raw = reader.read(path)
+        with contextlib.redirect_stderr(said):  # meshio prints its warnings
+            raw = reader.read(path)
     except Exception as error:  # meshio's readers raise whatever the parsing trips over
         raise CaseError(
             f'anatomy.file = "{path}": cannot be read as {path.suffix} ({str(error) or type(error).__name__}); '
             f"it is damaged, or is another kind of file{HINTS.get(path.suffix, '')}"
         ) from error
+    if doubts := one_line(said.getvalue()).strip():
+        _log.warning("%s: %s", place, doubts)
     return MeshFile(raw, place, tuple(_physical(path)) if path.suffix == ".msh" else ())
+
+
+def _check_size(path: Path, place: str) -> None:
+    """Raise ``CaseError`` for a file that the machine cannot hold: reading takes some ten times what it has."""
+    size, free = path.stat().st_size, free_memory()
+    limit = LARGEST if free is None else min(LARGEST, free / 10.0)
+    if size > limit:
+        raise CaseError(
+            f"{place}: has {size / 1e6:.3g} MB, more than the {limit / 1e6:.3g} MB that can be read here; "
+            "use a coarser mesh"
+        )
 
 
 def _physical(path: Path) -> list[tuple[int, int, str]]:

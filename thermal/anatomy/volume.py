@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,11 @@ import numpy.typing as npt
 
 from thermal.anatomy.grid import Axes
 from thermal.errors import CaseError
+from thermal.machine import free_memory
 from thermal.units import Array
 
 _UNITS = {"unknown": 1e-3, "mm": 1e-3, "meter": 1.0, "micron": 1e-6}
+MOST_VOXELS = 2**30  # of an image: a cube of 1024
 _BLOCK = 200_000  # points worked on at once
 
 Voxels = npt.NDArray[Any]
@@ -76,13 +77,18 @@ def read_volume(path: Path, place: str) -> Volume:
     Raises ``CaseError`` for files that are not images, not 3-D, without orientation or with a singular one.
     """
     import nibabel
-    from nibabel.filebasedimages import ImageFileError
+    from nibabel.imageglobals import LoggingOutputSuppressor
 
     try:
-        image = nibabel.load(path)
-        values: Voxels = np.asanyarray(image.dataobj)
-    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise CaseError(f'{place} = "{path}": cannot be read as a NIfTI image ({error})') from error
+        with LoggingOutputSuppressor():  # of headers that it mends; what matters of them is checked below
+            image = nibabel.load(path)
+            _check_size(image, f'{place} = "{path}"')
+            values: Voxels = np.asanyarray(image.dataobj)
+    except CaseError:
+        raise
+    except Exception as error:  # nibabel raises whatever the reading trips over
+        words = str(error) or type(error).__name__
+        raise CaseError(f'{place} = "{path}": cannot be read as a NIfTI image ({words})') from error
     while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]
     if values.ndim != 3 or values.size == 0:
@@ -97,9 +103,29 @@ def read_volume(path: Path, place: str) -> Volume:
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise CaseError(f'{place} = "{path}": the affine of the header is singular or not finite')
     doubts = _two_orientations(header, values.shape, f'{place} = "{path}"')
-    unit = header.get_xyzt_units()[0] if hasattr(header, "get_xyzt_units") else "mm"
-    affine[:3] *= _UNITS[unit]
+    affine[:3] *= _unit(header, f'{place} = "{path}"')
     return Volume(values, affine, path, doubts)
+
+
+def _unit(header: Any, place: str) -> float:
+    """Metres of the header's unit of length."""
+    try:
+        return _UNITS[header.get_xyzt_units()[0] if hasattr(header, "get_xyzt_units") else "mm"]
+    except KeyError:
+        raise CaseError(f"{place}: the header's unit of length is none that NIfTI knows; it is damaged") from None
+
+
+def _check_size(image: Any, place: str) -> None:
+    """Raise ``CaseError`` for more voxels than there can be, before room is made for them: the header may lie."""
+    count = math.prod(int(size) for size in image.shape)
+    if count > MOST_VOXELS:
+        raise CaseError(f"{place}: has {count:.2g} voxels, more than {MOST_VOXELS:.2g}; crop or resample the image")
+    needed, free = float(count) * max(image.get_data_dtype().itemsize, 4), free_memory()
+    if free is not None and needed > free:
+        raise CaseError(
+            f"{place}: its voxels take {needed / 1e9:.2g} GB, and {free / 1e9:.2g} GB of memory are free; crop or "
+            "resample the image"
+        )
 
 
 def _two_orientations(header: Any, shape: tuple[int, ...], place: str) -> tuple[str, ...]:

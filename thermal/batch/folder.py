@@ -16,10 +16,11 @@ from typing import Any
 from thermal.anatomy.data import sha256
 from thermal.batch.members import Named
 from thermal.errors import CaseError
-from thermal.store.files import read_json, write_json, write_text
+from thermal.store.files import atomic, read_json, write_json, write_text
 from thermal.store.lock import Lock
 
-RUNS, ANATOMIES, INDEX, SEAL, ZONE = "runs", "anatomies", "index.csv", "seal.json", "zone.npy"
+RUNS, ANATOMIES, INDEX, TABLE = "runs", "anatomies", "index.csv", "index.parquet"
+SEAL, ZONE = "seal.json", "zone.npy"
 _REMARKS = ("run", "status", "message", "case", "anatomy")
 
 
@@ -76,25 +77,59 @@ class BatchFolder:
         """Whether a run was finished once and is no longer whole."""
         return (self.run(name) / SEAL).exists() and self.finished(name) is None
 
-    def write_index(self, members: Sequence[Named], outcomes: Mapping[str, Outcome]) -> Path:
-        """``index.csv``: a row a member with what was varied and every number of its summary."""
-        varied = list(dict.fromkeys(key for named in members for key in named.member.varied))
-        numbers = list(dict.fromkeys(key for outcome in outcomes.values() for key in _numbers(outcome.summary)))
-        units = {key: entry["unit"] for o in outcomes.values() for key, entry in _numbers(o.summary).items()}
+    def write_index(self, members: Sequence[Named], outcomes: Mapping[str, Outcome]) -> list[Path]:
+        """``index.csv``: a row a member with what was varied and every number of its summary; where pyarrow is
+        installed, ``index.parquet`` with the same columns."""
+        columns = _columns(members, outcomes)
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        headings = [f"{key} ({units[key]})" if units[key] else key for key in numbers]
-        writer.writerow([*_REMARKS, *varied, *headings])
-        for named in members:
-            member, outcome = named.member, outcomes.get(named.name, Outcome(named.name, "waiting"))
-            values = _numbers(outcome.summary)
-            writer.writerow(
-                [named.name, outcome.status, outcome.message, member.case.stem, member.anatomy or ""]
-                + [member.varied.get(key, "") for key in varied]
-                + [values[key]["value"] if key in values else "" for key in numbers]
-            )
+        writer.writerow(columns)
+        writer.writerows(zip(*(["" if v is None else v for v in column] for column in columns.values()), strict=True))
         write_text(self.path / INDEX, stream.getvalue())
-        return self.path / INDEX
+        table = self.path / TABLE
+        if not write_parquet(table, columns):
+            table.unlink(missing_ok=True)  # of an earlier batch, and no longer true
+            return [self.path / INDEX]
+        return [self.path / INDEX, table]
+
+
+def _columns(members: Sequence[Named], outcomes: Mapping[str, Outcome]) -> dict[str, list[Any]]:
+    """Heading -> a value a member, None where it has none."""
+    ends = [outcomes.get(named.name, Outcome(named.name, "waiting")) for named in members]
+    varied = dict.fromkeys(key for named in members for key in named.member.varied)
+    values = [_numbers(outcome.summary) for outcome in ends]
+    units = {key: entry["unit"] for found in values for key, entry in found.items()}
+    remarks = (
+        [named.name for named in members], [end.status for end in ends], [end.message for end in ends],
+        [named.member.case.stem for named in members], [named.member.anatomy or "" for named in members],
+    )  # fmt: skip
+    return {
+        **dict(zip(_REMARKS, remarks, strict=True)),
+        **{key: [named.member.varied.get(key) for named in members] for key in varied},
+        **{
+            f"{key} ({unit})" if unit else key: [found[key]["value"] if key in found else None for found in values]
+            for key, unit in units.items()
+        },
+    }
+
+
+def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]]) -> bool:
+    """Write a table, if pyarrow is installed; a column is of numbers where all of it are, else of texts."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        return False
+
+    def typed(values: Sequence[Any]) -> Any:
+        given = [value for value in values if value is not None]
+        if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in given):
+            return pyarrow.array([None if value is None else float(value) for value in values], pyarrow.float64())
+        return pyarrow.array([None if value is None else str(value) for value in values], pyarrow.string())
+
+    with atomic(path) as scratch:
+        parquet.write_table(pyarrow.table({name: typed(values) for name, values in columns.items()}), scratch)
+    return True
 
 
 def seal(folder: Path, files: Iterable[str]) -> None:

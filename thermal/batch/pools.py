@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol
@@ -73,7 +73,7 @@ class LocalPool:
 class DaskPool:
     """Workers of a Dask cluster that see the same files under the same names."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: Any) -> None:
         try:
             from distributed import Client, KilledWorker
         except ImportError:
@@ -103,6 +103,56 @@ class DaskPool:
         """See :meth:`Pool.close`."""
         self._executor.shutdown(wait=False)
         self._client.close()
+
+
+def slurm_cluster(options: Mapping[str, str]) -> Any:
+    """A cluster whose workers are Slurm jobs of one thread each; ``options`` as of ``dask_jobqueue.SLURMCluster``.
+
+    What is not given comes from the user's configuration of dask-jobqueue. Raises ``CaseError``.
+    """
+    try:
+        import dask
+        from dask_jobqueue import SLURMCluster
+    except ImportError:
+        raise CaseError('--slurm: dask-jobqueue is not installed here: pip install "thermal[cluster]"') from None
+    if not (options.get("memory") or dask.config.get("jobqueue.slurm.memory", None)):
+        raise CaseError("--slurm: how much memory a job may take is not given; write e.g. --slurm memory=4GB")
+    try:
+        return SLURMCluster(**{"cores": 1, "processes": 1, "scheduler_options": {"dashboard_address": None}, **options})
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CaseError(
+            f"--slurm: {error}; options are those of dask_jobqueue.SLURMCluster, e.g. --slurm memory=4GB --slurm "
+            "walltime=04:00:00"
+        ) from None
+
+
+def job_script(options: Mapping[str, str]) -> str:
+    """The script that Slurm is given for each worker. Raises ``CaseError``."""
+    cluster = slurm_cluster(options)
+    try:
+        return str(cluster.job_script())
+    finally:
+        cluster.close()
+
+
+class SlurmPool(DaskPool):
+    """Slurm jobs, started and ended by dask-jobqueue; runs whose job ends go on in another."""
+
+    def __init__(self, jobs: int, options: Mapping[str, str]) -> None:
+        self._cluster = slurm_cluster(options)
+        self._jobs = jobs
+        super().__init__(self._cluster)
+        self._cluster.scale(jobs=jobs)
+
+    @property
+    def size(self) -> int:
+        """See :attr:`Pool.size`: as many as were asked for, also while they wait in the queue."""
+        return self._jobs
+
+    def close(self) -> None:
+        """See :meth:`Pool.close`."""
+        super().close()
+        self._cluster.close()
 
 
 MakePool = Callable[[], Pool]

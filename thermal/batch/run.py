@@ -10,7 +10,7 @@ from pathlib import Path
 
 from thermal.batch.folder import BatchFolder, Outcome
 from thermal.batch.members import Named, expand, named
-from thermal.batch.pools import DaskPool, LocalPool, MakePool, Pool
+from thermal.batch.pools import DaskPool, LocalPool, MakePool, Pool, SlurmPool
 from thermal.batch.statistics import write_statistics
 from thermal.batch.sweep import Sweep, load_sweep
 from thermal.batch.work import Task
@@ -53,14 +53,18 @@ def run_batch(
     *,
     jobs: int = 1,
     scheduler: str | None = None,
+    slurm: Mapping[str, str] | None = None,
     progress: Report | None = None,
 ) -> Batch:
-    """Run all members of a sweep in ``out`` (default ``results/NAME``), ``jobs`` at once or on a Dask ``scheduler``.
+    """Run all members of a sweep in ``out`` (default ``results/NAME``), ``jobs`` at once, on this machine, on a Dask
+    ``scheduler``, or as ``slurm`` jobs with these options of ``dask_jobqueue.SLURMCluster``.
 
     Raises ``CaseError`` before anything is run when the sweep or any of its cases is bad or another batch uses the
     folder, and :class:`DiskFullError` when the disk is full.
     """
     report: Report = progress or (lambda stage, share: None)
+    if scheduler is not None and slurm is not None:
+        raise CaseError("--scheduler and --slurm contradict each other: the workers of one, or jobs of the other?")
     if not isinstance(sweep, Sweep):
         sweep = load_sweep(sweep)
     if jobs < 1:
@@ -70,9 +74,18 @@ def run_batch(
     folder = BatchFolder.open(Path(out) if out is not None else Path("results") / sweep.name)
     try:
         write_text(folder.path / "sweep.toml", sweep.path.read_text(encoding="utf-8"))
-        return _run(sweep, members, folder, lambda: DaskPool(scheduler) if scheduler else LocalPool(jobs), report)
+        return _run(sweep, members, folder, pool(jobs, scheduler, slurm), report)
     finally:
         folder.lock.release()
+
+
+def pool(jobs: int, scheduler: str | None, slurm: Mapping[str, str] | None) -> MakePool:
+    """Where runs are done."""
+    if scheduler is not None:
+        return lambda: DaskPool(scheduler)
+    if slurm is not None:
+        return lambda: SlurmPool(jobs, slurm)
+    return lambda: LocalPool(jobs)
 
 
 def _run(sweep: Sweep, members: Sequence[Named], folder: BatchFolder, pool: MakePool, report: Report) -> Batch:
@@ -88,7 +101,7 @@ def _run(sweep: Sweep, members: Sequence[Named], folder: BatchFolder, pool: Make
         if todo:
             _work(todo, pool, outcomes, lambda: _tell(members, outcomes, folder, len(unique), reused, report))
     finally:
-        files = [folder.write_index(members, outcomes)]
+        files = folder.write_index(members, outcomes)
     report("statistics", 0.0)
     files += write_statistics(sweep, members, outcomes, folder.path)
     return Batch(folder.path, members, outcomes, reused, tuple(files))

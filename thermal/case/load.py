@@ -187,7 +187,10 @@ def _version_problems(file: CaseFile) -> list[str]:
     version = file.layer.data.get("schema_version", SCHEMA_VERSION)
     if version == SCHEMA_VERSION and type(version) is int:
         return []
-    remedy = "install a newer thermal" if type(version) is int and version > 1 else "write schema_version = 1"
+    if type(version) is int and version > SCHEMA_VERSION:
+        remedy = "the file was written for a newer thermal: install that"
+    else:
+        remedy = f"write schema_version = {SCHEMA_VERSION}; keys that have been renamed since are then named one by one"
     return [
         f"{file.layer.place(('schema_version',))}: schema_version: found {show(version)}; this version of thermal "
         f"reads {SCHEMA_VERSION}; {remedy}"

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from thermal.case.expected import Expected, Spot, locate
+from thermal.case.former import remedy
 from thermal.case.places import Keys, Layer, dotted
 from thermal.units import printable
 
@@ -145,6 +146,8 @@ class Reporter:
         return [Problem(keys, f"found {found}; {entry['msg'][:1].lower()}{entry['msg'][1:]}")]
 
     def _key_hint(self, spot: Spot) -> str:
+        if (gone := remedy(spot.keys)) is not None:
+            return gone
         key, names = str(spot.keys[-1]), _field_names(spot.parent)
         if nearest(key, names) is None and len(spot.keys) <= 2:
             for home, known in Expected(self.schema).fields().items():

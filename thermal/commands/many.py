@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -47,15 +48,28 @@ def batch(
     scheduler: Annotated[
         str | None, Parameter(help="Address of a Dask scheduler, e.g. tcp://host:8786, to run on its workers.")
     ] = None,
+    slurm: Annotated[
+        list[str] | None,
+        Parameter(
+            negative=(), help="Run as --jobs Slurm jobs: KEY=VALUE of dask_jobqueue.SLURMCluster; may be repeated."
+        ),
+    ] = None,
+    script: Annotated[bool, Parameter(negative=(), help="Print the Slurm job script and stop.")] = False,
     quiet: Quiet = False,
 ) -> int:
     """Run all cases of a sweep file (default: into results/NAME); what is finished is not done again."""
     from thermal.batch import run_batch
     from thermal.progress import progress
 
+    options = _pairs(slurm)
+    if script:
+        from thermal.batch.pools import job_script
+
+        print(job_script(options or {}))
+        return DONE
     try:
         with progress("batch", quiet) as report:
-            done = run_batch(sweep, out, jobs=jobs, scheduler=scheduler, progress=report)
+            done = run_batch(sweep, out, jobs=jobs, scheduler=scheduler, slurm=options, progress=report)
     except KeyboardInterrupt as error:
         error.add_note("the same command goes on with what is not done yet")
         raise
@@ -69,3 +83,13 @@ def batch(
     for name, why in list(done.failed.items())[:10]:
         print(f"failed: {name}: {why}", file=sys.stderr)
     return FAILED if done.failed else DONE
+
+
+def _pairs(texts: Sequence[str] | None) -> dict[str, str] | None:
+    """The KEY=VALUE texts of ``--slurm``."""
+    from thermal.errors import CaseError
+
+    for text in texts or ():
+        if "=" not in text or not text.partition("=")[0].isidentifier():
+            raise CaseError(f'--slurm: found "{text}"; expected KEY=VALUE, e.g. memory=4GB')
+    return None if texts is None else {text.partition("=")[0]: text.partition("=")[2] for text in texts}

@@ -93,7 +93,7 @@ def _chapter(treatment: Treatment) -> Chapter:
         name=run.name,
         title=treatment.title,
         modality=treatment.modality,
-        asked=case.read_text(encoding="utf-8") if case.exists() else "",
+        asked=case.read_text(encoding="utf-8", errors="replace") if case.exists() else "",
         anatomy=list(library.get("anatomy", {}).get("notes", [])),
         protocol=[row for table in PROTOCOL for row in _flat(run.resolved.get(table), table)],
         dose=_entries(summary, ("dose.", "delivery.", "light.", "magnetic.")),
