@@ -281,3 +281,13 @@ def test_a_needle_drawn_out_is_refused() -> None:
     steps = [{"flow": "1 ul/min", "duration": "1 min", "withdraw": "30 mm"}]
     with pytest.raises(CaseError, match="out of the body"):
         infusion(flow=None, duration=None, protocol=steps).check(tissues(engine))
+
+
+def test_capsule_that_hardly_conducts() -> None:
+    """Pressure behind it is beyond all measure, which is said; fluid and particles still balance."""
+    engine = cube(8 * MM, 1 * MM, {"capsule": lambda x: np.abs(np.abs(x).max(axis=1) - 3.5 * MM) < 0.4 * MM})
+    tight = {"capsule": {"hydraulic_conductivity": "1e-20 m^2/Pa/s"}}
+    found = infusion(flow="1 ul/min", duration="1 min").deliver(site(engine, tissues(engine, tight)))
+    assert found.readings["ledger.mass_error"].value < 1e-12
+    assert found.fields["pore_concentration"][0].max() <= 10.0 * (1 + 1e-6)
+    assert any("exceeds about" in text for text in found.warnings)

@@ -227,6 +227,13 @@ class Engine(Protocol):
         ``cuts`` says how much more or less the edges beside them conduct."""
         ...
 
+    def tensor_conductance(self, k: Array) -> Operator:
+        """Operator of a tensor a cell, ``k`` (m, 6): xx, yy, zz, yz, xz, xy.
+
+        Raises ``ValueError`` on an engine that knows no tensors, and for one it cannot take.
+        """
+        ...
+
     def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> Solver:
         """Prepare solves of ``(K + diag(diagonal)) u = rhs`` with prescribed values where ``fixed``."""
         ...

@@ -43,7 +43,9 @@ class Protocol:
             heating = heating.lasting(self.time)
             bioheat = bioheat.model_copy(update={"duration": self.time + AFTER})
         if self.margin is not None:
-            bioheat = bioheat.model_copy(update={"until": Until.model_validate({"margin": Si(self.margin), "after": Si(AFTER)})})
+            bioheat = bioheat.model_copy(
+                update={"until": Until.model_validate({"margin": Si(self.margin), "after": Si(AFTER)})}
+            )
         copy = case.model_copy(update={"heating": heating, "bioheat": bioheat})
         return copy if case.origin is None else copy.with_origin(case.origin)
 

@@ -166,6 +166,10 @@ class DolfinxEngine:
         spread = self.distribution
         return DolfinxOperator(spread, self.part.cells.conductance(spread.cells_with_ghosts(k), cuts))
 
+    def tensor_conductance(self, k: Array) -> DolfinxOperator:
+        """Raises ``ValueError``: tensors are known to the serial engines."""
+        raise ValueError('a tensor that conducts in directions of its own is known to numerics.engine = "serial" alone')
+
     def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> PlainSolver:
         """Nothing is prepared."""
         return PlainSolver(self, operator, diagonal, fixed)

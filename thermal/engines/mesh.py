@@ -16,7 +16,7 @@ from thermal.domain import SURFACE, MeshDomain, Probe, facets
 from thermal.engine import Flight, Packets, Surface, Turbid
 from thermal.engines import marching, tetra_photons
 from thermal.engines.compiled import compiled
-from thermal.engines.graph import Index
+from thermal.engines.graph import GraphOperator, Index
 from thermal.engines.simplices import SimplexEngine
 from thermal.units import Array
 
@@ -117,12 +117,23 @@ class MeshEngine(SimplexEngine):
 
     def _edge_factors(self) -> Array:
         factors = np.empty((len(self.cells), 6))
-        _stiffness(self.points, self.cells, factors)
+        _stiffness(self.points, self.cells, np.array([[1.0, 1.0, 1.0, 0.0, 0.0, 0.0]]), factors)
         return factors
 
     def trace(self, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
         """See :meth:`thermal.engine.Engine.trace`."""
         return tetra_photons.trace(self.domain, self.cells, turbid, launch, batches, seed)
+
+    def tensor_conductance(self, k: Array) -> GraphOperator:
+        """Operator of a tensor a cell ``k`` (m, 6): xx, yy, zz, yz, xz, xy, by the linear fields of each cell.
+
+        Cells that are not Delaunay in the metric of the tensor give negative conductances, as poor cells do.
+        """
+        factors = np.empty((len(self.cells), 6))
+        _stiffness(self.points, self.cells, np.ascontiguousarray(k), factors)
+        _, of_cell = self._numbered
+        conductance = np.bincount(of_cell.ravel(), factors.ravel(), len(self.graph.edges)).astype(float)
+        return GraphOperator(self.graph, conductance)
 
     def inside(self, u: Array, level: float) -> Array:
         """(m,) share of each cell at or above ``level``."""
@@ -153,9 +164,14 @@ def _measure(points: Array, cells: Index, volume: Array, longest: Array) -> None
 
 
 @compiled
-def _stiffness(points: Array, cells: Index, factors: Array) -> None:
-    """``-V grad_a . grad_b`` of the six edges; gradients are normals of faces over three times the volume."""
+def _stiffness(points: Array, cells: Index, k: Array, factors: Array) -> None:
+    """``-V grad_a . K grad_b`` of the six edges; gradients are normals of faces over three times the volume.
+
+    ``k``: xx, yy, zz, yz, xz, xy of each cell, or one row for all.
+    """
+    one = len(k) == 1
     for cell in nb.prange(len(cells)):
+        t = k[nb.uint64(0 if one else cell)]
         side, normal = np.empty((3, 3)), np.zeros((4, 3))
         for corner in range(3):
             for axis in range(3):
@@ -171,8 +187,9 @@ def _stiffness(points: Array, cells: Index, factors: Array) -> None:
         edge = 0
         for i in range(3):
             for j in range(i + 1, 4):
-                product = 0.0
-                for axis in range(3):
-                    product += normal[i, axis] * normal[j, axis]
+                a, b = normal[i], normal[j]
+                product = t[0] * a[0] * b[0] + t[1] * a[1] * b[1] + t[2] * a[2] * b[2]
+                product += t[3] * (a[1] * b[2] + a[2] * b[1]) + t[4] * (a[0] * b[2] + a[2] * b[0])
+                product += t[5] * (a[0] * b[1] + a[1] * b[0])
                 factors[cell, edge] = -product / (6.0 * triple)
                 edge += 1

@@ -234,6 +234,10 @@ class SharedEngine:
         """Operator of the cell coefficient ``k`` (m,), corrected at the edges beside cut cells."""
         return SharedOperator(self.whole.conductance(k, cuts), np.asarray(k, dtype=float), cuts)
 
+    def tensor_conductance(self, k: Array) -> SharedOperator:
+        """Raises ``ValueError``: tensors are known to the serial engines."""
+        raise ValueError('a tensor that conducts in directions of its own is known to numerics.engine = "serial" alone')
+
     def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> PlainSolver:
         """Nothing is prepared."""
         return PlainSolver(self, operator, diagonal, fixed)

@@ -207,6 +207,10 @@ class SimplexEngine(OneProcess, ABC):
         assert cuts is None
         return GraphOperator(self.graph, self._edge_map(k))
 
+    def tensor_conductance(self, k: Array) -> GraphOperator:
+        """Raises ``ValueError``: tensors are known on voxels and tetrahedra."""
+        raise ValueError("a tensor that conducts in directions of its own is known on voxels and tetrahedra alone")
+
     def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> GraphSolver:
         """Conjugate gradients with smoothed aggregation (pyamg) on the free nodes."""
         return GraphSolver.of(operator, diagonal, self.volume > 0, fixed, _multigrid)

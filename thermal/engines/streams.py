@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -157,6 +157,18 @@ class _March:
         return True
 
 
+Offset = tuple[int, int, int]
+
+
+def pairs(size: Sequence[int], offset: Offset) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Slices of a grid of this size to the first and to the second of all pairs of nodes ``offset`` apart."""
+    low = tuple(
+        slice(max(0, -part), max(0, -part, length - max(0, part))) for length, part in zip(size, offset, strict=True)
+    )
+    high = tuple(slice(s.start + part, s.stop + part) for s, part in zip(low, offset, strict=True))
+    return low, high
+
+
 MARGIN = 5
 """Layers of nodes around what is reached that a region begins with."""
 GROWTH = 0.12
@@ -199,25 +211,23 @@ class Box:
         return rim.ravel()
 
     def edges(self) -> Edges:
-        """Edges along the three axes."""
-        numbers = np.arange(len(self.nodes)).reshape([b - a for a, b in zip(self.lower, self.upper, strict=True)])
-        pressure = self.grid.pressure.reshape(self.grid.shape)[self._slices()]
+        """The links of the grid with both ends in the box."""
+        size = [b - a for a, b in zip(self.lower, self.upper, strict=True)]
+        numbers = np.arange(len(self.nodes)).reshape(size)
+        box = tuple(slice(a, b) for a, b in zip(self.lower, self.upper, strict=True))
+        pressure = self.grid.pressure.reshape(self.grid.shape)[box]
         parts = []
-        for axis in range(3):
-            low = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
-            high = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
-            place = self._slices(shorter=axis)
-            flux = self.grid.conductances[axis][place] * (pressure[low] - pressure[high])
-            spread = self.grid.diffusion
-            exchange = np.zeros_like(flux) if spread is None else np.ascontiguousarray(spread[axis][place])
+        for offset in {**self.grid.conductances, **self.grid.diffusion}:
+            low, high = pairs(size, offset)
+            if numbers[low].size == 0:
+                continue
+            here = tuple(slice(s.start + a, s.stop + a) for s, a in zip(low, self.lower, strict=True))
+            g, spread = self.grid.conductances.get(offset), self.grid.diffusion.get(offset)
+            flux = np.zeros(numbers[low].shape) if g is None else g[here] * (pressure[low] - pressure[high])
+            exchange = np.zeros_like(flux) if spread is None else np.ascontiguousarray(spread[here])
             parts.append(Edges.directed(numbers[low].ravel(), numbers[high].ravel(), flux.ravel(), exchange.ravel()))
         names = ("up", "down", "flow", "exchange")
         return Edges(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-    def _slices(self, shorter: int | None = None) -> tuple[slice, ...]:
-        return tuple(
-            slice(a, b - (axis == shorter)) for axis, (a, b) in enumerate(zip(self.lower, self.upper, strict=True))
-        )
 
     def grown(self, reached: Mask) -> Box:
         """Wider on the sides that are reached."""
@@ -236,18 +246,29 @@ class Box:
 
 @dataclass(frozen=True)
 class VoxelFlow:
-    """The flow on a voxel grid: pressure (n,), conductances along the axes, and those of the diffusion."""
+    """The flow on a voxel grid: pressure (n,), and by offset the conductances of the links between nodes that far apart
+    and those of the diffusion, at the first node of each."""
 
     axes: tuple[Array, Array, Array]
     pressure: Array
-    conductances: tuple[Array, Array, Array]
-    diffusion: tuple[Array, Array, Array] | None
+    conductances: Mapping[Offset, Array]
+    diffusion: Mapping[Offset, Array]
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Nodes along each axis."""
         x, y, z = self.axes
         return len(x), len(y), len(z)
+
+    def outflow(self) -> Array:
+        """(n,) volume flow that leaves each node along its links, m3/s."""
+        out, pressure = np.zeros(self.shape), self.pressure.reshape(self.shape)
+        for offset, g in self.conductances.items():
+            low, high = pairs(self.shape, offset)
+            flux = g[low] * (pressure[low] - pressure[high])
+            out[low] += np.maximum(flux, 0.0)
+            out[high] += np.maximum(-flux, 0.0)
+        return out.ravel()
 
     def around(self, starts: Mask) -> Box:
         """The box of these nodes (n,) with its margin."""

@@ -19,7 +19,7 @@ import scipy.sparse as sparse
 from thermal.carriage import Carriage
 from thermal.domain import FACES, SURFACE, CutEdges, Probe, VoxelDomain
 from thermal.engine import Flight, Operator, Packets, Surface, Turbid
-from thermal.engines import interface, kernels, marching, photons, probes
+from thermal.engines import interface, kernels, marching, oblique, photons, probes
 from thermal.engines.elliptic import GraphSolver
 from thermal.engines.multigrid import Multigrid
 from thermal.engines.serial import OneProcess
@@ -49,6 +49,13 @@ class VoxelOperator:
     def along(self) -> tuple[Array, Array, Array]:
         """The conductances along x, y and z."""
         return self.gx, self.gy, self.gz
+
+    @property
+    def links(self) -> Iterator[tuple[tuple[int, int, int], Array]]:
+        """The conductances, each with the offset of its second node."""
+        yield (1, 0, 0), self.gx
+        yield (0, 1, 0), self.gy
+        yield (0, 0, 1), self.gz
 
     @cached_property
     def diagonal(self) -> Array:
@@ -306,13 +313,23 @@ class VoxelEngine(OneProcess):
                 g[np.unravel_index(cuts.nodes[along, 0], self.domain.shape)] *= cuts.factors[along]
         return VoxelOperator(*of_edges, self.domain.shape)
 
+    def tensor_conductance(self, k: Array) -> Operator:
+        """Operator of a tensor a cell ``k`` (m, 6): xx, yy, zz, yz, xz, xy; see :mod:`thermal.engines.oblique`."""
+        solid = np.where(self.domain.solid[:, None], k, 0.0)
+        along = [
+            kernels.edge_conductances(np.ascontiguousarray(solid[:, a]).reshape(self.domain.cell_shape),
+                                      *self._spacings)[a] for a in range(3)
+        ]  # fmt: skip
+        return oblique.ObliqueOperator.of(oblique.links(solid, self._spacings), (along[0], along[1], along[2]))
+
     def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> GraphSolver:
         """Conjugate gradients with multigrid on the free nodes."""
         return GraphSolver.of(operator, diagonal, self.volume > 0, fixed, self._multigrid)
 
     def _multigrid(self, operator: Operator, diagonal: Array, free: Mask) -> Multigrid:
-        assert isinstance(operator, VoxelOperator)
-        return Multigrid(self.domain.axes, (operator.gx, operator.gy, operator.gz), diagonal, free)
+        assert isinstance(operator, VoxelOperator | oblique.ObliqueOperator)
+        along = operator.along if isinstance(operator, VoxelOperator) else operator.main
+        return Multigrid(self.domain.axes, along, diagonal, free)
 
     def solve(
         self,
@@ -337,13 +354,12 @@ class VoxelEngine(OneProcess):
         self, operator: Operator, pressure: Array, carriage: Carriage, diffusion: Operator | None = None
     ) -> Streams:
         """See :meth:`thermal.engine.Engine.transport`."""
-        assert isinstance(operator, VoxelOperator)
-        spread = None
-        if diffusion is not None:
-            assert isinstance(diffusion, VoxelOperator)
-            spread = diffusion.along
-        flow = VoxelFlow(self.domain.axes, pressure, operator.along, spread)
-        return Streams(carriage, lambda: _outflow(operator, pressure.reshape(operator.shape)), 0.0, flow.around)
+        assert isinstance(operator, VoxelOperator | oblique.ObliqueOperator)
+        assert diffusion is None or isinstance(diffusion, VoxelOperator)
+        flow = VoxelFlow(
+            self.domain.axes, pressure, dict(operator.links), {} if diffusion is None else dict(diffusion.links)
+        )
+        return Streams(carriage, flow.outflow, 0.0, flow.around)
 
     def trace(self, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
         """See :meth:`thermal.engine.Engine.trace`."""
@@ -513,16 +529,3 @@ def _to_corners(face: Array) -> Array:
         for j in (0, 1):
             corners[i : i + face.shape[0], j : j + face.shape[1]] += 0.25 * face
     return corners
-
-
-def _outflow(operator: VoxelOperator, pressure: Array) -> Array:
-    """(n,) volume flow that leaves each node along its edges."""
-    out = np.zeros(operator.shape)
-    for axis, g in enumerate((operator.gx, operator.gy, operator.gz)):
-        flow = -g * np.diff(pressure, axis=axis)
-        low = [slice(None)] * 3
-        high = [slice(None)] * 3
-        low[axis], high[axis] = slice(None, -1), slice(1, None)
-        out[tuple(low)] += np.maximum(flow, 0.0)
-        out[tuple(high)] += np.maximum(-flow, 0.0)
-    return out.ravel()

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from thermal import library
 from thermal.errors import CaseError
 from thermal.library import Sourced
-from thermal.physics.tissue import Optics, Tissue
+from thermal.physics.tissue import HydraulicAnisotropy, Optics, Tissue
 from thermal.units import (
     Conductivity,
     Density,
@@ -57,6 +57,10 @@ def perfusion_rate(text: str, density: float) -> float:
             raise ValueError(f'"{text}" is no possible perfusion; write e.g. {_PERFUSIONS}')
         return rate
     raise ValueError(f'"{text}" is not a perfusion; write {_PERFUSIONS}')
+
+
+TABLES = ("optics", "hydraulic_anisotropy")
+"""Keys that hold more than one number."""
 
 
 def _perfusion(value: object) -> str:
@@ -121,6 +125,8 @@ class TissueEntry(Spec):
     """pore volume accessible to the infusate per volume of tissue"""
     hydraulic_conductivity: Permeability | None = None
     """Darcy permeability over viscosity"""
+    hydraulic_anisotropy: HydraulicAnisotropy | None = None
+    """directions in which fluid flows more easily; none when absent"""
     vascular_filtration: Filtration | None = None
     """of vessels: hydraulic conductivity of their walls times wall area per tissue volume; none when absent"""
     vascular_pressure: Pressure | None = None
@@ -155,10 +161,12 @@ def resolve_tissue(name: str | None, overrides: Mapping[str, Any]) -> tuple[Tiss
         row for row in raw.pop("optics", ()) if not any(_near(row, own) for own in stated.get("optics", ()))
     ]
     kept = {key: value for key, value in raw.items() if key not in stated and key not in dropped}
-    merged = {**kept, **{key: _si(value) for key, value in stated.items() if key != "optics"}}
+    merged = {**kept, **{key: _si(value) for key, value in stated.items() if key not in TABLES}}
     density = stated.get("density") or parse(kept["density"], "kg/m^3")
     if "perfusion" in merged:
         merged["perfusion"] = Si(perfusion_rate(merged["perfusion"], density))
+    if "hydraulic_anisotropy" in stated:
+        merged["hydraulic_anisotropy"] = stated["hydraulic_anisotropy"]
     merged["optics"] = (*stated.get("optics", ()), *library_optics)
     tissue = Tissue.model_validate(merged)
     rows = {f"optics[{row['wavelength']}]" for row in library_optics}
@@ -185,7 +193,12 @@ def _near(row: Mapping[str, str], own: Optics) -> bool:
 
 def _own_sources(tissue: Tissue, given: Mapping[str, Any]) -> list[Sourced]:
     """Records of the values that the case gave, in SI."""
-    found = [library.stated(key, getattr(tissue, key), Tissue, key) for key in given if key != "optics"]
+    found = [library.stated(key, getattr(tissue, key), Tissue, key) for key in given if key not in TABLES]
+    if "hydraulic_anisotropy" in given:
+        found += [
+            library.sourced(f"hydraulic_anisotropy.ratios.{number + 1}", f"{ratio!r}", library.OWN)
+            for number, ratio in enumerate(given["hydraulic_anisotropy"].ratios)
+        ]
     for row in given.get("optics", ()):
         place = f"optics[{row.wavelength * 1e9:g} nm]"
         found += [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
+from pydantic import model_validator
 
 from thermal.domain import CutEdges
 from thermal.engine import Engine
@@ -33,6 +34,45 @@ from thermal.units import (
     Wavelength,
     quantity,
 )
+
+SQUARE = 1e-3
+"""Cosine up to which two directions count as perpendicular: degrees written with one decimal."""
+Number = Annotated[float, *quantity("")]
+
+
+class HydraulicAnisotropy(Spec):
+    """Tissue that conducts fluid better in some directions than in others, as fibres and tracts make it."""
+
+    ratios: tuple[PositiveNumber, PositiveNumber, PositiveNumber]
+    """hydraulic conductivity along each direction over hydraulic_conductivity"""
+    directions: tuple[tuple[Number, Number, Number], tuple[Number, Number, Number]] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+    """the first and the second direction, perpendicular to each other, of any length; the third is perpendicular to
+    both"""
+
+    @model_validator(mode="after")
+    def _perpendicular(self) -> HydraulicAnisotropy:
+        first, second = (np.asarray(one) for one in self.directions)
+        sizes = np.linalg.norm(first), np.linalg.norm(second)
+        if min(sizes) == 0.0:
+            raise ValueError("directions: one of them is zero; give two vectors, e.g. [[1, 1, 0], [-1, 1, 0]]")
+        cosine = float(first @ second / (sizes[0] * sizes[1]))
+        if abs(cosine) > SQUARE:
+            raise ValueError(
+                f"directions: the two are {np.degrees(np.arccos(np.clip(cosine, -1, 1))):.4g} degrees apart; they "
+                "have to be perpendicular, e.g. [[1, 1, 0], [-1, 1, 0]]"
+            )
+        return self
+
+    @property
+    def tensor(self) -> Array:
+        """(6,) xx, yy, zz, yz, xz, xy of the ratios."""
+        first, second = (np.asarray(one) / np.linalg.norm(one) for one in self.directions)
+        second = second - (first @ second) * first
+        second = second / np.linalg.norm(second)
+        axes = np.stack([first, second, np.cross(first, second)])
+        full = axes.T @ np.diag(self.ratios) @ axes
+        return np.asarray(full[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]])
+
 
 Anisotropy = Annotated[float, *quantity("", ge=0, le=0.999)]
 
@@ -95,6 +135,7 @@ class Tissue(Spec):
     """pore volume accessible to the infusate per volume of tissue"""
     hydraulic_conductivity: Permeability | None = None
     """Darcy permeability over viscosity, m2/Pa/s"""
+    hydraulic_anisotropy: HydraulicAnisotropy | None = None
     vascular_filtration: Filtration | None = None
     """hydraulic conductivity of vessel walls times their area per tissue volume, 1/Pa/s"""
     vascular_pressure: Pressure | None = None
@@ -165,6 +206,20 @@ class Tissues:
     def nodes(self, name: str, needed_by: str) -> Array:
         """A property at nodes, (n,). Raises ``CaseError`` where a region lacks it."""
         return self.mix_nodes(self._values(name, needed_by))
+
+    def hydraulic_tensors(self, needed_by: str) -> Array | None:
+        """Hydraulic conductivity at cells, (m, 6) xx, yy, zz, yz, xz, xy in m2/Pa/s; None where no region has
+        directions of its own."""
+        along = {name: tissue.hydraulic_anisotropy for name, tissue in self.by_region.items()}
+        if all(one is None for one in along.values()):
+            return None
+        size = self._values("hydraulic_conductivity", needed_by)
+        even = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+        tensors = np.zeros((len(self.engine.cell_volume), 6))
+        for region, share in self.engine.shares.items():
+            one = along[region]
+            tensors += np.outer(share, size[region] * (even if one is None else one.tensor))
+        return tensors
 
     def optics(self, wavelength: float, needed_by: str) -> dict[str, Optics]:
         """Optical properties by region at a vacuum wavelength (m).

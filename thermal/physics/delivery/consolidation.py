@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from thermal.engine import Operator, Solver
-from thermal.physics.delivery.flow import PRESSURE_TOLERANCE, Flow, Medium
+from thermal.physics.delivery.flow import Flow, Medium, solved
 from thermal.units import Array
 
 GAMMA = 2.0 - np.sqrt(2.0)
@@ -54,7 +54,7 @@ class Consolidation:
         old = np.where(held.mask, held.value, self.pressure)
 
         def solve(rhs: Array, guess: Array) -> Array:
-            return solver.solve(rhs, values=held.value, guess=guess, tolerance=PRESSURE_TOLERANCE)
+            return solved(solver, rhs, held.value, guess)
 
         rate = load - operator(old) - medium.exchange * old
         half = solve(inertia * old + rate + load, old)
@@ -66,7 +66,7 @@ class Consolidation:
     def _prepared(self, step: float) -> tuple[Operator, Solver]:
         if step not in self._solvers:
             medium = self.medium
-            operator = medium.engine.conductance(medium.permeability, medium.cuts)
+            operator = medium.conductance()
             diagonal = medium.exchange + self.storage / (SHARE * step)
             self._solvers[step] = operator, medium.engine.solver(operator, diagonal, fixed=medium.held.mask)
         return self._solvers[step]

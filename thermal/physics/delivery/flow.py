@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thermal.domain import Ball, CutEdges, Probe
-from thermal.engine import Engine, Operator
+from thermal.engine import Engine, NotConvergedError, Operator, Solver
 from thermal.errors import CaseError
 from thermal.physics.delivery.outcome import even, per_volume
 from thermal.physics.scene import Held
@@ -25,6 +25,9 @@ from thermal.units import Array
 
 PRESSURE_TOLERANCE = 1e-11
 """Of the pressure solve: its residual is what may lift the concentration above that of the infusate."""
+ROUND_OFF = (PRESSURE_TOLERANCE, 1e-9, 1e-7)
+"""Tolerances tried in turn: behind a capsule that hardly conducts, pressure is so high that round-off is above the
+first."""
 SETTLED = 1e-6
 """Change of the port pressure, relative, at which the permeability that follows it counts as found."""
 MOST_ROUNDS = 60
@@ -106,6 +109,9 @@ class Medium:
     response: float = 0.0
     cuts: CutEdges | None = None
     """edges beside cells of several regions"""
+    tensors: Array | None = None
+    """(m, 6) m2/Pa/s: xx, yy, zz, yz, xz, xy of cells that conduct in directions of their own; then ``permeability`` is
+    their mean conductivity to a point"""
 
     @staticmethod
     def of(engine: Engine, tissues: Tissues, held: Held, response: float, needed_by: str) -> Medium:
@@ -120,15 +126,45 @@ class Medium:
             rate, driven = tissues.mix_nodes(rates), tissues.mix_nodes(drive)
             return engine.volume * rate, np.divide(driven, rate, out=np.zeros_like(rate), where=rate > 0)
 
+        tensors = tissues.hydraulic_tensors(needed_by)
+        if tensors is None:
+            permeability = tissues.cells("hydraulic_conductivity", needed_by)
+            cuts = tissues.cuts("hydraulic_conductivity", needed_by)
+        else:
+            permeability, cuts = conductivity_to_a_point(tensors), None
         return Medium(
             engine,
-            tissues.cells("hydraulic_conductivity", needed_by),
+            permeability,
             Held(held.mask & (engine.volume > 0), held.value if held.value.any() else even(0.0, held.value)),
             *filtration("vascular_filtration", "vascular_pressure"),
             *filtration("lymphatic_filtration", "lymphatic_pressure"),
             response,
-            tissues.cuts("hydraulic_conductivity", needed_by),
+            cuts,
+            tensors,
         )
+
+    def conductance(self, change: Array | None = None) -> Operator:
+        """Operator of Darcy's law, where every cell conducts ``change`` (m,) times as well as at zero pressure.
+
+        Raises ``CaseError`` on an engine that knows no tensors.
+        """
+        if self.tensors is None:
+            permeability = self.permeability if change is None else self.permeability * change
+            return self.engine.conductance(permeability, self.cuts)
+        tensors = self.tensors if change is None else self.tensors * change[:, None]
+        try:
+            return self.engine.tensor_conductance(tensors)
+        except ValueError as error:
+            raise CaseError(f"tissues: hydraulic_anisotropy: {error}") from None
+
+    def speed(self, flow: Flow, pores: Array) -> Array:
+        """(n,) m/s of the fluid in the pores: ``|K grad p| / phi``, from sums of squares along the edges."""
+        engine, tensors = self.engine, self.tensors
+        if tensors is None:
+            lost = np.maximum(flow.operator.dissipation(flow.pressure), 0.0)
+            return per_volume(np.sqrt(engine.to_nodes(self.permeability) * lost * engine.volume), pores)
+        square = engine.tensor_conductance(squared(tensors)).dissipation(flow.pressure)
+        return per_volume(np.sqrt(np.maximum(square, 0.0) * engine.volume), pores)
 
     @property
     def exchange(self) -> Array:
@@ -157,13 +193,13 @@ class Medium:
         return self._settle((), 0.0, None)
 
     def _settle(self, ports: Sequence[Port], flow: float | None, pressure: float | None) -> Flow:
-        found = self._solve(ports, flow, pressure, self.permeability)
+        found = self._solve(ports, flow, pressure, None)
         if self.response == 0.0:
             return found
         for _ in range(MOST_ROUNDS):
             before = found
             change = np.clip(self.response * self.engine.to_cells(before.pressure), -np.log(WIDEST), np.log(WIDEST))
-            found = self._solve(ports, flow, pressure, self.permeability * np.exp(change))
+            found = self._solve(ports, flow, pressure, np.exp(change))
             scale = max(float(np.abs(found.pressure).max()), 1e-9)
             if float(np.abs(found.pressure - before.pressure).max()) <= SETTLED * scale:
                 return found
@@ -173,9 +209,10 @@ class Medium:
             "lower the response or the flow"
         )
 
-    def _solve(self, ports: Sequence[Port], flow: float | None, pressure: float | None, permeability: Array) -> Flow:
+    def _solve(self, ports: Sequence[Port], flow: float | None, pressure: float | None, change: Array | None) -> Flow:
         engine, held = self.engine, self.held
-        operator = engine.conductance(permeability, self.cuts)
+        operator = self.conductance(change)
+        permeability = self.permeability if change is None else self.permeability * change
         diagonal = self.exchange
         if not held.mask.any() and not diagonal.any():
             raise CaseError(
@@ -186,8 +223,8 @@ class Medium:
         sources = self.sources
         rest = zero
         if sources.any() or np.any(held.value[held.mask] != 0.0):
-            rest = solver.solve(sources, values=held.value, tolerance=PRESSURE_TOLERANCE)
-        units = [solver.solve(port.weights, values=zero, tolerance=PRESSURE_TOLERANCE) for port in ports]
+            rest = solved(solver, sources, held.value)
+        units = [solved(solver, port.weights, zero) for port in ports]
         del solver
         local = [float(port.weights @ engine.to_nodes(permeability)) for port in ports]
         matrix = np.array([[float(port.weights @ unit) for unit in units] for port in ports]).reshape(
@@ -230,6 +267,47 @@ class Medium:
             drained = np.maximum(lymph, 0.0)
         border[~self.held.mask] = 0.0
         return Flow(operator, pressure, lumen, injected, flows, entering, drained, border)
+
+
+def solved(solver: Solver, load: Array, values: Array, guess: Array | None = None) -> Array:
+    """The pressure (n,) under ``load`` (n,) m3/s, as exact as round-off lets it be.
+
+    Raises ``NotConvergedError`` where it is poorer than the last of :data:`ROUND_OFF`.
+    """
+    *first, last = ROUND_OFF
+    for tolerance in first:
+        try:
+            return solver.solve(load, values=values, guess=guess, tolerance=tolerance)
+        except NotConvergedError:
+            continue
+    return solver.solve(load, values=values, guess=guess, tolerance=last)
+
+
+def conductivity_to_a_point(tensors: Array) -> Array:
+    """(m,) conductivity of the even medium in which a small ball meets the same resistance as in each tensor (m, 6).
+
+    The pressure of a source smeared over a ball is, in wave space, that of an even medium times the mean over all
+    directions n of ``1 / (n . K n)``, and so is that of a conducting ball, whose capacity is an ellipsoid's: both are
+    Carlson's ``R_F(k2 k3, k3 k1, k1 k2)`` of the principal values k.
+    """
+    from scipy.special import elliprf
+
+    kinds, which = np.unique(tensors, axis=0, return_inverse=True)
+    values = np.linalg.eigvalsh(kinds[:, [0, 5, 4, 5, 1, 3, 4, 3, 2]].reshape(-1, 3, 3))
+    a, b, c = np.maximum(values, 0.0).T
+    alive = values[:, 0] > 0.0
+    found = np.zeros(len(kinds))
+    found[alive] = 1.0 / elliprf((b * c)[alive], (c * a)[alive], (a * b)[alive])
+    return np.asarray(found[which.ravel()])
+
+
+def squared(tensors: Array) -> Array:
+    """(m, 6) the squares of tensors (m, 6)."""
+    xx, yy, zz, yz, xz, xy = tensors.T
+    return np.stack([
+        xx**2 + xy**2 + xz**2, xy**2 + yy**2 + yz**2, xz**2 + yz**2 + zz**2,
+        xy * xz + yy * yz + yz * zz, xx * xz + xy * yz + xz * zz, xx * xy + xy * yy + xz * yz,
+    ], axis=1)  # fmt: skip
 
 
 def _share(matrix: Array, before: Array, flow: float | None, pressure: float | None) -> tuple[Array, float]:

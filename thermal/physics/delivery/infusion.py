@@ -10,7 +10,6 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from thermal.domain import Ball, Line
-from thermal.engine import Engine
 from thermal.physics.delivery.backflow import Backflow
 from thermal.physics.delivery.cargo import ROWS, Journey, Stage
 from thermal.physics.delivery.consolidation import Consolidation
@@ -289,7 +288,7 @@ class Infusion(Kinetics):
             flow.from_vessels + np.maximum(-flow.through_border, 0.0),
             np.maximum(flow.through_border, 0.0),
             flow.into_lymph,
-            lambda: pore_speed(medium, flow, journey.fate.pores),
+            lambda: medium.speed(flow, journey.fate.pores),
             stored,
             leak,
             rows,
@@ -316,11 +315,3 @@ class Infusion(Kinetics):
         if len(ports) > 1:
             found |= {f"delivery.port_flow.{n + 1}": Reading(float(q), "m^3/s") for n, q in enumerate(ports)}
         return found
-
-
-def pore_speed(medium: Medium, flow: Steady, pores: Array) -> Array:
-    """(n,) m/s of the fluid in the pores: ``|K grad p| / phi``, from the fluid's dissipation ``K |grad p|^2``."""
-    engine: Engine = medium.engine
-    lost = np.maximum(flow.operator.dissipation(flow.pressure), 0.0)
-    conductivity = engine.to_nodes(medium.permeability)
-    return per_volume(np.sqrt(conductivity * lost * engine.volume), pores)
