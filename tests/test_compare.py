@@ -196,6 +196,31 @@ def test_a_failure_does_not_stop_the_others(tmp_path: Path) -> None:
     assert [row["title"] for row in rows] == ["x first", "x third"]
 
 
+def test_side_by_side_gives_what_one_after_the_other_gives(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Two processes at once: the same numbers, progress to the end, warnings heard; a failure stops nobody else."""
+    heat = '[heating]\nkind = "prescribed"\n'
+    heat += 'sources = [{{ shape = "region", region = "liver", density = "{power} W/m^3" }}]\n'
+    cases = []
+    for name, power in (("mild", 2e4), ("strong", 2e5), ("third", 4e5)):
+        path = tmp_path / f"{name}.toml"
+        path.write_text(CASE.format(title=name) + heat.format(power=power) + "[output]\npictures = false\n")
+        cases.append(path)
+    shares: list[tuple[str, float]] = []
+    together = compare(cases, tmp_path / "two", jobs=2, progress=lambda stage, share: shares.append((stage, share)))
+    alone = compare(cases, tmp_path / "one")
+    for a, b in zip(together.treatments, alone.treatments, strict=True):
+        assert a.title == b.title
+        assert a.run.value("peak_temperature") == pytest.approx(b.run.value("peak_temperature"), rel=1e-12)
+    said = [share for stage, share in shares if stage == "3 runs, 2 at once"]
+    assert said[-1] == 1.0
+    assert said == sorted(said)
+    cases[1].write_text(cases[1].read_text() + '[probes.outside]\nposition = ["1 m", "0 mm", "0 mm"]\n')
+    with pytest.raises(CaseError, match="outside") as raised:
+        compare(cases, tmp_path / "broken", jobs=2)
+    assert any("strong failed; the others are compared" in note for note in raised.value.__notes__)
+    assert read_run(tmp_path / "broken" / "third").value("peak_temperature") > 37.0
+
+
 def test_the_package_offers_it() -> None:
     assert package_compare is compare
 

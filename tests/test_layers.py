@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine",),
     ("heat", "carriage"),
     ("domain", "library", "sampled"),
+    ("crew",),
     ("units", "errors", "interrupts", "machine", "progress"),
 )
 """Modules and subpackages of ``thermal``, the highest first. Each may import only from the lines below its own; those

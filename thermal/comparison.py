@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thermal.crew import Crew, tell
+from thermal.engines import ranks
 from thermal.errors import CaseError
 from thermal.limits import what_limited
+from thermal.machine import cores, free_memory
 from thermal.measures import MEASURES, Measure
 from thermal.protocol import Protocol
 from thermal.store import Run, RunFolder, read_run
@@ -39,6 +43,12 @@ Report = Callable[[str, float], None]
 RunCase = Callable[["Case", Path, bool, Report], Run]
 """Runs a case in a folder (a finished run of the same case is reused unless forced) and returns its results."""
 
+LISTENING = 0.2
+"""s between looks at what processes side by side say."""
+BIOHEAT, BEFORE_BIOHEAT = "bioheat", 0.2
+"""The longest stage of a run, and the share of a run that is over when it begins."""
+MEMORY_OF_A_RUN = 1.3e9
+"""Bytes that a run of 300 000 nodes may take while its light is computed, which takes most."""
 VOLUME_TOLERANCE = 0.02  # relative; the same tumour on two grids of a labelled image differs by less
 PLACE_TOLERANCE = 0.5  # mm, of the tumour's centre and of the corners of the window
 
@@ -95,41 +105,39 @@ def compare(
     anatomy: str | Path | None = None,
     protocol: Protocol | None = None,
     force: bool = False,
+    jobs: int = 1,
     progress: Report | None = None,
     run_case: RunCase | None = None,
 ) -> Comparison:
-    """Compare cases and finished runs; cases that are not done are run first, one after the other, into ``out/NAME``.
+    """Compare cases and finished runs; cases that are not done are run first, into ``out/NAME``.
 
     ``targets``: case files, run folders or runs. ``anatomy``: use this anatomy in place of the one the cases extend.
     ``protocol``: what all cases share, so that the comparison is fair; finished runs keep theirs.
-    ``force``: run again what is already done. ``run_case``: how to run one case, by default :func:`run_one`.
+    ``force``: run again what is already done. ``jobs``: cases run at once, in processes of their own (a script that
+    asks for them is to be guarded by ``if __name__ == "__main__"``). ``run_case``: how to run one case in this process,
+    by default :func:`run_one`.
 
     All case files are read before anything is run: a bad one raises ``CaseError`` with the problems of all. A run that
     fails does not stop the others; its error is raised at the end, after the comparison of the others was written.
     """
-    from thermal.workshop import Workshop
-
     if not targets:
         raise CaseError("compare: nothing given; give case files or run folders")
     folder = Path(out)
     report: Report = progress or (lambda stage, share: None)
-    loaded = _load(targets, anatomy)
+    entries = _load(targets, anatomy)
     if protocol is not None:
-        loaded = [entry if isinstance(entry, Run) else protocol.of(entry) for entry in loaded]
-    names = _folder_names([entry for entry in loaded if not isinstance(entry, Run)])
-    runs: list[Run] = []
-    failures: list[tuple[str, Exception]] = []
+        entries = [entry if isinstance(entry, Run) else protocol.of(entry) for entry in entries]
+    cases = [entry for entry in entries if not isinstance(entry, Run)]
+    todo = dict(zip(_folder_names(cases), cases, strict=True))
     with Aside() as aside:
-        run_next: RunCase = run_case or partial(run_one, draw=aside.draw, workshop=Workshop(1))
-        for entry in loaded:
-            if isinstance(entry, Run):
-                runs.append(entry)
-                continue
-            name = names.pop(0)
-            try:
-                runs.append(run_next(entry, folder / name, force, _prefixed(name, report)))
-            except Exception as error:  # raised again below
-                failures.append((name, error))
+        if jobs > 1 and len(todo) > 1:
+            outcomes = _side_by_side(todo, folder, force, min(jobs, len(todo)), report, aside)
+        else:
+            outcomes = _in_turn(todo, folder, force, report, aside, run_case)
+        failures = [(name, outcome) for name, outcome in outcomes.items() if isinstance(outcome, Exception)]
+        ran = iter(outcomes.values())
+        every = [entry if isinstance(entry, Run) else next(ran) for entry in entries]
+        runs = [entry for entry in every if isinstance(entry, Run)]
         comparison = None
         if runs:
             report("pictures", 0.0)
@@ -143,25 +151,92 @@ def compare(
     return comparison
 
 
-def run_one(
-    case: Case,
-    folder: Path,
-    force: bool,
-    report: Report,
-    draw: Callable[[Path], object],
-    workshop: Workshop | None = None,
-) -> Run:
+def _in_turn(
+    cases: Mapping[str, Case], folder: Path, force: bool, report: Report, aside: Aside, run_case: RunCase | None
+) -> dict[str, Run | Exception]:
+    """One case after the other in this process: its run, or why there is none."""
+    from thermal.workshop import Workshop
+
+    run_next = run_case or partial(run_one, workshop=Workshop(1))
+    outcomes: dict[str, Run | Exception] = {}
+    for name, case in cases.items():
+        try:
+            outcomes[name] = run_next(case, folder / name, force, _prefixed(name, report))
+            if run_case is None:
+                _draw_missing(folder / name, aside)
+        except Exception as error:  # raised again by the caller
+            outcomes[name] = error
+    return outcomes
+
+
+def _side_by_side(
+    cases: Mapping[str, Case], folder: Path, force: bool, jobs: int, report: Report, aside: Aside
+) -> dict[str, Run | Exception]:
+    """The same, ``jobs`` at once in processes of their own."""
+    crew = Crew(jobs)
+    share = dict.fromkeys(cases, 0.0)
+    outcomes: dict[str, Run | Exception] = {}
+    try:
+        running = {crew.submit(_run_apart, case, folder / name, force, name): name for name, case in cases.items()}
+        while running:
+            done = wait(running, timeout=LISTENING, return_when=FIRST_COMPLETED).done
+            for name, stage, part in crew.heard():
+                share[name] = max(
+                    share[name], BEFORE_BIOHEAT + (1.0 - BEFORE_BIOHEAT) * part if stage == BIOHEAT else 0.0
+                )
+            for future in done:
+                name = running.pop(future)
+                share[name] = 1.0
+                error = future.exception()
+                if error is None:
+                    outcomes[name] = read_run(folder / name)
+                    _draw_missing(folder / name, aside)
+                elif isinstance(error, Exception):
+                    outcomes[name] = error
+                else:
+                    raise error
+            report(f"{len(cases)} runs, {jobs} at once", sum(share.values()) / len(cases))
+    finally:
+        crew.close()
+    return {name: outcomes[name] for name in cases}
+
+
+def _run_apart(case: Case, folder: Path, force: bool, name: str) -> None:
+    """Run a case in a process of a crew."""
+    run_one(case, folder, force, partial(tell, name), _shared_workshop())
+
+
+@cache
+def _shared_workshop() -> Workshop:
+    from thermal.workshop import Workshop
+
+    return Workshop(1)
+
+
+def _draw_missing(folder: Path, aside: Aside) -> None:
+    """Have the pictures of a run drawn if there are none."""
+    if not (folder / "slices.png").exists():
+        aside.draw(folder)
+
+
+def jobs_that_fit(cases: int) -> int:
+    """How many of some cases to run at once on the cores and in the memory that are free."""
+    if ranks.place()[1] > 1:
+        return 1
+    room = free_memory()
+    fitting = cases if room is None else int(room / MEMORY_OF_A_RUN)
+    return max(1, min(cases, cores(), fitting))
+
+
+def run_one(case: Case, folder: Path, force: bool, report: Report, workshop: Workshop | None = None) -> Run:
     """Run ``case`` in ``folder``: a finished run of it is reused, an unfinished one resumed, ``force`` starts again.
 
-    Has ``draw`` make the run's own pictures where they are missing. ``workshop``: keeps the anatomy for the next one.
+    ``workshop``: keeps the anatomy for the next one.
     """
     from thermal.simulation import simulate
 
     with RunFolder.open(folder, case, resume=not force, force=force) as prepared:
-        run = read_run(folder) if prepared.finished else simulate(case, prepared, report, workshop=workshop)
-    if not (folder / "slices.png").exists():
-        draw(folder)
-    return run
+        return read_run(folder) if prepared.finished else simulate(case, prepared, report, workshop=workshop)
 
 
 def write_comparison(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_memory() -> float | None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 from thermal.batch.folder import Outcome
-from thermal.batch.work import Task, begin, run_member
+from thermal.batch.work import Task, run_member
+from thermal.crew import Crew, lost
 from thermal.errors import CaseError
 
 
@@ -40,34 +38,25 @@ class LocalPool:
 
     def __init__(self, jobs: int) -> None:
         self.size = jobs
-        self._threads = max(1, (os.cpu_count() or 1) // jobs)
-        self._executor = self._made()
-
-    def _made(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")  # threads of compiled code do not survive a fork
-        return ProcessPoolExecutor(self.size, context, begin, (self._threads,))
+        self._crew = Crew(jobs)
 
     def submit(self, task: Task) -> Future[Outcome]:
         """See :meth:`Pool.submit`."""
-        try:
-            return self._executor.submit(run_member, task)
-        except BrokenProcessPool:  # one of the processes was killed, and takes the others with it
-            self._executor.shutdown(wait=True, cancel_futures=True)
-            self._executor = self._made()
-            return self._executor.submit(run_member, task)
+        self._listen()
+        return self._crew.submit(run_member, task)
+
+    def _listen(self) -> None:
+        for _ in self._crew.heard():  # only what is logged: runs of a batch are told of when they end
+            pass
 
     def is_loss(self, error: BaseException) -> bool:
         """See :meth:`Pool.is_loss`."""
-        return isinstance(error, BrokenProcessPool)
+        return lost(error)
 
     def close(self) -> None:
         """See :meth:`Pool.close`."""
-        processes = list((getattr(self._executor, "_processes", None) or {}).values())
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join(60.0)
+        self._crew.close()
+        self._listen()
 
 
 class DaskPool:

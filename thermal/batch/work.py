@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import errno
-import os
-import signal
-import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 
 from thermal.batch.folder import ANATOMIES, RUNS, ZONE, Outcome, seal
 from thermal.batch.members import Named
 from thermal.errors import CaseError
-from thermal.interrupts import INTERRUPTS
 from thermal.simulation import simulate
 from thermal.store import RunFolder, read_run
 from thermal.store.files import atomic
@@ -26,7 +20,6 @@ FIELDS = "fields.h5"
 TABLES = ("summary.json", "resolved.json", "provenance.json", "history.csv", "case.toml", "status")
 
 _workshop = Workshop(2)
-_busy = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -40,35 +33,9 @@ class Task:
     """whether what its folder holds is broken and must go"""
 
 
-def begin(threads: int) -> None:
-    """Set up a process that runs members: it ends with its parent; what it leaves when told to end can be resumed."""
-    os.environ["NUMBA_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
-    for number in INTERRUPTS:
-        signal.signal(number, _stop)
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os.kill(os.getpid(), signal.SIGTERM)
-        while _busy.is_set():
-            time.sleep(0.1)
-        os._exit(128 + signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """A run is told to leave a checkpoint; an idle process just ends."""
-    if not _busy.is_set():
-        os._exit(128 + number)
-    raise KeyboardInterrupt("terminated")
-
-
 def run_member(task: Task) -> Outcome:
     """Run one member, or go on with it; never raises but for the end of the process."""
     name = task.named.name
-    _busy.set()
     try:
         return _run(task)
     except KeyboardInterrupt:
@@ -80,8 +47,6 @@ def run_member(task: Task) -> Outcome:
         return Outcome(name, "full" if full else "failed", f"{type(error).__name__}: {error}")
     except Exception as error:
         return Outcome(name, "failed", f"{type(error).__name__}: {error}".splitlines()[0])
-    finally:
-        _busy.clear()
 
 
 def _run(task: Task) -> Outcome:

@@ -16,6 +16,15 @@ def compare(
     *cases_or_runs: Path,
     out: Out = None,
     anatomy: AnatomyName = None,
+    time: Annotated[str | None, Parameter(help='Equal protocol time: "12 min" of heating or freezing for all.')] = None,
+    margin: Annotated[
+        str | None,
+        Parameter(help='The same goal: treat until the tumour and, e.g., "5 mm" around it are covered.'),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        Parameter(name=["--jobs", "-j"], help="Cases run at once; default: as many as cores and memory allow."),
+    ] = None,
     force: Force = False,
     quiet: Quiet = False,
 ) -> int:
@@ -24,19 +33,44 @@ def compare(
 
     if not cases_or_runs:
         raise CaseError("compare: nothing given; write: thermal compare CASE_OR_RUN ... --out DIR")
+    if jobs is not None and jobs < 1:
+        raise CaseError(f"--jobs: found {jobs}; expected at least 1")
     from thermal.comparison import compare as compare_runs
+    from thermal.comparison import jobs_that_fit
     from thermal.progress import progress
+    from thermal.protocol import Protocol
 
+    protocol = Protocol(_given(time, "s", "--time"), _given(margin, "m", "--margin"))
+    at_once = jobs_that_fit(len(cases_or_runs)) if jobs is None else jobs
     target = out if out is not None else Path("results") / "compare"
     try:
         with progress("compare", quiet) as report:
-            result = compare_runs(cases_or_runs, target, anatomy=anatomy, force=force, progress=report)
+            result = compare_runs(
+                cases_or_runs,
+                target,
+                anatomy=anatomy,
+                protocol=protocol,
+                force=force,
+                jobs=at_once,
+                progress=report,
+            )
     except KeyboardInterrupt as error:
         error.add_note("the same command goes on with what is not done yet")
         raise
     print(result)
     print(PURPOSE)
     return DONE
+
+
+def _given(text: str | None, unit: str, option: str) -> float | None:
+    """The quantity that an option gives, in ``unit``. Raises ``CaseError``."""
+    from thermal.errors import CaseError
+    from thermal.units import parse
+
+    try:
+        return None if text is None else parse(text, unit)
+    except ValueError as error:
+        raise CaseError(f"{option}: {error}") from None
 
 
 def batch(

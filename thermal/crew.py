@@ -1,0 +1,119 @@
+"""Processes of this machine that work side by side, each with its share of the cores.
+
+A process ends with its parent. Told to end, one at work stops as after Ctrl-C, so that a run leaves a checkpoint; an
+idle one just ends. What a process says by :func:`tell`, and what it logs, its parent hears.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from thermal.interrupts import INTERRUPTS
+from thermal.machine import cores
+
+_Result = TypeVar("_Result")
+_busy = threading.Event()
+_words: Any = None
+"""In a process of a crew: the queue to its parent."""
+
+
+class Crew:
+    """``size`` processes that do one piece of work after the other."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._context = multiprocessing.get_context("spawn")  # threads of compiled code do not survive a fork
+        self._words = self._context.Queue()
+        self._executor = self._made()
+
+    def _made(self) -> ProcessPoolExecutor:
+        threads = max(1, cores() // self.size)
+        return ProcessPoolExecutor(self.size, self._context, _begin, (threads, self._words))
+
+    def submit(self, work: Callable[..., _Result], *arguments: Any) -> Future[_Result]:
+        """Have a process do ``work``, a function of a module, when it is free."""
+        try:
+            return self._executor.submit(_at_work, work, *arguments)
+        except BrokenProcessPool:  # one of the processes was killed, and takes the others with it
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = self._made()
+            return self._executor.submit(_at_work, work, *arguments)
+
+    def heard(self) -> Iterator[tuple[Any, ...]]:
+        """What the processes have told since; what they logged is logged here."""
+        while True:
+            try:
+                said = self._words.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(said, logging.LogRecord):
+                logging.getLogger(said.name).handle(said)
+            else:
+                yield said
+
+    def close(self) -> None:
+        """Stop all work; runs amid their steps leave a checkpoint."""
+        processes = list((getattr(self._executor, "_processes", None) or {}).values())
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join(60.0)
+
+
+def tell(*said: Any) -> None:
+    """Say something to the parent of this process of a crew."""
+    _words.put(said)
+
+
+def lost(error: BaseException) -> bool:
+    """Whether an error of a piece of work means that its process died."""
+    return isinstance(error, BrokenProcessPool)
+
+
+def _at_work(work: Callable[..., _Result], *arguments: Any) -> _Result:
+    _busy.set()
+    try:
+        return work(*arguments)
+    finally:
+        _busy.clear()
+
+
+def _begin(threads: int, words: Any) -> None:
+    """Set up a process."""
+    global _words
+    _words = words
+    logger = logging.getLogger("thermal")
+    logger.addHandler(logging.handlers.QueueHandler(words))
+    logger.propagate = False
+    os.environ["NUMBA_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
+    for number in INTERRUPTS:
+        signal.signal(number, _stop)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        while _busy.is_set():
+            time.sleep(0.1)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _stop(number: int, frame: object) -> None:
+    if not _busy.is_set():
+        os._exit(128 + number)
+    raise KeyboardInterrupt("terminated")
