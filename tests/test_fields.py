@@ -21,6 +21,7 @@ from thermal.physics.heating.magnetic import Magnetic
 from thermal.physics.particles import IronOxide, Measured, Particle, carrier
 from thermal.physics.scene import Payload, Scene
 from thermal.simulation import prepare, simulate
+from thermal.store.folder import input_hashes
 from thermal.units import Array, Si
 
 RADIUS, CURRENT = 0.05, 100.0
@@ -296,3 +297,22 @@ def test_prepare_says_where_a_map_is_missing(tmp_path: Path) -> None:
     (tmp_path / "case.toml").write_text(CASE)
     with pytest.raises(CaseError, match=r"heating\.field_map\.file.*no such file"):
         prepare(load_case(tmp_path / "case.toml"), lambda stage, share: None)
+
+
+def test_a_map_in_a_part_of_a_combination(tmp_path: Path) -> None:
+    """Found from a case that extends it from elsewhere, and among the hashes of the run."""
+    (tmp_path / "base").mkdir()
+    part = '{ kind = "magnetic", frequency = "100 kHz", field_map = { file = "map.csv", length_unit = "mm" } }'
+    other = '{ kind = "magnetic", frequency = "200 kHz", amplitude = "2 kA/m" }'
+    start, end = CASE.index("[heating]"), CASE.index("[bioheat]")
+    heating = f'[heating]\nkind = "combined"\nparts = [{part}, {other}]\n'
+    (tmp_path / "base" / "both.toml").write_text(CASE[:start] + heating + CASE[end:])
+    write(tmp_path / "base" / "map.csv")
+    (tmp_path / "case.toml").write_text('schema_version = 1\nextends = "base/both.toml"\n')
+    case = load_case(tmp_path / "case.toml")
+    assert list(input_hashes(case)) == ["heating.parts[0].field_map.file"]
+    summary = prepare(case, lambda stage, share: None).source.summary
+    assert summary["part1.heating.maximum_field"].value > 2.1e3
+    (tmp_path / "base" / "map.csv").unlink()
+    with pytest.raises(CaseError, match=r"heating\.parts\[0\]\.field_map\.file"):
+        input_hashes(case)

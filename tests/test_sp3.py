@@ -123,8 +123,9 @@ def test_books_close_in_a_body_of_many_parts() -> None:
     optics = Medium(absorption, particles, scattering, 0.8 * solid)
     fibre = Fibre(entry=(Si(0), Si(0), Si(8e-3)), tip=(Si(0), Si(0), Si(2e-3)))
     beam = Beam(position=(Si(-8e-3), Si(2e-3), Si(0)), direction=(1, 0.2, -0.1), diameter=Si(2e-3))
-    light = SP3.solve(engine, optics, (Lamp(fibre, 1.0), Lamp(beam, 0.7)), Border(1.4, frozenset(), frozenset({"z-"})))
+    lamps = (Lamp(fibre, 1.0), Lamp(beam, 0.7))
+    light = SP3.solve(engine, optics, lamps, Border(1.4, frozenset(), frozenset({"z-"})))
     assert abs(light.balance_error) < 1e-10
     assert np.sum(light.absorbed_particles) > 0.05
-    (doubt,) = SP3.doubts(engine, optics, light)
+    (doubt,) = SP3.doubts(engine, optics, light, lamps)
     assert "mu_s' < 0.5 mu_a" in doubt

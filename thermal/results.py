@@ -15,7 +15,7 @@ from thermal.heat import BUDGET, Nodes
 from thermal.march import Progress
 from thermal.physics.damage import Arrhenius
 from thermal.physics.delivery import Delivered
-from thermal.physics.scene import Reading, Source
+from thermal.physics.scene import Finer, Reading, Source
 from thermal.physics.tissue import Tissues
 from thermal.store import History
 from thermal.store.provenance import peak_memory
@@ -28,12 +28,13 @@ DECAYING = frozenset({"fluence"})
 
 @dataclass(frozen=True)
 class Spot:
-    """A probe point, located once: the nodes around it (t,) and their shares (t,), which sum to one."""
+    """A probe point (3,) m, located once: the nodes around it (t,) and their shares (t,), which sum to one."""
 
     engine: Engine
     nodes: Nodes
     shares: Array
     fields: tuple[str, ...]
+    position: Array
 
     def read(self, values: Array, name: str) -> float:
         """A nodal field (n,) there."""
@@ -49,7 +50,7 @@ def locate_probes(case: Case, engine: Engine) -> dict[str, Spot]:
     for name, probe in case.probes.items():
         shares = engine.deposit(np.ones(1), np.array([probe.position]))
         nodes = np.flatnonzero(shares)
-        found[name] = Spot(engine, nodes, shares[nodes], probe.fields)
+        found[name] = Spot(engine, nodes, shares[nodes], probe.fields, np.array(probe.position))
     return found
 
 
@@ -58,13 +59,15 @@ def probe_readings(
 ) -> dict[str, Reading]:
     """Values of the fields that each probe of the case asks for, under ``probe.NAME.FIELD``.
 
-    ``fields``: name -> ((n,) values, unit); those of the source are asked for only when a probe wants one.
+    ``fields``: name -> ((n,) values, unit); those of the source are asked for only when a probe wants one, and read on
+    its own grid where that is finer.
     """
     readings: dict[str, Reading] = {}
     for name, spot in probes.items():
         for wanted in spot.fields:
             values, unit = fields[wanted] if wanted in fields else source.fields[wanted]
-            readings[f"probe.{name}.{wanted}"] = Reading(spot.read(values, wanted), unit)
+            finer = source.finer(wanted, spot.position) if isinstance(source, Finer) else None
+            readings[f"probe.{name}.{wanted}"] = Reading(spot.read(values, wanted) if finer is None else finer, unit)
     return readings
 
 

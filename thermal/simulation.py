@@ -15,6 +15,7 @@ import numpy as np
 
 from thermal.accuracy import Companion, companion, estimate
 from thermal.anatomy import Anatomy, vectors
+from thermal.anatomy.data import resolve
 from thermal.assemble import (
     held_field,
     initial_temperature,
@@ -199,7 +200,7 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         bioheat = replace(bioheat, perfusion=bioheat.perfusion * delivered.perfusion)
     payload, drug = None, None
     if case.particles is not None:
-        particle = Particle(case.particles)
+        particle = Particle(case.particles.loaded(lambda name, place: resolve(name, case.folder, place)))
         library += particle.sources()
         payload = Payload(
             delivered.bulk,
@@ -207,6 +208,7 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
             particle.specific_absorption_rate,
             particle.agitation,
             particle.emission,
+            particle.reshaped,
             particle.doubts,
         )
         drug = _bind_drug(case, tissues, delivered, site.tumour_volume)

@@ -16,7 +16,7 @@ from thermal.library import Sourced
 from thermal.march import Progress
 from thermal.margins import target_nodes
 from thermal.physics.damage import Law
-from thermal.physics.scene import Device, Drive, Reading, Source, State
+from thermal.physics.scene import Device, Drive, Finer, Reading, Source, State
 from thermal.units import Array
 
 
@@ -44,6 +44,10 @@ class Endable:
             raise CaseError("bioheat.until: the anatomy names no tumour that could be covered; give anatomy.tumour")
         vessels = tuple(name for name, entry in case.tissues.items() if entry.temperature is not None)
         return Endable(source, case.bioheat.until, tumour, vessels, case.zone_law.kind, case.bioheat.duration)
+
+    def finer(self, name: str, at: Array) -> float | None:
+        """That of the source."""
+        return self.source.finer(name, at) if isinstance(self.source, Finer) else None
 
     @property
     def finish(self) -> float:

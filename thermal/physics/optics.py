@@ -10,8 +10,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from thermal import library
 from thermal.errors import CaseError
+from thermal.physics.constants import Constants, johnson_christy
 from thermal.units import Array
 
 Complex = npt.NDArray[np.complex128]
@@ -26,40 +26,44 @@ GOLD_FERMI_VELOCITY = 1.4e6  # m/s; Haiss et al., Anal. Chem. 79, 4215 (2007), d
 GOLD_MEAN_FREE_PATH = 42e-9  # m; same
 
 
-def gold_index(wavelength: npt.ArrayLike) -> Complex:
+def gold_index(wavelength: npt.ArrayLike, constants: Constants | None = None) -> Complex:
     """Refractive index n + ik of gold at vacuum wavelengths in m; same shape.
 
-    Johnson and Christy (1972) with linear interpolation in wavelength. Raises ``CaseError`` outside 187.9 to 1937 nm.
+    ``constants``: the data set, linear between its wavelengths; Johnson and Christy (1972) by default. Raises
+    ``CaseError`` outside its range.
     """
     asked = np.asarray(wavelength, dtype=np.float64)
-    data = library.table("johnson_christy")
-    known = data["wavelength_um"] * 1e-6
-    if np.any(~((asked >= known[0]) & (asked <= known[-1]))):
-        worst = asked.ravel()[np.argmax(~((asked >= known[0]) & (asked <= known[-1])))]
+    data = constants or johnson_christy()
+    low, high = data.wavelength[0], data.wavelength[-1]
+    if np.any(~((asked >= low) & (asked <= high))):
+        worst = asked.ravel()[np.argmax(~((asked >= low) & (asked <= high)))]
         raise CaseError(
-            f"wavelength {worst * 1e9:.0f} nm: optical constants of gold are known from {known[0] * 1e9:.0f} to "
-            f"{known[-1] * 1e9:.0f} nm (Johnson and Christy 1972); choose a wavelength in this range"
+            f"wavelength {worst * 1e9:.0f} nm: optical constants of gold are known from {low * 1e9:.0f} to "
+            f"{high * 1e9:.0f} nm ({data.name}); choose a wavelength in this range, or give particles.optical_constants"
         )
-    found: Complex = np.interp(asked, known, data["n"]) + 1j * np.interp(asked, known, data["k"])
+    found: Complex = np.interp(asked, data.wavelength, data.n) + 1j * np.interp(asked, data.wavelength, data.k)
     return found
 
 
 def gold_permittivity(
-    wavelength: npt.ArrayLike, surface_damping: float = 0.0, mean_chord: npt.ArrayLike = np.inf
+    wavelength: npt.ArrayLike,
+    surface_damping: float = 0.0,
+    mean_chord: npt.ArrayLike = np.inf,
+    constants: Constants | None = None,
 ) -> Complex:
     """Relative permittivity of gold at vacuum wavelengths in m, with electrons scattered at the particle's surface.
 
     eps = eps_bulk + wp^2/(w^2 + i w g0) - wp^2/(w^2 + i w (g0 + A vF / chord)), A = ``surface_damping`` (0 keeps the
-    bulk value, 0.3 to 1 is usual) and chord = 4 V / S in m. Haiss et al. (2007); constants above.
+    bulk value, 0.3 to 1 is usual) and chord = 4 V / S in m. Haiss et al. (2007); constants above. ``constants``: see
+    :func:`gold_index`.
     """
     lengths = np.asarray(wavelength, dtype=np.float64)
     omega = 2.0 * np.pi * SPEED_OF_LIGHT / lengths
     bulk = GOLD_FERMI_VELOCITY / GOLD_MEAN_FREE_PATH
     small = bulk + surface_damping * GOLD_FERMI_VELOCITY / np.asarray(mean_chord, dtype=np.float64)
     drude = GOLD_PLASMA_FREQUENCY**2 / (omega**2 + 1j * omega * bulk)
-    permittivity: Complex = (
-        gold_index(lengths) ** 2 + drude - GOLD_PLASMA_FREQUENCY**2 / (omega**2 + 1j * omega * small)
-    )
+    damped = GOLD_PLASMA_FREQUENCY**2 / (omega**2 + 1j * omega * small)
+    permittivity: Complex = gold_index(lengths, constants) ** 2 + drude - damped
     return permittivity
 
 
@@ -80,6 +84,7 @@ def gans_rod(
     wavelength: npt.ArrayLike,
     medium_index: float = WATER_INDEX,
     surface_damping: float = 0.0,
+    constants: Constants | None = None,
 ) -> tuple[Array, Array]:
     """Absorption and scattering cross-sections in m2 of a small gold spheroid, averaged over orientations.
 
@@ -92,7 +97,7 @@ def gans_rod(
     aspect = long_axis / short_axis
     volume = np.pi / 6.0 * long_axis * short_axis**2
     wave = 2.0 * np.pi * medium_index / np.asarray(wavelength, dtype=np.float64)
-    gold = gold_permittivity(wavelength, surface_damping, _mean_chord(long_axis, short_axis))
+    gold = gold_permittivity(wavelength, surface_damping, _mean_chord(long_axis, short_axis), constants)
     medium = medium_index**2
     along = depolarisation(aspect)
     absorption, scattering = np.zeros(()), np.zeros(())
@@ -111,21 +116,23 @@ def _mean_chord(length: Array, diameter: Array) -> Array:
     return np.asarray(16.0 / 3.0 * np.pi * a * b**2 / surface)
 
 
-def gans_peak(aspect: float, medium_index: float = WATER_INDEX) -> float:
+def gans_peak(aspect: float, medium_index: float = WATER_INDEX, constants: Constants | None = None) -> float:
     """Vacuum wavelength in m at which a bulk-gold spheroid of this aspect ratio absorbs most (0.5 nm grid)."""
-    wavelengths = np.arange(500e-9, 1800e-9, 0.5e-9)
-    absorption, _ = gans_rod(aspect * 10e-9, 10e-9, wavelengths, medium_index)
+    data = constants or johnson_christy()
+    low, high = max(500e-9, data.wavelength[0]), min(1800e-9, data.wavelength[-1])
+    wavelengths = low + 0.5e-9 * np.arange(int((high - low) / 0.5e-9) + 1)
+    absorption, _ = gans_rod(aspect * 10e-9, 10e-9, wavelengths, medium_index, constants=data)
     return float(wavelengths[int(np.argmax(absorption))])
 
 
 @lru_cache(maxsize=64)
-def aspect_of_peak(peak: float, medium_index: float = WATER_INDEX) -> float:
+def aspect_of_peak(peak: float, medium_index: float = WATER_INDEX, constants: Constants | None = None) -> float:
     """Aspect ratio of the spheroid whose longitudinal peak lies at ``peak`` (m): an effective shape for a capped rod.
 
     Raises ``CaseError`` when no spheroid of aspect ratio 1.5 to 12 peaks there.
     """
     aspects = np.linspace(1.5, 12.0, 211)
-    peaks = np.array([gans_peak(float(aspect), medium_index) for aspect in aspects])
+    peaks = np.array([gans_peak(float(aspect), medium_index, constants) for aspect in aspects])
     if not peaks[0] < peak < peaks[-1]:
         raise CaseError(
             f"particles.plasmon_peak = {peak * 1e9:.0f} nm: gold rods peak between {peaks[0] * 1e9:.0f} and "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -47,6 +47,16 @@ class Device:
 
 
 @dataclass(frozen=True)
+class Reshaped:
+    """Thresholds above which particles lose their shape, degC of the tissue and J/m2 of a pulse, and absorption and
+    reduced scattering afterwards, 1/m per kg/m3, at a vacuum wavelength in m."""
+
+    temperature: float | None
+    pulse_fluence: float | None
+    optics: Callable[[float], tuple[float, float]]
+
+
+@dataclass(frozen=True)
 class Payload:
     """Particles where the delivery left them.
 
@@ -57,6 +67,7 @@ class Payload:
     ``agitation``: what a field of peak amplitudes (n,) A/m does to concentrations (n,) kg/m3 in a time (s) by turning
     particles: fields with their units; ``None`` where it does not.
     ``emission``: emitted over absorbed power at fluence rates (n,) W/m2 of a vacuum wavelength in m.
+    ``reshaped``: when and into what they lose their shape; ``None`` where they do not.
     ``doubts``: what to say about the validity of that at an amplitude (A/m) and frequency (Hz).
     """
 
@@ -65,6 +76,7 @@ class Payload:
     specific_absorption_rate: Callable[[Array, float, float | None], Array] | None = None
     agitation: Callable[[Array, Array, float], dict[str, tuple[Array, str]]] | None = None
     emission: Callable[[Array, float], Array] | None = None
+    reshaped: Reshaped | None = None
     doubts: Callable[[float, float], tuple[str, ...]] = lambda amplitude, frequency: ()
 
 
@@ -158,6 +170,15 @@ class Drive:
     contacts: tuple[Contact, ...] = ()
     held: Callable[[float], Held] | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Finer(Protocol):
+    """A source some of whose fields are known on a finer grid than that of the heat."""
+
+    def finer(self, name: str, at: Array) -> float | None:
+        """Value of a field at a point (3,) m there; ``None`` of one that is on the heat grid alone."""
+        ...
 
 
 class Source(Protocol):

@@ -16,7 +16,7 @@ from thermal.physics.heating.microwave import Microwave
 from thermal.physics.heating.photothermal import Photothermal
 from thermal.physics.heating.prescribed import Prescribed, PrescribedTemperature
 from thermal.physics.heating.rfa import Rfa
-from thermal.physics.scene import Device, Drive, Held, Reading, Scene, Source, State
+from thermal.physics.scene import Device, Drive, Finer, Held, Reading, Scene, Source, State
 from thermal.physics.tissue import Tissues
 from thermal.units import Array, Spec
 
@@ -95,6 +95,17 @@ class CombinedSource:
             for number, source in enumerate(sources)
             for warning in source.warnings
         )
+
+    def finer(self, name: str, at: Array) -> float | None:
+        """That of the part whose field it is."""
+        taken: set[str] = set()
+        for number, source in enumerate(self._sources, 1):
+            for own in source.fields:
+                shown = own if own not in taken else f"{own}_{number}"
+                taken.add(shown)
+                if shown == name:
+                    return source.finer(own, at) if isinstance(source, Finer) else None
+        return None
 
     @property
     def fields(self) -> Mapping[str, tuple[Array, str]]:

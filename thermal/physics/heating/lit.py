@@ -1,4 +1,4 @@
-"""Solved light as a heat source: constant, or solved again as tissue coagulates."""
+"""Solved light as a heat source: constant, or solved again as tissue coagulates and particles lose their shape."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import numpy as np
 from thermal.engine import Engine, Window
 from thermal.errors import CaseError
 from thermal.library import Sourced
+from thermal.physics.heating.shape_loss import ShapeLoss
 from thermal.physics.light import Border, Lamp, Light, LightModel
+from thermal.physics.light.nearness import near_fibres
 from thermal.physics.light.turbidity import Turbidity
 from thermal.physics.light.window import MINOR_SHARE, unresolved
 from thermal.physics.scene import Device, Drive, Reading, State, due_times
@@ -21,6 +23,8 @@ COAGULATION = "arrhenius"
 """Damage law whose integral Omega says what has coagulated: the share 1 - exp(-Omega)."""
 NOTICED = 0.01
 """Change of the coagulated share anywhere that makes it worth while to solve the light again."""
+MOST_PULSES = 30
+"""Solutions in a row, as light reaches deeper past particles that have lost their shape."""
 
 
 class Lamps(Protocol):
@@ -28,7 +32,12 @@ class Lamps(Protocol):
 
     @property
     def coagulation_update(self) -> float | None:
-        """s between solutions, or never."""
+        """s between solutions as tissue coagulates, or never."""
+        ...
+
+    @property
+    def reshaping_update(self) -> float:
+        """s between looks at particles that may lose their shape."""
         ...
 
     @property
@@ -60,14 +69,22 @@ class Lit:
     model: LightModel
     spacing: float
     glow: Callable[[Array], Array] | None = None
+    shapes: ShapeLoss | None = None
 
-    def solve(self, coagulated: Array) -> Light:
-        """The light where the share ``coagulated`` (n,) of the tissue has coagulated; its books are closed."""
+    def solve(self, coagulated: Array, lost: Array) -> Light:
+        """The light where the share ``coagulated`` (n,) of the tissue has coagulated and the share ``lost`` (n,) of the
+        particles has lost its shape; its books are closed."""
         grid = self.window.engine
-        cells = grid.to_cells(self.window.to_fine(coagulated))
-        light = self.model.solve(grid, self.turbid.medium(grid, cells), self.lamps, self.border)
+        cells, reshaped = grid.to_cells(self.window.to_fine(coagulated)), self.window.to_fine(lost)
+        light = self.model.solve(grid, self.turbid.medium(grid, cells, reshaped), self.lamps, self.border)
         light.check()
         return light
+
+    def at_nodes(self, values: Array) -> Array:
+        """A field of the light's grid at the nodes of the heat grid, (n,)."""
+        nodes, solid = np.zeros_like(self.engine.volume), self.engine.volume > 0
+        nodes[solid] = self.window.engine.sample(values, self.engine.points[solid])
+        return nodes
 
     def fields(self, light: Light) -> dict[str, tuple[Array, str]]:
         """Fluence, absorbed power, and the fluence's standard error if it has one, at the nodes of the heat grid."""
@@ -77,9 +94,7 @@ class Lit:
         found = {"absorbed_power": (np.divide(power, engine.volume, out=np.zeros_like(power), where=solid), "W/m^3")}
         for name, values in (("fluence", light.fluence), ("fluence_error", light.fluence_error)):
             if values is not None:
-                nodes = np.zeros_like(power)
-                nodes[solid] = self.window.engine.sample(values, engine.points[solid])
-                found[name] = (nodes, "W/m^2")
+                found[name] = (self.at_nodes(values), "W/m^2")
         if self.glow is not None:
             emitted = self.window.restrict(self._emitted(light))
             found["emission"] = (np.divide(emitted, engine.volume, out=np.zeros_like(power), where=solid), "W/m^3")
@@ -91,6 +106,7 @@ class Lit:
 
     def books(self, light: Light) -> dict[str, Reading]:
         """The power ledger."""
+        grid = self.window.engine
         return {
             "light.power_in": Reading(light.power, "W"),
             "light.absorbed_tissue": Reading(float(np.sum(light.absorbed_tissue)), "W"),
@@ -100,6 +116,7 @@ class Lit:
             "light.reflected": Reading(light.reflected, "W"),
             "light.balance_error": Reading(light.balance_error, ""),
             "light.spacing": Reading(self.spacing, "m"),
+            "light.share_near_fibres": Reading(near_fibres(grid, self.turbid.medium(grid), light, self.lamps)[0], ""),
             **({} if self.glow is None else {"light.emitted": Reading(float(np.sum(self._emitted(light))), "W")}),
             **{f"light.standard_error.{name}": Reading(error, "W") for name, error in light.errors},
         }
@@ -108,7 +125,7 @@ class Lit:
         """What to say about resolution, validity and light that never met the tissue."""
         grid = self.window.engine
         medium = self.turbid.medium(grid)
-        found = (*unresolved(grid, medium, light, self.spacing), *self.model.doubts(grid, medium, light))
+        found = (*unresolved(grid, medium, light, self.spacing), *self.model.doubts(grid, medium, light, self.lamps))
         if light.missed <= MINOR_SHARE * light.power:
             return found
         return (
@@ -124,11 +141,15 @@ class LightPower:
     def __init__(self, lamps: Lamps, lit: Lit, duration: float) -> None:
         self._lamps, self._lit = lamps, lit
         self._coagulated = np.zeros_like(lit.engine.volume)
+        self._lost = np.zeros_like(lit.engine.volume)
         self._updates = 0
-        self._set(lit.solve(self._coagulated))
+        self._set(lit.solve(self._coagulated, self._lost))
+        self._shed(None)
         self.devices = lamps.devices
         self.warnings = lit.doubts(self._light)
-        self._due = due_times(lamps.coagulation_update, duration)
+        whitening = due_times(lamps.coagulation_update, duration)
+        shedding = due_times(None if lit.shapes is None else lamps.reshaping_update, duration)
+        self._due = np.unique(np.concatenate([whitening, shedding]))
         self.events = tuple(sorted({*lamps.switch_times(duration), *self._due.tolist()}))
         self.ticks: tuple[float, ...] = ()
         self.library: tuple[Sourced, ...] = ()
@@ -139,17 +160,43 @@ class LightPower:
         self._idle = np.zeros_like(self._power)
         self._fields: Mapping[str, tuple[Array, str]] | None = None
 
+    def _shed(self, temperature: Array | None) -> None:
+        """Solve the light again and again as particles lose their shape, until no more do."""
+        if self._lit.shapes is None:
+            return
+        for _ in range(MOST_PULSES):
+            lost = self._lit.shapes.after(self._lost, self._lit.at_nodes(self._light.fluence), temperature)
+            if np.array_equal(lost, self._lost):
+                return
+            self._lost = lost
+            self._set(self._lit.solve(self._coagulated, lost))
+
+    def finer(self, name: str, at: Array) -> float | None:
+        """Fluence rate, or its standard error, on the light's own grid: of what falls off like an exponential, the
+        logarithm is interpolated."""
+        grid = self._lit.window.engine
+        values = {"fluence": self._light.fluence, "fluence_error": self._light.fluence_error}.get(name)
+        if values is None or grid is self._lit.engine:
+            return None
+        if name == "fluence_error" or np.min(values, where=grid.volume > 0, initial=np.inf) <= 0.0:
+            return float(grid.sample(values, at[None])[0])
+        return float(np.exp(grid.sample(np.log(np.maximum(values, 1e-300)), at[None])[0]))
+
     @property
     def fields(self) -> Mapping[str, tuple[Array, str]]:
         """Of the light as it was last solved."""
         if self._fields is None:
-            self._fields = self._lit.fields(self._light)
+            lost = {} if self._lit.shapes is None else {"reshaped": (self._lost, "")}
+            self._fields = {**self._lit.fields(self._light), **lost}
         return self._fields
 
     @property
     def summary(self) -> Mapping[str, Reading]:
         """The power ledger of the light as it was last solved."""
-        return self._lit.books(self._light)
+        books = self._lit.books(self._light)
+        if self._lit.shapes is None:
+            return books
+        return {**books, "light.reshaped_share": Reading(self._lit.shapes.share(self._lost), "")}
 
     def drive(self, state: State, step: float) -> Drive:
         """The absorbed power while the lamps are on."""
@@ -166,27 +213,33 @@ class LightPower:
         return Drive(power, readings=readings)
 
     def _solve_again(self, state: State) -> None:
-        if COAGULATION not in state.damage:
-            raise CaseError(
-                f'heating.coagulation_update: "{COAGULATION}" is not among damage.laws, and says what has coagulated; '
-                "add it there"
-            )
-        coagulated = -np.expm1(-state.damage[COAGULATION])
-        if np.max(np.abs(coagulated - self._coagulated)) > NOTICED:
-            self._coagulated = coagulated
-            self._set(self._lit.solve(coagulated))
+        if self._lamps.coagulation_update is not None:
+            if COAGULATION not in state.damage:
+                raise CaseError(
+                    f'heating.coagulation_update: "{COAGULATION}" is not among damage.laws, and says what has '
+                    "coagulated; add it there"
+                )
+            coagulated = -np.expm1(-state.damage[COAGULATION])
+            if np.max(np.abs(coagulated - self._coagulated)) > NOTICED:
+                self._coagulated = coagulated
+                self._set(self._lit.solve(coagulated, self._lost))
+        self._shed(state.temperature)
 
     def memory(self) -> Mapping[str, Array]:
-        """What had coagulated when the light was last solved, and how many times that was due; nothing where it is
-        solved once."""
+        """What had coagulated and been reshaped when the light was last solved, and how many times that was due;
+        nothing where it is solved once."""
         if not len(self._due):
             return {}
-        return {"coagulated": self._coagulated.copy(), "updates": np.array([float(self._updates)])}
+        return {
+            "coagulated": self._coagulated.copy(),
+            "reshaped": self._lost.copy(),
+            "updates": np.array([float(self._updates)]),
+        }
 
     def recall(self, memory: Mapping[str, Array]) -> None:
         """Solve the light of then."""
         if not memory:
             return
         self._updates = int(memory["updates"][0])
-        self._coagulated = np.asarray(memory["coagulated"])
-        self._set(self._lit.solve(self._coagulated))
+        self._coagulated, self._lost = np.asarray(memory["coagulated"]), np.asarray(memory["reshaped"])
+        self._set(self._lit.solve(self._coagulated, self._lost))

@@ -18,13 +18,14 @@ from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.heating.lit import LightPower, Lit
 from thermal.physics.heating.schedule import Switched, one_or_many
+from thermal.physics.heating.shape_loss import ShapeLoss
 from thermal.physics.light import Beam, Border, Diffusion, Fibre, Lamp, LightEntry, LightSource
 from thermal.physics.light.mirrors import Mirrors
 from thermal.physics.light.turbidity import Turbidity
 from thermal.physics.light.window import SLACK, fit_window, resolution
 from thermal.physics.scene import Device, Scene, Source
 from thermal.physics.tissue import Tissues
-from thermal.units import Array, Duration, Length, PositiveNumber, Power, Wavelength
+from thermal.units import Array, Duration, Frequency, Length, PositiveNumber, Power, Wavelength
 
 NEEDED_BY = 'heating.kind = "photothermal"'
 SURVEY = 1e-5
@@ -67,6 +68,11 @@ class Photothermal(Switched):
     """how the light is computed"""
     coagulation_update: Duration | None = None
     """how often the light is solved again as tissue coagulates and its optics change; once and for all when absent"""
+    reshaping_update: Duration = 5.0
+    """how often to look whether particles have lost their shape, where particles.reshaping says when they do"""
+    pulse_rate: Frequency | None = None
+    """pulses a second of a laser whose mean power is given, for particles that strong pulses reshape; steady light when
+    absent"""
 
     @model_validator(mode="after")
     def _shines(self) -> Photothermal:
@@ -121,7 +127,7 @@ class Photothermal(Switched):
         engine, lamps = scene.engine, self._lamps(scene.engine)
         index = self.refractive_index or _border_index(scene.tissues)
         border = Border(index, frozenset(self.air), frozenset(self.mirrors))
-        whole = Turbidity.of(scene.tissues, self.wavelength, NEEDED_BY, *self._particles(scene))
+        whole = Turbidity.of(scene.tissues, self.wavelength, NEEDED_BY, *self._particles(scene), self._reshaped(scene))
         light, grid, before = Diffusion().solve(engine, whole.medium(engine), lamps, border, SURVEY), engine, np.inf
         turbid = whole
         while True:  # a finer solution is more confined, so its window can be smaller and finer still
@@ -133,7 +139,7 @@ class Photothermal(Switched):
                 break
             light, before = Diffusion().solve(grid, turbid.medium(grid), lamps, border, SURVEY), used
         border = replace(border, air=light.air)
-        lit = Lit(engine, window, turbid, lamps, border, self.light, used, self._glow(scene))
+        lit = Lit(engine, window, turbid, lamps, border, self.light, used, self._glow(scene), self._shapes(scene))
         return LightPower(self, lit, scene.duration)
 
     def _glow(self, scene: Scene) -> Callable[[Array], Array] | None:
@@ -142,6 +148,18 @@ class Photothermal(Switched):
         if emission is None:
             return None
         return lambda fluence: emission(fluence, self.wavelength)
+
+    def _reshaped(self, scene: Scene) -> tuple[float, float]:
+        """Absorption and reduced scattering of particles that have lost their shape, in 1/m per kg/m3."""
+        limits = None if scene.payload is None else scene.payload.reshaped
+        return (0.0, 0.0) if limits is None else limits.optics(self.wavelength)
+
+    def _shapes(self, scene: Scene) -> ShapeLoss | None:
+        """When they lose it."""
+        payload = scene.payload
+        if payload is None or payload.reshaped is None:
+            return None
+        return ShapeLoss(payload.reshaped, payload.concentration * scene.engine.volume, self.pulse_rate)
 
     def _particles(self, scene: Scene) -> tuple[tuple[float, float], Array]:
         """Absorption and reduced scattering in 1/m per kg/m3, and concentration (n,) kg/m3."""

@@ -34,6 +34,6 @@ class DeltaP1(Spec):
         emissions = [lamp.source.first_collisions(engine, medium, lamp.power, border) for lamp in lamps]
         return solve_emissions(engine, medium, lamps, border, emissions, tolerance)
 
-    def doubts(self, engine: Engine, medium: Medium, light: Light) -> tuple[str, ...]:
+    def doubts(self, engine: Engine, medium: Medium, light: Light, lamps: tuple[Lamp, ...]) -> tuple[str, ...]:
         """Where absorption is not small beside scattering."""
         return not_diffusive(engine, medium, light, "ten percent or more")

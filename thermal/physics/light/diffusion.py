@@ -17,6 +17,7 @@ from thermal.engine import Engine
 from thermal.physics.light.border import Border, border_factors
 from thermal.physics.light.medium import Medium
 from thermal.physics.light.model import CLOSED, Lamp, Light, absorbed_in_cells
+from thermal.physics.light.nearness import too_near
 from thermal.physics.light.rays import Emission
 from thermal.units import Array, Spec
 
@@ -38,9 +39,10 @@ class Diffusion(Spec):
         emissions = [lamp.source.emit(engine, medium, lamp.power, border) for lamp in lamps]
         return solve_emissions(engine, medium, lamps, border, emissions, tolerance)
 
-    def doubts(self, engine: Engine, medium: Medium, light: Light) -> tuple[str, ...]:
-        """Where absorption is not small beside scattering."""
-        return not_diffusive(engine, medium, light, "tens of percent")
+    def doubts(self, engine: Engine, medium: Medium, light: Light, lamps: tuple[Lamp, ...]) -> tuple[str, ...]:
+        """Where absorption is not small beside scattering, and near fibres."""
+        unlike = not_diffusive(engine, medium, light, "tens of percent")
+        return (*unlike, *too_near(engine, medium, light, lamps))
 
 
 def not_diffusive(engine: Engine, medium: Medium, light: Light, off: str) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ class LightModel(Protocol):
         """
         ...
 
-    def doubts(self, engine: Engine, medium: Medium, light: Light) -> tuple[str, ...]:
+    def doubts(self, engine: Engine, medium: Medium, light: Light, lamps: tuple[Lamp, ...]) -> tuple[str, ...]:
         """What to say about the validity of the model here, with numbers."""
         ...
 

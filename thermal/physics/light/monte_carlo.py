@@ -77,7 +77,7 @@ class MonteCarlo(Spec):
             raise CaseError(f'heating.light.model = "monte_carlo": {error}; use these, or model = "sp3"') from None
         return _light(engine, medium, flight, float(powers.sum()), border.air)
 
-    def doubts(self, engine: Engine, medium: Medium, light: Light) -> tuple[str, ...]:
+    def doubts(self, engine: Engine, medium: Medium, light: Light, lamps: tuple[Lamp, ...]) -> tuple[str, ...]:
         """Where the light is noisy."""
         assert light.fluence_error is not None
         relative = np.divide(

@@ -50,6 +50,10 @@ class LightSource(Protocol):
         """Share reflected at entry, where it is prescribed; ``None``: Fresnel's law decides."""
         ...
 
+    def distance(self, points: Array) -> Array:
+        """(q,) m of points (q, 3) from where its light starts in the tissue; infinite where it comes from outside."""
+        ...
+
     def device(self, name: str, where: str) -> Device:
         """The source as a device; ``where`` is its key in the case file."""
         ...
@@ -173,6 +177,13 @@ class Fibre(Spec):
             )
         return outlets
 
+    def distance(self, points: Array) -> Array:
+        """See :meth:`LightSource.distance`: from the ball at the tip, the end, or the diffuser."""
+        offset = points - np.asarray(self.tip)
+        along = np.clip(offset @ self._back, 0.0, self.diffuser or 0.0)
+        away = np.linalg.norm(offset - along[:, None] * self._back, axis=1)
+        return np.asarray(np.maximum(away - self.radius, 0.0))
+
     def device(self, name: str, where: str) -> Device:
         """The fibre with the part that emits; ``where`` is its key in the case file."""
         active: Probe = Ball(self.tip, self.radius)
@@ -265,6 +276,10 @@ class Beam(Spec):
         if not np.any(found.absorbed + found.diffuse > 0.0):
             raise CaseError("heating.beam: it misses the tissue; check position and direction (patient RAS)")
         return replace(found, reflected=power * specular)
+
+    def distance(self, points: Array) -> Array:
+        """Infinite: it is followed to its first collisions."""
+        return np.full(len(points), np.inf)
 
     def device(self, name: str, where: str) -> Device:
         """The last three centimetres before ``position``; light that misses the tissue is found by :meth:`emit`."""

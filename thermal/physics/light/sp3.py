@@ -82,7 +82,7 @@ class SimplifiedP3(Spec):
             air=air,
         )
 
-    def doubts(self, engine: Engine, medium: Medium, light: Light) -> tuple[str, ...]:
+    def doubts(self, engine: Engine, medium: Medium, light: Light, lamps: tuple[Lamp, ...]) -> tuple[str, ...]:
         """Where scattering is small beside absorption."""
         share, absorption = absorbed_in_cells(engine, light), medium.absorption_in_cells(engine)
         beyond = float(np.sum(share[medium.scattering < LEAST_RATIO * absorption]))

@@ -16,7 +16,8 @@ from thermal.units import Array
 @dataclass(frozen=True)
 class Turbidity:
     """Coefficients of tissue at cells (m,): absorption and reduced scattering in 1/m, alive and coagulated, and g;
-    absorption and reduced scattering of the particles in 1/m per kg/m3, and their concentration (n,) kg/m3."""
+    absorption and reduced scattering of the particles in 1/m per kg/m3, their concentration (n,) kg/m3, and their
+    coefficients once they have lost their shape."""
 
     absorption: Array
     scattering: Array
@@ -25,10 +26,17 @@ class Turbidity:
     anisotropy: Array
     per_mass: tuple[float, float]
     concentration: Array
+    reshaped: tuple[float, float]
 
     @classmethod
     def of(
-        cls, tissues: Tissues, wavelength: float, needed_by: str, per_mass: tuple[float, float], concentration: Array
+        cls,
+        tissues: Tissues,
+        wavelength: float,
+        needed_by: str,
+        per_mass: tuple[float, float],
+        concentration: Array,
+        reshaped: tuple[float, float],
     ) -> Turbidity:
         """Raises ``CaseError`` where a region has no optical data at the wavelength (m)."""
         known = tissues.optics(wavelength, needed_by)
@@ -44,6 +52,7 @@ class Turbidity:
             cells(lambda region: known[region].anisotropy),
             per_mass,
             concentration,
+            reshaped,
         )
 
     def on(self, window: Window) -> Turbidity:
@@ -57,24 +66,32 @@ class Turbidity:
             fine(self.anisotropy),
             self.per_mass,
             window.to_fine(self.concentration),
+            self.reshaped,
         )
 
-    def medium(self, engine: Engine, coagulated: Array | float = 0.0) -> Medium:
-        """Where the share ``coagulated`` (m,) of each cell has coagulated."""
+    def medium(self, engine: Engine, coagulated: Array | float = 0.0, reshaped: Array | float = 0.0) -> Medium:
+        """Where the share ``coagulated`` (m,) of each cell has coagulated, and the share ``reshaped`` (n,) of the
+        particles has lost its shape."""
         absorption = self.absorption + coagulated * (self.coagulated_absorption - self.absorption)
         scattering = self.scattering + coagulated * (self.coagulated_scattering - self.scattering)
-        return self._with_particles(engine, absorption, scattering)
+        return self._with_particles(engine, absorption, scattering, reshaped)
 
     def densest(self, engine: Engine) -> Medium:
         """The larger of each coefficient, alive or coagulated: what a grid must be fine enough for."""
         absorption = np.maximum(self.absorption, self.coagulated_absorption)
         return self._with_particles(engine, absorption, np.maximum(self.scattering, self.coagulated_scattering))
 
-    def _with_particles(self, engine: Engine, absorption: Array, scattering: Array) -> Medium:
-        by_particles = self.per_mass[1] * engine.to_cells(self.concentration)
+    def _with_particles(
+        self, engine: Engine, absorption: Array, scattering: Array, reshaped: Array | float = 0.0
+    ) -> Medium:
+        absorbing, diverting = (
+            self.concentration * (whole + reshaped * (after - whole))
+            for whole, after in zip(self.per_mass, self.reshaped, strict=True)
+        )
+        by_particles = engine.to_cells(diverting)
         return Medium(
             absorption,
-            self.per_mass[0] * self.concentration,
+            absorbing,
             scattering + by_particles,
             mixed_anisotropy(scattering, self.anisotropy, by_particles),
         )

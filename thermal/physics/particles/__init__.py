@@ -14,15 +14,17 @@ from typing import Annotated, TypeAlias
 from pydantic import Field, TypeAdapter
 
 from thermal import library
+from thermal.physics.constants import Constants
 from thermal.physics.particles.base import CrossSections
 from thermal.physics.particles.combined import GoldOnIronOxide
 from thermal.physics.particles.disc import VortexDisc
-from thermal.physics.particles.gold import GoldMatryoshka, GoldRod, GoldShell, GoldSphere
+from thermal.physics.particles.gold import GoldMatryoshka, GoldRod, GoldShell, GoldSphere, Metallic
 from thermal.physics.particles.iron import IronOxide
 from thermal.physics.particles.measured import Measured, MeasuredOptics
 from thermal.physics.particles.solute import Solute
 from thermal.physics.particles.upconversion import Upconversion
 from thermal.physics.particles.vehicle import DrugCarrier
+from thermal.physics.scene import Reshaped
 from thermal.units import Array, Spec
 
 Carrier: TypeAlias = (
@@ -81,6 +83,14 @@ class Particle:
         return getattr(self.carrier, "agitation", None)
 
     @property
+    def reshaped(self) -> Reshaped | None:
+        """When the particles lose their shape, and their optics then; ``None`` where they do not."""
+        limits = getattr(self.carrier, "reshaping", None)
+        if limits is None:
+            return None
+        return Reshaped(limits.temperature, limits.pulse_fluence, self.carrier.reshaped_optics)
+
+    @property
     def emission(self) -> Callable[[Array, float], Array] | None:
         """Emitted over absorbed power at fluence rates (W/m2) and a wavelength (m); ``None`` where nothing is."""
         return getattr(self.carrier, "emitted_share", None)
@@ -98,8 +108,8 @@ class Particle:
         standard = carrier(material) if material is not None else None
         known = library.sources("particles", material) if material is not None else []
         found = _numbers(self.carrier, standard, known, "")
-        if getattr(self.carrier, "optical_constants", None) is not None:
-            found.append(_constants())
+        if isinstance(self.carrier, Metallic):
+            found.append(_record(self.carrier.constants))
         return [{**number, "key": f"particles.{number['key']}"} for number in found]
 
 
@@ -118,15 +128,15 @@ def _numbers(spec: Spec, standard: object, known: Sequence[library.Sourced], pre
     return found
 
 
-def _constants() -> library.Sourced:
-    """The data set of gold's optical constants, as a record."""
+def _record(constants: Constants) -> library.Sourced:
+    """The data set of gold's optical constants, as a record that holds it."""
     return library.Sourced(
         key="optical_constants",
-        value=float(len(library.table("johnson_christy")["n"])),
+        value=float(len(constants.n)),
         unit="rows",
-        source="P. B. Johnson, R. W. Christy, Phys. Rev. B 6, 4370 (1972), doi:10.1103/PhysRevB.6.4370",
+        source=constants.source,
         unverified=False,
-        note="johnson_christy: n and k of gold from 188 to 1937 nm, linear between its wavelengths",
+        note=f"{constants.name}: n and k of gold, linear between its wavelengths; {constants.text()}",
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from thermal.errors import CaseError
+from thermal.physics.constants import Locate
 from thermal.physics.drug import DrugPayload
 from thermal.units import Array, Spec
 
@@ -52,6 +53,15 @@ def lognormal(median: float, sigma: float, points: int = 61) -> tuple[Array, Arr
     return median * np.exp(sigma * z), weight / weight.sum()
 
 
+def gauss_lognormal(median: float, sigma: float, points: int = 15) -> tuple[Array, Array]:
+    """Few sizes and **number** weights (sum 1) of a log-normal distribution, for costly smooth functions: Gauss-Hermite
+    quadrature in ln(size)."""
+    if sigma == 0.0:
+        return np.array([median]), np.array([1.0])
+    z, weight = np.polynomial.hermite_e.hermegauss(points)
+    return median * np.exp(sigma * z), weight / weight.sum()
+
+
 class BaseCarrier(Spec):
     """What every particle kind answers. Here: nothing absorbs light, nothing heats in a magnetic field."""
 
@@ -75,6 +85,10 @@ class BaseCarrier(Spec):
         """Whether an alternating field does anything to it: heat it, or turn it (``agitation``)."""
         return self.heats_in_field
 
+    def loaded(self, locate: Locate) -> Self:
+        """With what its files hold."""
+        return self
+
     def optics(self, wavelength: float, medium_index: float | None = None) -> tuple[float, float]:
         """Absorption and reduced scattering, 1/m per kg/m3, at a vacuum wavelength (m).
 
@@ -84,6 +98,10 @@ class BaseCarrier(Spec):
         raise CaseError(
             "particles: their light absorption is not known; take a gold kind, or a measured one with optics"
         )
+
+    def reshaped_optics(self, wavelength: float) -> tuple[float, float]:
+        """The same once the particles have lost their shape: unchanged where they have none to lose."""
+        return self.optics(wavelength)
 
     def specific_absorption_rate(self, amplitude: Array, frequency: float, temperature: float | None = None) -> Array:
         """W per kg of ``mass_of`` at peak field amplitudes (A/m) and a frequency (Hz); shape of ``amplitude``.

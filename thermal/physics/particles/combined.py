@@ -8,13 +8,13 @@ import numpy as np
 
 from thermal.physics.mie import mie_coated
 from thermal.physics.optics import GOLD_DENSITY, WATER_INDEX, gold_permittivity
-from thermal.physics.particles.base import BaseCarrier, CrossSections
-from thermal.physics.particles.gold import Damping, of_sphere, shell_chord, sphere_volume
+from thermal.physics.particles.base import CrossSections
+from thermal.physics.particles.gold import Damping, Metallic, of_sphere, shell_chord, sphere_volume
 from thermal.physics.particles.iron import IronOxide
 from thermal.units import Array, ParticleSize, PositiveFraction, PositiveNumber
 
 
-class GoldOnIronOxide(BaseCarrier):
+class GoldOnIronOxide(Metallic):
     """A gold shell on a core of iron oxide; concentrations are of **gold**.
 
     The shell keeps the core magnetic as it is; what it adds to the hydrodynamic diameter belongs into
@@ -32,8 +32,6 @@ class GoldOnIronOxide(BaseCarrier):
     """imaginary part of the core's refractive index; magnetite near 800 nm, from memory (unverified)"""
     medium_index: PositiveNumber = WATER_INDEX
     """refractive index around the particle"""
-    optical_constants: Literal["johnson_christy"] = "johnson_christy"
-    """of gold: P. B. Johnson, R. W. Christy, Phys. Rev. B 6 (1972) 4370, linear between its wavelengths"""
     surface_damping: Damping = 0.0
     """how much electrons scatter at the shell's two walls; 0: as in bulk gold, 0.3 to 1 is usual"""
 
@@ -67,7 +65,7 @@ class GoldOnIronOxide(BaseCarrier):
         """Cross-sections of one particle at a vacuum wavelength (m)."""
         medium, (core, outer) = medium_index or self.medium_index, self._radii
         wave = 2.0 * np.pi * medium / wavelength
-        gold = np.sqrt(gold_permittivity(wavelength, self.surface_damping, shell_chord(core, outer)))
+        gold = np.sqrt(gold_permittivity(wavelength, self.surface_damping, shell_chord(core, outer), self.constants))
         inside = complex(self.core_index, self.core_extinction)
         return of_sphere(mie_coated(inside / medium, gold / medium, wave * core, wave * outer), outer, self._gold)
 

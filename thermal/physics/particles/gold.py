@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import model_validator
 
+from thermal.physics.constants import STANDARD, Constants, Locate, OpticalConstants, johnson_christy
 from thermal.physics.mie import Efficiencies, mie_coated, mie_layered, mie_sphere
 from thermal.physics.optics import (
     GOLD_DENSITY,
@@ -16,7 +17,8 @@ from thermal.physics.optics import (
     gans_rod,
     gold_permittivity,
 )
-from thermal.physics.particles.base import BaseCarrier, CrossSections, lognormal, mean_of
+from thermal.physics.particles.base import BaseCarrier, CrossSections, gauss_lognormal, lognormal, mean_of
+from thermal.physics.particles.reshaping import Reshaping, remaining
 from thermal.units import Array, ParticleSize, PositiveNumber, Wavelength, quantity
 
 Damping = Annotated[float, *quantity("", ge=0, le=10)]
@@ -24,13 +26,31 @@ Spread = Annotated[float, *quantity("", ge=0, le=0.5)]
 LogSpread = Annotated[float, *quantity("", ge=0, le=0.8)]
 
 
-class _Gold(BaseCarrier):
+class Metallic(BaseCarrier):
+    """A carrier whose gold has optical constants of its own."""
+
+    optical_constants: Literal["johnson_christy"] | OpticalConstants = STANDARD
+    """of gold: P. B. Johnson, R. W. Christy, Phys. Rev. B 6 (1972) 4370, linear between its wavelengths, or your own"""
+
+    @property
+    def constants(self) -> Constants:
+        """The data set in use."""
+        return johnson_christy() if isinstance(self.optical_constants, str) else self.optical_constants.table
+
+    def loaded(self, locate: Locate) -> Self:
+        """With the optical constants that a file holds. Raises ``CaseError``."""
+        if isinstance(self.optical_constants, str):
+            return self
+        return self.model_copy(update={"optical_constants": self.optical_constants.loaded(locate)})
+
+
+class _Gold(Metallic):
     """What the gold kinds share."""
 
     medium_index: PositiveNumber = WATER_INDEX
     """refractive index around the particle"""
-    optical_constants: Literal["johnson_christy"] = "johnson_christy"
-    """of gold: P. B. Johnson, R. W. Christy, Phys. Rev. B 6 (1972) 4370, linear between its wavelengths"""
+    reshaping: Reshaping | None = None
+    """when the particles lose their shape and become spheres of as much gold"""
 
     @property
     def mass_of(self) -> str:
@@ -49,6 +69,15 @@ class _Gold(BaseCarrier):
     def optics(self, wavelength: float, medium_index: float | None = None) -> tuple[float, float]:
         """Absorption and reduced scattering, 1/m per kg of gold per m3, at a vacuum wavelength (m)."""
         return self.cross_sections(wavelength, medium_index).per_mass()
+
+    def reshaped_optics(self, wavelength: float) -> tuple[float, float]:
+        """The same once they have lost their shape."""
+        whole = self.cross_sections(wavelength)
+        radius = np.cbrt(0.75 / np.pi * whole.mass / GOLD_DENSITY)
+        index = np.sqrt(gold_permittivity(wavelength, constants=self.constants))
+        found = mie_sphere(index / self.medium_index, 2.0 * np.pi * radius * self.medium_index / wavelength)
+        sphere = of_sphere(found, float(radius), whole.mass)
+        return remaining(self.reshaping, whole.per_mass(), sphere.per_mass())
 
 
 def of_sphere(efficiencies: Efficiencies, radius: float, mass: float) -> CrossSections:
@@ -84,7 +113,7 @@ class GoldSphere(_Gold):
         medium = medium_index or self.medium_index
         diameters, weights = lognormal(self.diameter, self.diameter_sigma)
         radii = diameters / 2.0
-        gold = np.sqrt(gold_permittivity(wavelength, self.surface_damping, 4.0 / 3.0 * radii))
+        gold = np.sqrt(gold_permittivity(wavelength, self.surface_damping, 4.0 / 3.0 * radii, self.constants))
         found = mie_sphere(gold / medium, 2.0 * np.pi * radii * medium / wavelength)
         parts = [
             of_sphere(Efficiencies(*row), float(radius), float(GOLD_DENSITY * sphere_volume(radius)))
@@ -98,20 +127,30 @@ class GoldShell(_Gold):
 
     kind: Literal["gold_shell"] = "gold_shell"
     core_diameter: ParticleSize
-    """of the dielectric core"""
+    """of the dielectric core; number median where there is a spread"""
+    core_diameter_sigma: LogSpread = 0.0
+    """standard deviation of ln(core_diameter) in the batch"""
     shell_thickness: ParticleSize
-    """of the gold shell"""
+    """of the gold shell; number median where there is a spread"""
+    shell_thickness_sigma: LogSpread = 0.0
+    """standard deviation of ln(shell_thickness) in the batch, independent of the core's"""
     core_index: PositiveNumber = SILICA_INDEX
     """refractive index of the core; silica by default"""
     surface_damping: Damping = 0.0
     """how much electrons scatter at the shell's two walls; 0: as in bulk gold, 0.3 to 1 is usual"""
 
     def cross_sections(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
-        """Cross-sections of one particle at a vacuum wavelength (m)."""
-        medium, core = medium_index or self.medium_index, self.core_diameter / 2.0
-        radius = core + self.shell_thickness
+        """Cross-sections of one mean particle at a vacuum wavelength (m): averages over the numbers of a batch."""
+        medium = medium_index or self.medium_index
+        cores, of_core = gauss_lognormal(self.core_diameter, self.core_diameter_sigma)
+        shells, of_shell = gauss_lognormal(self.shell_thickness, self.shell_thickness_sigma)
+        parts = [self._one(wavelength, medium, 0.5 * float(core), float(shell)) for core in cores for shell in shells]
+        return mean_of(parts, np.outer(of_core, of_shell).ravel())
+
+    def _one(self, wavelength: float, medium: float, core: float, shell: float) -> CrossSections:
+        radius = core + shell
         wave = 2.0 * np.pi * medium / wavelength
-        gold = np.sqrt(gold_permittivity(wavelength, self.surface_damping, shell_chord(core, radius)))
+        gold = np.sqrt(gold_permittivity(wavelength, self.surface_damping, shell_chord(core, radius), self.constants))
         found = mie_coated(self.core_index / medium, gold / medium, wave * core, wave * radius)
         return of_sphere(found, radius, GOLD_DENSITY * (sphere_volume(radius) - sphere_volume(core)))
 
@@ -137,7 +176,9 @@ class GoldMatryoshka(_Gold):
         inner = core + self.spacer_thickness
         outer = inner + self.shell_thickness
         chords = shell_chord(0.0, core), shell_chord(inner, outer)
-        inside, outside = (np.sqrt(gold_permittivity(wavelength, self.surface_damping, chord)) for chord in chords)
+        inside, outside = (
+            np.sqrt(gold_permittivity(wavelength, self.surface_damping, chord, self.constants)) for chord in chords
+        )
         wave = 2.0 * np.pi * medium / wavelength
         indices = (inside / medium, self.spacer_index / medium, outside / medium)
         found = mie_layered(indices, (wave * core, wave * inner, wave * outer))
@@ -176,10 +217,12 @@ class GoldRod(_Gold):
         volume = np.pi / 6.0 * self.length * self.diameter**2
         aspect = self.length / self.diameter
         if self.plasmon_peak is not None:
-            aspect = aspect_of_peak(self.plasmon_peak, self.medium_index)
+            aspect = aspect_of_peak(self.plasmon_peak, self.medium_index, self.constants)
         aspects, weights = _normal_aspects(aspect, self.aspect_spread)
         diameters = np.cbrt(6.0 / np.pi * volume / aspects)
-        absorption, scattering = gans_rod(aspects * diameters, diameters, wavelength, medium, self.surface_damping)
+        absorption, scattering = gans_rod(
+            aspects * diameters, diameters, wavelength, medium, self.surface_damping, self.constants
+        )
         return CrossSections(
             float(weights @ absorption), float(weights @ scattering), 0.0, float(GOLD_DENSITY * volume)
         )

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from thermal.errors import CaseError
 from thermal.physics.particles.base import BaseCarrier
+from thermal.physics.particles.reshaping import Reshaping, remaining
 from thermal.units import Array, FieldStrength, Frequency, PerKelvin, Spec, Wavelength, quantity
 
 MassAbsorption = Annotated[float, *quantity("m^2/kg", ge=0, le=1e7)]
@@ -82,6 +83,8 @@ class Measured(BaseCarrier):
     specific_loss_power: tuple[MeasuredLoss, ...] = ()
     """measured at one field or more, instead of an intrinsic loss power: between amplitudes by a power law, below the
     lowest in proportion to H^2, beyond the highest an error"""
+    reshaping: Reshaping | None = None
+    """when the particles lose their shape; with the shares of absorption and scattering that are left"""
     loss_slope: PerKelvin = 0.0
     """relative change of the loss per kelvin above 37 degC, down to none; for heating.temperature_update"""
 
@@ -89,6 +92,9 @@ class Measured(BaseCarrier):
     def _knows_something(self) -> Measured:
         if self.specific_loss_power and self.intrinsic_loss_power is not None:
             raise ValueError("give intrinsic_loss_power or specific_loss_power, not both")
+        left = self.reshaping
+        if left is not None and (left.absorption is None or left.scattering is None):
+            raise ValueError("reshaping of a measured carrier needs absorption and scattering, the shares left")
         if not self.measured_optics and not self.heats_in_field:
             raise ValueError(
                 'nothing is measured; give optics = [{wavelength = "808 nm", absorption = "30 1/cm/(mg/ml)"}] or '
@@ -109,6 +115,10 @@ class Measured(BaseCarrier):
     def optics(self, wavelength: float, medium_index: float | None = None) -> tuple[float, float]:
         """The measured coefficients, 1/m per kg/m3, within 10 nm of a measured wavelength (m); else ``CaseError``."""
         return measured_at(self.measured_optics, wavelength)
+
+    def reshaped_optics(self, wavelength: float) -> tuple[float, float]:
+        """The same once they have lost their shape."""
+        return remaining(self.reshaping, self.optics(wavelength), (0.0, 0.0))
 
     def specific_absorption_rate(self, amplitude: Array, frequency: float, temperature: float | None = None) -> Array:
         """W per kg of ``mass_of``; shape of ``amplitude`` (A/m, peak): ILP f H^2, or from the measured table."""
