@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from thermal.commands.options import DONE, FAILED, AnatomyName, Set, placed
+
+if TYPE_CHECKING:
+    from thermal.store import Run
+
+
+def _loaded(folders: Sequence[Path]) -> list[Run]:
+    """Runs, with fewer nodes where there are very many; meanwhile another process finds out whether drawing works."""
+    from thermal.store import read_run
+    from thermal.view.lighter import lighter
+    from thermal.view.rendering import rendering_problem
+
+    with ThreadPoolExecutor(1) as other:
+        runs = [read_run(folder) for folder in folders]  # before anything is started: it says what is wrong with them
+        other.submit(rendering_problem)
+        from thermal.view import player  # noqa: F401  (takes a second, as the other does)
+
+        return [lighter(run) for run in runs]
 
 
 def view(
@@ -24,7 +43,6 @@ def view(
     """Show a case before it is solved (anatomy, needles, fibres), or the results of runs, several side by side."""
     from thermal.case import load_case
     from thermal.errors import CaseError
-    from thermal.store import read_run
 
     if not cases_or_runs:
         raise CaseError("view: nothing given; write: thermal view CASE, or: thermal view RUN ...")
@@ -39,7 +57,7 @@ def view(
         case = None
         if set or anatomy:
             raise CaseError("view: --set and --anatomy change a case; runs are shown as they are")
-        runs = [read_run(path) for path in cases_or_runs]
+        runs = _loaded(cases_or_runs)
     from thermal.view import RenderingError
 
     try:

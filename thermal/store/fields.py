@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from thermal.domain import AxisymmetricDomain, Domain, Line, MeshDomain, VoxelDomain
 from thermal.errors import CaseError
 from thermal.physics.scene import Device
 from thermal.store.files import atomic
 from thermal.units import Array
+
+T = TypeVar("T")
 
 COORDINATES = "patient RAS, m"
 TEMPERATURE_UNIT = "degC"
@@ -44,6 +47,10 @@ class Frames(Protocol):
         """(n,) degC."""
         ...
 
+    def at(self, index: int, nodes: npt.NDArray[np.int64]) -> Array:
+        """(k,) degC of some nodes."""
+        ...
+
 
 @dataclass(frozen=True)
 class KeptFrames:
@@ -58,6 +65,10 @@ class KeptFrames:
         """(n,) degC."""
         return np.asarray(self.arrays[index], dtype=float)
 
+    def at(self, index: int, nodes: npt.NDArray[np.int64]) -> Array:
+        """(k,) degC of some nodes."""
+        return self.temperature(index)[nodes]
+
 
 @dataclass(frozen=True)
 class FrameFiles:
@@ -71,6 +82,10 @@ class FrameFiles:
     def temperature(self, index: int) -> Array:
         """(n,) degC."""
         return np.asarray(np.load(self.paths[index], allow_pickle=False), dtype=float)
+
+    def at(self, index: int, nodes: npt.NDArray[np.int64]) -> Array:
+        """(k,) degC of some nodes."""
+        return self.temperature(index)[nodes]
 
 
 @dataclass(frozen=True)
@@ -89,6 +104,39 @@ class StoredFrames:
             raise IndexError(f"frame {index} of {self.count}")
         with open_fields(self.path) as file:
             return np.asarray(file[f"series/temperature/{index % self.count:05d}"][()], dtype=float)
+
+    def at(self, index: int, nodes: npt.NDArray[np.int64]) -> Array:
+        """Temperature of a few nodes (k,) in one frame, degC, without reading all of it."""
+        with open_fields(self.path) as file:
+            entry = file[f"series/temperature/{index % self.count:05d}"]
+            return np.array([float(entry[node]) for node in nodes])
+
+
+class Stored(Mapping[str, T]):
+    """Named things in a group of the file, each read when it is first asked for, and then kept."""
+
+    def __init__(self, path: Path, group: str, names: Sequence[str], make: Callable[[Any], T]) -> None:
+        self._path, self._group, self._names, self._make = path, group, tuple(names), make
+        self._kept: dict[str, T] = {}
+
+    def __getitem__(self, name: str) -> T:
+        """Raises ``CaseError`` when it is damaged."""
+        if name not in self._kept:
+            self._kept[name] = self.read(name)
+        return self._kept[name]
+
+    def read(self, name: str) -> T:
+        """One of them, without keeping it."""
+        if name not in self._names:
+            raise KeyError(name)
+        with open_fields(self._path) as file:
+            return self._make(file[f"{self._group}/{name}"])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 @dataclass(frozen=True)
@@ -180,23 +228,20 @@ def open_fields(path: Path) -> Iterator[Any]:
 
 
 def read_fields(path: Path) -> Fields:
-    """Read all but the frames, which are read when asked for. Raises ``CaseError``."""
+    """Read the mesh; fields, shares and frames are read when asked for. Raises ``CaseError``."""
     with open_fields(path) as file:
         devices = tuple(
             Device(entry["kind"], entry["name"], Line(tuple(entry["start"]), tuple(entry["end"]), entry["radius"]))
             for entry in json.loads(file["devices"].attrs["json"])
         )
-        static = {
-            name: Field(np.asarray(entry[()], dtype=float), str(entry.attrs["unit"]), str(entry.attrs["long_name"]))
-            for name, entry in file["static"].items()
-        }
+        static = Stored(path, "static", list(file["static"]), _field)
         times = np.asarray(file["series/time"][()], dtype=float)
         background = None
         if "background" in file:
             values, affine = file["background/values"][()], file["background/affine"][()]
             background = np.asarray(values, dtype=float), np.asarray(affine, dtype=float)
         return Fields(
-            domain=_read_domain(file),
+            domain=_read_domain(path, file),
             title=str(file.attrs["title"]),
             tumour=str(file.attrs["tumour"]),
             zone_field=str(file.attrs["zone_field"]),
@@ -210,9 +255,13 @@ def read_fields(path: Path) -> Fields:
         )
 
 
-def _read_domain(file: Any) -> Domain:
+def _field(entry: Any) -> Field:
+    return Field(np.asarray(entry[()], dtype=float), str(entry.attrs["unit"]), str(entry.attrs["long_name"]))
+
+
+def _read_domain(path: Path, file: Any) -> Domain:
     mesh = file["mesh"]
-    shares = {region: np.asarray(entry[()], dtype=float) for region, entry in file["shares"].items()}
+    shares = Stored(path, "shares", list(file["shares"]), lambda entry: np.asarray(entry[()], dtype=float))
     if mesh.attrs["kind"] == "voxel":
         x, y, z = (np.asarray(mesh[f"axes_{name}"][()], dtype=float) for name in "xyz")
         return VoxelDomain((x, y, z), shares, np.asarray(mesh["solid"][()], dtype=bool))

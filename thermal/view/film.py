@@ -7,11 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
+from thermal.domain import VoxelDomain
 from thermal.store import Run
 from thermal.units import Array, Mask
 from thermal.view import style
 from thermal.view.cells import body_nodes
-from thermal.view.planes import PLANES, Cut, sample
+from thermal.view.planes import PLANES, Cut, corners, sample
 from thermal.view.sheet import number
 
 KEPT = 500e6
@@ -50,8 +51,12 @@ class Film:
 
     def value(self, point: Array, index: int) -> float:
         """degC at a point (3,) mm in a frame; NaN outside the domain."""
-        spot = Cut(PLANES[0], np.asarray(point, dtype=float), 0.0, pixels=1)
-        return float(sample(self.run.domain, spot, {"t": self.temperature(index)})["t"].item())
+        domain, place = self.run.domain, np.asarray(point, dtype=float)
+        if isinstance(domain, VoxelDomain) and index not in self._kept:  # not all of it is needed
+            nodes, weights = corners(domain, place)
+            return float(weights @ self.run.fields.frames.at(index, nodes)) if len(nodes) else float("nan")
+        spot = Cut(PLANES[0], place, 0.0, pixels=1)
+        return float(sample(domain, spot, {"t": self.temperature(index)})["t"].item())
 
     @cached_property
     def body(self) -> Mask:

@@ -132,6 +132,20 @@ def _between(block: Array, axis: int, places: Array, before: npt.NDArray[np.int6
     return np.asarray((1.0 - weight) * block.take(before, axis) + weight * block.take(before + 1, axis))
 
 
+def corners(domain: VoxelDomain, point: Array) -> tuple[npt.NDArray[np.int64], Array]:
+    """Nodes (8,) around a point (3,) mm and their weights, trilinear; none outside the domain."""
+    nodes: npt.NDArray[np.int64] = np.zeros(1, dtype=np.int64)
+    weights: Array = np.ones(1)
+    for axis, at in zip(domain.axes, np.asarray(point) / MM, strict=True):
+        if not axis[0] <= at <= axis[-1]:
+            return np.empty(0, dtype=np.int64), np.empty(0)
+        before = int(np.clip(np.searchsorted(axis, at, side="right") - 1, 0, len(axis) - 2))
+        share = (at - axis[before]) / (axis[before + 1] - axis[before])
+        nodes = (nodes[:, None] * len(axis) + np.array([before, before + 1])).ravel()
+        weights = (weights[:, None] * np.array([1.0 - share, share])).ravel()
+    return nodes, weights
+
+
 def sample_image(background: tuple[Array, Array], cut: Cut) -> Array:
     """An image (values and affine from voxel index to m) on the pixels of a cut, (rows, columns)."""
     values, affine = background
