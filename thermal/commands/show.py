@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,10 @@ def _loaded(folders: Sequence[Path]) -> list[Run]:
         other.submit(rendering_problem)
         from thermal.view import player  # noqa: F401  (takes a second, as the other does)
 
+        for run in runs:
+            if run.zone_field not in run.static:
+                log = logging.getLogger("thermal")
+                log.warning("%s: holds no field %r: no ablation zone is shown", run.folder, run.zone_field)
         return [lighter(run) for run in runs]
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -27,6 +28,8 @@ MESHES: Mapping[type[MeshDomain] | type[AxisymmetricDomain], str] = {
     AxisymmetricDomain: "axisymmetric",
 }
 """Kind of domain -> its name in the file, where points and cells make it."""
+VOXEL = "voxel"
+"""Name in the file of domains that axes make."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +200,7 @@ def write_fields(path: Path, fields: Fields) -> None:
 def _write_domain(file: Any, domain: Domain, packed: Mapping[str, Any]) -> None:
     mesh = file.create_group("mesh")
     if isinstance(domain, VoxelDomain):
-        mesh.attrs["kind"] = "voxel"
+        mesh.attrs["kind"] = VOXEL
         for name, axis in zip("xyz", domain.axes, strict=True):
             mesh.create_dataset(f"axes_{name}", data=axis)
         mesh.create_dataset("solid", data=domain.solid, **packed)
@@ -234,14 +237,16 @@ def read_fields(path: Path) -> Fields:
             Device(entry["kind"], entry["name"], Line(tuple(entry["start"]), tuple(entry["end"]), entry["radius"]))
             for entry in json.loads(file["devices"].attrs["json"])
         )
-        static = Stored(path, "static", list(file["static"]), _field)
+        domain = _read_domain(path, file)
+        nodes = int(np.prod(domain.shape)) if isinstance(domain, VoxelDomain) else len(domain.points)
+        static = Stored(path, "static", list(file["static"]), partial(_field, nodes=nodes))
         times = np.asarray(file["series/time"][()], dtype=float)
         background = None
         if "background" in file:
             values, affine = file["background/values"][()], file["background/affine"][()]
             background = np.asarray(values, dtype=float), np.asarray(affine, dtype=float)
         return Fields(
-            domain=_read_domain(path, file),
+            domain=domain,
             title=str(file.attrs["title"]),
             tumour=str(file.attrs["tumour"]),
             zone_field=str(file.attrs["zone_field"]),
@@ -255,17 +260,32 @@ def read_fields(path: Path) -> Fields:
         )
 
 
-def _field(entry: Any) -> Field:
-    return Field(np.asarray(entry[()], dtype=float), str(entry.attrs["unit"]), str(entry.attrs["long_name"]))
+def _field(entry: Any, nodes: int) -> Field:
+    values = _whole(entry, nodes)
+    return Field(values, str(entry.attrs["unit"]), str(entry.attrs["long_name"]))
+
+
+def _whole(entry: Any, count: int) -> Array:
+    """All values of an entry. Raises ``ValueError`` where there are more or fewer than ``count``."""
+    if entry.shape != (count,):
+        raise ValueError(f"{entry.name} has the shape {entry.shape}, not ({count},)")
+    return np.asarray(entry[()], dtype=float)
 
 
 def _read_domain(path: Path, file: Any) -> Domain:
     mesh = file["mesh"]
-    shares = Stored(path, "shares", list(file["shares"]), lambda entry: np.asarray(entry[()], dtype=float))
-    if mesh.attrs["kind"] == "voxel":
+    kind = mesh.attrs["kind"]
+    kinds = {name: domain for domain, name in MESHES.items()}
+    if kind != VOXEL and kind not in kinds:
+        known = ", ".join((VOXEL, *kinds))
+        raise CaseError(f'{path}: its mesh is of the kind "{kind}", not {known}; was it written by a newer version?')
+    regions = list(file["shares"])
+    if kind == VOXEL:
         x, y, z = (np.asarray(mesh[f"axes_{name}"][()], dtype=float) for name in "xyz")
-        return VoxelDomain((x, y, z), shares, np.asarray(mesh["solid"][()], dtype=bool))
+        solid = np.asarray(mesh["solid"][()], dtype=bool)
+        shares = Stored(path, "shares", regions, partial(_whole, count=(len(x) - 1) * (len(y) - 1) * (len(z) - 1)))
+        return VoxelDomain((x, y, z), shares, solid)
     boundaries = {name: np.asarray(entry[()], dtype=np.int64) for name, entry in mesh["boundaries"].items()}
     points, cells = np.asarray(mesh["points"][()], dtype=float), np.asarray(mesh["cells"][()], dtype=np.int64)
-    kinds = {kind: domain for domain, kind in MESHES.items()}
-    return kinds[mesh.attrs["kind"]](points, cells, shares, boundaries)
+    shares = Stored(path, "shares", regions, partial(_whole, count=len(cells)))
+    return kinds[kind](points, cells, shares, boundaries)

@@ -67,6 +67,23 @@ class Lock:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def held_by(self) -> str:
+        """Who holds the lock, in words; empty when nobody on this machine does."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return ""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = self._holder(descriptor)
+            return f"process {holder.get('pid', 'unknown')} since {holder.get('since', 'just now')}"
+        except OSError:
+            return ""
+        finally:
+            os.close(descriptor)
+        return ""
+
     def _is_current(self, descriptor: int) -> bool:
         try:
             return os.path.samestat(os.fstat(descriptor), os.stat(self.path))

@@ -15,6 +15,7 @@ from thermal.store.fields import Field, Fields, read_fields
 from thermal.store.files import read_json
 from thermal.store.folder import FIELDS, HISTORY, PROVENANCE, RESOLVED, STATUS, SUMMARY
 from thermal.store.history import History, read_history
+from thermal.store.lock import Lock
 from thermal.units import Array
 
 
@@ -120,11 +121,15 @@ def read_run(path: str | Path) -> Run:
             f"{folder}: is no run folder (it has no file {STATUS}); make one with: thermal run CASE --out DIR"
         )
     status = read_json(folder / STATUS)
-    if status.get("state") != "done":
+    state = status.get("state")
+    if state != "done":
+        holder = Lock(folder).held_by()
+        if holder:
+            raise CaseError(f"{folder}: the run is still being computed, by {holder}; wait until it is done")
         reason = f": {status['message']}" if status.get("message") else ""
+        words = "running, but no process is at it: it was killed" if state == "running" else f"{state}{reason}"
         raise CaseError(
-            f"{folder}: the run is not finished ({status.get('state')}{reason}); finish it with: "
-            f"thermal run CASE --out {folder} --resume"
+            f"{folder}: the run is not finished ({words}); finish it with: thermal run CASE --out {folder} --resume"
         )
     summary = read_json(folder / SUMMARY)
     if any(not isinstance(entry, dict) or set(entry) != {"value", "unit"} for entry in summary.values()):

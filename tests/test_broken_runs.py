@@ -1,0 +1,149 @@
+"""Run folders that are broken, unfinished or of other versions: every command says so, and none shows a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+from sample_run import write_sample
+
+from thermal.cli import main
+from thermal.store.lock import Lock
+from thermal.view import rendering_problem
+
+Break = Callable[[Path], Any]
+
+
+def state(word: str, message: str = "") -> Break:
+    return lambda folder: (folder / "status").write_text(json.dumps({"state": word, "message": message}))
+
+
+def inside(change: Callable[[Any], Any]) -> Break:
+    def broken(folder: Path) -> None:
+        with h5py.File(folder / "fields.h5", "r+") as file:
+            change(file)
+
+    return broken
+
+
+def short_field(file: Any) -> None:
+    del file["static/zone"]
+    entry = file.create_dataset("static/zone", data=[1.0, 2.0])
+    entry.attrs.update({"unit": "", "long_name": "zone"})
+
+
+BROKEN: dict[str, tuple[Break, str]] = {
+    "killed": (state("running"), "it was killed.*--resume"),
+    "failed": (state("failed", "no convergence"), "failed: no convergence.*--resume"),
+    "interrupted": (state("interrupted"), "interrupted.*--resume"),
+    "no fields": (lambda f: (f / "fields.h5").unlink(), "fields.h5: is missing.*--force"),
+    "other fields": (lambda f: (f / "fields.h5").write_bytes(b"not HDF"), "fields.h5: is damaged.*--force"),
+    "half of the fields": (lambda f: os.truncate(f / "fields.h5", 20_000), "fields.h5: is damaged.*truncated"),
+    "no summary": (lambda f: (f / "summary.json").unlink(), "summary.json: is missing"),
+    "other summary": (lambda f: (f / "summary.json").write_text('{"a": 1}'), "summary.json: is damaged"),
+    "no case": (lambda f: (f / "resolved.json").unlink(), "resolved.json: is missing"),
+    "empty status": (lambda f: (f / "status").write_text(""), "status: is damaged"),
+    "no devices": (inside(lambda h: h.__delitem__("devices")), "is damaged.*devices"),
+    "no law": (inside(lambda h: h.attrs.__delitem__("zone_law")), "is damaged.*zone_law"),
+    "short field": (inside(short_field), r"is damaged.*static/zone has the shape \(2,\), not \(1331,\)"),
+    "newer mesh": (inside(lambda h: h["mesh"].attrs.__setitem__("kind", "octree")), '"octree", not voxel.*newer'),
+}
+COMMANDS = {
+    "view": ("view", "{run}", "--screenshot", "{out}.png"),
+    "movie": ("view", "{run}", "--movie", "{out}.gif"),
+    "report": ("report", "{run}", "-o", "{out}.html"),
+    "export": ("export", "{run}"),
+}
+
+
+def said(capsys: pytest.CaptureFixture[str], run: Path, command: str) -> tuple[int, str]:
+    words = [word.format(run=run, out=run.parent / "out") for word in COMMANDS[command]]
+    code = main(words)
+    return code, capsys.readouterr().err
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return write_sample(tmp_path / "run", cells=10)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_broken_is_said(run: Path, capsys: pytest.CaptureFixture[str], name: str, command: str) -> None:
+    damage, words = BROKEN[name]
+    damage(run)
+    code, error = said(capsys, run, command)
+    assert code == 2
+    assert re.search(words, error), error
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
+    assert not list(run.parent.glob("out*"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_is_no_run_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "empty").mkdir()
+    for name, words in (("nowhere", "no such run folder"), ("empty", "is no run folder"), ("file", "no such run")):
+        code, error = said(capsys, tmp_path / name, command)
+        assert code == 2
+        assert words in error
+
+
+def test_a_run_that_is_being_computed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state("running")(run)
+    lock = Lock(run)
+    lock.acquire()
+    try:
+        code, error = said(capsys, run, "report")
+    finally:
+        lock.release()
+    assert code == 2
+    assert f"still being computed, by process {os.getpid()}" in error
+    assert Lock(run).held_by() == ""
+
+
+@pytest.mark.render
+def test_a_frame_that_is_missing_is_said_by_what_needs_it(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if (problem := rendering_problem()) is not None:
+        pytest.skip(problem)
+    inside(lambda h: h["series/temperature"].__delitem__("00003"))(run)
+    assert said(capsys, run, "view")[0] == 0
+    code, error = said(capsys, run, "movie")
+    assert code == 2
+    assert "00003" in error
+    assert not list(run.parent.glob("out.gif"))
+
+
+@pytest.mark.render
+def test_a_run_without_its_zone_is_shown_with_a_warning(
+    run: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    if (problem := rendering_problem()) is not None:
+        pytest.skip(problem)
+    inside(lambda h: h["static"].__delitem__("zone"))(run)
+    assert said(capsys, run, "view")[0] == 0
+    assert "no ablation zone is shown" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), "nothing given"),
+        (("{run}", "--screenshot", "a.png", "--web"), "give one of"),
+        (("{run}", "--set", "a.b=1"), "shown as they are"),
+        (("{run}", "--movie", "a.avi"), r"\.mp4 or \.gif"),
+        (("{run}", "--screenshot", "a.doc"), "is no picture"),
+    ],
+)
+def test_requests_that_make_no_sense(
+    run: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], expected: str
+) -> None:
+    assert main(["view", *(word.format(run=run) for word in words)]) == 2
+    assert re.search(expected, capsys.readouterr().err)
