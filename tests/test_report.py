@@ -192,3 +192,44 @@ def test_zeros_of_organs_that_lost_nothing_are_left_out(tmp_path: Path) -> None:
     write_json(folder / "summary.json", summary)
     (chapter,) = content([read_run(folder)]).chapters
     assert [row[0] for row in chapter.zone if row[0].startswith("zone.lost.")] == ["zone.lost.liver"]
+
+
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [
+        (
+            (0.014, 0.011, 0.012),
+            ["destroyed the whole tumour", "1.0 mm at its thinnest", "7.7 ml", "3.6 ml of it healthy"],
+        ),
+        ((0.014, 0.008, 0.012), ["left 20.0 % of the tumour alive", "sticks out of the zone by 2.0 mm"]),
+    ],
+)
+def test_in_short(tmp_path: Path, axes: tuple[float, float, float], words: list[str]) -> None:
+    report = content([read_run(write_sample(tmp_path / "run", zone_axes=axes, cells=10))])
+    (said,) = report.brief
+    for word in words:
+        assert word in said
+    assert "What limited it - " in said
+
+
+@pytest.mark.usefixtures("flat")
+def test_print_opens_what_is_folded(run: Run, tmp_path: Path) -> None:
+    """In a real Chromium: the sources of the numbers are on paper, and nothing is wider than a phone."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    from test_web import CHROMIUM, FLAGS
+
+    if not CHROMIUM:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    path = write_report([run], tmp_path / "report.html")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(FLAGS))
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        fetched: list[str] = []
+        page.on("request", lambda request: fetched.append(request.url))
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert not page.get_by_text("unverified", exact=True).first.is_visible()
+        page.emulate_media(media="print")
+        assert page.get_by_text("unverified", exact=True).first.is_visible()
+        assert all(url.startswith(("file:", "data:")) for url in fetched)
+        browser.close()

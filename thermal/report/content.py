@@ -9,9 +9,11 @@ from typing import Any
 
 from thermal.comparison import anatomy_differences, describe
 from thermal.library import OWN
+from thermal.limits import what_limited
 from thermal.measures import MEASURES
 from thermal.store import Run
 from thermal.view import style
+from thermal.view.sheet import number
 from thermal.view.treatment import Treatment
 
 READABLE: Mapping[str, tuple[tuple[float, str], ...]] = {
@@ -65,6 +67,8 @@ class Content:
     title: str
     heads: Sequence[str]
     """one a run"""
+    brief: Sequence[str]
+    """what each run came to, in words, one a run"""
     table: Rows
     """what is compared: its name, one value a run, what it means"""
     notes: Sequence[str]
@@ -82,7 +86,41 @@ def content(runs: Sequence[Run], title: str = "") -> Content:
     heads = [treatment.title for treatment in treatments]
     name = title or (heads[0] if len(heads) == 1 else "Comparison of treatments")
     notes = anatomy_differences(treatments) if len(treatments) > 1 else []
-    return Content(name, heads, table, notes, [_chapter(treatment) for treatment in treatments])
+    brief = [in_short(treatment) for treatment in treatments]
+    return Content(name, heads, brief, table, notes, [_chapter(treatment) for treatment in treatments])
+
+
+def in_short(treatment: Treatment) -> str:
+    """What a treatment came to, as one would say it: tumour, margin, zone, time, and what limited it."""
+    summary = treatment.run.summary
+    cover, margin, zone, healthy, time = (
+        number(summary, key)
+        for key in (
+            "zone.tumour_coverage",
+            "zone.minimum_margin",
+            "zone.volume",
+            "zone.healthy_volume",
+            "treatment_time",
+        )
+    )
+    parts = []
+    if zone is not None and zone <= 0.0:
+        parts.append("destroyed no tissue")
+    elif cover is not None and cover >= 1.0 - 1e-9:
+        parts.append("destroyed the whole tumour")
+    elif cover is not None:
+        parts.append(f"left {100.0 - float(style.percent(cover)):.1f} % of the tumour alive")
+    if margin is not None and zone:
+        thin = f"the destroyed layer around it is {margin * 1e3:.1f} mm at its thinnest"
+        parts.append(thin if margin >= 0.0 else f"the tumour sticks out of the zone by {-margin * 1e3:.1f} mm")
+    if zone:
+        cost = "" if healthy is None else f", {healthy * 1e6:.1f} ml of it healthy tissue"
+        parts.append(f"the zone has {zone * 1e6:.1f} ml{cost}")
+    if time is not None:
+        parts.append(f"the treatment took {time / 60.0:.0f} min")
+    limit = what_limited(treatment.run)
+    said = [f"{'; '.join(parts)}."] if parts else []
+    return " ".join([*said, f"What limited it - {limit[:1].lower()}{limit[1:]}"])
 
 
 def _chapter(treatment: Treatment) -> Chapter:
@@ -95,7 +133,7 @@ def _chapter(treatment: Treatment) -> Chapter:
         modality=treatment.modality,
         asked=case.read_text(encoding="utf-8", errors="replace") if case.exists() else "",
         anatomy=list(library.get("anatomy", {}).get("notes", [])),
-        protocol=[row for table in PROTOCOL for row in _flat(run.resolved.get(table), table)],
+        protocol=[_spoken(row) for table in PROTOCOL for row in _flat(run.resolved.get(table), table)],
         dose=_entries(summary, ("dose.", "delivery.", "light.", "magnetic.")),
         zone=_entries(
             summary, ("zone.", "peak_temperature", "lowest_temperature", "energy.delivered", "treatment_time")
@@ -104,21 +142,21 @@ def _chapter(treatment: Treatment) -> Chapter:
         ledgers=_entries(summary, ("ledger.", "energy.", "nodes", "steps", "stages", "wall_time", "peak_memory")),
         errors=_entries(summary, ("error.",)),
         warnings=[str(text) for text in summary.get("warnings", {}).get("value") or []],
-        parameters=[_parameter(number) for number in library.get("numbers", [])],
+        parameters=[_parameter(given) for given in library.get("numbers", [])],
         provenance=_provenance(run.provenance),
     )
 
 
-def _parameter(number: Mapping[str, Any]) -> tuple[str, ...]:
-    source = "given by the case" if number["source"] == OWN else str(number["source"])
-    doubt = "unverified" if number["unverified"] else ""
+def _parameter(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    source = "given by the case" if entry["source"] == OWN else str(entry["source"])
+    doubt = "unverified" if entry["unverified"] else ""
     return (
-        str(number["key"]),
-        _number(float(number["value"])),
-        str(number["unit"]),
+        str(entry["key"]),
+        _number(float(entry["value"])),
+        str(entry["unit"]),
         source,
         doubt,
-        str(number["note"]),
+        str(entry["note"]),
     )
 
 
@@ -161,6 +199,11 @@ def _flat(value: Any, key: str) -> Rows:
     if isinstance(value, list) and any(isinstance(item, (Mapping, list)) for item in value):
         return [row for index, item in enumerate(value) for row in _flat(item, f"{key}[{index}]")]
     return [(key, ", ".join(map(str, value)) if isinstance(value, list) else str(value))]
+
+
+def _spoken(row: tuple[str, ...]) -> tuple[str, ...]:
+    """A row with the key of the case as one would say it: ``heating.electrode.tip`` is heating, electrode, tip."""
+    return (", ".join(style.words(part) for part in row[0].split(".")), *row[1:])
 
 
 def _provenance(given: Mapping[str, Any]) -> Rows:

@@ -17,13 +17,14 @@ from thermal.report.content import Content, content
 from thermal.store import Run, read_run
 from thermal.store.files import json_safe, write_text
 from thermal.view import RenderingError, rendering_problem, style
+from thermal.view.lighter import lighter
 from thermal.view.panels import draw_history, draw_moments
 from thermal.view.pictures import draw_stage
 from thermal.view.scene import run_stage
-from thermal.view.sheet import headline
+from thermal.view.sheet import headline, in_legend_order
 from thermal.view.side_by_side import draw_figure, draw_zones
 from thermal.view.slices import draw_slices
-from thermal.view.spin import turning_scene
+from thermal.view.spin import ROLES, turning_scene
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Pictures:
 
     shown: Sequence[Picture]
     scene: str | None
+    key: Sequence[tuple[str, str]]
+    """what each colour of the scene means"""
     missing: Sequence[str]
     """what could not be drawn, and why"""
 
@@ -99,11 +102,14 @@ def _page(name: str, report: Content, runs: Sequence[Run], **more: Any) -> str:
 def _pictures(run: Run) -> Pictures:
     """All pictures of a run, drawn anew."""
     shown, missing = [], []
+    run = lighter(run)
+    stage = run_stage(run)
+    key = list({layer.label: layer.colour for layer in in_legend_order(stage.layers) if layer.role in ROLES}.items())
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         problem = rendering_problem()
         if problem is None:
-            drawn = draw_stage(run_stage(run), folder / "overview.png", headline(run.summary))
+            drawn = draw_stage(stage, folder / "overview.png", headline(run.summary))
             shown.append(_inside(drawn, f"3-D picture of the treatment: {_said(run)}"))
         else:
             missing.append(f"no 3-D picture: {problem}")
@@ -119,8 +125,8 @@ def _pictures(run: Run) -> Pictures:
         history = draw_history(run.history, folder / "history.png")
         if history is not None:
             shown.append(_inside(history, "plots over time of temperatures, power and what else was recorded"))
-    scene, why = turning_scene(run)
-    return Pictures(shown, scene, [*missing, *([why] if why and not missing else [])])
+    scene, why = turning_scene(run, stage)
+    return Pictures(shown, scene, key, [*missing, *([why] if why and not missing else [])])
 
 
 def _said(run: Run) -> str:

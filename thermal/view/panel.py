@@ -132,7 +132,7 @@ class Panel:
     def _paint(self, normals: Iterable[int]) -> None:
         for normal in normals:
             if normal in self._sliced:
-                surface = self.slice_surface(normal)
+                surface = slice_surface(self.painter, self.stage.bounds, self.place, normal, self.time, self.quantity)
                 if normal not in self._slices:
                     self._slices[normal] = _actor(surface)
                     self._slices[normal].GetProperty().LightingOff()
@@ -140,16 +140,6 @@ class Panel:
                 self._slices[normal].GetMapper().SetInputData(surface)
             if normal in self._slices:
                 self._slices[normal].SetVisibility(normal in self._sliced)
-
-    def slice_surface(self, normal: int, pixels: int = SLICE_PIXELS) -> Any:
-        """The slice across an axis as squares with the array ``colours``, ``pyvista.PolyData`` in mm."""
-        plane = next(plane for plane in PLANES if plane.normal == normal)
-        centre = self.stage.bounds.mean(axis=1)
-        half = 0.5 * float(np.delete(np.ptp(self.stage.bounds, axis=1), normal).max())
-        centre[normal] = self.place[normal]
-        cut = Cut(plane, centre, half * (1.0 - 1.0 / pixels), pixels)
-        colours, body = self.painter.paint(cut, self.time, self.quantity)
-        return _squares(cut, colours[body], np.argwhere(body))
 
     # --- clipping
 
@@ -191,6 +181,22 @@ class Panel:
         index = self.film.index(self.time)
         low, high = self.film.extremes(index)
         return {"lowest": low, "highest": high, "here": self.film.value(self.place, index)}
+
+
+def slice_surface(
+    painter: Painter, bounds: Array, place: Array, normal: int, time: float, quantity: str, pixels: int = SLICE_PIXELS
+) -> Any:
+    """A slice across an axis through ``place`` (3,) mm, as squares with the array ``colours``, ``pyvista.PolyData``.
+
+    ``bounds``: (3, 2) mm, what it spans. ``time``: s.
+    """
+    plane = next(plane for plane in PLANES if plane.normal == normal)
+    centre = bounds.mean(axis=1)
+    half = 0.5 * float(np.delete(np.ptp(bounds, axis=1), normal).max())
+    centre[normal] = place[normal]
+    cut = Cut(plane, centre, half * (1.0 - 1.0 / pixels), pixels)
+    colours, body = painter.paint(cut, time, quantity)
+    return _squares(cut, colours[body], np.argwhere(body))
 
 
 def _actor(surface: Any, table: Any = None) -> Any:

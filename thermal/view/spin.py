@@ -15,14 +15,19 @@ import pyvista as pv
 
 from thermal.store import Run
 from thermal.view.camera import aim, frame
+from thermal.view.outlines import centre_of_interest
+from thermal.view.painting import Painter
+from thermal.view.panel import slice_surface
 from thermal.view.rendering import rendering_problem, require_rendering
-from thermal.view.scene import run_stage
+from thermal.view.scene import Stage, run_stage
 
+SLICE_PIXELS = 110
+"""Along each side of the slice; each is a square that the page carries with it."""
 ROLES = ("tumour", "zone", "particles", "vessel", "device")
 
 
-def turning_scene(run: Run) -> tuple[str | None, str]:
-    """HTML of the scene, and why there is none where it cannot be made."""
+def turning_scene(run: Run, stage: Stage | None = None) -> tuple[str | None, str]:
+    """HTML of the scene of a run, and why there is none where it cannot be made. ``stage``: if it was built already."""
     problem = rendering_problem()
     if problem is not None:
         return None, problem
@@ -31,16 +36,15 @@ def turning_scene(run: Run) -> tuple[str | None, str]:
     except ImportError:
         return None, 'a scene that turns needs: pip install "thermal[web]"'
     page = io.StringIO()
-    write_html(_packed(_described(run)), page)
+    write_html(_packed(_described(run, stage or run_stage(run))), page)
     return page.getvalue(), ""
 
 
-def _described(run: Run) -> dict[str, Any]:
+def _described(run: Run, stage: Stage) -> dict[str, Any]:
     """The scene and its arrays."""
     from trame_vtk.modules.vtk import serializers
 
     require_rendering()
-    stage = run_stage(run)
     plotter = pv.Plotter(off_screen=True, window_size=[900, 700])
     plotter.background_color = "white"
     for layer in stage.layers:
@@ -48,6 +52,11 @@ def _described(run: Run) -> dict[str, Any]:
             plotter.add_mesh(
                 layer.surface, color=layer.colour, opacity=layer.opacity, point_size=4, show_scalar_bar=False
             )
+    painter = Painter(run)
+    place, time = centre_of_interest(run), float(run.times[-1]) if len(run.times) else 0.0
+    what = next(iter(painter.quantities))
+    plane = slice_surface(painter, stage.bounds, place, 2, time, what, SLICE_PIXELS)
+    plotter.add_mesh(plane, scalars="colours", rgb=True, lighting=False, show_scalar_bar=False)
     aim(plotter.renderer, frame([stage.focus]))
     plotter.render()
     serializers.initialize_serializers()
