@@ -254,3 +254,17 @@ def test_no_display_is_said_before_anything_is_built(runs: list[Run], monkeypatc
     monkeypatch.setattr("thermal.view.interactive.Player", None)
     with pytest.raises(RenderingError, match="--screenshot"):
         show_runs(runs)
+
+
+def test_runs_that_do_not_lie_in_the_same_place(tmp_path: Path) -> None:
+    """A slice that misses the body of a run shows nothing of it, and its history is empty."""
+    runs = [
+        read_run(write_sample(tmp_path / name, kind=kind, cells=10)) for name, kind in (("a", "voxel"), ("b", "mesh"))
+    ]
+    player = Player(runs, off_screen=True, size=(400, 300))
+    try:
+        player.move(CENTRE * 1e3 + [0.0, 0.0, 500.0])
+        assert np.isnan(player.panels[0].readings()["here"])
+        assert player.picture().std() > 1.0
+    finally:
+        player.close()

@@ -1,4 +1,10 @@
-"""Pictures: surfaces in ``scene``, sheets drawn off-screen in ``pictures``, a window in ``interactive``."""
+"""Pictures of runs and anatomies.
+
+What there is to see: ``cells``, ``grids``, ``surfaces``, ``treated`` and ``scene``; on slices ``planes``, ``painting``
+and ``outlines``; over time ``film``. Sheets set with matplotlib: ``pictures``, ``slices``, ``panels``,
+``side_by_side``. A run in a renderer is a ``panel``, several are a ``player``, which ``window``, ``web`` and ``movie``
+move and ``spin`` takes from.
+"""
 
 from __future__ import annotations
 

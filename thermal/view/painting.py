@@ -27,7 +27,8 @@ Ground = tuple[Pixels, npt.NDArray[np.bool_]]
 _GROUNDS = 9
 """Kept for the next moment."""
 
-BODY_TEMPERATURE = 37.0
+HIDING = 6.0
+"""K; tissue that was warmed or cooled by this hides the anatomy beneath it."""
 _FAINTEST = 0.02
 """Share of the highest concentration below which no particles are shown."""
 
@@ -85,6 +86,11 @@ class Painter:
         return found
 
     @cached_property
+    def _rest(self) -> float:
+        """degC, of most of the body at the beginning."""
+        return float(np.median(self.film.temperature(0)[self.film.body]))
+
+    @cached_property
     def _regions(self) -> tuple[list[str], Array]:
         return region_index(self.run.domain)
 
@@ -119,9 +125,9 @@ class Painter:
         return np.asarray(255.0 * table[region], dtype=np.uint8), region >= 0
 
     def _temperature(self, cut: Cut, time: float) -> Overlay:
-        """Tissue near body temperature shows what is beneath it."""
+        """Tissue near the temperature that it began with shows what is beneath it."""
         values = sample(self.run.domain, cut, {"t": self.film.temperature(self.film.index(time))})["t"]
-        return Overlay(values, 0.85 * np.clip(np.abs(values - BODY_TEMPERATURE) / 6.0, 0.0, 1.0))
+        return Overlay(values, 0.85 * np.clip(np.abs(values - self._rest) / HIDING, 0.0, 1.0))
 
     def _damage(self, cut: Cut, time: float) -> Overlay:
         zone = zone_values(self.run)

@@ -211,7 +211,9 @@ def _actor(surface: Any, table: Any = None) -> Any:
 
 
 def _squares(cut: Cut, colours: Any, places: Any) -> Any:
-    """A square a pixel (k, 3 colours) at its row and column (k, 2)."""
+    """A square a pixel (k, 3 colours) at its row and column (k, 2); none where the body is not."""
+    if not len(places):
+        return pv.PolyData()
     offsets = np.linspace(-cut.half, cut.half, cut.pixels)
     step = offsets[1] - offsets[0]
     edges = np.append(offsets - 0.5 * step, offsets[-1] + 0.5 * step)
