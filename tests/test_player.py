@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import h5py
 import imageio.v2 as imageio
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from thermal.errors import CaseError
 from thermal.store import Run, read_run
 from thermal.units import Array
 from thermal.view import RenderingError, rendering_problem, style
+from thermal.view.cells import node_places
 from thermal.view.film import Film
 from thermal.view.interactive import show_runs
 from thermal.view.movie import write_movie
@@ -131,11 +133,11 @@ def test_margin_is_signed(tmp_path: Path, measured: bool) -> None:
     axes = (0.014, 0.008, 0.012)
     run = read_run(write_sample(tmp_path / "run", zone_axes=axes))
     if measured:  # as a run stores it: m, negative inside, 1 m far away
-        from thermal.store.fields import Field
-        from thermal.view.cells import node_places
-
         depth = np.linalg.norm(node_places(run.domain) / 1e3 - CENTRE, axis=1) - TUMOUR_RADIUS
-        run.fields.static["tumour_distance"] = Field(np.where(depth > 0.01, 1.0, depth), "m")  # type: ignore[index]
+        with h5py.File(run.folder / "fields.h5", "r+") as file:
+            entry = file.create_dataset("static/tumour_distance", data=np.where(depth > 0.01, 1.0, depth))
+            entry.attrs.update({"unit": "m", "long_name": "signed distance"})
+        run = read_run(run.folder)
     surface = margin_surface(run, zone_surface(run))
     margin = np.asarray(surface["margin"])
     # an ellipsoid around a sphere: the distance along its half axes, to a fraction of the voxels of 2 mm
