@@ -551,7 +551,7 @@ def test_runs_that_cannot_be_read_say_why(tmp_path: Path, case: Case) -> None:
     with pytest.raises(CaseError, match="is no run folder"):
         read_run(tmp_path)
     out = tmp_path / "out"
-    with RunFolder.open(out, case), pytest.raises(CaseError, match=r"not finished \(running\).*--resume"):
+    with RunFolder.open(out, case), pytest.raises(CaseError, match=r"still being computed, by process \d+"):
         read_run(out)
     with RunFolder.open(out, case, force=True) as folder:
         finish(folder)
