@@ -9,7 +9,7 @@ from test_delivery import UL_MIN, infusion
 
 from thermal.domain import VoxelDomain
 from thermal.engines.voxel import VoxelEngine
-from thermal.physics.delivery.consolidation import Consolidation
+from thermal.physics.delivery.consolidation import Consolidation, Local
 from thermal.physics.delivery.flow import Medium
 from thermal.physics.scene import Held
 
@@ -22,7 +22,7 @@ def test_terzaghi_column() -> None:
     zero = np.zeros_like(engine.volume)
     drained = Held(engine.points[:, 0] > height * (1 - 1e-9), zero)
     medium = Medium(engine, np.full(cells, conductivity), drained, zero, zero, zero, zero)
-    column = Consolidation(medium, storage * engine.volume, np.where(drained.mask, 0.0, 1e3))
+    column = Consolidation(medium, Local(medium, storage * engine.volume), np.where(drained.mask, 0.0, 1e3))
     pace = height**2 * storage / conductivity
     base, degree, before = [], [], 0.0
     for now in (0.1, 0.2, 0.5, 1.0):

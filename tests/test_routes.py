@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from scenes import MM, ball, cube, site, tissues
 from scipy.integrate import solve_ivp
 
+from thermal.case import load_case
 from thermal.errors import CaseError
-from thermal.physics.delivery import DeliveryEntry, Site
+from thermal.physics.delivery import DeliveryEntry, Site, Systemic
 
 REGIONS = {"tumour": ball(4 * MM), "liver": lambda x: 1.0 - ball(4 * MM)(x)}
 BLOOD = {"tumour": {"perfusion": "0.002 1/s"}, "liver": {"perfusion": "0.01 1/s"}}
@@ -29,6 +31,94 @@ def where(perfused: dict[str, dict[str, str]] | None = None) -> Site:
 
 def value(found: Any, key: str) -> float:
     return float(found.readings[key].value)
+
+
+MEASURED = {
+    "kind": "systemic", "injected_mass": "100 mg", "after": "24 h", "follow_up": "7 d",
+    "organs": {"liver": {"share": 0.5, "volume": "1.5 l", "half_life": "40 h"}},
+    "measured": {
+        "tumour": [["0 h", "0 mg/ml"], ["24 h", "0.5 mg/ml"], ["7 d", "0.1 mg/ml"]],
+        "plasma": [["0 h", "33 ug/ml"], ["24 h", "2 ug/ml"], ["7 d", "0 ug/ml"]],
+        "liver": [["0 h", "0 ug/ml"], ["24 h", "40 ug/ml"], ["7 d", "10 ug/ml"]],
+    },
+}  # fmt: skip
+
+
+def test_measured_concentrations_take_the_place_of_compartments() -> None:
+    place = where()
+    found = entry(**MEASURED).deliver(place)
+    tumour = place.tumour_volume.sum()
+    assert value(found, "dose.tumour") == pytest.approx(0.5 * tumour, rel=1e-12)
+    assert value(found, "dose.blood") == pytest.approx(2e-3 * 3e-3, rel=1e-12)
+    assert value(found, "dose.organ.liver") == pytest.approx(40e-3 * 1.5e-3, rel=1e-12)
+    assert value(found, "dose.follow_up.tumour") == pytest.approx(0.1 * tumour, rel=1e-12)
+    assert value(found, "dose.follow_up.liver") == pytest.approx(10e-3 * 1.5e-3, rel=1e-12)
+    assert value(found, "ledger.mass_error") < 1e-14
+    for row in found.history:
+        assert sum(reading.value for name, reading in row.items() if name != "time") == pytest.approx(1e-4, rel=1e-12)
+        assert all(reading.value >= -1e-18 for reading in row.values())
+    assert found.history[-1]["time"].value == 7 * 86400
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"after": None}, "say with after"),
+        ({"follow_up": "9 d"}, "measure longer"),
+        ({"measured": {"tumour": [["2 h", "1 mg/ml"], ["1 h", "2 mg/ml"]]}}, "times have to rise"),
+        ({"measured": {"kidney": [["0 h", "1 mg/ml"], ["8 d", "2 mg/ml"]]}}, "neither"),
+        ({"measured": {"tumour": [["0 h", "1 mg/ml"]]}}, "at least 2"),
+    ],
+)
+def test_tables_that_cannot_be_meant(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        entry(**{**MEASURED, **change})
+
+
+def test_more_than_was_given_cannot_be_measured() -> None:
+    table = {"plasma": [["0 h", "90 ug/ml"], ["8 d", "0 ug/ml"]]}
+    with pytest.raises(CaseError, match=r"hold 2.* % of injected_mass|hold .* % of injected_mass"):
+        entry(**{**MEASURED, "measured": table, "after": "1 h", "injected_mass": "10 mg"}).deliver(where())
+
+
+BY_VEIN = """schema_version = 1
+anatomy = { kind = "phantom", size = "20 mm", voxel_size = "2 mm", background = "liver" }
+particles = { material = "iron_oxide" }
+heating = { kind = "none" }
+bioheat = { duration = "1 s" }
+
+[delivery]
+kind = "systemic"
+injected_mass = "50 mg"
+region = "liver"
+after = "24 h"
+measured = "m.csv"
+"""
+
+
+def test_a_table_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "m.csv").write_text(
+        "# measured\ntime [h],tumour [mg/ml],plasma [ug/ml]\n0,0,10\n24,0.5,\n48,0.1,0\n"
+    )
+    (tmp_path / "data" / "base.toml").write_text(BY_VEIN)
+    (tmp_path / "case.toml").write_text('schema_version = 1\nextends = "data/base.toml"\n')
+    delivery = load_case(tmp_path / "case.toml").delivery
+    assert isinstance(delivery, Systemic)
+    assert delivery.measured["tumour"] == ((0.0, 0.0), (86400.0, 0.5), (172800.0, 0.1))
+    np.testing.assert_allclose(delivery.measured["plasma"], [(0.0, 0.01), (172800.0, 0.0)], rtol=1e-14)
+    for text, words in (
+        ("time,tumour [mg/ml]\n0,1\n", "has no unit"),
+        ("tumour [mg/ml],time [h]\n1,0\n", "first column"),
+        ("time [h],tumour [mg/ml]\n", "no rows"),
+        ("time [h],tumour [mg/ml]\n0\n", "1 cells"),
+    ):
+        (tmp_path / "data" / "m.csv").write_text(text)
+        with pytest.raises(CaseError, match=words):
+            load_case(tmp_path / "case.toml")
+    (tmp_path / "data" / "m.csv").unlink()
+    with pytest.raises(CaseError, match="cannot be read"):
+        load_case(tmp_path / "case.toml")
 
 
 # ------------------------------------------------------------------------------------------- intravenous

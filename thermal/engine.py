@@ -7,7 +7,7 @@ nodes telescope and ledgers close to round-off.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -69,6 +69,34 @@ class Solver(Protocol):
         Solutions meet the same tolerance. The iterations grow with the root of largest over smallest change: a new
         solver is better where some coefficients have changed by a factor and others not.
         """
+        ...
+
+
+class Skeleton(Protocol):
+    """The elastic skeleton of tissue: how it gives way to the pressure of the fluid in its pores.
+
+    Displacements are those under a pore pressure (n,) Pa, none being zero pressure; an opaque array of the engine.
+    """
+
+    def displaced(self, pressure: Array) -> Array:
+        """The displacements in equilibrium with a pressure (n,)."""
+        ...
+
+    def taken_up(self, displacement: Array) -> Array:
+        """(n,) m3 by which the pores around each node have grown."""
+        ...
+
+    def strain(self, displacement: Array) -> Array:
+        """(m,) relative growth of each cell."""
+        ...
+
+    def at_nodes(self, displacement: Array) -> Array:
+        """(n, 3) m."""
+        ...
+
+    def solver(self, operator: Operator, diagonal: Array, weight: float, near: Array, fixed: Mask) -> Solver:
+        """Prepare solves of ``(K + diag(diagonal)) p + weight taken_up(displaced(p)) = rhs``; ``near`` (n,) is about
+        what the last term would be if each node gave way alone."""
         ...
 
 
@@ -231,6 +259,14 @@ class Engine(Protocol):
         """Operator of a tensor a cell, ``k`` (m, 6): xx, yy, zz, yz, xz, xy.
 
         Raises ``ValueError`` on an engine that knows no tensors, and for one it cannot take.
+        """
+        ...
+
+    def skeleton(self, shear: Array, lame: Array, loose: Sequence[str], sliding: Sequence[str]) -> Skeleton:
+        """The skeleton of shear moduli and first Lame constants (m,) Pa of the cells.
+
+        The outer surface is held, but where a boundary is ``loose`` or ``sliding``. Raises ``ValueError`` on engines
+        that know no displacement, and for boundaries that are unknown or cannot slide.
         """
         ...
 

@@ -403,6 +403,8 @@ def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) ->
             background=prepared.anatomy.background,
         )
     )
+    if prepared.delivered.history:
+        run.write_delivery(prepared.delivered.history)
     fields = {name: (field.values, field.unit) for name, field in static.items()}
     judged = {
         name: (reading.value, reading.unit) for name, reading in {**verdicts.readings, **outcome.readings}.items()

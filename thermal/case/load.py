@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from thermal.case.places import Keys, Layer, Place, dotted, entries, forget, key_lines, merge
 from thermal.case.report import CrossError, Problem, Reporter, nearest, show, suggest
 from thermal.case.schema import FILE_KEYS, SCHEMA_VERSION, Case, Origin, cross_check
+from thermal.case.tables import with_tables
 from thermal.errors import CaseError
 
 LARGEST_FILE = 1_000_000  # bytes; real cases have a few thousand
@@ -114,7 +115,7 @@ def read_file(path: Path, asked_at: str = "") -> CaseFile:
         first = next(iter(deep))
         raise CaseError(f"{name}: {first}: is nested too deeply; at most {DEEPEST} levels are allowed")
     places = {keys: Place(name, line) for keys, line in key_lines(text).items()}
-    return CaseFile(path, text, Layer(data, places))
+    return CaseFile(path, text, Layer(with_tables(data, path.parent), places))
 
 
 def _too_deep(data: Any) -> Keys:

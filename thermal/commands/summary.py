@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 _SHOWN = (
     "peak_temperature", "lowest_temperature", "zone.law", "zone.volume", "zone.tumour_coverage", "zone.minimum_margin",
-    "zone.healthy_volume", "probe.", "ledger.", "wall_time", "peak_memory", "library.",
+    "zone.healthy_volume", "dose.given", "dose.tumour_fraction", "dose.tumour_coverage", "dose.healthy",
+    "delivery.port_pressure", "probe.", "ledger.", "wall_time", "peak_memory", "library.",
 )  # fmt: skip
 """Entries of the summary that are printed, by how they begin."""
 
@@ -32,7 +33,10 @@ def summarise(result: Run) -> None:
     print(PURPOSE)
 
 
-_SCALES = {"m": (1e3, "mm"), "m^3": (1e6, "ml"), "m3": (1e6, "ml"), "B": (1e-6, "MB")}
+_SCALES = {
+    "m": (1e3, "mm"), "m^3": (1e6, "ml"), "m3": (1e6, "ml"), "B": (1e-6, "MB"), "kg": (1e6, "mg"), "1/kg": (0.1, "%/g"),
+    "Pa": (1e-3, "kPa"),
+}  # fmt: skip
 
 
 def _readable(value: Any, unit: str, digits: int = 4) -> str:

@@ -8,7 +8,7 @@ methods in the same order; what comes back as a number, or belongs to points rat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from thermal.carriage import Carriage, Transport
 from thermal.domain import CutEdges, Domain, MeshDomain, Probe, VoxelDomain
-from thermal.engine import Flight, Operator, Packets, PlainSolver, Surface, Turbid
+from thermal.engine import Flight, Operator, Packets, PlainSolver, Skeleton, Surface, Turbid
 from thermal.engines import marching, petsc, probes
 from thermal.engines.distributed_operator import DolfinxOperator
 from thermal.engines.distribution import Distribution
@@ -165,6 +165,10 @@ class DolfinxEngine:
         """Operator of the cell coefficient ``k`` (m,), corrected at the edges beside cut cells."""
         spread = self.distribution
         return DolfinxOperator(spread, self.part.cells.conductance(spread.cells_with_ghosts(k), cuts))
+
+    def skeleton(self, shear: Array, lame: Array, loose: Sequence[str], sliding: Sequence[str]) -> Skeleton:
+        """Raises ``ValueError``: displacements are known on tetrahedra."""
+        raise ValueError("displacements are known on tetrahedra alone")
 
     def tensor_conductance(self, k: Array) -> DolfinxOperator:
         """Raises ``ValueError``: tensors are known to the serial engines."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from thermal.engines import marching, tetra_photons
 from thermal.engines.compiled import compiled
 from thermal.engines.graph import GraphOperator, Index
 from thermal.engines.simplices import SimplexEngine
+from thermal.engines.skeleton import MeshSkeleton
 from thermal.units import Array
 
 
@@ -123,6 +124,12 @@ class MeshEngine(SimplexEngine):
     def trace(self, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
         """See :meth:`thermal.engine.Engine.trace`."""
         return tetra_photons.trace(self.domain, self.cells, turbid, launch, batches, seed)
+
+    def skeleton(self, shear: Array, lame: Array, loose: Sequence[str], sliding: Sequence[str]) -> MeshSkeleton:
+        """See :meth:`thermal.engine.Engine.skeleton`."""
+        borders = dict(self.domain.boundaries)
+        borders.setdefault(SURFACE, facets(self.cells).outer)
+        return MeshSkeleton.of(self, self.mesh, (shear, lame), borders, loose, sliding)
 
     def tensor_conductance(self, k: Array) -> GraphOperator:
         """Operator of a tensor a cell ``k`` (m, 6): xx, yy, zz, yz, xz, xy, by the linear fields of each cell.

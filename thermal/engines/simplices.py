@@ -7,7 +7,7 @@ operator for new coefficients costs one pass over it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -20,7 +20,7 @@ import scipy.sparse as sparse
 
 from thermal.carriage import Carriage
 from thermal.domain import CutEdges, Probe
-from thermal.engine import Engine, Flight, Operator, Packets, Surface, Turbid
+from thermal.engine import Engine, Flight, Operator, Packets, Skeleton, Surface, Turbid
 from thermal.engines import probes
 from thermal.engines.compiled import compiled, compiled_serial
 from thermal.engines.elliptic import GraphSolver
@@ -206,6 +206,10 @@ class SimplexEngine(OneProcess, ABC):
         """Operator of the cell coefficient ``k`` (m,); no cell is cut."""
         assert cuts is None
         return GraphOperator(self.graph, self._edge_map(k))
+
+    def skeleton(self, shear: Array, lame: Array, loose: Sequence[str], sliding: Sequence[str]) -> Skeleton:
+        """Raises ``ValueError``: displacements are known on tetrahedra."""
+        raise ValueError("displacements are known on tetrahedra alone")
 
     def tensor_conductance(self, k: Array) -> GraphOperator:
         """Raises ``ValueError``: tensors are known on voxels and tetrahedra."""

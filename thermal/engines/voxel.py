@@ -6,7 +6,7 @@ by 90 degrees. Cells outside the body conduct nothing and hold nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -18,7 +18,7 @@ import scipy.sparse as sparse
 
 from thermal.carriage import Carriage
 from thermal.domain import FACES, SURFACE, CutEdges, Probe, VoxelDomain
-from thermal.engine import Flight, Operator, Packets, Surface, Turbid
+from thermal.engine import Flight, Operator, Packets, Skeleton, Surface, Turbid
 from thermal.engines import interface, kernels, marching, oblique, photons, probes
 from thermal.engines.elliptic import GraphSolver
 from thermal.engines.multigrid import Multigrid
@@ -312,6 +312,10 @@ class VoxelEngine(OneProcess):
                 along = step == stride
                 g[np.unravel_index(cuts.nodes[along, 0], self.domain.shape)] *= cuts.factors[along]
         return VoxelOperator(*of_edges, self.domain.shape)
+
+    def skeleton(self, shear: Array, lame: Array, loose: Sequence[str], sliding: Sequence[str]) -> Skeleton:
+        """Raises ``ValueError``: displacements are known on tetrahedra."""
+        raise ValueError("displacements are known on tetrahedra alone")
 
     def tensor_conductance(self, k: Array) -> Operator:
         """Operator of a tensor a cell ``k`` (m, 6): xx, yy, zz, yz, xz, xy; see :mod:`thermal.engines.oblique`."""

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from thermal import library
 from thermal.errors import CaseError
 from thermal.library import Sourced
-from thermal.physics.tissue import HydraulicAnisotropy, Optics, Tissue
+from thermal.physics.tissue import HydraulicAnisotropy, Optics, PoissonRatio, Tissue
 from thermal.units import (
     Conductivity,
     Density,
@@ -25,6 +25,7 @@ from thermal.units import (
     Permeability,
     PositiveFraction,
     PositiveNumber,
+    PositivePressure,
     Pressure,
     Si,
     Spec,
@@ -127,6 +128,10 @@ class TissueEntry(Spec):
     """Darcy permeability over viscosity"""
     hydraulic_anisotropy: HydraulicAnisotropy | None = None
     """directions in which fluid flows more easily; none when absent"""
+    shear_modulus: PositivePressure | None = None
+    """of the drained skeleton, for delivery.poroelastic"""
+    poisson_ratio: PoissonRatio | None = None
+    """of the drained skeleton, for delivery.poroelastic"""
     vascular_filtration: Filtration | None = None
     """of vessels: hydraulic conductivity of their walls times wall area per tissue volume; none when absent"""
     vascular_pressure: Pressure | None = None

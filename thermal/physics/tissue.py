@@ -27,6 +27,7 @@ from thermal.units import (
     Permeability,
     PositiveFraction,
     PositiveNumber,
+    PositivePressure,
     Pressure,
     Rate,
     Spec,
@@ -35,6 +36,7 @@ from thermal.units import (
     quantity,
 )
 
+PoissonRatio = Annotated[float, *quantity("", ge=0, le=0.495)]
 SQUARE = 1e-3
 """Cosine up to which two directions count as perpendicular: degrees written with one decimal."""
 Number = Annotated[float, *quantity("")]
@@ -136,6 +138,10 @@ class Tissue(Spec):
     hydraulic_conductivity: Permeability | None = None
     """Darcy permeability over viscosity, m2/Pa/s"""
     hydraulic_anisotropy: HydraulicAnisotropy | None = None
+    shear_modulus: PositivePressure | None = None
+    """of the drained skeleton, Pa"""
+    poisson_ratio: PoissonRatio | None = None
+    """of the drained skeleton"""
     vascular_filtration: Filtration | None = None
     """hydraulic conductivity of vessel walls times their area per tissue volume, 1/Pa/s"""
     vascular_pressure: Pressure | None = None

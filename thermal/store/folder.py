@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +33,8 @@ from thermal.units import Array
 
 STATUS, RESOLVED, PROVENANCE, SUMMARY = "status", "resolved.json", "provenance.json", "summary.json"
 HISTORY, FIELDS, LOG, CASE_FILE, FRAMES = "history.csv", "fields.h5", "log.txt", "case.toml", "frames"
-_OURS = (STATUS, RESOLVED, PROVENANCE, SUMMARY, HISTORY, FIELDS, LOG, CASE_FILE, "overview.png", "slices.png")
+DELIVERY = "delivery.csv"
+_OURS = (STATUS, RESOLVED, PROVENANCE, SUMMARY, HISTORY, DELIVERY, FIELDS, LOG, CASE_FILE, "overview.png", "slices.png")
 RESULTS = (SUMMARY, RESOLVED, HISTORY, FIELDS)
 """Files of a finished run whose hashes stand in its status."""
 COARSE = "coarse"
@@ -284,6 +285,10 @@ class RunFolder:
     def write_fields(self, fields: Fields) -> None:
         """Write ``fields.h5``."""
         write_fields(self.path / FIELDS, fields)
+
+    def write_delivery(self, rows: Sequence[Mapping[str, Reading]]) -> None:
+        """Write ``delivery.csv``: where the particles were while they were delivered, a row an instant."""
+        HistoryFile(self.path / DELIVERY).extend(rows)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write ``summary.json``: dotted key -> ``{"value", "unit"}``; values that are not finite become ``null``.

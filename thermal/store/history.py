@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +91,13 @@ class HistoryFile:
             return
         with self.path.open("a", encoding="utf-8", newline="") as stream:
             stream.write(self._line(row))
+
+    def extend(self, rows: Sequence[Mapping[str, Reading]]) -> None:
+        """Add rows that hold their ``time``, all at once."""
+        for row in rows:
+            self._units |= {name: reading.unit for name, reading in row.items() if name not in self._units}
+            self._rows.append({name: reading.value for name, reading in row.items()})
+        self._rewrite()
 
     def history(self) -> History:
         """All rows so far."""

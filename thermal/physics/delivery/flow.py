@@ -33,6 +33,8 @@ SETTLED = 1e-6
 MOST_ROUNDS = 60
 MOST_SMEARED = 3000
 """Nodes of a port among which distances are taken; one with more has a grid so fine that its wall is resolved."""
+LEAST_OPEN = 0.05
+"""Share of a port's nodes that a needle has to leave open."""
 WIDEST = 1e3
 """Largest factor by which pressure may change the permeability: beyond it tissue has torn, and no law is known."""
 
@@ -47,12 +49,22 @@ class Port:
     radius: float = 0.0
 
     @staticmethod
-    def of(engine: Engine, probe: Probe, place: str) -> Port:
-        """Raises ``CaseError`` naming the key ``place`` for a port outside the body."""
+    def of(medium: Medium, probe: Probe, place: str) -> Port:
+        """Raises ``CaseError`` naming the key ``place`` for a port outside the body or inside a needle."""
         try:
-            return Port(*engine.spread(probe), radius=probe.radius if isinstance(probe, Ball) else 0.0)
+            weights, resistance = medium.engine.spread(probe)
         except ValueError as error:
             raise CaseError(f"{place}: the port lies outside the tissue ({error}); move it into the body") from None
+        if medium.room is not None:
+            weights = weights * medium.room
+            left = float(np.sum(weights))
+            if left < LEAST_OPEN:
+                raise CaseError(
+                    f"{place}: the needle of shaft_radius leaves the port no way into the tissue on this grid; use "
+                    "smaller voxels around the tip, or a thinner shaft"
+                )
+            weights = weights / left
+        return Port(weights, resistance, probe.radius if isinstance(probe, Ball) else 0.0)
 
     def screened(self, points: Array, decay: float) -> float:
         """The resistance (1/m) where vessels take up fluid on its way, so that pressure falls like ``exp(-decay r) /
@@ -85,10 +97,14 @@ class Flow:
     from_vessels: Array
     into_lymph: Array
     through_border: Array
+    drop: float = 0.0
+    """Pa between the needle and the nodes around its ports, in tissue at zero pressure"""
 
     def at_port(self, pressure: float) -> Flow:
         """The same with another pressure (Pa) in the needle."""
-        return replace(self, port_pressure=pressure)
+        total = float(np.sum(self.injected))
+        drop = pressure - float(self.injected @ self.pressure) / total if total > 0.0 else 0.0
+        return replace(self, port_pressure=pressure, drop=drop)
 
 
 @dataclass(frozen=True)
@@ -112,6 +128,13 @@ class Medium:
     tensors: Array | None = None
     """(m, 6) m2/Pa/s: xx, yy, zz, yz, xz, xy of cells that conduct in directions of their own; then ``permeability`` is
     their mean conductivity to a point"""
+    room: Array | None = None
+    """(n,) share of each node that no needle takes; None where no needle has a body"""
+
+    def around(self, share: Array) -> Medium:
+        """The same where needles leave the ``share`` (m,) of each cell open."""
+        tensors = None if self.tensors is None else self.tensors * share[:, None]
+        return replace(self, permeability=self.permeability * share, tensors=tensors, room=self.engine.to_nodes(share))
 
     @staticmethod
     def of(engine: Engine, tissues: Tissues, held: Held, response: float, needed_by: str) -> Medium:
@@ -198,8 +221,7 @@ class Medium:
             return found
         for _ in range(MOST_ROUNDS):
             before = found
-            change = np.clip(self.response * self.engine.to_cells(before.pressure), -np.log(WIDEST), np.log(WIDEST))
-            found = self._solve(ports, flow, pressure, np.exp(change))
+            found = self._solve(ports, flow, pressure, self.change(before.pressure))
             scale = max(float(np.abs(found.pressure).max()), 1e-9)
             if float(np.abs(found.pressure - before.pressure).max()) <= SETTLED * scale:
                 return found
@@ -208,6 +230,10 @@ class Medium:
             f"pressure agree (port pressure {before.port_pressure:.4g} and {found.port_pressure:.4g} Pa in turn); "
             "lower the response or the flow"
         )
+
+    def change(self, pressure: Array) -> Array:
+        """(m,) factor of the permeability at the pressure (n,) Pa."""
+        return limited(self.response * self.engine.to_cells(pressure))
 
     def _solve(self, ports: Sequence[Port], flow: float | None, pressure: float | None, change: Array | None) -> Flow:
         engine, held = self.engine, self.held
@@ -241,21 +267,42 @@ class Medium:
         for port, unit, part in zip(ports, units, flows, strict=True):
             total = total + part * unit
             injected = injected + part * port.weights
-        return self._flow(operator, total, lumen, injected, flows, zero)
+        through = float(np.sum(flows))
+        drop = 0.0 if through <= 0.0 else lumen - float(injected @ total) / through
+        if change is not None and through > 0.0:
+            drop *= self._mean_change(change, injected / through)
+        return self._flow(operator, total, lumen, injected, flows, zero, drop)
 
-    def balanced(self, driven: Flow, pressure: Array, stored: Array) -> Flow:
-        """The flow of ``driven`` at another ``pressure`` (n,) while tissue takes up ``stored`` (n,) m3/s.
+    def balanced(
+        self, driven: Flow, operator: Operator, pressure: Array, stored: Array, change: Array | None = None
+    ) -> Flow:
+        """The flow of ``driven`` at another ``pressure`` (n,) while tissue takes up ``stored`` (n,) m3/s and conducts
+        ``change`` (m,) times as well as at zero pressure.
 
-        The pressure in the needle changes with that at its ports.
+        The pressure in the needle is what it is at the ports, and what is lost between them and the nodes.
         """
         injected = driven.injected
         total = float(np.sum(injected))
-        change = float(injected @ (pressure - driven.pressure)) / total if total > 0 else 0.0
-        lumen = driven.port_pressure + change
-        return self._flow(driven.operator, pressure, lumen, injected, driven.port_flows, stored)
+        lumen = driven.port_pressure
+        if total > 0.0:
+            lost = driven.drop if change is None else driven.drop / self._mean_change(change, injected / total)
+            lumen = float(injected @ pressure) / total + lost
+        return self._flow(operator, pressure, lumen, injected, driven.port_flows, stored, driven.drop)
+
+    def _mean_change(self, change: Array, weights: Array) -> float:
+        """By how much better the tissue around the ports conducts."""
+        before = float(weights @ self.engine.to_nodes(self.permeability))
+        return float(weights @ self.engine.to_nodes(self.permeability * change)) / before
 
     def _flow(
-        self, operator: Operator, pressure: Array, lumen: float, injected: Array, flows: Array, stored: Array
+        self,
+        operator: Operator,
+        pressure: Array,
+        lumen: float,
+        injected: Array,
+        flows: Array,
+        stored: Array,
+        drop: float,
     ) -> Flow:
         border = injected - stored - operator(pressure)
         entering = drained = even(0.0, pressure)
@@ -266,7 +313,13 @@ class Medium:
             entering = np.maximum(exchanged, 0.0) + np.maximum(-lymph, 0.0)
             drained = np.maximum(lymph, 0.0)
         border[~self.held.mask] = 0.0
-        return Flow(operator, pressure, lumen, injected, flows, entering, drained, border)
+        return Flow(operator, pressure, lumen, injected, flows, entering, drained, border, drop)
+
+
+def limited(logarithm: Array) -> Array:
+    """``exp`` of it, within :data:`WIDEST` either way."""
+    limit = float(np.log(WIDEST))
+    return np.asarray(np.exp(np.clip(logarithm, -limit, limit)))
 
 
 def solved(solver: Solver, load: Array, values: Array, guess: Array | None = None) -> Array:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from thermal.domain import Ball, Line
+from thermal.engine import Engine
 from thermal.physics.delivery.backflow import Backflow
 from thermal.physics.delivery.cargo import ROWS, Journey, Stage
-from thermal.physics.delivery.consolidation import Consolidation
+from thermal.physics.delivery.consolidation import Consolidation, Coupled, Local
 from thermal.physics.delivery.dose import dose_readings
 from thermal.physics.delivery.flow import Flow as Steady
 from thermal.physics.delivery.flow import Medium
@@ -20,7 +21,10 @@ from thermal.physics.delivery.infusion_report import needle_warnings, reach, sme
 from thermal.physics.delivery.kinetics import Kinetics
 from thermal.physics.delivery.needle import AtNeedle, Driven, Needle
 from thermal.physics.delivery.outcome import Delivered, Progress, Site, even, per_volume, silent
+from thermal.physics.delivery.poroelastic import NEEDED_BY as MODULI_NEEDED_BY
+from thermal.physics.delivery.poroelastic import Poroelastic
 from thermal.physics.delivery.protocol import Place, Step
+from thermal.physics.delivery.shaft import open_share
 from thermal.physics.far_field import held_or_far
 from thermal.physics.scene import Device, Reading
 from thermal.physics.tissue import Tissues
@@ -80,6 +84,9 @@ class Infusion(Kinetics):
     """concentration in tissue from which the tumour counts as covered (dose.tumour_coverage)"""
     wait: Annotated[float, *quantity("s", ge=0, le=1e9)] = 0.0
     """time between the end of the infusion and the start of heating, in which particles diffuse and deposit"""
+    shaft_radius: Length | None = None
+    """outer radius of the needle, whose body fluid does not cross, as long as it lies still; when absent tissue goes on
+    where the needle is"""
     backflow: Backflow | None = None
     """infusate may run back along the needle; when absent the needle is tight"""
     opening_pressure: PositivePressure | None = None
@@ -88,6 +95,8 @@ class Infusion(Kinetics):
     storage: Annotated[float, *quantity("1/Pa", ge=0, le=1)] = 0.0
     """fluid that elastic tissue takes up per volume and pressure, 1 / (lambda + 2 mu): pressure then takes its time to
     build up and to relax; zero: it is there at once"""
+    poroelastic: Poroelastic | None = None
+    """displacement and pressure together, on tetrahedra; when absent tissue gives way by storage alone"""
     permeability_response: Compliance = 0.0
     """relative change of the hydraulic conductivity by the pressure: K = K0 exp(response * pressure)"""
 
@@ -113,8 +122,20 @@ class Infusion(Kinetics):
                 raise ValueError("backflow needs a flow: at a held pressure nobody knows how much runs back")
         if self.opening_pressure is not None and (self.backflow is not None or len(self._openings) != 1):
             raise ValueError("opening_pressure is known only for a single spherical port without backflow")
-        if self.storage > 0.0 and (self.permeability_response or any(step.pressure is not None for step in driven)):
-            raise ValueError("storage is known only with flows and a permeability that does not follow the pressure")
+        if self.shaft_radius is not None and (self.backflow is not None or any(step.withdraw for step in driven)):
+            raise ValueError(
+                "shaft_radius is known only for needles that are tight and are not withdrawn; leave it out"
+            )
+        takes_time = "storage" if self.storage > 0.0 else "poroelastic" if self.poroelastic is not None else ""
+        if takes_time and any(step.pressure is not None for step in driven):
+            raise ValueError(f"{takes_time} is known only with flows; give every step a flow instead of a pressure")
+        if self.poroelastic is not None and self.storage > 0.0:
+            raise ValueError("storage and poroelastic are two ways to say how tissue gives way; delete one of them")
+        if self.poroelastic is not None and self.permeability_response:
+            raise ValueError(
+                "permeability_response follows the pressure; with poroelastic give poroelastic.strain_response, which "
+                "follows the strain"
+            )
         if not any(step.flow or step.pressure for step in driven):
             raise ValueError("all steps of the protocol are pauses; give one of them a flow")
         return self
@@ -171,6 +192,8 @@ class Infusion(Kinetics):
     def check(self, tissues: Tissues) -> None:
         """Raises ``CaseError`` where a region lacks hydraulic conductivity or porosity, or a needle is drawn out."""
         tissues.require(("hydraulic_conductivity", "porosity"), NEEDED_BY)
+        if self.poroelastic is not None:
+            tissues.require(("shear_modulus", "poisson_ratio"), MODULI_NEEDED_BY)
         for _ in self._visits():
             pass
 
@@ -180,15 +203,26 @@ class Infusion(Kinetics):
         held = held_or_far(engine, site.pressure)
         medium = Medium.of(engine, tissues, held, self.permeability_response, NEEDED_BY)
         fate = self.fate(tissues, NEEDED_BY)
+        if self.shaft_radius is not None:
+            share = open_share(engine, (needle.shaft(self.shaft_radius) for needle in self._needles))
+            medium = medium.around(share)
+            fate = replace(fate, pores=fate.pores * engine.to_nodes(share))
         diffusion = None
         if self.diffusivity > 0.0:
             spread = tissues.cells("porosity", NEEDED_BY) * self.diffusivity
+            if self.shaft_radius is not None:
+                spread = spread * share
             diffusion = engine.conductance(spread, tissues.cuts("porosity", NEEDED_BY))
         journey = Journey(engine, fate, diffusion, site.concentration)
         history: list[dict[str, Reading]] = []
         settling = None
-        if self.storage > 0.0:
-            settling = Consolidation(medium, self.storage * engine.volume, medium.at_rest().pressure)
+        yielding: Local | Coupled | None = None
+        if self.poroelastic is not None:
+            yielding = self.poroelastic.bind(medium, tissues)
+        elif self.storage > 0.0:
+            yielding = Local(medium, self.storage * engine.volume)
+        if yielding is not None:
+            settling = Consolidation(medium, yielding, medium.at_rest().pressure)
         told: list[AtNeedle] = []
         volume = 0.0
         known: dict[tuple[object, ...], Driven] = {}
@@ -228,6 +262,7 @@ class Infusion(Kinetics):
                 **self._at_needle(told),
             },
             {
+                **_moved(engine, settling),
                 "pore_concentration": (cargo.concentration, "kg/m^3"),
                 "deposited_concentration": (per_volume(cargo.stuck, engine.volume), "kg/m^3"),
                 "pressure": (found.flow.pressure if settling is None else settling.pressure, "Pa"),
@@ -246,7 +281,7 @@ class Infusion(Kinetics):
         if step.flow is not None:
             return needle.at_flow(medium, step.flow, self.backflow, self.opening_pressure)
         if step.pressure is not None:
-            return Driven(medium.at_pressure(needle.ports(medium.engine), step.pressure))
+            return Driven(medium.at_pressure(needle.ports(medium), step.pressure))
         return Driven(medium.at_rest())
 
     def _stages(
@@ -315,3 +350,15 @@ class Infusion(Kinetics):
         if len(ports) > 1:
             found |= {f"delivery.port_flow.{n + 1}": Reading(float(q), "m^3/s") for n, q in enumerate(ports)}
         return found
+
+
+def _moved(engine: Engine, settling: Consolidation | None) -> dict[str, tuple[Array, str]]:
+    """Displacement (n,) m and strain (n,) of the tissue at the end, where they are solved for."""
+    if settling is None or not isinstance(settling.yielding, Coupled):
+        return {}
+    found = settling.yielding
+    moved = np.linalg.norm(found.displacement(settling.pressure), axis=1)
+    return {
+        "displacement": (moved, "m"),
+        "volumetric_strain": (engine.to_nodes(found.strain(settling.pressure)), ""),
+    }

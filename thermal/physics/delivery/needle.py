@@ -97,23 +97,27 @@ class Needle:
             end = (Line(self.tip, self.back(self.length), self.radius) if self.length else Ball(self.tip, self.radius),)
         return (*end, *(Ball(self.back(distance), self.radius) for distance in self.side_ports))
 
-    def ports(self, engine: Engine) -> list[Port]:
+    def shaft(self, radius: float) -> Line:
+        """Its body of this radius, m, which ends where the port begins."""
+        return Line(self.entry, self.back(self.radius if not self.length else self.length), radius)
+
+    def ports(self, medium: Medium) -> list[Port]:
         """The openings on the grid."""
-        return [Port.of(engine, probe, self.place) for probe in self.probes]
+        return [Port.of(medium, probe, self.place) for probe in self.probes]
 
     def at_flow(self, medium: Medium, flow: float, backflow: Backflow | None, opening: float | None) -> Driven:
         """``flow`` m3/s through the ports, part of it along the track, or from a cavity that keeps to ``opening``
         Pa."""
         if backflow is not None:
             return self._along_track(medium, flow, backflow)
-        found = medium.at_flow(self.ports(medium.engine), flow)
+        found = medium.at_flow(self.ports(medium), flow)
         if opening is None or found.port_pressure <= opening:
             return Driven(found)
         return self._cavity(medium, flow, opening, found)
 
     def _along_track(self, medium: Medium, flow: float, backflow: Backflow) -> Driven:
         engine = medium.engine
-        tip = Port.of(engine, Ball(self.tip, backflow.needle_radius), self.place)
+        tip = Port.of(medium, Ball(self.tip, backflow.needle_radius), self.place)
         track = backflow.along(flow, float(tip.weights @ engine.to_nodes(medium.permeability)), self.depth)
         weights = np.zeros_like(tip.weights)
         for part, share in enumerate(track.shares(TRACK_PARTS)):
@@ -138,7 +142,7 @@ class Needle:
         engine = medium.engine
         radius = self.radius
         for _ in range(CAVITY_ROUNDS):
-            port = Port.of(engine, Ball(self.tip, radius), self.place)
+            port = Port.of(medium, Ball(self.tip, radius), self.place)
             found = medium.at_flow([port], flow)
             if abs(found.port_pressure - opening) <= CLOSE * opening:
                 return Driven(found, cavity=radius)

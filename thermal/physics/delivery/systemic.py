@@ -8,7 +8,8 @@ leave the places where they came to at rates e_j: ``dA_j/dt = f_j k B - e_j A_j`
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -18,7 +19,7 @@ from thermal.physics.delivery.dose import dose_readings
 from thermal.physics.delivery.outcome import Delivered, Progress, Site, per_volume, region_volume, silent
 from thermal.physics.scene import Device, Reading
 from thermal.physics.tissue import Tissues
-from thermal.units import Array, Concentration, Duration, Fraction, Length, Mass, Spec, Volume
+from thermal.units import Array, Concentration, Duration, Fraction, Length, Mass, Spec, Volume, quantity
 
 MEDIAN_TUMOUR_FRACTION = 0.007
 """Median share of an injected dose of nanoparticles that reaches a solid tumour: S. Wilhelm et al., Nat. Rev. Mater. 1
@@ -47,6 +48,12 @@ SPLEEN = Organ.model_construct(share=0.05, volume=0.2e-3, half_life=None, tolera
 """Order of magnitude, from memory: unverified."""
 
 
+Instant = Annotated[float, *quantity("s", ge=0, le=1e9)]
+Curve = Annotated[tuple[tuple[Instant, Concentration], ...], Field(min_length=2)]
+"""Times after the injection with the concentrations then, linear between them."""
+PLASMA, TUMOUR = "plasma", "tumour"
+
+
 class Systemic(Spec):
     """Injection into a vein: a small share reaches the tumour, liver and spleen take most."""
 
@@ -71,6 +78,14 @@ class Systemic(Spec):
     """depth below the tumour's surface over which its uptake falls by e, as vessels grow sparse; even when absent"""
     threshold: Concentration | None = None
     """concentration in tissue from which the tumour counts as covered (dose.tumour_coverage)"""
+    measured: dict[str, Curve] = Field(default_factory=dict)
+    """concentrations over time after the injection, in "plasma", "tumour" or organs, which take the place of the
+    compartments': lists of pairs like [["1 h", "0.1 mg/ml"], ["24 h", "0.2 mg/ml"]] by name, or the name of a CSV file
+    whose first line is like ``time [h],tumour [mg/ml],liver [mg/ml]``"""
+    plasma_volume: Volume = 3e-3
+    """of the body, which holds the measured concentration in plasma; of an adult, from memory, unverified"""
+    follow_up: Duration | None = None
+    """time after the injection to which distribution and clearance are followed; to the heating when absent"""
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Systemic:
@@ -79,7 +94,28 @@ class Systemic(Spec):
             raise ValueError(
                 f"tumour and organs take {100 * total:.4g} % of the dose together; lower fraction or the organs' shares"
             )
+        for name, curve in self.measured.items():
+            times = [time for time, _ in curve]
+            if any(later <= before for before, later in pairwise(times)):
+                raise ValueError(f"measured.{name}: times have to rise from row to row")
+            if self.after is None:
+                raise ValueError("measured says what is where at which time; say with after when the heating begins")
+            if not times[0] <= self.after <= max(self.after, self._last) <= times[-1]:
+                raise ValueError(
+                    f"measured.{name} reaches from {times[0]:g} to {times[-1]:g} s, but after and follow_up ask for "
+                    f"{self.after:g} to {self._last:g} s; measure longer or ask for less"
+                )
+            if name not in (PLASMA, TUMOUR) and name not in self.organs:
+                raise ValueError(
+                    f'measured.{name}: is neither "plasma" nor "tumour" nor one of the organs '
+                    f"({', '.join(self.organs)}); give organs.{name} with its volume"
+                )
         return self
+
+    @property
+    def _last(self) -> float:
+        """s after the injection at which the history ends."""
+        return max(self.after or 0.0, self.follow_up or 0.0)
 
     def check(self, tissues: Tissues) -> None:
         """Raises ``CaseError`` for an unknown region."""
@@ -93,7 +129,8 @@ class Systemic(Spec):
         if not region:
             raise CaseError('delivery.kind = "systemic" needs a target; name it: region = "..." or anatomy.tumour')
         volume = region_volume(engine, region, "delivery.region")
-        now = self._amounts(self.after)
+        target = float(np.sum(volume))
+        now = self._amounts(self.after, target)
         tumour = self.injected_mass * now["tumour"] * self._even(engine.points, volume, engine.volume)
         mass, warnings = tumour.copy(), []
         readings = {}
@@ -115,10 +152,15 @@ class Systemic(Spec):
             "dose.elsewhere_in_body": Reading(self.injected_mass * now["rest"], "kg"),
             "ledger.mass_error": Reading(abs(1.0 - placed - now["rest"]), ""),
         }
+        if self.follow_up is not None:
+            later = self._amounts(self._last, target)
+            readings |= {
+                f"dose.follow_up.{name}": Reading(self.injected_mass * share, "kg") for name, share in later.items()
+            }
         return Delivered(
             per_volume(mass, engine.volume),
             {**dose_readings(site, mass, in_tumour, self.injected_mass, self.threshold), **readings},
-            history=self._history(),
+            history=self._history(target),
             warnings=tuple(warnings),
         )
 
@@ -135,8 +177,12 @@ class Systemic(Spec):
             weights = volume * np.exp(-depth / self.rim)
         return weights / float(np.sum(weights))
 
-    def _amounts(self, time: float | None) -> dict[str, float]:
-        """Shares of the dose ``time`` s after injection (None: after the blood is empty, with nothing cleared)."""
+    def _amounts(self, time: float | None, target: float) -> dict[str, float]:
+        """Shares of the dose ``time`` s after injection (None: after the blood is empty, with nothing cleared).
+
+        ``target`` m3 is the tumour's volume. Raises ``CaseError`` where measured concentrations hold more than was
+        given.
+        """
         rest = 1.0 - self.fraction - sum(organ.share for organ in self.organs.values())
         wanted = {"tumour": (self.fraction, self.tumour_half_life), "rest": (max(rest, 0.0), None)}
         wanted |= {name: (organ.share, organ.half_life) for name, organ in self.organs.items()}
@@ -146,14 +192,36 @@ class Systemic(Spec):
         found = {name: share * _held(rate, half, time) for name, (share, half) in wanted.items()}
         found["blood"] = float(np.exp(-rate * time))
         gone = {n: s * (1.0 - np.exp(-rate * time)) - found[n] for n, (s, half) in wanted.items() if half is not None}
-        return {**found, "cleared": float(sum(gone.values()))}
+        found["cleared"] = float(sum(share for name, share in gone.items() if name not in self.measured))
+        return self._with_measured(found, time, target) if self.measured else found
 
-    def _history(self) -> tuple[dict[str, Reading], ...]:
+    def _with_measured(self, found: dict[str, float], time: float, target: float) -> dict[str, float]:
+        """The same with what was measured at ``time``; what is nowhere else is in the rest of the body."""
+        volumes = {TUMOUR: target, PLASMA: self.plasma_volume} | {n: organ.volume for n, organ in self.organs.items()}
+        for name, curve in self.measured.items():
+            times, values = zip(*curve, strict=True)
+            amount = float(np.interp(time, times, values)) * volumes[name]
+            found["blood" if name == PLASMA else name] = amount / self.injected_mass
+        found["rest"] = 1.0 - sum(share for name, share in found.items() if name != "rest")
+        if found["rest"] < -1e-9:
+            raise CaseError(
+                f"delivery.measured: at {time:.4g} s tumour, blood and organs hold {100 * (1 - found['rest']):.4g} % "
+                "of injected_mass together; check units, plasma_volume and the volumes of the organs"
+            )
+        return found
+
+    def _history(self, target: float) -> tuple[dict[str, Reading], ...]:
         if self.after is None:
             return ()
+        times = np.linspace(0.0, self._last, ROWS + 1)
+        if self.measured:
+            first = max(curve[0][0] for curve in self.measured.values())
+            own = [time for curve in self.measured.values() for time, _ in curve]
+            times = np.unique([*times, *own, self.after])
+            times = times[(times >= first) & (times <= self._last)]
         rows = []
-        for time in np.linspace(0.0, self.after, ROWS + 1):
-            shares = self._amounts(float(time))
+        for time in times:
+            shares = self._amounts(float(time), target)
             amounts = {name: Reading(self.injected_mass * share, "kg") for name, share in shares.items()}
             rows.append({"time": Reading(float(time), "s"), **amounts})
         return tuple(rows)

@@ -1,0 +1,211 @@
+"""Displacement and pressure on tetrahedra: Terzaghi's column, Cryer's sphere, a spherical source, infusions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import skfem
+from scenes import MM, cube, site, tissues
+from scipy.optimize import brentq
+from test_delivery import infusion
+
+from thermal.domain import MeshDomain
+from thermal.engines.mesh import MeshEngine
+from thermal.errors import CaseError
+from thermal.physics.delivery.consolidation import Consolidation
+from thermal.physics.delivery.flow import Medium
+from thermal.physics.delivery.poroelastic import Poroelastic
+from thermal.physics.scene import Held
+from thermal.units import Array
+
+FACES = {f"{axis}{sign}": (number, sign == "+") for number, axis in enumerate("xyz") for sign in "-+"}
+
+
+def block(*axes: Array) -> Any:
+    """Tetrahedra of a box, its faces by name."""
+    mesh = skfem.MeshTet.init_tensor(*axes)
+    points, border = mesh.p.T, mesh.facets.T[mesh.boundary_facets()]
+    faces = {}
+    for name, (axis, upper) in FACES.items():
+        place = axes[axis][-1 if upper else 0]
+        faces[name] = border[np.all(np.isclose(points[border][:, :, axis], place), axis=1)].astype(np.int64)
+    cells = mesh.t.T.astype(np.int64)
+    return MeshEngine(MeshDomain(np.ascontiguousarray(points), cells, {"tissue": np.ones(len(cells))}, faces))
+
+
+def elastic(shear: str = "5 kPa", ratio: float = 0.3, **more: Any) -> dict[str, Any]:
+    return {"shear_modulus": shear, "poisson_ratio": ratio, **more}
+
+
+def soft(engine: Any, drained: Array, spec: Poroelastic, load: float, **tissue: Any) -> Consolidation:
+    """Tissue whose pores took up what ``load`` Pa presses into them, just after its border opened at the nodes
+    ``drained``."""
+    found = tissues(engine, **(tissue or elastic()))
+    zero = np.zeros(len(drained))
+    medium = Medium.of(engine, found, Held(drained, zero), 0.0, "test")
+    yielding = spec.bind(medium, found)
+    moment = 1e-6
+    solve = yielding.solver(medium.conductance(), zero, moment)
+    return Consolidation(medium, yielding, solve(yielding.taken_up(zero + load) / moment))
+
+
+def test_terzaghi_column_of_tetrahedra() -> None:
+    """INF-08, where the storage 1 / (lambda + 2 mu) is what the displacements make of it."""
+    height, conductivity = 10 * MM, 1e-12
+    across = np.linspace(0, 1 * MM, 2)
+    engine = block(across, across, np.linspace(0, height, 25))
+    top = engine.points[:, 2] > height * (1 - 1e-9)
+    spec = Poroelastic(free=("z+",), sliding=("x-", "x+", "y-", "y+"))
+    column = soft(engine, top, spec, 1e3)
+    storage = (1 - 2 * 0.3) / (2 * 5e3 * (1 - 0.3))
+    pace = height**2 * storage / conductivity
+    bottom = engine.points[:, 2] < 1e-9
+    base, degree, before = [], [], 0.0
+    settled = column.yielding.displacement(np.full(len(top), 1e3))[top, 2].mean()  # type: ignore[attr-defined]
+    for now in (0.1, 0.2, 0.5, 1.0):
+        for _ in column.follow(column.medium.at_rest(), (now - before) * pace):
+            pass
+        before = now
+        base.append(column.pressure[bottom].mean() / 1e3)
+        height_left = column.yielding.displacement(column.pressure)[top, 2].mean()  # type: ignore[attr-defined]
+        degree.append(1 - height_left / settled)
+    np.testing.assert_allclose(base, [0.949305, 0.772312, 0.370777, 0.107977], atol=3e-3)  # (h / 24)^2, half a cell
+    np.testing.assert_allclose(degree, [0.356823, 0.504088, 0.763950, 0.931260], atol=2.5e-2)  # of load at the drain
+
+
+def cryer(ratio: float, times: Array) -> Array:
+    """Pressure in the middle of a sphere over the load on it, at times c t / a^2, for incompressible matter.
+
+    C. W. Cryer, Q. J. Mech. Appl. Math. 16 (1963) 401, as in A. Verruijt's lectures: the sum over the positive roots of
+    ``(1 - eta x^2 / 2) tan x = x``, ``eta = (1 - nu) / (1 - 2 nu)``.
+    """
+    eta = (1 - ratio) / (1 - 2 * ratio)
+    roots = []
+    for number in range(1, 200):
+        low, high = (number - 0.5) * np.pi + 1e-9, (number + 0.5) * np.pi - 1e-9
+        roots.append(brentq(lambda x: (1 - eta * x**2 / 2) * np.sin(x) - x * np.cos(x), low, high))
+    x = np.array(roots)
+    weight = eta * (np.sin(x) - x) / (eta * x * np.cos(x) / 2 + (eta - 1) * np.sin(x))
+    return np.asarray((weight * np.exp(-(x**2) * times[:, None])).sum(axis=1))
+
+
+def octant(radius: float, count: int) -> Any:
+    """An eighth of a ball: a cube of tetrahedra whose shells are bent into spheres."""
+    grid = np.linspace(0.0, 1.0, count + 1)
+    mesh = skfem.MeshTet.init_tensor(grid, grid, grid)
+    flat = mesh.p.T
+    reach, length = flat.max(axis=1), np.linalg.norm(flat, axis=1)
+    points = radius * flat * np.divide(reach, length, out=np.ones_like(reach), where=length > 0)[:, None]
+    border = mesh.facets.T[mesh.boundary_facets()].astype(np.int64)
+    faces = {n: border[np.all(flat[border][:, :, a] < 1e-12, axis=1)] for a, n in enumerate(("x-", "y-", "z-"))}
+    faces["skin"] = border[np.isclose(reach[border], 1.0).all(axis=1)]
+    cells = mesh.t.T.astype(np.int64)
+    return MeshEngine(MeshDomain(points, cells, {"tissue": np.ones(len(cells))}, faces))
+
+
+def test_pressure_in_a_sphere_rises_before_it_falls() -> None:
+    """Mandel and Cryer's effect, which no local storage has: the skin drains, tightens and squeezes the middle."""
+    radius, conductivity, ratio = 10 * MM, 1e-12, 0.2
+    engine = octant(radius, 6)
+    skin = np.zeros(len(engine.volume), dtype=bool)
+    skin[np.unique(engine.domain.boundaries["skin"])] = True
+    ball = soft(
+        engine,
+        skin,
+        Poroelastic(free=("skin",), sliding=("x-", "y-", "z-")),
+        1e3,
+        **elastic(ratio=ratio),
+    )
+    modulus = 2 * 5e3 * (1 - ratio) / (1 - 2 * ratio)
+    pace = radius**2 / (conductivity * modulus)
+    times, found, before = np.array([0.02, 0.05, 0.1, 0.2]), [], 0.0
+    for now in times:
+        for _ in ball.follow(ball.medium.at_rest(), (now - before) * pace):
+            pass
+        before = now
+        found.append(ball.pressure[0] / 1e3)
+    exact = cryer(ratio, times)
+    assert exact.max() > 1.2
+    np.testing.assert_allclose(found, exact, atol=0.065)  # of second order: 0.031 at eight, 0.013 at twelve cells
+
+
+def test_a_ball_under_the_pressure_of_a_spherical_source() -> None:
+    """An even source s makes p = s (R^2 - r^2) / 6 K. The strain is (p + A) / (lambda + 2 mu), with A from a skin that
+    is free of load: the mean strain is the mean pressure over the bulk modulus, and so the skin is displaced."""
+    radius, ratio, shear = 10 * MM, 0.3, 5e3
+    modulus, bulk = 2 * shear * (1 - ratio) / (1 - 2 * ratio), 2 * shear * (1 + ratio) / (3 * (1 - 2 * ratio))
+    errors = []
+    for count in (4, 8):
+        engine = octant(radius, count)
+        cells = np.ones(len(engine.cells))
+        skeleton = engine.skeleton(shear * cells, (bulk - 2 * shear / 3) * cells, ("skin",), ("x-", "y-", "z-"))
+        away = np.linalg.norm(engine.points, axis=1)
+        moved = skeleton.displaced(1e3 * (1 - (away / radius) ** 2))
+        mean = 1e3 * 2 / 5
+        outwards = np.linalg.norm(skeleton.at_nodes(moved), axis=1)[np.isclose(away, radius)]
+        centre = engine.to_nodes(skeleton.strain(moved))[0]
+        shift = mean * (modulus / bulk - 1)
+        errors.append([outwards.mean() / (radius * mean / (3 * bulk)) - 1, centre / ((1e3 + shift) / modulus) - 1])
+    assert np.abs(errors[1]).max() < 0.05
+    assert np.all(np.abs(errors[1]) < 0.5 * np.abs(errors[0]))
+
+
+def test_infusion_into_a_skeleton() -> None:
+    """Pressure builds up as it grows; fluid and particles balance on the way."""
+    engine = block(*[np.linspace(-6 * MM, 6 * MM, 7)] * 3)
+    found = infusion(flow="3 ul/min", duration="5 min", poroelastic={}, port_radius="1 mm").deliver(
+        site(engine, tissues(engine, **elastic()))
+    )
+    assert found.readings["ledger.mass_error"].value < 1e-12
+    pore, _ = found.fields["pore_concentration"]
+    assert pore.min() >= 0.0
+    assert pore.max() <= 10.0 * (1 + 1e-6)
+    assert found.fields["displacement"][0].max() > 0.0
+    assert found.fields["volumetric_strain"][0].max() > 0.0
+    rising = [row["port_pressure"].value for row in found.history]
+    assert np.all(np.diff(rising) > 0.0)
+
+
+def test_strain_opens_the_tissue() -> None:
+    """With exp(M e) the pressure is lower; the fluid still balances."""
+    engine = block(*[np.linspace(-6 * MM, 6 * MM, 7)] * 3)
+    place = site(engine, tissues(engine, **elastic()))
+    plain, opened = (
+        infusion(flow="3 ul/min", duration="10 min", poroelastic={"strain_response": m}).deliver(place)
+        for m in (0.0, 30.0)
+    )
+    assert opened.fields["pressure"][0].max() < 0.95 * plain.fields["pressure"][0].max()
+    assert opened.readings["ledger.mass_error"].value < 1e-12
+    assert opened.fields["pore_concentration"][0].max() <= 10.0 * (1 + 1e-6)
+
+
+def test_pressure_response_with_storage_ends_in_the_steady_flow() -> None:
+    """Voxels, too: long after the switch, pressure and permeability agree as without storage."""
+    engine = cube(5 * MM, 1 * MM)
+    both = {"flow": "3 ul/min", "duration": "5 min", "permeability_response": "1e-4 1/Pa"}
+    steady = infusion(**both).deliver(site(engine))
+    found = infusion(storage="1e-8 1/Pa", **both).deliver(site(engine))
+    np.testing.assert_allclose(found.fields["pressure"][0], steady.fields["pressure"][0], rtol=1e-4, atol=1e-2)
+    ends = [one.history[-1]["port_pressure"].value for one in (found, steady)]
+    assert ends[0] == pytest.approx(ends[1], rel=1e-3)
+
+
+def test_what_poroelastic_refuses() -> None:
+    voxels = cube(3 * MM, 1 * MM)
+    with pytest.raises(CaseError, match="on tetrahedra alone"):
+        infusion(poroelastic={}).deliver(site(voxels, tissues(voxels, **elastic())))
+    with pytest.raises(CaseError, match="shear_modulus"):
+        infusion(poroelastic={}).check(tissues(voxels))
+    engine = block(*[np.linspace(0, 1, 3)] * 3)
+    place = site(engine, tissues(engine, **elastic()))
+    for spec, words in (({"free": ["skin"]}, "no boundary"), ({"free": list(FACES)}, "nothing holds")):
+        with pytest.raises(CaseError, match=words):
+            infusion(poroelastic=spec, tip=["0.5 m"] * 3).deliver(place)
+    with pytest.raises(ValueError, match="delete one"):
+        infusion(poroelastic={}, storage="1e-5 1/Pa")
+    with pytest.raises(ValueError, match="one of them"):
+        Poroelastic(free=("a",), sliding=("a",))
+    with pytest.raises(ValueError, match="cannot slide"):
+        octant(1.0, 2).skeleton(np.ones(48), np.ones(48), (), ("skin",))
