@@ -21,6 +21,7 @@ DEVICES = {
     "fibre": "#00a3cc",
     "electrode": "#2b2b2b",
     "cryoprobe": "#1f4e79",
+    "antenna": "#6a3d9a",
     "coil": "#b87333",
     "beam": "#00a3cc",
 }

@@ -1,0 +1,100 @@
+"""What baselines must do whatever the geometry: an identity, steady ice, orderings, sizes independent of the grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from catalogue_reference import REFERENCE
+from conftest import RunCase
+from scipy.optimize import brentq
+
+from thermal import load_case, simulate
+
+BASELINES = Path(__file__).parent.parent / "cases" / "baselines"
+HEAT, CURRENT, VOLTS, BODY = 0.5, 0.33, 22.0, 37.0
+
+
+def of_the_potential(phi: float, slope: float) -> float:
+    """degC where the potential is ``phi``: the integral of k / sigma over T is phi (V - phi) / 2, with constant k and
+    sigma = CURRENT (1 + slope (T - 37))."""
+    half = 0.5 * phi * (VOLTS - phi) * CURRENT / HEAT
+    return BODY + (half if slope == 0.0 else float(np.expm1(slope * half)) / slope)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 5.0, 0.2])
+@pytest.mark.parametrize("slope", [0.0, 0.015])
+def test_temperature_is_a_function_of_the_potential(run_case: RunCase, ratio: float, slope: float) -> None:
+    """Node by node to what the march leaves (0.02 K) in one tissue at constant conductivity; within a few hundredths of
+    the rise of 40 K across a ball of another one, whose border cuts voxels, or where sigma(T) is taken cell by cell."""
+    run = run_case(
+        "wiedemann_franz",
+        f"tissues.ball.conductivity={HEAT * ratio} W/m/K",
+        f"tissues.ball.electrical_conductivity={CURRENT * ratio} S/m",
+        *(f"tissues.{name}.electrical_conductivity_slope={slope} 1/K" for name in ("tissue", "ball")),
+    )
+    tolerance = 0.05 if ratio == 1.0 and slope == 0.0 else 0.8
+    for probe in "abc":
+        found = run.value(f"probe.{probe}.temperature")
+        assert found > BODY + 15.0
+        expected = of_the_potential(run.value(f"probe.{probe}.potential"), slope)
+        assert found == pytest.approx(expected, abs=tolerance)
+
+
+def test_steady_ice_in_perfused_tissue(run_case: RunCase) -> None:
+    """Ice grows until blood brings what the probe takes: k_i (T_f - T_w) / R^2 (1/a - 1/R) = k (T_a - T_f) (1/R + m).
+
+    Isotherms of ice and of the tissue around it to 3 %: two thirds of a cell of 1 mm in 15 mm.
+    """
+    run = run_case("ice_ball")
+    ice, wall, freezes, a, m = 2.0, -100.0, -1.25, 1.5e-3, REFERENCE.wave
+
+    def imbalance(r: float) -> float:
+        return ice * (freezes - wall) / (r**2 * (1 / a - 1 / r)) - HEAT * (BODY - freezes) * (1 / r + m)
+
+    front = brentq(imbalance, 2e-3, 30e-3)
+
+    def outside(r: float) -> float:
+        return float(BODY - (BODY - freezes) * front / r * np.exp(-m * (r - front)))
+
+    def radius(level: float) -> float:
+        if level > freezes:
+            return float(brentq(lambda r: outside(r) - level, front, 3 * front))
+        return 1.0 / (1 / a - (level - wall) / (freezes - wall) * (1 / a - 1 / front))
+
+    for level in (0, -20, -40):
+        found = run.value(f"isotherm.{level}.equivalent_diameter")
+        assert found == pytest.approx(2.0 * radius(level), rel=0.03)
+
+
+def test_blood_makes_every_zone_smaller(run_case: RunCase) -> None:
+    """Heat and ice alike: the more blood, the smaller."""
+    for name, number, more in (
+        ("rfa_control", "isotherm.50.volume", ("heating.power=10 W",)),
+        ("cryo_limited", "isotherm.0.volume", ()),
+        ("microwave", "isotherm.50.volume", ()),
+    ):
+        bloods = (f"tissues.tissue.perfusion={rate} 1/s" for rate in (0.0, 0.005, 0.02))
+        sizes = [run_case(name, blood, *more).value(number) for blood in bloods]
+        assert sizes[0] > sizes[1] > sizes[2] > 0.0, (name, sizes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "number", "changes"),
+    [
+        ("rfa_single", "law.isotherm.volume", ("bioheat.duration=12 min",)),
+        ("cryo_single", "isotherm.0.volume", ("bioheat.duration=10 min",)),
+        ("cryo_single", "isotherm.-40.volume", ("bioheat.duration=10 min",)),
+        ("microwave", "law.isotherm.volume", ()),
+    ],
+)
+def test_sizes_do_not_follow_the_grid(name: str, number: str, changes: tuple[str, ...], tmp_path: Path) -> None:
+    """Voxels of 1 mm against 2 mm: diameters of balls of equal volume within 5 %."""
+    sizes = []
+    for spacing in ("1 mm", "2 mm"):
+        overrides = (f"anatomy.voxel_size={spacing}", "output.series=false", "output.pictures=false", *changes)
+        run = simulate(load_case(BASELINES / f"{name}.toml", overrides), tmp_path / spacing[0])
+        sizes.append(np.cbrt(run.value(number)))
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.05)
