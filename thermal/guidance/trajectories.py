@@ -42,19 +42,24 @@ class Ground:
 
     distance: Volume
     body: Volume
+    ends_at_skin: bool
+    """the border of the image is no skin: what leaves the image there is no way; that of a window may be one"""
 
     def ways(self, tip: Array, directions: Array, depth: float, clearance: float) -> list[Way]:
         """Those of the ``directions`` (k, 3) from ``tip`` (3,) that reach the skin within ``depth`` and stay clear."""
         stations = np.arange(0.0, depth, STATION)
         at = tip[:, None, None] + directions.T[:, :, None] * stations
-        inside = np.nan_to_num(sample_at(self.body, at)) >= 0.5
+        seen = sample_at(self.body, at)
+        inside = np.nan_to_num(seen) >= 0.5
         away = np.nan_to_num(sample_at(self.distance, at), nan=np.inf)
         found = []
-        for way, within, distance in zip(directions, inside, away, strict=True):
+        for way, within, distance, known in zip(directions, inside, away, np.isfinite(seen), strict=True):
             outside = np.flatnonzero(~within)
             if not len(outside) or not within[0]:
                 continue
             end = int(outside[0])
+            if self.ends_at_skin and not known[end]:
+                continue
             clear = float(distance[:end].min())
             if clear >= clearance:
                 found.append(Way(way, float(stations[end]), clear))
@@ -81,7 +86,7 @@ def ground_of(case: Case, anatomy: Anatomy, engine: Engine, avoid: Sequence[str]
         away = distance_transform_edt(~forbidden.values, sampling=spacing) - 0.5 * float(spacing.min())
     else:
         away = np.full(forbidden.values.shape, np.inf)
-    return Ground(Volume(np.minimum(away, 1.0), forbidden.affine, forbidden.path), body)
+    return Ground(Volume(np.minimum(away, 1.0), forbidden.affine, forbidden.path), body, isinstance(spec, Image))
 
 
 def _of_image(case: Case, spec: Image, avoid: Sequence[str]) -> tuple[Volume, Volume]:
