@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from thermal.commands.options import DONE
+
 if TYPE_CHECKING:
     from thermal.units import Spec
 
@@ -50,7 +52,7 @@ def image(
         print(f"wrote {path}")
     if len(made.files) > 8:
         print(f"and {len(made.files) - 8} more beside them")
-    return 0
+    return DONE
 
 
 def _length(text: str, parse: Any) -> float:
@@ -140,7 +142,7 @@ def quantify(
         print(f"  only a lower limit in {now.lost * 1e6:.4g} ml: the mass is at least that given")
     if more:
         _clearance(found, times)
-    return 0
+    return DONE
 
 
 def _clearance(found: list[Any], times: str) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from thermal.commands.options import DONE, PURPOSE, AnatomyName, Quiet, Set
+
 
 def assess(
     run: Path,
@@ -47,8 +49,8 @@ def assess(
         print(
             f"  next {number}: the planned zone moved by ({x:.1f}, {y:.1f}, {z:.1f}) mm (RAS), covers {step.covers:.1%}"
         )
-    print("For research, not for clinical decisions.")
-    return 0
+    print(PURPOSE)
+    return DONE
 
 
 def control(
@@ -56,11 +58,9 @@ def control(
     /,
     *,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"], help="Folder; default: results/NAME.")] = None,
-    set: Annotated[
-        list[str] | None, Parameter(name="--set", negative=(), help="Change a value: table.key=value.")
-    ] = None,
-    anatomy: Annotated[str | None, Parameter(name="--anatomy", help="Another anatomy file.")] = None,
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative=(), help="No progress.")] = False,
+    set: Set = None,
+    anatomy: AnatomyName = None,
+    quiet: Quiet = False,
 ) -> int:
     """Treat a patient who is not as the case says: by the plan, and under control by thermometry ([control])."""
     from thermal.guidance.control import control_case
@@ -82,8 +82,8 @@ def control(
             f"{1e6 * float(treated.run.value('zone.healthy_volume')):6.2f} ml, limits {word}"
         )
     print(f"wrote {found.closed.run.folder.parent / 'control.json'}")
-    print("For research, not for clinical decisions.")
-    return 0
+    print(PURPOSE)
+    return DONE
 
 
 def plan(
@@ -91,11 +91,9 @@ def plan(
     /,
     *,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"], help="Folder; default: results/NAME_plan.")] = None,
-    set: Annotated[
-        list[str] | None, Parameter(name="--set", negative=(), help="Change a value: table.key=value.")
-    ] = None,
-    anatomy: Annotated[str | None, Parameter(name="--anatomy", help="Another anatomy file.")] = None,
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative=(), help="No progress.")] = False,
+    set: Set = None,
+    anatomy: AnatomyName = None,
+    quiet: Quiet = False,
 ) -> int:
     """Search for the placement and power of a case ([plan]) that cover tumour and margin; goes on where it stopped."""
     from thermal.guidance.plan import plan_case
@@ -124,5 +122,5 @@ def plan(
 
     for key, value in table(found.case).items():
         print(f"  --set '{key}={value}'")
-    print("For research, not for clinical decisions.")
-    return 0
+    print(PURPOSE)
+    return DONE
