@@ -25,6 +25,8 @@ from thermal.zone import share_of
 
 HEALTHY = 0.05
 """Weight of a volume of healthy tissue lost, against the same volume of the target left (chosen)."""
+FIRST = (0.5, 0.5, 0.5, 0.25)
+"""First steps of the search over the range of the aim along each axis, and of the power."""
 STEEP = 0.1
 """What a limit passed by a whole scale of its own costs, for each tenth (chosen)."""
 
@@ -80,8 +82,10 @@ class Search:
     trials: list[Trial] = field(default_factory=list)
 
     def way_to(self, aim: Array) -> Way | None:
-        """The clear way to a tip that is shortest, though a longer one may be clearer; None where there is none."""
+        """The case's own way where it is clear, else the shortest, though a longer one may be clearer; None: no way."""
         plan = self.plan
+        if own := self.ground.ways(aim, own_direction(self.case)[None], plan.depth, plan.clearance):
+            return own[0]
         if plan.given:
             units = np.array(plan.given) / np.linalg.norm(plan.given, axis=1)[:, None]
         else:
@@ -188,7 +192,7 @@ def plan_case(
         return trial.cost
 
     start = np.append(np.zeros(3), np.interp(1.0, plan.power, (-1.0, 1.0)))
-    simplex = np.vstack([start, *(start + 0.5 * step for step in np.eye(4))])
+    simplex = np.vstack([start, *(start + step for step in np.diag(FIRST))])
     minimize(cost, start, method="Nelder-Mead", bounds=[(-1.0, 1.0)] * 4, options={
         "maxfev": plan.budget, "initial_simplex": simplex, "xatol": 0.02, "fatol": 1e-4,
     })  # fmt: skip
