@@ -25,7 +25,7 @@ from pydantic.fields import FieldInfo
 from thermal.errors import CaseError
 from thermal.units import Array
 
-KINDS = ("tissues", "particles", "damage", "generators")
+KINDS = ("tissues", "particles", "damage", "generators", "imaging")
 _REMARKS = frozenset({"source", "unverified", "note"})
 _FOR_PEOPLE = frozenset({"about", "facts"})
 

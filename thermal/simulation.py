@@ -29,6 +29,7 @@ from thermal.engine import Engine
 from thermal.engines.compiled import announced
 from thermal.errors import CaseError
 from thermal.heat import BUDGET, Nodes
+from thermal.imaging.grid import image_reader
 from thermal.interrupts import uninterrupted
 from thermal.library import Sourced
 from thermal.march import Control, Loop, Progress
@@ -194,6 +195,7 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         anatomy.tumour or "",
         held_field(case, engine, "pressure"),
         held_field(case, engine, "concentration"),
+        image_reader(engine, case.folder),
     )
     delivered = workshop.delivered(case, lambda: case.delivery.deliver(site, lambda share: report("delivery", share)))
     if delivered.perfusion is not None:

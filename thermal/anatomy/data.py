@@ -27,7 +27,8 @@ def data_folders(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...
 
 
 def resolve(name: str, base: Path, place: str, environment: Mapping[str, str] = os.environ) -> Path:
-    """The existing file that ``name`` means: ``"data:..."``, an absolute path, or a path relative to ``base``.
+    """The existing file, or folder of DICOM files, that ``name`` means: ``"data:..."``, an absolute path, or a path
+    relative to ``base``.
 
     ``place`` is the key of the case file for the message. Raises ``CaseError`` that lists where was looked.
     """
@@ -39,13 +40,16 @@ def resolve(name: str, base: Path, place: str, environment: Mapping[str, str] = 
         candidates = [base / Path(name).expanduser()]
         remedy = "paths are relative to the folder of the case file that names them"
     for candidate in candidates:
-        if candidate.is_file():
+        if candidate.exists():
             return candidate
     looked = " and ".join(f'"{candidate}"' for candidate in candidates)
     raise CaseError(f'{place} = "{name}": no such file; looked for {looked}; {remedy}')
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """SHA-256 of a file, or of all files of a folder, hexadecimal."""
+    if path.is_dir():
+        names = sorted(item for item in path.iterdir() if item.is_file())
+        return hashlib.sha256("".join(item.name + sha256(item) for item in names).encode()).hexdigest()
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from thermal.anatomy.dicom import is_dicom, read_dicom
 from thermal.anatomy.grid import Axes
 from thermal.errors import CaseError
 from thermal.machine import free_memory
@@ -72,10 +73,13 @@ class Volume:
 
 
 def read_volume(path: Path, place: str) -> Volume:
-    """Read a NIfTI file (any orientation). ``place`` names the key of the case file in messages.
+    """Read a NIfTI file (any orientation), a folder with a DICOM series or a DICOM SEG. ``place`` names the key of the
+    case file in messages.
 
     Raises ``CaseError`` for files that are not images, not 3-D, without orientation or with a singular one.
     """
+    if is_dicom(path):
+        return Volume(*read_dicom(path, place), path)
     import nibabel
     from nibabel.imageglobals import LoggingOutputSuppressor
 

@@ -14,6 +14,7 @@ from thermal import library
 from thermal.anatomy import AnatomyEntry
 from thermal.case.describe import complete_or_extending, digest, json_schema, resolved_value
 from thermal.case.expected import Expected
+from thermal.case.guided import Control, Plan
 from thermal.case.parts import (
     Bioheat,
     BoundaryEntry,
@@ -48,6 +49,7 @@ FILE_KEYS: tuple[tuple[str, ...], ...] = (
     ("heating", "field_map", "file"),
     ("heating", "parts", "*", "field_map", "file"),
     ("particles", "optical_constants", "file"),
+    ("delivery", "file"),
 )
 """Keys that name input files, ``*`` for every entry of a list; relative names count from the folder of the file that
 holds the key."""
@@ -104,6 +106,10 @@ class Case(Spec):
     """accuracy"""
     output: Output = Output()
     """what is kept"""
+    control: Control | None = None
+    """how the power is controlled by thermometry (``thermal control``; ``thermal run`` goes by the plan)"""
+    plan: Plan | None = None
+    """what a plan may choose (``thermal plan``)"""
     _origin: Origin | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
@@ -198,7 +204,7 @@ _KEYS = re.compile(r'[A-Za-z_]\w*(?:\.(?:[\w\-]+|"[^"]+")|\[\d+\])*')
 _PART = re.compile(r'"[^"]+"|[\w\-]+')
 
 _PROVIDERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "concentration": ("delivery", ("infusion", "uniform", "systemic", "intra_arterial")),
+    "concentration": ("delivery", ("infusion", "uniform", "systemic", "intra_arterial", "image")),
     "pore_concentration": ("delivery", ("infusion",)),
     "deposited_concentration": ("delivery", ("infusion",)),
     "pressure": ("delivery", ("infusion",)),

@@ -8,17 +8,21 @@ from pydantic import Field
 
 from thermal.physics.delivery.infusion import Infusion
 from thermal.physics.delivery.intra_arterial import IntraArterial
+from thermal.physics.delivery.measured import FromImage
 from thermal.physics.delivery.outcome import Delivered, Delivery, Site
 from thermal.physics.delivery.placed import NoDelivery, Uniform
 from thermal.physics.delivery.systemic import Systemic
 
-DeliveryEntry = Annotated[NoDelivery | Uniform | Systemic | IntraArterial | Infusion, Field(discriminator="kind")]
+DeliveryEntry = Annotated[
+    NoDelivery | Uniform | Systemic | IntraArterial | Infusion | FromImage, Field(discriminator="kind")
+]
 """What may stand in ``[delivery]``."""
 
 __all__ = [
     "Delivered",
     "Delivery",
     "DeliveryEntry",
+    "FromImage",
     "Infusion",
     "IntraArterial",
     "NoDelivery",

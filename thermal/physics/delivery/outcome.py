@@ -25,12 +25,21 @@ def silent(_done: float) -> None:
     """A progress report for nobody."""
 
 
+ReadImage = Callable[[str, str, float], tuple[Array, float, float]]
+"""From a file, the key that names it and a floor (kg/m3): bulk concentrations (n,) kg/m3 of what lies above the floor,
+its mass in the body, and that of what lies below, kg."""
+
+
+def _no_images(name: str, place: str, floor: float) -> tuple[Array, float, float]:
+    raise CaseError(f'{place} = "{name}": no images can be read here')
+
+
 @dataclass(frozen=True)
 class Site:
     """All that a delivery kind may look at.
 
     ``tumour`` is the name of the region that is the target, or empty. ``pressure`` (Pa) and ``concentration`` (kg per
-    m3 of pore fluid) are what ``[boundaries]`` prescribes.
+    m3 of pore fluid) are what ``[boundaries]`` prescribes; ``image`` reads a map from a file.
     """
 
     engine: Engine
@@ -38,6 +47,7 @@ class Site:
     tumour: str
     pressure: Held
     concentration: Held
+    image: ReadImage = _no_images
 
     @property
     def tumour_volume(self) -> Array:

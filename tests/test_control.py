@@ -1,0 +1,203 @@
+"""Control by thermometry: controllers by themselves, the estimate of perfusion and dose, and both in a treatment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from thermal import load_case
+from thermal.cli import main
+from thermal.errors import CaseError
+from thermal.guidance.control import control_case
+from thermal.guidance.estimate import estimate
+from thermal.guidance.pilots import learn, replay
+from thermal.guidance.steered import Twin
+from thermal.guidance.thermometer import Image, Thermometer
+from thermal.physics.control.kinds import FRESH, BangBang, Pid, allowed
+from thermal.simulation import Prepared, prepare
+
+CASE = """
+schema_version = 1
+[anatomy]
+kind = "phantom"
+size = "36 mm"
+origin = ["0 mm", "0 mm", "0 mm"]
+voxel_size = "3 mm"
+background = "liver"
+tumour = "tumour"
+[[anatomy.shapes]]
+shape = "sphere"
+region = "tumour"
+centre = ["18 mm", "18 mm", "18 mm"]
+radius = "6 mm"
+[heating]
+kind = "prescribed"
+on = [["0 s", "240 s"]]
+[[heating.sources]]
+shape = "gaussian"
+centre = ["18 mm", "18 mm", "18 mm"]
+sigma = "5 mm"
+peak = "26 W/cm^3"
+[bioheat]
+duration = "240 s"
+[output]
+series = false
+pictures = false
+[numerics]
+precision = "double"
+[control]
+every = "10 s"
+highest = "80 degC"
+caution = "1.5 K"
+cover = "0 mm"
+most = 2.0
+[control.thermometry]
+snr = 100.0
+[control.controller]
+kind = "predictive"
+learn = ["60 s"]
+members = 12
+[control.patient]
+"tissues.liver.perfusion" = 1.3
+"tissues.tumour.perfusion" = 1.3
+"""
+
+
+def write(folder: Path, text: str = CASE) -> Path:
+    (folder / "case.toml").write_text(text)
+    return folder / "case.toml"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return prepare(load_case(write(tmp_path_factory.mktemp("model"))), lambda stage, share: None)
+
+
+# ------------------------------------------------------------------------------------------------ controllers alone
+
+
+def test_what_limits_allow() -> None:
+    """Linear in the level: the first place to reach its limit decides, and a limit passed without power allows none."""
+    without, full, limit = np.array([40.0, 50.0, 60.0]), np.array([60.0, 80.0, 60.0]), np.array([80.0, 65.0, 50.0])
+    assert allowed(without, full, limit, 3.0) == pytest.approx(0.5)  # the third is not warmed
+    assert allowed(without[:1], full[:1], limit[:1], 1.5) == 1.5
+    assert allowed(np.array([70.0]), np.array([80.0]), np.array([60.0]), 3.0) == 0.0
+
+
+def test_bang_bang_waits_for_its_band() -> None:
+    memory, levels = FRESH, []
+    for room in (5.0, 1.0, -0.1, 1.0, 2.9, 3.1, 0.5):
+        memory = BangBang(kind="bang_bang").level(memory, room, 10.0, 2.0)
+        levels.append(memory[0])
+    assert levels == [2.0, 2.0, 0.0, 0.0, 0.0, 2.0, 2.0]
+
+
+def test_pid_takes_a_plant_to_its_limit_without_passing() -> None:
+    """A first-order plant (60 K for level one, 40 s): the room goes to zero, the level being at its end for long."""
+    pid, memory, temperature, highest = Pid(kind="pid"), FRESH, 37.0, 0.0
+    for _ in range(400):
+        memory = pid.level(memory, 80.0 - temperature, 2.0, 1.0)
+        temperature += 2.0 * ((37.0 + 60.0 * memory[0]) - temperature) / 40.0
+        highest = max(highest, temperature)
+    assert temperature == pytest.approx(80.0, abs=0.1)
+    assert highest < 83.0  # an integral that went on while the level was at its end would pass by more than ten
+
+
+# -------------------------------------------------------------------------------------------------------- estimates
+
+
+def test_the_interval_holds_the_truth() -> None:
+    """Over 60 data sets of a model that is nearly linear, nineteen of twenty intervals hold the planted factors."""
+    truth, spread = np.array([1.3, 0.85]), np.array([0.3, 0.2])
+    times = np.linspace(0.1, 3.0, 12)
+
+    def forward(factors: np.ndarray) -> np.ndarray:
+        return 20.0 * factors[1] / factors[0] * -np.expm1(-times * factors[0])
+
+    held = np.zeros((60, 2))
+    for seed in range(60):
+        error = np.full(len(times), 0.3)
+        seen = forward(truth) + 0.3 * np.random.default_rng(seed).standard_normal(len(times))
+        found = estimate(forward, seen, error, ("w", "a"), spread, 24, seed)
+        held[seed] = (found.interval[:, 0] <= truth) & (truth <= found.interval[:, 1])
+        assert np.abs(np.log(found.median / truth)).max() < 0.3
+    assert held.mean(axis=0).min() >= 0.85  # 95 % within two standard errors of a share of 60, and sampling
+
+
+def test_planted_perfusion_and_dose_are_found(model: Prepared) -> None:
+    """From images with noise of a model with other factors: within the stated interval, narrower than before."""
+    control = model.case.control
+    assert control is not None
+    looks = np.arange(0.0, 240.0, 10.0)
+    planted, levels = np.array([1.3, 0.85]), np.ones(12)
+    thermometer = Thermometer.of(model, control)
+    times = [30.0, 60.0, 90.0, 120.0]
+    frames = replay(model, thermometer, looks, levels, times, planted)
+    chance, noise = np.random.default_rng(4), control.thermometry.deviation
+    images = [
+        Image(time, frame + noise * chance.standard_normal(frame.shape))
+        for time, frame in zip(times, frames, strict=True)
+    ]
+    found = learn(model, thermometer, looks, levels, images, np.array([0.3, 0.2]), 24, 1)
+    assert ((found.interval[:, 0] <= planted) & (planted <= found.interval[:, 1])).all(), found.text()
+    assert (found.deviation < 0.5 * np.array([0.3, 0.2])).all()
+
+
+def test_a_twin_goes_where_the_treatment_goes(model: Prepared) -> None:
+    """Marched in pieces from look to look, the model comes to what one march comes to; foreseeing leaves no trace."""
+    looks = np.arange(0.0, 240.0, 10.0)
+    whole = Twin(model, looks)
+    whole.advance(0.7, 60.0)
+    parts = Twin(model, looks)
+    for until in np.arange(10.0, 61.0, 10.0):
+        ahead = parts.foresee(2.0, float(until) + 10.0)
+        parts.advance(0.7, float(until))
+    assert ahead.max() > parts.progress.state.temperature.max()
+    # both land on every look, where the power may jump
+    np.testing.assert_allclose(parts.progress.state.temperature, whole.progress.state.temperature, atol=1e-6)
+
+
+# -------------------------------------------------------------------------------------------------------- treatments
+
+
+def test_control_keeps_its_limits_and_covers_more_than_the_plan(tmp_path: Path) -> None:
+    """With 30 % more perfusion than planned for: the plan leaves tumour, the controller does not."""
+    found = control_case(write(tmp_path), tmp_path / "out")
+    assert found.closed.excess <= 0.0
+    assert found.closed.coverage > found.open.coverage
+    assert found.closed.coverage > 0.999
+    last = found.estimates[max(found.estimates)]
+    assert last.interval[0, 0] <= 1.3 <= last.interval[0, 1]
+    assert last.interval[1, 0] <= 1.0 <= last.interval[1, 1]
+    table = json.loads((tmp_path / "out" / "control.json").read_text())
+    assert len(table["closed"]["levels"]) == len(table["times"]) == 24
+
+
+@pytest.mark.parametrize("kind", ["predictive", "pid", "bang_bang"])
+def test_limits_are_kept_where_less_blood_cools(tmp_path: Path, kind: str) -> None:
+    """With 30 % less perfusion than planned for, every controller keeps the limit."""
+    changes = ["control.patient={'tissues.liver.perfusion'=0.7,'tissues.tumour.perfusion'=0.7}"]
+    if kind != "predictive":
+        changes += [f"control.controller={{kind='{kind}'}}", "control.caution='4 K'"]
+    found = control_case(write(tmp_path), tmp_path / "out", set=changes)
+    assert found.closed.excess <= 0.0
+    assert found.closed.coverage > 0.95
+
+
+def test_command_and_what_cannot_be_controlled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bare = CASE[: CASE.index("[control]")]
+    assert main(["control", str(write(tmp_path, bare))]) == 2
+    assert "has no [control]" in capsys.readouterr().err
+    holding = """[heating]
+kind = "temperature"
+schedule = [["0 s", "50 degC"]]
+region = "tumour"
+"""
+    held = CASE[: CASE.index("[heating]")] + holding + CASE[CASE.index("[bioheat]") :]
+    with pytest.raises(CaseError, match="no level to set"):
+        control_case(write(tmp_path, held), tmp_path / "held")
+    with pytest.raises(CaseError, match="no such region"):
+        control_case(write(tmp_path), tmp_path / "region", set=["control.limits={spleen='45 degC'}"])

@@ -1,0 +1,143 @@
+"""Placement of needles: straight ways around what must not be touched, devices moved as one, and a better plan."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from thermal import load_case
+from thermal.cli import main
+from thermal.errors import CaseError
+from thermal.guidance.placement import Placement, place, table, turned
+from thermal.guidance.plan import plan_case
+from thermal.guidance.trajectories import ground_of, sphere
+from thermal.workshop import Workshop
+
+CASE = """
+schema_version = 1
+[anatomy]
+kind = "phantom"
+size = "40 mm"
+origin = ["0 mm", "0 mm", "0 mm"]
+voxel_size = "2 mm"
+background = "liver"
+tumour = "tumour"
+[[anatomy.shapes]]
+shape = "sphere"
+region = "tumour"
+centre = ["20 mm", "20 mm", "20 mm"]
+radius = "5 mm"
+[[anatomy.shapes]]
+shape = "box"
+region = "bone"
+centre = ["35 mm", "20 mm", "20 mm"]
+size = ["4 mm", "40 mm", "40 mm"]
+[particles]
+material = "gold_nanorod_41x10"
+[delivery]
+kind = "uniform"
+region = "tumour"
+concentration = "0.02 mg/ml"
+[heating]
+kind = "photothermal"
+wavelength = "808 nm"
+power = "1 W"
+on = [["0 s", "60 s"]]
+[heating.fibre]
+entry = ["20 mm", "39 mm", "26 mm"]
+tip = ["20 mm", "16 mm", "26 mm"]
+diffuser = "8 mm"
+[bioheat]
+duration = "60 s"
+[output]
+pictures = false
+[plan]
+margin = "0 mm"
+budget = 8
+trials = 3
+targets = "3 mm"
+"""
+
+
+def write(folder: Path, text: str = CASE) -> Path:
+    (folder / "case.toml").write_text(text)
+    return folder / "case.toml"
+
+
+def test_ways_keep_clear_of_bone(tmp_path: Path) -> None:
+    """A wall of bone from x = 33 mm on: clear ways from the middle end at x < 33 mm less the clearance, at the border
+    of the window, and their distance to the wall is that of the end nearer to it."""
+    case = load_case(write(tmp_path))
+    built, engine = Workshop(1).ground(case)
+    ground = ground_of(case, built, engine, ())
+    tip = np.array([0.02, 0.02, 0.02])
+    found = ground.ways(tip, sphere(200), 0.2, 0.003)
+    assert found
+    for way in found:
+        end = tip + way.length * way.direction
+        assert (end < 0.041).all()
+        assert (end > -0.001).all()
+        assert np.isclose(np.abs(end - 0.02).max(), 0.02, atol=1.5e-3)  # stations are 1 mm apart
+        assert end[0] < 0.033 - 0.003 + 2e-3  # a voxel
+        nearest = 0.033 - max(end[0], tip[0])
+        assert way.clear == pytest.approx(nearest, abs=2e-3)
+    assert len(found) < len(ground.ways(tip, sphere(200), 0.2, 0.0)) <= 200
+    assert ground.ways(tip, np.array([[1.0, 0.0, 0.0]]), 0.2, 0.003) == []
+    assert ground.ways(tip, sphere(200), 0.01, 0.003) == []  # no needle is long enough
+    with pytest.raises(CaseError, match="no such region"):
+        ground_of(case, built, engine, ("rib",))
+
+
+def test_rotations() -> None:
+    chance = np.random.default_rng(0)
+    for _ in range(20):
+        one, other = (v / np.linalg.norm(v) for v in chance.standard_normal((2, 3)))
+        rotation = turned(one, other)
+        assert rotation @ one == pytest.approx(other)
+        assert rotation @ rotation.T == pytest.approx(np.eye(3))
+        assert np.linalg.det(rotation) == pytest.approx(1.0)
+    assert turned(one, -one) @ one == pytest.approx(-one)
+
+
+def test_devices_move_as_one(tmp_path: Path) -> None:
+    """The case's own placement changes nothing; a turn keeps lengths, and the entry lies on the skin."""
+    case = load_case(write(tmp_path))
+    middle, own = np.array([0.02, 0.02, 0.02]), np.array([0.0, 1.0, 0.0])
+    same = place(case, middle, Placement(middle, own, 1.0, 0.019))
+    (fibre,) = same.heating.fibre if isinstance(same.heating.fibre, tuple) else (same.heating.fibre,)
+    assert fibre.tip == pytest.approx((0.02, 0.016, 0.026))
+    assert fibre.entry == pytest.approx((0.02, 0.039, 0.026))
+    moved = place(case, middle, Placement(middle + np.array([0, 0, 0.001]), np.array([0.0, 0.0, 1.0]), 1.5, 0.019))
+    (fibre,) = moved.heating.fibre if isinstance(moved.heating.fibre, tuple) else (moved.heating.fibre,)
+    assert fibre.tip == pytest.approx((0.02, 0.014, 0.017))  # (0, -4, 6) mm from the middle, turned to (0, -6, -4)
+    assert fibre.entry == pytest.approx((0.02, 0.014, 0.040))
+    assert moved.heating.power == pytest.approx(1.5)
+    assert table(moved)["heating.power"] == "1.5 W"
+
+
+def test_a_plan_beats_a_fibre_beside_the_tumour(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fibre lies 6 mm above the middle of the tumour; the search may move it, and goes on where it stopped."""
+    path = write(tmp_path)
+    found = plan_case(path, tmp_path / "out")
+    assert found.best.cost < found.default.cost
+    assert found.best.readings["target_coverage"] > found.default.readings["target_coverage"]
+    assert len(found.misplaced) == 3
+    assert 0.0 <= found.robust["complete"] <= 1.0
+    folders = {item.name: (item / "status").stat().st_mtime_ns for item in (tmp_path / "out" / "runs").iterdir()}
+    assert main(["plan", str(path), "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    again = {item.name: (item / "status").stat().st_mtime_ns for item in (tmp_path / "out" / "runs").iterdir()}
+    assert again == folders  # nothing was simulated twice
+    stored = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert stored["best"]["cost"] == pytest.approx(found.best.cost)
+    assert "best" in capsys.readouterr().out
+
+
+def test_no_way_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["plan", str(write(tmp_path)), "--out", str(tmp_path / "out"), "--quiet"]
+    assert main([*command, "--set", "plan.clearance='50 mm'"]) == 2
+    assert "no straight way" in capsys.readouterr().err
+    bare = write(tmp_path, CASE[: CASE.index("[plan]")])
+    assert main(["plan", str(bare), "--out", str(tmp_path / "out"), "--quiet"]) == 2

@@ -1,0 +1,91 @@
+"""The tables of an image-guided treatment: how its power is controlled, and what a plan may choose among."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from thermal.physics.control import ControllerEntry
+from thermal.physics.imaging.thermometry import Thermometry
+from thermal.units import Duration, Fraction, Length, Spec, Temperature, quantity
+
+Factor = Annotated[float, *quantity("", gt=0, le=100)]
+
+
+class Spread(Spec):
+    """What is known beforehand of a factor: its logarithm is normal around zero."""
+
+    perfusion: Factor = 0.3
+    """standard deviation of the logarithm of the perfusion"""
+    absorption: Factor = 0.2
+    """the same of the absorbed power, hence of the dose of particles that absorb it"""
+
+
+class Control(Spec):
+    """Closed loop: ``thermal control`` runs the case so, and as planned, on a patient who is not as the case says."""
+
+    controller: ControllerEntry
+    """what decides on the power"""
+    every: Duration = 10.0
+    """how often an image is taken and the power is set"""
+    most: Factor = 2.0
+    """largest power over that of the case"""
+    highest: Temperature = 90.0
+    """limit of all tissue"""
+    limits: dict[str, Temperature] = Field(default_factory=dict)
+    """limits of regions, e.g. fat = "45 degC\""""
+    caution: Annotated[float, *quantity("K", ge=0, le=100)] = 3.0
+    """kept between every limit and what is seen or predicted, for noise, lag and what voxels average"""
+    cover: Annotated[float, *quantity("m", ge=0, le=0.01)] | None = None
+    """end the treatment when the tumour and this margin in its organ are destroyed, by the plan's model or by what is
+    seen; by default it goes on to the end of heating.on"""
+    field_limit: Annotated[float, *quantity("A/m*Hz", gt=0, le=1e13)] | None = None
+    """of a magnetic field: amplitude times frequency, which bounds the power as well"""
+    thermometry: Thermometry = Thermometry()
+    """how the temperature is seen"""
+    voxel: Length | None = None
+    """of the images; default: as fine as the run"""
+    spread: Spread = Spread()
+    """how well perfusion and absorption are known"""
+    patient: dict[str, Factor] = Field(default_factory=dict)
+    """key of the case = factor by which the patient differs from it, e.g. "tissues.liver.perfusion" = 1.3"""
+    seed: Annotated[int, Field(ge=0)] = 1
+    """of noise and ensembles"""
+
+
+class Plan(Spec):
+    """What ``thermal plan`` may choose, and what it must keep."""
+
+    targets: Length = 0.006
+    """how far from the middle of the tumour a tip may lie"""
+    margin: Annotated[float, *quantity("m", ge=0, le=0.01)] = 0.005
+    """around the tumour, in its organ, that is to be covered"""
+    power: tuple[Factor, Factor] = (0.5, 2.0)
+    """smallest and largest power over that of the case"""
+    avoid: tuple[str, ...] = ()
+    """regions that no needle may cross, besides bone, vessels and lung"""
+    spare: dict[str, Fraction] = Field(default_factory=dict)
+    """region = share of it that may be lost at most, e.g. gallbladder = 0.0"""
+    highest: Temperature = 100.0
+    """limit of all tissue"""
+    pressure: Annotated[float, *quantity("Pa", gt=0, le=1e7)] | None = None
+    """limit of the pressure that the pump needs"""
+    clearance: Annotated[float, *quantity("m", ge=0, le=0.1)] = 0.003
+    """between a needle and what it must not touch"""
+    depth: Length = 0.2
+    """longest needle from skin to tip"""
+    directions: Annotated[int, Field(ge=10, le=100_000)] = 400
+    """straight ways to a tip that are looked at"""
+    given: tuple[tuple[float, float, float], ...] = ()
+    """directions from the tip outward (RAS) of an endoscope or a catheter, instead of straight ways through the skin"""
+    budget: Annotated[int, Field(ge=2, le=10_000)] = 24
+    """simulated placements"""
+    placement: Annotated[float, *quantity("m", ge=0, le=0.05)] = 0.002
+    """standard deviation of a tip along each axis, when a hand places it"""
+    trials: Annotated[int, Field(ge=0, le=1000)] = 12
+    """misplacements of the plan that are simulated"""
+    coarse: Length | None = None
+    """voxels of the placements that are tried; default: those of the case"""
+    seed: Annotated[int, Field(ge=0)] = 1
+    """of the search"""

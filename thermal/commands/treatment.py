@@ -1,0 +1,126 @@
+"""``thermal control`` and ``thermal assess``: a treatment that is watched, and what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from thermal.commands.options import DONE, PURPOSE, AnatomyName, Quiet, Set
+
+
+def assess(
+    run: Path,
+    /,
+    *,
+    against: Annotated[
+        Path | None,
+        Parameter(help="Zone seen after the treatment: NIfTI, DICOM SEG or series; default: the run's own."),
+    ] = None,
+    label: Annotated[int | None, Parameter(help="Label or segment that is the zone; default: all above 0.")] = None,
+    margin: Annotated[str, Parameter(help="Wanted around the tumour, in its organ.")] = "5 mm",
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"], help="Folder; default: RUN/assessment.")] = None,
+) -> int:
+    """Margins, residual tumour, agreement with the plan, and where a next treatment covers the rest."""
+    from thermal.errors import CaseError
+    from thermal.guidance.assess import assess as judge
+    from thermal.guidance.assess import read_segmented, write_assessment
+    from thermal.store import read_run
+    from thermal.units import parse
+
+    try:
+        wanted = parse(margin, "m")
+    except ValueError as error:
+        raise CaseError(f"--margin: {error}") from None
+    image = None if against is None else read_segmented(against, label)
+    result = read_run(run)
+    found = judge(result, image, wanted)
+    folder = out if out is not None else result.folder / "assessment"
+    for path in write_assessment(found, folder):
+        print(f"wrote {path}")
+    for name, (value, unit) in found.readings.items():
+        if name.startswith(("zone.volume", "zone.tumour", "zone.min", "margin.", "residual", "agreement", "target")):
+            factor, shown = {"m": (1e3, "mm"), "m^3": (1e6, "ml")}.get(unit, (1.0, unit))
+            print(f"  {name:<40} {value * factor:.4g} {shown}")
+    print(f"  {found.verdict}")
+    for number, step in enumerate(found.steps, 1):
+        x, y, z = (1e3 * s for s in step.shift)
+        print(
+            f"  next {number}: the planned zone moved by ({x:.1f}, {y:.1f}, {z:.1f}) mm (RAS), covers {step.covers:.1%}"
+        )
+    print(PURPOSE)
+    return DONE
+
+
+def control(
+    case: Path,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"], help="Folder; default: results/NAME.")] = None,
+    set: Set = None,
+    anatomy: AnatomyName = None,
+    quiet: Quiet = False,
+) -> int:
+    """Treat a patient who is not as the case says: by the plan, and under control by thermometry ([control])."""
+    from thermal.guidance.control import control_case
+    from thermal.progress import progress
+
+    with progress("control", quiet) as report:
+        found = control_case(case, out, set=set, anatomy=anatomy, progress=report)
+    for time, estimate in found.estimates.items():
+        print(f"  at {time:g} s: {estimate.text()}")
+    for name, treated in (("by the plan", found.open), ("controlled", found.closed)):
+        word = (
+            f"passed by {treated.excess:.2f} K"
+            if treated.excess > 0.0
+            else f"kept with {-treated.excess:.2f} K to spare"
+        )
+        print(
+            f"  {name:<12} tumour covered {treated.coverage:7.2%}, margin "
+            f"{1e3 * float(treated.run.value('zone.minimum_margin')):6.2f} mm, healthy tissue lost "
+            f"{1e6 * float(treated.run.value('zone.healthy_volume')):6.2f} ml, limits {word}"
+        )
+    print(f"wrote {found.closed.run.folder.parent / 'control.json'}")
+    print(PURPOSE)
+    return DONE
+
+
+def plan(
+    case: Path,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"], help="Folder; default: results/NAME_plan.")] = None,
+    set: Set = None,
+    anatomy: AnatomyName = None,
+    quiet: Quiet = False,
+) -> int:
+    """Search for the placement and power of a case ([plan]) that cover tumour and margin; goes on where it stopped."""
+    from thermal.guidance.plan import plan_case
+    from thermal.progress import progress
+
+    try:
+        with progress("plan", quiet) as report:
+            found = plan_case(case, out, set=set, anatomy=anatomy, progress=report)
+    except KeyboardInterrupt as error:
+        error.add_note("the same command goes on with what is not done yet")
+        raise
+    print(f"  {found.ways} straight ways to the middle of the tumour are clear")
+    for name, trial in (("as the case says", found.default), ("best", found.best)):
+        print(
+            f"  {name:<17} target covered {trial.readings['target_coverage']:7.2%}, tumour "
+            f"{trial.readings['tumour_coverage']:7.2%}, margin {1e3 * trial.readings['minimum_margin']:6.2f} mm, peak "
+            f"{trial.readings['peak_temperature']:.1f} degC"
+        )
+    if found.misplaced:
+        chance = found.robust
+        print(
+            f"  misplaced         target covered {chance['target_coverage_mean']:7.2%} in the mean, "
+            f"{chance['target_coverage_p10']:.2%} in nine of ten; tumour whole in {chance['complete']:.0%} of trials"
+        )
+    from thermal.guidance.placement import table
+
+    for key, value in table(found.case).items():
+        print(f"  --set '{key}={value}'")
+    print(PURPOSE)
+    return DONE

@@ -1,0 +1,197 @@
+"""After the treatment: the zone that an image shows, against the tumour and against the plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thermal.anatomy.dicom import is_dicom, read_dicom
+from thermal.anatomy.volume import Volume, read_volume, sample_at
+from thermal.errors import CaseError
+from thermal.guidance.next_step import Step, suggest
+from thermal.imaging.dicom import ABLATED, MASS, Segment, Study, write_segmentation
+from thermal.imaging.grid import Onto, mean_of
+from thermal.imaging.nifti import write_nifti
+from thermal.imaging.patient import Patient
+from thermal.margins import left_over, measure_margins, target_nodes
+from thermal.store import Run
+from thermal.store.files import json_safe, write_text
+from thermal.units import Array
+from thermal.zone import Distance, Extent, compare_zones, measure_zone
+
+MARGIN = 5e-3
+"""m, margin that is wanted by default (M. Ahmed et al. 2014: 5 mm at least)."""
+NEAR = 10e-3
+"""m, from the tumour's border, within which the map of margins goes."""
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What a zone means for a tumour. ``readings``: name -> (value, SI unit); ``steps``: what would cover the rest."""
+
+    patient: Patient
+    zone: Extent
+    planned: Extent
+    margin: float
+    readings: Mapping[str, tuple[float, str]]
+    steps: tuple[Step, ...]
+
+    @property
+    def verdict(self) -> str:
+        """In a sentence."""
+        left, aim = self.readings["residual_tumour"][0], self.readings["target.residual"][0]
+        if left <= 0.0 and aim <= 0.0:
+            return f"the tumour and {self.margin * 1e3:g} mm around it in its organ are covered"
+        what = f"{aim * 1e6:.3g} ml of the tumour with its margin of {self.margin * 1e3:g} mm"
+        if left > 0.0:
+            what = f"{left * 1e6:.3g} ml of the tumour, and {what}"
+        if not self.steps:
+            return f"{what} are left, and no zone was planned that could be moved there"
+        done = self.steps[-1].covers
+        count = "one more treatment" if len(self.steps) == 1 else f"{len(self.steps)} more treatments"
+        return f"{what} are left; {count} like the planned one, moved as listed, would cover {done:.1%} of that"
+
+    @cached_property
+    def maps(self) -> dict[str, npt.NDArray[Any]]:
+        """On voxels: ``zone``, ``planned``, ``tumour`` and ``residual`` (one inside), and ``margin`` in mm."""
+        patient, way = self.patient, self.patient.way
+        zone = _inside(way, patient.body, self.zone)
+        tumour = patient.share(patient.run.tumour) >= 0.5
+        return {
+            "zone": zone,
+            "planned": _inside(way, patient.body, self.planned),
+            "tumour": tumour,
+            "residual": tumour & ~zone,
+            "margin": self._margins(),
+        }
+
+    def _margins(self) -> Array:
+        """Signed distance in mm to the border of the zone, positive inside, near the tumour; NaN elsewhere."""
+        engine, grid = self.patient.engine, self.patient.grid
+        found = np.full(grid.shape, np.nan)
+        surface = engine.isosurface(*self.zone)
+        tumour = self.patient.share(self.patient.run.tumour)
+        near = np.argwhere((tumour > 0.0) & (tumour < 1.0))
+        if not len(surface.triangles) or not len(near):
+            return found
+        at = near * grid.spacing + grid.affine[:3, 3]
+        sign = np.where(_value(self.patient, self.zone.measure, at) >= self.zone.level, 1e3, -1e3)
+        found[tuple(near.T)] = sign * Distance(surface)(at)
+        return found
+
+
+def _value(patient: Patient, measure: Array, at: Array) -> Array:
+    held = patient.engine.holds(at)
+    found = np.full(len(at), float(measure.min()))
+    found[held] = patient.engine.sample(measure, at[held])
+    return found
+
+
+def _inside(way: Onto, body: Array, zone: Extent) -> npt.NDArray[np.bool_]:
+    return np.nan_to_num(mean_of(way, (zone.measure >= zone.level).astype(float), body)) >= 0.5
+
+
+def read_segmented(path: Path, label: int | None) -> Volume:
+    """An image that is one inside: where the label (of a SEG: the segment) is ``label``, or anything above 0.
+
+    Raises ``CaseError``.
+    """
+    if not path.exists():
+        raise CaseError(f"--against: {path}: no such file or folder")
+    volume = Volume(*read_dicom(path, "--against", label), path) if is_dicom(path) else read_volume(path, "--against")
+    inside = volume.values > 0 if label is None else volume.values == label
+    if not inside.any():
+        known = ", ".join(str(int(x)) for x in np.unique(volume.values)[:20])
+        what = "is above 0" if label is None else f"has the label {label}"
+        raise CaseError(f"--against {volume.path}: no voxel {what}; it holds {known}")
+    return Volume(inside.astype(np.float32), volume.affine, volume.path)
+
+
+def assess(run: Run, against: Volume | None = None, margin: float = MARGIN) -> Assessment:
+    """Judge the zone of an image (:func:`read_segmented`; by default the run's own) against the run's tumour and zone.
+
+    Raises ``CaseError`` for a run without a tumour, and for an image that does not lie over it.
+    """
+    patient = Patient.of(run)
+    engine, tumour = patient.engine, run.tumour
+    if not tumour:
+        raise CaseError(f"{run.folder}: its anatomy names no tumour to assess; give anatomy.tumour")
+    if not 0.0 <= margin <= NEAR:
+        raise CaseError(f"--margin: found {margin * 1e3:g} mm; expected 0 to 10 mm")
+    planned = Extent(np.asarray(run.static[run.zone_field].values), run.zone_level)
+    zone = planned if against is None else Extent(_on_nodes(patient, against), 0.5)
+    vessels = [name for name, entry in (run.resolved.get("tissues") or {}).items() if entry.get("temperature")]
+    vessels = [name for name in vessels if name in engine.shares]
+    readings = measure_zone(engine, zone.measure, zone.level, tumour).as_readings()
+    if (margins := measure_margins(engine, zone, tumour, vessels)) is not None:
+        readings |= {name: (r.value, r.unit) for name, r in margins.readings.items()}
+    readings |= {name: (r.value, r.unit) for name, r in left_over(engine, zone, tumour).items()}
+    if against is not None:
+        readings |= _agreement(patient, zone, planned)
+    target = target_nodes(engine, tumour, margin, vessels)
+    left = target[zone.measure[target] < zone.level]
+    readings["residual_tumour"] = (float(readings["zone.residual_volume"][0]), "m^3")
+    readings["target.volume"] = (float(engine.volume[target].sum()), "m^3")
+    readings["target.residual"] = (float(engine.volume[left].sum()), "m^3")
+    return Assessment(patient, zone, planned, margin, readings, suggest(engine, planned, left))
+
+
+def _on_nodes(patient: Patient, image: Volume) -> Array:
+    """(n,) share of the image's inside at the nodes. Raises ``CaseError`` where the two do not meet."""
+    sampled = sample_at(image, patient.engine.points.T)
+    solid = patient.engine.volume > 0.0
+    if not np.isfinite(sampled[solid]).any():
+        raise CaseError(
+            f"--against {image.path}: lies outside the run's window; check that both are of the same patient space "
+            "(NIfTI is RAS, DICOM is LPS)"
+        )
+    return np.nan_to_num(sampled).astype(float)
+
+
+def _agreement(patient: Patient, zone: Extent, planned: Extent) -> dict[str, tuple[float, str]]:
+    agreement = compare_zones(patient.engine, zone, planned)
+    found = {"agreement.dice": (agreement.dice, "")}
+    if agreement.hausdorff_distance is not None and agreement.mean_surface_distance is not None:
+        found["agreement.hausdorff_distance"] = (agreement.hausdorff_distance, "m")
+        found["agreement.mean_surface_distance"] = (agreement.mean_surface_distance, "m")
+    return found
+
+
+def write_assessment(found: Assessment, folder: Path) -> tuple[Path, ...]:
+    """Write ``assessment.json``, the maps as NIfTI, and ``assessment.dcm`` (DICOM SEG) in patient space."""
+    folder.mkdir(parents=True, exist_ok=True)
+    patient, run = found.patient, found.patient.run
+    table: dict[str, Any] = {
+        "readings": {name: {"value": value, "unit": unit} for name, (value, unit) in found.readings.items()},
+        "verdict": found.verdict,
+        "next_steps": [
+            {"shift": step.shift.tolist(), "covers": step.covers, "devices": _moved(run, step)} for step in found.steps
+        ],
+        "note": "For research, not for clinical decisions.",
+    }
+    write_text(folder / "assessment.json", json.dumps(json_safe(table), indent=2) + "\n")
+    files = [folder / "assessment.json"]
+    for name, values in found.maps.items():
+        about = {"Units": "mm"} if name == "margin" else {"Units": "1 inside"}
+        files.append(write_nifti(folder / f"{name}.nii.gz", values, patient.grid.affine, about))
+    names = {"tumour": MASS, "zone": ABLATED, "planned": ABLATED, "residual": MASS}
+    segments = [Segment(name, found.maps[name].astype(bool), code) for name, code in names.items()]
+    study = Study.of(run.title, f"{run.name} {run.provenance.get('case_hash', '')}")
+    files.append(write_segmentation(folder / "assessment.dcm", patient.grid, segments, study))
+    return tuple(files)
+
+
+def _moved(run: Run, step: Step) -> list[dict[str, Any]]:
+    """Where the devices would lie, patient RAS, m."""
+    return [
+        {"name": device.name or device.kind, "start": (np.asarray(device.shape.start) + step.shift).tolist(),
+         "end": (np.asarray(device.shape.end) + step.shift).tolist()}
+        for device in run.devices
+    ]  # fmt: skip

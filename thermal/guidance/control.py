@@ -1,0 +1,184 @@
+"""``thermal control``: the same patient treated by a plan and by a controller who watches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thermal.batch.members import base_value
+from thermal.batch.priors import as_toml, written
+from thermal.case import Case, load_case
+from thermal.case.guided import Control
+from thermal.errors import CaseError
+from thermal.guidance.estimate import Estimate
+from thermal.guidance.goal import Dose, Goal
+from thermal.guidance.pilots import Ahead, Recorded, Simple, most_level, plan_levels
+from thermal.guidance.steered import Pilot, steer
+from thermal.guidance.thermometer import Thermometer, limits_at
+from thermal.physics.control import Predictive
+from thermal.progress import Report
+from thermal.simulation import Prepared, conclude, follow, prepare, provenance_table
+from thermal.store import Run, RunFolder, read_run
+from thermal.store.files import json_safe, write_text
+from thermal.units import Array
+from thermal.workshop import Workshop
+
+HORIZON = 20.0
+"""s, of the plan where the controller has none of its own."""
+
+
+@dataclass(frozen=True)
+class Treated:
+    """One run: ``excess`` is by how many K the worst place passed its limit (negative: kept)."""
+
+    run: Run
+    excess: float
+    levels: Array
+
+    @property
+    def coverage(self) -> float:
+        """Share of the tumour that was destroyed."""
+        return float(self.run.value("zone.tumour_coverage"))
+
+
+@dataclass(frozen=True)
+class Controlled:
+    """What came of both: by the plan (``open``) and under control (``closed``)."""
+
+    open: Treated
+    closed: Treated
+    estimates: Mapping[float, Estimate]
+
+
+def patient_of(case: Case, control: Control, path: Path, overrides: list[str], anatomy: str | None) -> Case:
+    """The case of the patient who is really there. Raises ``CaseError`` for keys without a number."""
+    changed = []
+    for key, factor in control.patient.items():
+        value, unit = base_value(case, key)
+        changed.append(f"{key}={as_toml(written(value * factor, unit) if unit else value * factor)}")
+    return load_case(path, [*overrides, *changed], anatomy)
+
+
+def _without_end(case: Case) -> Case:
+    """The case without what would make a source remember, and without the tables that only steer."""
+    bioheat = case.bioheat.model_copy(update={"until": None})
+    bare = case.model_copy(update={"bioheat": bioheat, "plan": None})
+    return bare.with_origin(case.origin) if case.origin is not None else bare
+
+
+def control_case(
+    path: Path,
+    out: Path | None = None,
+    *,
+    set: list[str] | None = None,
+    anatomy: str | None = None,
+    progress: Report | None = None,
+) -> Controlled:
+    """Treat the patient of a case by the plan and under control, into ``out/open`` and ``out/closed``.
+
+    Raises ``CaseError`` for a case without [control], and for a heating whose power cannot be set.
+    """
+    report: Report = progress or (lambda stage, share: None)
+    overrides = list(set or ())
+    case = load_case(path, overrides, anatomy)
+    control = case.control
+    if control is None:
+        raise CaseError(f'{path}: has no [control]; add one with controller.kind = "pid" or another')
+    folder = out if out is not None else Path("results") / case.name
+    real = _without_end(patient_of(case, control, path, overrides, anatomy))
+    workshop = Workshop(2)
+    model = prepare(_without_end(case), report, workshop)
+    truth = prepare(real, report, workshop)
+    for source in (model.source, truth.source):
+        if source.memory():
+            raise CaseError("control: this heating remembers what it did, so a model of it cannot be run beside it; "
+                            "leave out what makes it do so (coagulation_update, a generator of its own)")  # fmt: skip
+    every, duration = control.every, case.bioheat.duration
+    looks = np.arange(0.0, duration - 1e-6, every)
+    horizon = control.controller.horizon if isinstance(control.controller, Predictive) else HORIZON
+    report("plan", 0.0)
+    levels = plan_levels(model, control, looks, horizon)
+    opened = _treat(truth, Recorded(levels, looks), looks, folder / "open", control, report)
+    pilot = _pilot(model, truth, control, looks)
+    closed = _treat(truth, pilot, looks, folder / "closed", control, report)
+    found = Controlled(
+        Treated(opened, _excess(truth, control, opened), levels),
+        Treated(closed, _excess(truth, control, closed), np.array(pilot.levels)),
+        pilot.estimates,
+    )
+    write_text(folder / "control.json", json.dumps(json_safe(_table(found, looks)), indent=2) + "\n")
+    return found
+
+
+def _pilot(model: Prepared, truth: Prepared, control: Control, looks: Array) -> Simple | Ahead:
+    thermometer = Thermometer.of(truth, control)
+    most = most_level(model, control)
+    if isinstance(control.controller, Predictive):
+        return Ahead(control.controller, thermometer, model, looks, most, Goal.of(model, control))
+    goal = Goal.of(model, control)
+    dose = None if goal is None else Dose.of(goal, thermometer, len(model.initial))
+    return Simple(control.controller, thermometer, most, dose)
+
+
+def _treat(truth: Prepared, pilot: Pilot, looks: Array, folder: Path, control: Control, report: Report) -> Run:
+    """Run one treatment; it is begun anew, for what the pilot learned is not kept."""
+    steered = steer(truth, looks, pilot)
+    with RunFolder.open(folder, truth.case, force=True) as run:
+        run.write_resolved(provenance_table(steered))
+        last, wall = follow(steered, run, report)
+        summary, late = conclude(steered, run, last, wall)
+        run.write_summary({**summary, "warnings": ([*steered.warnings, *late], "")})
+        run.finish()
+    return read_run(folder)
+
+
+def _excess(truth: Prepared, control: Control, run: Run) -> float:
+    """K, by which the true temperature passed a limit anywhere at any time; negative: room that was left."""
+    hottest = np.asarray(run.static["highest_temperature"].values)
+    solid = truth.engine.volume > 0.0
+    return float((hottest - limits_at(truth, control))[solid].max())
+
+
+_UNITS = {
+    "minimum_margin": "m",
+    "zone_volume": "m^3",
+    "healthy_volume": "m^3",
+    "heated_for": "s",
+    "peak_temperature": "degC",
+    "limit_passed_by": "K",
+    "times": "s",
+    "levels": "share of the power of the case",
+}
+
+
+def _table(found: Controlled, looks: Array) -> dict[str, Any]:
+    def one(treated: Treated) -> dict[str, Any]:
+        run = treated.run
+        return {
+            "tumour_coverage": treated.coverage,
+            "minimum_margin": run.value("zone.minimum_margin"),
+            "zone_volume": run.value("zone.volume"),
+            "peak_temperature": run.value("peak_temperature"),
+            "limit_passed_by": treated.excess,
+            "healthy_volume": run.value("zone.healthy_volume"),
+            "heated_for": float((treated.levels > 0.0).sum() * np.diff(looks).min(initial=0.0)),
+            "levels": treated.levels,
+        }
+
+    return {
+        "open": one(found.open),
+        "closed": one(found.closed),
+        "times": looks,
+        "estimates": [
+            {"time": time, **{name: {"median": m, "interval": list(i)} for name, m, i in zip(
+                e.names, e.median, e.interval, strict=True)}}
+            for time, e in found.estimates.items()
+        ],
+        "units": _UNITS,
+        "note": "For research, not for clinical decisions.",
+    }  # fmt: skip

@@ -1,0 +1,70 @@
+"""Perfusion and absorbed power (dose) from temperature images, by an ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from thermal.units import Array
+
+ROUNDS = 4
+"""Times that the same data are taken in, each with a fourth of their weight."""
+MODEL = 0.02
+"""Error of the model relative to the rise of temperature (chosen)."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Factors by name: ``median`` and an ``interval`` that holds the true one with 95 %."""
+
+    names: tuple[str, ...]
+    median: Array
+    deviation: Array
+    """of the logarithm"""
+    count: int
+    """members of the ensemble"""
+
+    @property
+    def interval(self) -> Array:
+        """(p, 2) lower and upper end, wider for small ensembles, whose spread is itself uncertain."""
+        reach = float(stats.t.ppf(0.975, self.count - 1)) * self.deviation
+        return np.stack([self.median * np.exp(-reach), self.median * np.exp(reach)], axis=1)
+
+    def text(self) -> str:
+        """In a line."""
+        parts = zip(self.names, self.median, self.interval, strict=True)
+        return ", ".join(f"{name} {value:.3f} ({low:.3f} to {high:.3f})" for name, value, (low, high) in parts)
+
+
+def estimate(
+    forward: Callable[[Array], Array],
+    seen: Array,
+    error: Array,
+    names: Sequence[str],
+    spread: Array,
+    members: int,
+    seed: int,
+) -> Estimate:
+    """Factors whose logarithms are normal beforehand with standard deviations ``spread`` (p,), from data.
+
+    ``forward``: factors (p,) -> what would be seen (d,); ``seen`` (d,) with standard deviations ``error`` (d,).
+    Ensemble smoother with multiple data assimilation: A. A. Emerick, A. C. Reynolds, Comput. Geosci. 55, 3 (2013). The
+    first ensemble is spread evenly (Latin hypercube).
+    """
+    chance = np.random.default_rng(seed)
+    share = stats.qmc.LatinHypercube(len(spread), rng=chance).random(members)
+    ensemble = spread[:, None] * stats.norm.ppf(share.T)
+    for _ in range(ROUNDS):
+        shown = np.stack([forward(np.exp(one)) for one in ensemble.T], axis=1)
+        noise = np.sqrt(ROUNDS) * chance.standard_normal(shown.shape)
+        wrong = (seen[:, None] - shown) / error[:, None] + noise
+        root = np.sqrt(members - 1.0)
+        spread_shown = (shown - shown.mean(axis=1, keepdims=True)) / error[:, None] / root
+        spread_factor = (ensemble - ensemble.mean(axis=1, keepdims=True)) / root
+        inner = spread_shown.T @ spread_shown + ROUNDS * np.eye(members)
+        ensemble = ensemble + spread_factor @ np.linalg.solve(inner, spread_shown.T @ wrong)
+    middle = np.exp(ensemble.mean(axis=1))
+    return Estimate(tuple(names), middle, ensemble.std(axis=1, ddof=1), members)

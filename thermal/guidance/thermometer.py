@@ -1,0 +1,119 @@
+"""MR thermometry during a treatment: what the images show, late and with noise, and where they show nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from thermal.case.guided import Control
+from thermal.errors import CaseError
+from thermal.imaging.grid import Grid, Onto, grid_over, mean_of, onto
+from thermal.imaging.patient import scenery_of
+from thermal.physics.imaging.mr import Mr
+from thermal.physics.imaging.thermometry import Reader, show
+from thermal.simulation import Prepared
+from thermal.units import Array, Mask
+from thermal.zone import share_of
+
+BLIND = 0.5
+"""Share of the tumour that thermometry must see."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A temperature image: ``values`` (a, b, c) degC, NaN where it fails, as it was ``taken`` (s)."""
+
+    taken: float
+    values: Array
+
+
+@dataclass
+class Thermometer:
+    """Takes images of a patient; what it shows at one time was taken some time before."""
+
+    control: Control
+    grid: Grid
+    way: Onto
+    body: Array
+    reliable: Mask
+    limits: Array
+    """(a, b, c) degC, the limit of what is in each voxel"""
+    base: Array
+    chance: np.random.Generator
+    scenery: object = None
+    images: list[Image] = field(default_factory=list)
+
+    @staticmethod
+    def of(prepared: Prepared, control: Control) -> Thermometer:
+        """Raises ``CaseError`` where thermometry is blind in the tumour."""
+        engine, anatomy = prepared.engine, prepared.anatomy
+        grid = grid_over(engine, control.voxel)
+        way = onto(engine, anatomy.domain, grid)
+        body = np.minimum(way.density(np.where(engine.volume > 0.0, 1.0, 0.0)), 1.0)
+        how, case = control.thermometry, prepared.case
+        element = "" if case.particles is None else case.particles.mass_of
+        decay = Mr(field=how.field).decay_by(element) * way.density(prepared.delivered.bulk) * how.echo
+        scenery = scenery_of(engine, way, anatomy.materials, body, decay)
+        reliable = scenery.reliable(how.snr)
+        if anatomy.tumour is not None:
+            inside = way.density(share_of(engine, anatomy.tumour)) > 0.5
+            if inside.any() and reliable[inside].mean() < BLIND:
+                raise CaseError(
+                    f"control.thermometry: fails in {1.0 - reliable[inside].mean():.0%} of the tumour, where iron "
+                    "takes the signal or fat does not follow; use a shorter echo, less iron, or no control"
+                )
+        found = Thermometer(
+            control, grid, way, body, reliable, on_voxels(way, limits_at(prepared, control)),
+            np.nan_to_num(mean_of(way, prepared.initial, body)), np.random.default_rng(control.seed), scenery,
+        )  # fmt: skip
+        first = show(how, scenery, np.zeros(grid.shape), 0.0, found.chance)
+        found._reader = Reader(how, first, reliable, found._quiet(prepared))
+        return found
+
+    def _quiet(self, prepared: Prepared) -> Mask:
+        """Voxels far from everything that heats, for the drift."""
+        power = self.way.density(np.abs(next(iter(_power(prepared)), np.zeros_like(prepared.initial))))
+        return np.asarray((power <= 1e-3 * power.max()) & (self.body > 0.5))
+
+    def take(self, time: float, temperature: Array) -> Image | None:
+        """Take an image of the true temperature (n,), and return the newest that can be seen by now, if any."""
+        rise = np.nan_to_num(mean_of(self.way, temperature, self.body)) - self.base
+        how = self.control.thermometry
+        image = show(how, self.scenery, rise, time / 3600.0, self.chance)  # type: ignore[arg-type]
+        self.images.append(Image(time, self.base + self._reader.read(image)))
+        seen = [shown for shown in self.images if shown.taken + how.lag <= time + 1e-6]
+        return seen[-1] if seen else None
+
+    _reader: Reader = field(init=False, repr=False)
+
+    def room(self, image: Image) -> float:
+        """K, smallest distance to a limit of what an image shows, less what caution keeps."""
+        distance = self.limits - image.values
+        return float(np.nanmin(distance)) - self.control.caution
+
+
+def _power(prepared: Prepared) -> list[Array]:
+    fields: Mapping[str, tuple[Array, str]] = prepared.source.fields
+    return [fields["absorbed_power"][0]] if "absorbed_power" in fields else []
+
+
+def limits_at(prepared: Prepared, control: Control) -> Array:
+    """(n,) degC, limit at each node: of all tissue, or of the region that holds most of it. Raises ``CaseError``."""
+    engine = prepared.engine
+    limit = np.full(engine.volume.shape, control.highest)
+    for region, temperature in control.limits.items():
+        if region not in engine.volumes:
+            known = ", ".join(sorted(engine.volumes))
+            raise CaseError(f"control.limits.{region}: there is no such region; the anatomy has {known}")
+        within = share_of(engine, region) >= 0.5
+        limit[within] = np.minimum(limit[within], temperature)
+    return limit
+
+
+def on_voxels(way: Onto, limit: Array) -> Array:
+    """The limit on voxels: nearest in value to those of the nodes that overlap each."""
+    whole = way.density(np.ones_like(limit))
+    mixed = way.density(limit)
+    return np.asarray(np.divide(mixed, whole, out=np.full(whole.shape, np.inf), where=whole > 0.0))
