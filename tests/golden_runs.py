@@ -104,28 +104,18 @@ def numbers(run: Run) -> dict[str, tuple[float, str]]:
 
 
 def runnable() -> list[Path]:
-    """Every case of ``cases/`` that somebody can run."""
+    """Every case of ``cases/`` that can be run; published set-ups have numbers of their own (``expected.toml``)."""
     found = [path for path in (ROOT / "cases").rglob("*.toml") if path.name != "expected.toml"]
-    return sorted(path for path in found if path.parent.name not in ("anatomy", "sweeps"))
+    return sorted(path for path in found if not {"anatomy", "sweeps", "published"} & set(path.parts))
 
 
 def file_of(case: Path) -> Path:
-    parts = case.relative_to(ROOT / "cases").with_suffix("").parts
-    return FOLDER / f"{'-'.join(part for part in parts if part != 'case')}.toml"
+    return FOLDER / f"{'-'.join(case.relative_to(ROOT / 'cases').with_suffix('').parts)}.toml"
 
 
 def begin(case: Path) -> Golden:
-    """An empty golden file for a case that has none: on the coarse phantom, but published set-ups as they stand."""
-    published = "published" in case.parts
-    return Golden(
-        file_of(case),
-        case.relative_to(ROOT / "cases").as_posix(),
-        None if published else "phantom",
-        () if published else (COARSE,),
-        1e-3,
-        REASON,
-        {},
-    )
+    """An empty golden file for a case that has none: on the coarse phantom."""
+    return Golden(file_of(case), case.relative_to(ROOT / "cases").as_posix(), "phantom", (COARSE,), 1e-3, REASON, {})
 
 
 def write(golden: Golden, values: Mapping[str, tuple[float, str]]) -> None:

@@ -23,17 +23,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 SEED, COUNT, LEAST = 1, 40, 36
+SMALL = "test_small_formulas.py"
 TESTS: dict[str, tuple[str, ...]] = {
     "physics/magnetism.py": ("test_magnetism.py", "test_particle_kinds.py"),
     "physics/hysteresis.py": ("test_particle_kinds.py",),
-    "physics/optics.py": ("test_particles.py", "test_light.py"),
-    "physics/far_field.py": ("test_magnetic.py",),
+    "physics/optics.py": (SMALL, "test_particles.py"),
+    "physics/far_field.py": (SMALL, "test_rfa.py"),
     "physics/damage/arrhenius.py": ("test_damage.py", "test_damage_laws.py"),
     "physics/damage/dose.py": ("test_damage.py", "test_damage_laws.py"),
     "physics/damage/cell_death.py": ("test_damage_laws.py",),
     "physics/damage/cold.py": ("test_damage_laws.py", "test_damage.py"),
-    "physics/damage/chemical.py": ("test_damage_laws.py",),
-    "physics/drug/fate.py": ("test_drug.py",),
+    "physics/damage/chemical.py": (SMALL, "test_until.py"),
+    "physics/drug/fate.py": (SMALL, "test_drug.py"),
     "physics/drug/release.py": ("test_drug.py",),
     "physics/heating/schedule.py": ("test_cryo.py", "test_prescribed.py", "test_generator.py"),
     "physics/delivery/backflow.py": ("test_infusion.py",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import re
 import shlex
 import shutil
@@ -224,7 +225,7 @@ def test_python_examples_run(
 
 def test_heat_source_of_the_extension_page(tmp_path: Path) -> None:
     """The thermoseed does what its page says: full power at 37 degC, none at its Curie temperature, off when off."""
-    ((block),) = [block for block in blocks("python") if block.page.name == "extending.md"]
+    block = of_the_extension_page("heating/thermoseed.py")
     path = tmp_path / "thermoseed.py"
     path.write_text(block.text, encoding="utf-8")
     module = module_of(path)
@@ -250,6 +251,35 @@ def test_heat_source_of_the_extension_page(tmp_path: Path) -> None:
     rod = 37.0 + power * resistance / 0.5
     assert power == pytest.approx(0.5 * (55.0 - rod) / 18.0, rel=1e-9)
     assert weights @ np.ones(len(weights)) == pytest.approx(1.0)
+
+
+def of_the_extension_page(file: str) -> Block:
+    (found,) = [
+        block for block in blocks("python")
+        if block.page.name == "extending.md" and block.text.startswith(f"# thermal/physics/{file}\n")
+    ]  # fmt: skip
+    return found
+
+
+def test_damage_law_of_the_extension_page(tmp_path: Path) -> None:
+    """Exact for ramps in any number of steps, up or down; nothing at rest; dead where it says so."""
+    path = tmp_path / "excess.py"
+    path.write_text(of_the_extension_page("damage/excess.py").text, encoding="utf-8")
+    law = module_of(path).Excess(lethal_time="100 s")
+    body = np.full(3, 37.0)
+    nothing = law.initial(3)
+    assert law.accumulate(nothing, body, body, 1e5) is nothing
+    for ends, expected in (((37.0, 52.0), 10.0**2 / 30 * 60), ((52.0, 37.0), 10.0**2 / 30 * 60), ((45.0, 45.0), 180.0),
+                           ((44.0, 50.0), 300.0)):  # fmt: skip
+        for count in (1, 7):
+            course = np.linspace(*ends, count + 1)
+            value = law.initial(1)
+            for start, end in itertools.pairwise(course):
+                value = law.accumulate(value, np.array([start]), np.array([end]), 60.0 / count)
+            assert value[0] == pytest.approx(expected, rel=1e-12)
+    value = np.array([99.0, 100.0, 0.0])
+    assert law.survival(value).tolist() == [1.0, 0.0, 1.0]
+    assert (law.measure(value, body, 60.0) >= law.level).tolist() == [False, True, False]
 
 
 def module_of(path: Path) -> ModuleType:

@@ -20,7 +20,7 @@ ALL = goldens()
 QUICK = {
     "baselines-cryo_single", "baselines-ethanol", "baselines-laser_bare", "baselines-rfa_single",
     "carriers-liposome_thermosensitive", "carriers-vortex_disc", "delivery-intra_arterial", "delivery-intravenous",
-    "liver-cryo", "liver-gold", "liver-iron", "liver-rfa", "published-littrup_2009_single",
+    "liver-cryo", "liver-gold", "liver-iron", "liver-rfa",
 }  # fmt: skip
 """One of each kind; the others are run with the slow tests."""
 

@@ -17,6 +17,7 @@ from thermal.store import Run
 from thermal.verification import Catalogue, Check, load_catalogue, text, verify
 from thermal.verification.catalogue import home
 from thermal.verification.checks import FAILED, MISSED, PASSED, SKIPPED, Measured, UnavailableError
+from thermal.verification.run import Bench
 from thermal.verification.table import row
 
 ROOT = Path(__file__).parent.parent
@@ -48,7 +49,6 @@ def test_names_are_names_and_cases_are_read() -> None:
     names = [check.name for check in CATALOGUE.check]
     assert len(set(names)) == len(names) > 40
     assert {check.kind for check in CATALOGUE.check} == {"analytic", "order", "conservation", "parity", "published"}
-    assert {c.case for c in CATALOGUE.check if c.kind == "published"} == {p.name for p in home("published").iterdir()}
     for check in CATALOGUE.check:
         if check.kind != "published":
             load_case(home("catalogue") / f"{check.case}.toml", check.set)
@@ -79,8 +79,11 @@ class Made:
     def catalogue(self, case: str, overrides: tuple[str, ...]) -> Run:
         return Run(Path(), {"number": {"value": next(self._values), "unit": self._unit}})
 
-    def published(self, folder: str) -> tuple[Run, list[Measured]]:
-        return self.catalogue(folder, ()), self._measured
+    def published(self, folder: str, overrides: tuple[str, ...]) -> Run:
+        return self.catalogue(folder, overrides)
+
+    def measured(self, folder: str) -> list[Measured]:
+        return self._measured
 
 
 COMMON = {"name": "n", "problem": "p", "case": "c", "source": "s", "reason": "r"}
@@ -128,6 +131,27 @@ def test_a_measurement_is_met_or_missed_as_stated(obtained: float, met: bool, ve
     assert finding.failed == (verdict == FAILED)
 
 
+@pytest.mark.parametrize(
+    ("row", "values", "found"),
+    [
+        ({"value": "9 K", "above": "37 degC"}, (45.0,), 8.0),
+        ({"value": "40 degC", "at_most": True}, (39.0,), 39.0),
+        ({"value": "0.5", "changed": ["a=1"]}, (20.0, 40.0), 0.5),
+        ({"value": "1", "over": "number"}, (20.0,), 1.0),
+    ],
+)
+def test_what_is_made_of_a_number(row: dict[str, Any], values: tuple[float, ...], found: float) -> None:
+    measured = Measured.model_validate({"key": "number", "tolerance": 0.2, "source": "s", "met": True, **row})
+    (finding,) = made("published").findings(Made(*values, measured=(measured,)))
+    assert (finding.verdict, finding.obtained) == (PASSED, found)
+
+
+def test_what_was_measured_is_read() -> None:
+    bench = Bench(Path())
+    for folder in home("published").iterdir():
+        assert all(row.at_most or 0.0 < row.tolerance <= 0.35 for row in bench.measured(folder.name))
+
+
 def test_what_cannot_run_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = made("analytic", expected=[{**READ, "value": 1.0}])
     ((_, finding),) = verify([missing], tmp_path)
@@ -166,7 +190,8 @@ def test_the_page_of_the_documentation_is_that_of_the_catalogue() -> None:
     written = (ROOT / "docs" / "verification-results.md").read_text(encoding="utf-8")
     assert FAILED not in written
     for check in CATALOGUE.check:
-        assert f"- **{check.name}**: {check.problem}. {check.source}. Tolerance: {check.reason}." in written
+        if check.kind != "published":  # those are on a page of their own
+            assert f"- **{check.name}**: {check.problem}. {check.source}. Tolerance: {check.reason}." in written
         if check.kind in ("analytic", "conservation"):
             for known_row in check.expected:
                 cells = known_row.name, known_row.value, known_row.tolerance, known_row.unit

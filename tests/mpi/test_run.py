@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,58 @@ def test_the_same_summary_on_two_ranks(tmp_path: Path, text: str, tolerance: flo
             nothing = 1e-9 if key.startswith("residual.") else 1e-12  # m: a place on an axis of symmetry is at zero
             assert found[key] == pytest.approx(value, rel=tolerance, abs=nothing), key
     assert found["steps"] == alone["steps"]
+    assert found["ledger.energy_error"] < 1e-12
+
+
+def killed(ranks: int, case: Path, out: Path) -> None:
+    """Begin a run on several ranks, and kill -9 one of those that help as soon as there is a checkpoint."""
+    command = [str(Path(sys.executable).parent / "mpiexec"), "-bind-to", "none", "-n", str(ranks), sys.executable, "-m",
+               "thermal", "run", str(case), "--engine", "dolfinx", "--out", str(out), "--quiet"]  # fmt: skip
+    run = subprocess.Popen(command, env={**os.environ, "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
+    end = time.monotonic() + 300.0
+    while not (out / "checkpoint.npz").exists():
+        assert run.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    first = int(json.loads((out / "lock").read_text())["pid"])
+    helpers = [pid for pid in _python_of(case) if pid != first]
+    assert len(helpers) == ranks - 1
+    os.kill(helpers[0], signal.SIGKILL)
+    assert run.wait(60) != 0
+    while Path(f"/proc/{first}").exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def _python_of(case: Path) -> list[int]:
+    """Processes whose program is Python and whose command names the case."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if Path(words[0].decode()).name.startswith("python") and str(case).encode() in words:
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_killed_on_two_ranks_and_resumed_on_another_number(tmp_path: Path, ranks: int) -> None:
+    """A checkpoint holds whole fields in the order of the domain's nodes, whatever the number of ranks."""
+    case = write(tmp_path, IRON.replace("schema_version", "# slowly, with a checkpoint a step\nschema_version"))
+    text = case.read_text().replace('every = "20 s"', 'every = "20 s", checkpoint = "1 ms"')
+    case.write_text(text.replace('precision = "double"', 'precision = "double", max_step = "0.2 s"'))
+    out = tmp_path / "spread"
+    killed(2, case, out)
+    done = under_mpirun(ranks, "run", case, "--engine", "dolfinx", "--out", out, "--quiet", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((out / "provenance.json").read_text())["resumed"]
+    simulate(load_case(case), tmp_path / "serial")
+    found, alone = summary(out), summary(tmp_path / "serial")
+    for key in ("peak_temperature", "zone.volume", "energy.source", "energy.perfusion", "energy.stored", "steps"):
+        assert found[key] == pytest.approx(alone[key], rel=1e-9), key
     assert found["ledger.energy_error"] < 1e-12
 
 

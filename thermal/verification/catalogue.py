@@ -45,6 +45,17 @@ class Catalogue(Spec):
 
 
 def load_catalogue() -> Catalogue:
-    """Read the catalogue of the package."""
+    """The catalogue of the package, and every published set-up."""
     text = (resources.files("thermal") / "data" / "verification.toml").read_text(encoding="utf-8")
-    return Catalogue.model_validate(tomllib.loads(text))
+    checks = [*tomllib.loads(text)["check"], *(_published(folder) for folder in sorted(home("published").iterdir()))]
+    return Catalogue.model_validate({"check": checks})
+
+
+def _published(folder: Path) -> dict[str, object]:
+    """The check of a published set-up: what is in its folder."""
+    case = tomllib.loads((folder / "case.toml").read_text(encoding="utf-8"))
+    return {
+        "kind": "published", "name": folder.name, "case": folder.name, "quick": False,
+        "problem": case.get("title", folder.name), "source": f"cases/published/{folder.name}/README.md",
+        "reason": "scatter of the experiment, and what its report leaves open",
+    }  # fmt: skip

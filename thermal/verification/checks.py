@@ -26,8 +26,12 @@ class Laboratory(Protocol):
         """A case of the catalogue. Raises ``UnavailableError`` where this installation cannot run it."""
         ...
 
-    def published(self, folder: str) -> tuple[Run, list[Measured]]:
-        """A published set-up and what was measured in it."""
+    def published(self, folder: str, overrides: tuple[str, ...]) -> Run:
+        """The case of a published set-up."""
+        ...
+
+    def measured(self, folder: str) -> list[Measured]:
+        """What was measured in a published set-up."""
         ...
 
 
@@ -55,18 +59,49 @@ class Finding:
 
 
 class Measured(Spec):
-    """A measured number of a published set-up, as in its ``expected.toml``."""
+    """A measured number of a published set-up (``expected.toml``): an entry of the summary, or what is made of it.
+
+    It is the number ``above`` a temperature, ``minus`` or ``over`` another one of the same run, or its ratio to that of
+    the run with overrides ``changed``.
+    """
 
     key: str
     """entry of the summary"""
     value: str
     """with its unit"""
-    tolerance: Annotated[float, Field(gt=0.0)]
+    tolerance: float = 0.0
     """relative"""
+    at_most: bool = False
+    """whether the value is a bound"""
+    overrides: tuple[str, ...] = Field(default=(), alias="with")
+    """of the run"""
+    above: str | None = None
+    """a temperature"""
+    minus: str | None = None
+    """entry of the summary"""
+    over: str | None = None
+    """entry of the summary"""
+    changed: tuple[str, ...] | None = None
+    """overrides of another run"""
     source: str
     """where it is published"""
     met: bool
     """whether the simulation comes within the tolerance as of now"""
+
+    def compare(self, laboratory: Laboratory, folder: str) -> tuple[float, float, str]:
+        """What was found, what was measured, and the unit of both."""
+        run = laboratory.published(folder, self.overrides)
+        entry = run.summary[self.key]
+        found, unit = float(entry["value"]), str(entry["unit"])
+        if self.above is not None:
+            return found - parse(self.above, "degC"), parse(self.value, "K"), "K"
+        if self.minus is not None:
+            found -= float(run.value(self.minus))
+        if self.over is not None:
+            return found / float(run.value(self.over)), float(self.value), ""
+        if self.changed is not None:
+            return found / float(laboratory.published(folder, self.changed).value(self.key)), float(self.value), ""
+        return found, parse(self.value, unit), unit
 
 
 class Row(Spec):
@@ -223,14 +258,13 @@ class Published(_Check):
 
     def findings(self, laboratory: Laboratory) -> Iterator[Finding]:
         """A line for each measured number; that a stated miss is one no longer is a failure too."""
-        run, rows = laboratory.published(self.case)
-        for row in rows:
-            entry = run.summary[row.key]
-            measured, found = parse(row.value, entry["unit"]), float(entry["value"])
+        for row in laboratory.measured(self.case):
+            found, measured, unit = row.compare(laboratory, self.case)
             allowed = row.tolerance * abs(measured)
-            met = abs(found - measured) <= allowed
+            met = found <= measured if row.at_most else abs(found - measured) <= allowed
             verdict = FAILED if met != row.met else PASSED if met else MISSED
-            yield Finding(self.name, row.key, measured, found, allowed, entry["unit"], verdict, row.source)
+            name = f"{row.key}, at most" if row.at_most else row.key
+            yield Finding(self.name, name, measured, found, allowed, unit, verdict, row.source)
 
 
 Check = Annotated[Analytic | Conservation | Order | Parity | Published, Field(discriminator="kind")]

@@ -32,11 +32,14 @@ class Bench:
         """A case of the catalogue."""
         return self._run(home("catalogue") / f"{case}.toml", overrides)
 
-    def published(self, folder: str) -> tuple[Run, list[Measured]]:
-        """A published set-up and what was measured in it."""
-        place = home("published") / folder
-        rows = tomllib.loads((place / "expected.toml").read_text(encoding="utf-8"))["expected"]
-        return self._run(place / "case.toml", ()), [Measured.model_validate(row) for row in rows]
+    def published(self, folder: str, overrides: tuple[str, ...]) -> Run:
+        """The case of a published set-up."""
+        return self._run(home("published") / folder / "case.toml", overrides)
+
+    def measured(self, folder: str) -> list[Measured]:
+        """What was measured in a published set-up."""
+        rows = tomllib.loads((home("published") / folder / "expected.toml").read_text(encoding="utf-8"))["expected"]
+        return [Measured.model_validate(row) for row in rows]
 
     def _run(self, path: Path, overrides: tuple[str, ...]) -> Run:
         key = (str(path), *overrides)
