@@ -163,6 +163,7 @@ def test_a_twin_goes_where_the_treatment_goes(model: Prepared) -> None:
 # -------------------------------------------------------------------------------------------------------- treatments
 
 
+@pytest.mark.slow
 def test_control_keeps_its_limits_and_covers_more_than_the_plan(tmp_path: Path) -> None:
     """With 30 % more perfusion than planned for: the plan leaves tumour, the controller does not."""
     found = control_case(write(tmp_path), tmp_path / "out")
@@ -176,6 +177,7 @@ def test_control_keeps_its_limits_and_covers_more_than_the_plan(tmp_path: Path) 
     assert len(table["closed"]["levels"]) == len(table["times"]) == 24
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["predictive", "pid", "bang_bang"])
 def test_limits_are_kept_where_less_blood_cools(tmp_path: Path, kind: str) -> None:
     """With 30 % less perfusion than planned for, every controller keeps the limit."""

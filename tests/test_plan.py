@@ -44,20 +44,20 @@ concentration = "0.02 mg/ml"
 [heating]
 kind = "photothermal"
 wavelength = "808 nm"
-power = "1 W"
-on = [["0 s", "60 s"]]
+power = "3 W"
+on = [["0 s", "20 s"]]
 [heating.fibre]
 entry = ["20 mm", "39 mm", "26 mm"]
 tip = ["20 mm", "16 mm", "26 mm"]
 diffuser = "8 mm"
 [bioheat]
-duration = "60 s"
+duration = "20 s"
 [output]
 pictures = false
 [plan]
 margin = "0 mm"
-budget = 8
-trials = 3
+budget = 6
+trials = 1
 targets = "3 mm"
 """
 
@@ -114,17 +114,18 @@ def test_devices_move_as_one(tmp_path: Path) -> None:
     (fibre,) = moved.heating.fibre if isinstance(moved.heating.fibre, tuple) else (moved.heating.fibre,)
     assert fibre.tip == pytest.approx((0.02, 0.014, 0.017))  # (0, -4, 6) mm from the middle, turned to (0, -6, -4)
     assert fibre.entry == pytest.approx((0.02, 0.014, 0.040))
-    assert moved.heating.power == pytest.approx(1.5)
-    assert table(moved)["heating.power"] == "1.5 W"
+    assert moved.heating.power == pytest.approx(4.5)
+    assert table(moved)["heating.power"] == "4.5 W"
 
 
+@pytest.mark.slow
 def test_a_plan_beats_a_fibre_beside_the_tumour(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The fibre lies 6 mm above the middle of the tumour; the search may move it, and goes on where it stopped."""
     path = write(tmp_path)
     found = plan_case(path, tmp_path / "out")
     assert found.best.cost < found.default.cost
     assert found.best.readings["target_coverage"] > found.default.readings["target_coverage"]
-    assert len(found.misplaced) == 3
+    assert len(found.misplaced) == 1
     assert 0.0 <= found.robust["complete"] <= 1.0
     folders = {item.name: (item / "status").stat().st_mtime_ns for item in (tmp_path / "out" / "runs").iterdir()}
     assert main(["plan", str(path), "--out", str(tmp_path / "out"), "--quiet"]) == 0
