@@ -22,6 +22,8 @@ from thermal.units import Array
 
 SEEN = 300
 """Voxels that an estimate looks at: those that should be warmest."""
+TRIES, NEAR = 6, 0.02
+"""Times that the level is looked for, and the relative change at which it is found."""
 FRAMES = 8
 """Images that it looks at, at most."""
 
@@ -132,8 +134,14 @@ def look_ahead(twin: Twin, looks: Array, time: float, horizon: float, limits: Ar
         return 0.0
     until = float(ahead[min(len(ahead), max(1, round(horizon / (ahead[0] - time)))) - 1])
     solid = np.flatnonzero(twin.loop.bioheat.engine.volume > 0.0)
-    without, full = twin.foresee(0.0, until)[solid], twin.foresee(1.0, until)[solid]
-    return allowed(without, full, limits[solid], most)
+    without, level = twin.foresee(0.0, until)[solid], most
+    for _ in range(TRIES):  # steam and coagulation bend what would be linear: look again with what was found
+        full = without + (twin.foresee(level, until)[solid] - without) / level
+        found = allowed(without, full, limits[solid], most)
+        if found <= 0.0 or abs(found - level) <= NEAR * level:
+            return found
+        level = found
+    return level
 
 
 def learn(
