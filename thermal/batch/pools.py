@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from thermal.batch.folder import Outcome
@@ -94,6 +97,17 @@ class DaskPool:
         self._client.close()
 
 
+@contextmanager
+def _heeding_interrupts() -> Iterator[None]:
+    """Keep what Ctrl-C does to a program: dask-jobqueue, when it is imported, has it end at once."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+
+
 def slurm_cluster(options: Mapping[str, str]) -> Any:
     """A cluster whose workers are Slurm jobs of one thread each; ``options`` as of ``dask_jobqueue.SLURMCluster``.
 
@@ -101,7 +115,9 @@ def slurm_cluster(options: Mapping[str, str]) -> Any:
     """
     try:
         import dask
-        from dask_jobqueue import SLURMCluster
+
+        with _heeding_interrupts():
+            from dask_jobqueue import SLURMCluster
     except ImportError:
         raise CaseError('--slurm: dask-jobqueue is not installed here: pip install "thermal[cluster]"') from None
     if not (options.get("memory") or dask.config.get("jobqueue.slurm.memory", None)):
