@@ -14,7 +14,8 @@ from test_view import read_png, share_of
 
 from thermal import compare as package_compare
 from thermal.case import Case
-from thermal.comparison import anatomy_differences, compare, describe, write_comparison
+from thermal.comparison import anatomy_differences, compare, describe, jobs_that_fit, write_comparison
+from thermal.crew import Crew
 from thermal.errors import CaseError
 from thermal.store import Run, read_run
 from thermal.view import rendering_problem, style
@@ -219,6 +220,19 @@ def test_side_by_side_gives_what_one_after_the_other_gives(tmp_path: Path, caplo
         compare(cases, tmp_path / "broken", jobs=2)
     assert any("strong failed; the others are compared" in note for note in raised.value.__notes__)
     assert read_run(tmp_path / "broken" / "third").value("peak_temperature") > 37.0
+
+
+def test_one_after_the_other_where_processes_cannot_work_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in containers whose /dev/shm may not be written to."""
+    assert 1 <= jobs_that_fit(3) <= 3
+
+    def refused(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refused)
+    assert jobs_that_fit(3) == 1
+    with pytest.raises(CaseError, match="have /dev/shm writable"):
+        Crew(2)
 
 
 def test_the_package_offers_it() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thermal.crew import Crew, tell
+from thermal.crew import Crew, possible, tell
 from thermal.engines import ranks
 from thermal.errors import CaseError
 from thermal.limits import what_limited
@@ -221,7 +221,7 @@ def _draw_missing(folder: Path, aside: Aside) -> None:
 
 def jobs_that_fit(cases: int) -> int:
     """How many of some cases to run at once on the cores and in the memory that are free."""
-    if ranks.place()[1] > 1:
+    if ranks.place()[1] > 1 or not possible():
         return 1
     room = free_memory()
     fitting = cases if room is None else int(room / MEMORY_OF_A_RUN)

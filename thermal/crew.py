@@ -19,6 +19,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
+from thermal.errors import CaseError
 from thermal.interrupts import INTERRUPTS
 from thermal.machine import cores
 
@@ -28,10 +29,24 @@ _words: Any = None
 """In a process of a crew: the queue to its parent."""
 
 
+def possible() -> bool:
+    """Whether processes can work side by side here: some containers have no room for their semaphores."""
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except OSError:
+        return False
+    return True
+
+
 class Crew:
-    """``size`` processes that do one piece of work after the other."""
+    """``size`` processes that do one piece of work after the other. Raises ``CaseError`` where that is not possible."""
 
     def __init__(self, size: int) -> None:
+        if not possible():
+            raise CaseError(
+                "--jobs: processes cannot work side by side here, for their semaphores cannot be made; have /dev/shm "
+                "writable; comparisons also run with --jobs 1"
+            )
         self.size = size
         self._context = multiprocessing.get_context("spawn")  # threads of compiled code do not survive a fork
         self._words = self._context.Queue()
