@@ -20,7 +20,7 @@ from thermal.physics.heating.coils import Coil
 from thermal.physics.heating.magnetic import Magnetic
 from thermal.physics.particles import IronOxide, Measured, Particle, carrier
 from thermal.physics.scene import Payload, Scene
-from thermal.simulation import prepare, simulate
+from thermal.simulation import check, prepare, simulate
 from thermal.store.folder import input_hashes
 from thermal.units import Array, Si
 
@@ -297,6 +297,8 @@ def test_prepare_says_where_a_map_is_missing(tmp_path: Path) -> None:
     (tmp_path / "case.toml").write_text(CASE)
     with pytest.raises(CaseError, match=r"heating\.field_map\.file.*no such file"):
         prepare(load_case(tmp_path / "case.toml"), lambda stage, share: None)
+    with pytest.raises(CaseError, match=r"case\.toml:\d+: heating\.field_map\.file.*no such file"):
+        check(load_case(tmp_path / "case.toml"))
 
 
 def test_a_map_in_a_part_of_a_combination(tmp_path: Path) -> None:

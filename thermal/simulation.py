@@ -41,7 +41,7 @@ from thermal.physics.scene import Device, Payload, Reading, Scene, Source, State
 from thermal.physics.tissue import Tissues
 from thermal.places import check_places, ill_sized
 from thermal.results import Spot, doubts, locate_probes, probe_readings, summarise
-from thermal.store import COARSE, Checkpoint, Field, Fields, Run, RunFolder, read_run
+from thermal.store import COARSE, Checkpoint, Field, Fields, Run, RunFolder, input_hashes, read_run
 from thermal.units import Array
 from thermal.until import Endable
 from thermal.verdicts import hear
@@ -166,6 +166,7 @@ def check(case: Case) -> list[str]:
     initial = initial_temperature(case, tissues)
     make_bioheat(case, tissues, initial)
     check_places(case, engine)
+    input_hashes(case)
     return [*anatomy.notes, *(f"warning: {text}" for text in _early_warnings(case, anatomy, engine))]
 
 
