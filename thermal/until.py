@@ -12,19 +12,18 @@ from thermal.case import Case
 from thermal.case.parts import Until
 from thermal.engine import Engine
 from thermal.errors import CaseError
-from thermal.library import Sourced
 from thermal.march import Progress
 from thermal.margins import target_nodes
 from thermal.physics.damage import Law
-from thermal.physics.scene import Device, Drive, Finer, Reading, Source, State
+from thermal.physics.heating.source import SourceAround
+from thermal.physics.scene import Drive, Reading, Source, State
 from thermal.units import Array
 
 
 @dataclass
-class Endable:
+class Endable(SourceAround):
     """A source that ends when :meth:`covers` finds the target covered."""
 
-    source: Source
     until: Until
     tumour: str
     vessels: tuple[str, ...]
@@ -44,10 +43,6 @@ class Endable:
             raise CaseError("bioheat.until: the anatomy names no tumour that could be covered; give anatomy.tumour")
         vessels = tuple(name for name, entry in case.tissues.items() if entry.temperature is not None)
         return Endable(source, case.bioheat.until, tumour, vessels, case.zone_law.kind, case.bioheat.duration)
-
-    def finer(self, name: str, at: Array) -> float | None:
-        """That of the source."""
-        return self.source.finer(name, at) if isinstance(self.source, Finer) else None
 
     @property
     def finish(self) -> float:
@@ -69,41 +64,16 @@ class Endable:
         return True
 
     @property
-    def events(self) -> tuple[float, ...]:
-        """Those of the source."""
-        return self.source.events
-
-    @property
     def ticks(self) -> tuple[float, ...]:
         """Those of the source, and the times at which is looked."""
         every = self.until.every
         return (*self.source.ticks, *np.arange(every, self.duration, every).tolist())
 
     @property
-    def devices(self) -> tuple[Device, ...]:
-        """Those of the source."""
-        return self.source.devices
-
-    @property
-    def fields(self) -> Mapping[str, tuple[Array, str]]:
-        """Those of the source."""
-        return self.source.fields
-
-    @property
     def summary(self) -> Mapping[str, Reading]:
         """Those of the source, and when the target was covered, if it was."""
         found = {} if np.isinf(self.ended) else {"treatment.covered_at": Reading(self.ended, "s")}
         return {**self.source.summary, **found}
-
-    @property
-    def library(self) -> tuple[Sourced, ...]:
-        """Those of the source."""
-        return self.source.library
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Those of the source."""
-        return self.source.warnings
 
     def drive(self, state: State, step: float) -> Drive:
         """What acts from ``state.time`` to ``state.time + step``: nothing after the end."""

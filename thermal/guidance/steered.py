@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from thermal.errors import CaseError
-from thermal.library import Sourced
 from thermal.march import Progress
-from thermal.physics.scene import Device, Drive, Reading, Source, State
+from thermal.physics.heating.source import SourceAround
+from thermal.physics.scene import Drive, Reading, State
 from thermal.simulation import Prepared
 from thermal.units import Array
 
@@ -19,10 +19,9 @@ Pilot = Callable[[float, Array], tuple[float, Mapping[str, Reading]]]
 
 
 @dataclass
-class Steered:
+class Steered(SourceAround):
     """A source times a level, which ``pilot`` sets at each of ``looks``."""
 
-    source: Source
     looks: Array
     pilot: Pilot
     factor: float = 1.0
@@ -35,36 +34,6 @@ class Steered:
     def events(self) -> tuple[float, ...]:
         """Those of the source, and the looks."""
         return tuple(sorted({*self.source.events, *self.looks.tolist()}))
-
-    @property
-    def ticks(self) -> tuple[float, ...]:
-        """Those of the source."""
-        return self.source.ticks
-
-    @property
-    def devices(self) -> tuple[Device, ...]:
-        """Those of the source."""
-        return self.source.devices
-
-    @property
-    def fields(self) -> Mapping[str, tuple[Array, str]]:
-        """Those of the source, at level one."""
-        return self.source.fields
-
-    @property
-    def summary(self) -> Mapping[str, Reading]:
-        """Those of the source."""
-        return self.source.summary
-
-    @property
-    def library(self) -> tuple[Sourced, ...]:
-        """Those of the source."""
-        return self.source.library
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Those of the source."""
-        return self.source.warnings
 
     def drive(self, state: State, step: float) -> Drive:
         """The source's power times the level; looks first where a look is due."""
