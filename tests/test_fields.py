@@ -299,6 +299,10 @@ def test_prepare_says_where_a_map_is_missing(tmp_path: Path) -> None:
         prepare(load_case(tmp_path / "case.toml"), lambda stage, share: None)
     with pytest.raises(CaseError, match=r"case\.toml:\d+: heating\.field_map\.file.*no such file"):
         check(load_case(tmp_path / "case.toml"))
+    name = load_case(tmp_path / "case.toml").heating.field_map.file
+    (tmp_path / name).write_text("no map")
+    with pytest.raises(CaseError, match=r"heating\.field_map\.file"):
+        check(load_case(tmp_path / "case.toml"))
 
 
 def test_a_map_in_a_part_of_a_combination(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from thermal.outcome import judge
 from thermal.physics.delivery import Delivered, Site
 from thermal.physics.drug import Drug
 from thermal.physics.particles import Particle
-from thermal.physics.scene import Device, Payload, Reading, Scene, Source, State
+from thermal.physics.scene import Device, Mapped, Payload, Reading, Scene, Source, State
 from thermal.physics.tissue import Tissues
 from thermal.places import check_places, ill_sized
 from thermal.results import Spot, doubts, locate_probes, probe_readings, summarise
@@ -167,6 +167,8 @@ def check(case: Case) -> list[str]:
     make_bioheat(case, tissues, initial)
     check_places(case, engine)
     input_hashes(case)
+    if isinstance(case.heating, Mapped):
+        case.heating.check_maps(vectors.reader(case.folder), engine.points[engine.volume > 0.0])
     return [*anatomy.notes, *(f"warning: {text}" for text in _early_warnings(case, anatomy, engine))]
 
 

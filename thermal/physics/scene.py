@@ -173,6 +173,15 @@ class Drive:
 
 
 @runtime_checkable
+class Mapped(Protocol):
+    """A kind of heating that may name files of vectors."""
+
+    def check_maps(self, files: ReadVectors, points: Array) -> None:
+        """Raises ``CaseError`` for files that cannot be read or do not reach the ``points`` (q, 3) m of the tissue."""
+        ...
+
+
+@runtime_checkable
 class Finer(Protocol):
     """A source some of whose fields are known on a finer grid than that of the heat."""
 

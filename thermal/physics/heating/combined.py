@@ -16,8 +16,9 @@ from thermal.physics.heating.microwave import Microwave
 from thermal.physics.heating.photothermal import Photothermal
 from thermal.physics.heating.prescribed import Prescribed, PrescribedTemperature
 from thermal.physics.heating.rfa import Rfa
-from thermal.physics.scene import Device, Drive, Finer, Held, Reading, Scene, Source, State
+from thermal.physics.scene import Device, Drive, Finer, Held, Mapped, Reading, Scene, Source, State
 from thermal.physics.tissue import Tissues
+from thermal.sampled import ReadVectors
 from thermal.units import Array, Spec
 
 Part = Annotated[
@@ -56,10 +57,17 @@ class Combined(Spec):
 
     def check(self, tissues: Tissues) -> None:
         """Raises ``CaseError`` with all that the parts lack."""
+        self._check_each(lambda part: part.check(tissues))
+
+    def check_maps(self, files: ReadVectors, points: Array) -> None:
+        """See :class:`~thermal.physics.scene.Mapped`."""
+        self._check_each(lambda part: part.check_maps(files, points) if isinstance(part, Mapped) else None)
+
+    def _check_each(self, look: Callable[[Part], None]) -> None:
         problems: list[str] = []
         for number, part in enumerate(self.parts):
             try:
-                part.check(tissues)
+                look(part)
             except CaseError as error:
                 problems += [_moved(problem, number) for problem in error.problems]
         if problems:

@@ -21,6 +21,7 @@ from thermal.physics.heating.schedule import Switched, one_or_many
 from thermal.physics.magnetism import ATKINSON_LIMIT, HERGT_LIMIT, eddy_power
 from thermal.physics.scene import Device, Reading, Scene
 from thermal.physics.tissue import Tissues
+from thermal.sampled import ReadVectors
 from thermal.units import Array, Duration, FieldStrength, Frequency, Point, Spec
 
 EDDY_CONDUCTIVITY = 0.4
@@ -127,6 +128,11 @@ class Magnetic(Switched):
         """Raises ``CaseError`` where eddy currents are asked for and a region has no electrical conductivity."""
         if self.eddies is not None:
             tissues.require(("electrical_conductivity",), "heating.eddies")
+
+    def check_maps(self, files: ReadVectors, points: Array) -> None:
+        """See :class:`~thermal.physics.scene.Mapped`."""
+        if self.field_map is not None:
+            self.field_map.field(self.field_map.read(files), points)
 
     def prepare(self, scene: Scene) -> MagneticPower:
         """Field and power.
