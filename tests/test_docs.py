@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 from cyclopts import CycloptsError
@@ -153,6 +154,9 @@ def _on(sweep: Sweep, anatomies: tuple[str, ...]) -> Sweep:
 @pytest.mark.parametrize("block", **named(FRAGMENTS))
 def test_fragments_fit_into_a_case(folder: Path, block: Block) -> None:
     (folder / "base.toml").write_text(BASE.replace("= {\n  ", "= { ").replace("[\n  ", "["), encoding="utf-8")
+    for name in re.findall(r'file = "(images/[^"]+)"', block.text):  # what other commands of the page have written
+        (folder / name).parent.mkdir(parents=True)
+        nib.save(nib.Nifti1Image(np.zeros((2, 2, 2), np.float32), np.eye(4)), folder / name)  # type: ignore[attr-defined,no-untyped-call]
     path = folder / "fragment.toml"
     path.write_text(f'extends = "base.toml"\n{block.text}', encoding="utf-8")
     simulation.check(load_case(path))
