@@ -17,8 +17,8 @@ from pathlib import Path
 
 from thermal import load_case, simulate
 from thermal.case import Case
+from thermal.simulation.workshop import Workshop
 from thermal.store import Run
-from thermal.workshop import Workshop
 
 ROOT = Path(__file__).parent.parent
 FOLDER = Path(__file__).parent / "golden"

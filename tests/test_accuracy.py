@@ -14,14 +14,15 @@ from scipy.optimize import brentq
 from scripts import script
 
 from thermal import load_case, simulate, simulation
-from thermal.accuracy import band, estimate, richardson
-from thermal.accuracy import companion as make_companion
 from thermal.anatomy.grid import Refine, Window, coarser, make_axes
 from thermal.cli import main
-from thermal.comparison import MEASURES
+from thermal.comparison.measures import MEASURES
 from thermal.engines.voxel_heat import VoxelStepper
 from thermal.errors import CaseError
 from thermal.heat import Stepped
+from thermal.simulation import accuracy
+from thermal.simulation.accuracy import band, estimate, richardson
+from thermal.simulation.accuracy import companion as make_companion
 from thermal.store import Run, RunFolder, read_run
 
 BODY, MM = 37.0, 1e-3
@@ -113,7 +114,7 @@ def test_on_a_mesh_the_steps_alone_are_longer_and_it_says_so(tmp_path: Path) -> 
 
 def test_steps_that_cannot_be_longer_give_no_band() -> None:
     case = load_case(CATALOGUE / "pen07.toml")
-    made = simulation.Companion(case, None, "time steps 2 times longer on the same mesh")
+    made = accuracy.Companion(case, None, "time steps 2 times longer on the same mesh")
     coarse = {"steps": {"value": 100, "unit": ""}, "zone.volume": {"value": 2.0, "unit": "m^3"}}
     found = estimate({"steps": (104, ""), "zone.volume": (1.0, "m^3")}, made, coarse)
     assert "error.zone.volume" not in found.entries
@@ -121,7 +122,7 @@ def test_steps_that_cannot_be_longer_give_no_band() -> None:
 
 
 def test_a_quantity_that_only_one_run_has_is_named() -> None:
-    made = simulation.Companion(load_case(CATALOGUE / "pen07.toml"), 1.5, "larger voxels")
+    made = accuracy.Companion(load_case(CATALOGUE / "pen07.toml"), 1.5, "larger voxels")
     coarse = {"zone.volume": {"value": 2.0, "unit": "m^3"}, "zone.minimum_margin": {"value": None, "unit": "m"}}
     found = estimate({"zone.volume": (1.0, "m^3"), "zone.minimum_margin": (0.001, "m")}, made, coarse)
     assert found.entries["error.zone.volume"] == (pytest.approx(3.0 / 1.25), "m^3")

@@ -14,7 +14,8 @@ from test_view import read_png, share_of
 
 from thermal import compare as package_compare
 from thermal.case import Case
-from thermal.comparison import anatomy_differences, compare, describe, jobs_that_fit, write_comparison
+from thermal.comparison import compare, describe, jobs_that_fit, write_comparison
+from thermal.comparison.differences import anatomy_differences
 from thermal.crew import Crew
 from thermal.errors import CaseError
 from thermal.store import Run, read_run

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from thermal.case import load_case
-from thermal.limits import what_limited
+from thermal.comparison.limits import what_limited
 from thermal.physics.particles import VortexDisc, carrier
 from thermal.simulation import simulate
 

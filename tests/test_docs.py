@@ -22,7 +22,7 @@ from scenes import MM, at, cube, scene
 from scripts import script
 from test_layers import HOMES, LAYERS
 
-from thermal import assemble, heat, load_case, simulate, simulation, steps
+from thermal import assemble, heat, load_case, simulate, simulation
 from thermal.anatomy.data import resolve
 from thermal.batch import Sweep
 from thermal.case import Case
@@ -30,6 +30,7 @@ from thermal.case.parts import Freezing, Vaporisation
 from thermal.cli import app
 from thermal.engines import probes
 from thermal.errors import CaseError
+from thermal.march import steps
 from thermal.physics import light, magnetism
 from thermal.physics.damage import Arrhenius, Cem43, Cryo
 from thermal.physics.delivery import flow, infusion_report, systemic
@@ -156,7 +157,7 @@ def test_fragments_fit_into_a_case(folder: Path, block: Block) -> None:
     (folder / "base.toml").write_text(BASE.replace("= {\n  ", "= { ").replace("[\n  ", "["), encoding="utf-8")
     for name in re.findall(r'file = "(images/[^"]+)"', block.text):  # what other commands of the page have written
         (folder / name).parent.mkdir(parents=True)
-        nib.save(nib.Nifti1Image(np.zeros((2, 2, 2), np.float32), np.eye(4)), folder / name)  # type: ignore[attr-defined,no-untyped-call]
+        nib.save(nib.Nifti1Image(np.zeros((2, 2, 2), np.float32), np.eye(4)), folder / name)
     path = folder / "fragment.toml"
     path.write_text(f'extends = "base.toml"\n{block.text}', encoding="utf-8")
     simulation.check(load_case(path))

@@ -14,7 +14,7 @@ import pytest
 from golden_runs import Golden, file_of, goldens, numbers, read, runnable
 
 from thermal import simulate
-from thermal.workshop import Workshop
+from thermal.simulation.workshop import Workshop
 
 ALL = goldens()
 QUICK = {

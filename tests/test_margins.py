@@ -13,9 +13,9 @@ from scenes import MM, Share, cube
 
 from thermal.case.parts import ReferenceZone
 from thermal.engines.voxel import VoxelEngine
-from thermal.margins import collateral, heat_sinks, left_over, measure_margins
 from thermal.units import Array
 from thermal.zone import Extent, measure_zone
+from thermal.zone.margins import collateral, heat_sinks, left_over, measure_margins
 
 H = 1.0 * MM
 

@@ -13,7 +13,7 @@ from test_march import CAPACITY, bioheat, cube, everything, faces, loop, orders,
 from thermal import load_case, simulate
 from thermal.heat import BODY_TEMPERATURE, PhaseChange
 from thermal.march import Control, Loop, Progress
-from thermal.moment import within
+from thermal.march.moment import within
 from thermal.physics.damage import Arrhenius, Cem43, Cryo
 from thermal.physics.scene import Drive, Held, State
 from thermal.units import Array

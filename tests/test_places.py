@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from thermal import places, simulation
+from thermal import simulation
 from thermal.assemble import make_engine
 from thermal.case import Case, load_case
 from thermal.cli import main
 from thermal.domain import Ball, Line
 from thermal.errors import CaseError
-from thermal.results import locate_probes
+from thermal.simulation import places
+from thermal.simulation.results import locate_probes
 
 CASE = """\
 schema_version = 1

@@ -14,7 +14,7 @@ from thermal.errors import CaseError
 from thermal.guidance.placement import Placement, place, table, turned
 from thermal.guidance.plan import plan_case
 from thermal.guidance.trajectories import ground_of, sphere
-from thermal.workshop import Workshop
+from thermal.simulation.workshop import Workshop
 
 CASE = """
 schema_version = 1

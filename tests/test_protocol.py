@@ -8,9 +8,9 @@ import pytest
 from conftest import CATALOGUE
 
 from thermal import compare, load_case
+from thermal.comparison.protocol import AFTER, Protocol
 from thermal.errors import CaseError
 from thermal.physics.heating import Cryo, Rfa
-from thermal.protocol import AFTER, Protocol
 
 BASELINES = Path(__file__).parent.parent / "cases" / "baselines"
 

@@ -7,8 +7,8 @@ import pytest
 from conftest import CATALOGUE, RunCase
 
 from thermal import load_case, simulate
+from thermal.comparison.limits import what_limited
 from thermal.errors import CaseError
-from thermal.limits import what_limited
 from thermal.physics.damage import Chemical
 from thermal.store import Run
 

@@ -12,9 +12,9 @@ from thermal.batch.folder import ANATOMIES, RUNS, ZONE, Outcome, seal
 from thermal.batch.members import Named
 from thermal.errors import CaseError
 from thermal.simulation import simulate
+from thermal.simulation.workshop import Workshop
 from thermal.store import RunFolder, read_run
 from thermal.store.files import atomic
-from thermal.workshop import Workshop
 
 FIELDS = "fields.h5"
 TABLES = ("summary.json", "resolved.json", "provenance.json", "history.csv", "case.toml", "status")

@@ -37,8 +37,8 @@ def compare(
         raise CaseError(f"--jobs: found {jobs}; expected at least 1")
     from thermal.comparison import compare as compare_runs
     from thermal.comparison import jobs_that_fit
+    from thermal.comparison.protocol import Protocol
     from thermal.progress import progress
-    from thermal.protocol import Protocol
 
     protocol = Protocol(_given(time, "s", "--time"), _given(margin, "m", "--margin"))
     at_once = jobs_that_fit(len(cases_or_runs)) if jobs is None else jobs

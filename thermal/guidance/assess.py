@@ -20,11 +20,11 @@ from thermal.imaging.dicom import ABLATED, MASS, Segment, Study, write_segmentat
 from thermal.imaging.grid import Onto, mean_of
 from thermal.imaging.nifti import write_nifti
 from thermal.imaging.patient import Patient
-from thermal.margins import left_over, measure_margins, target_nodes
 from thermal.store import Run
 from thermal.store.files import json_safe, write_text
 from thermal.units import Array
 from thermal.zone import Distance, Extent, compare_zones, measure_zone
+from thermal.zone.margins import left_over, measure_margins, target_nodes
 
 MARGIN = 5e-3
 """m, margin that is wanted by default (M. Ahmed et al. 2014: 5 mm at least)."""

@@ -22,11 +22,12 @@ from thermal.guidance.steered import Pilot, steer
 from thermal.guidance.thermometer import Thermometer, limits_at
 from thermal.physics.control import Predictive
 from thermal.progress import Report
-from thermal.simulation import Prepared, conclude, follow, prepare, provenance_table
+from thermal.simulation import Prepared, conclude, follow, prepare
+from thermal.simulation.preparation import provenance_table
+from thermal.simulation.workshop import Workshop
 from thermal.store import Run, RunFolder, read_run
 from thermal.store.files import json_safe, write_text
 from thermal.units import Array
-from thermal.workshop import Workshop
 
 HORIZON = 20.0
 """s, of the plan where the controller has none of its own."""

@@ -11,10 +11,10 @@ from thermal.case.guided import Control
 from thermal.errors import CaseError
 from thermal.guidance.steered import Twin
 from thermal.guidance.thermometer import Image, Thermometer
-from thermal.margins import target_nodes
 from thermal.physics.damage import Law
 from thermal.simulation import Prepared
 from thermal.units import Array, Mask
+from thermal.zone.margins import target_nodes
 
 NEARLY = 0.99
 """Share of the voxels of the target that must be destroyed: voxels on its border are partly beside it."""

@@ -17,10 +17,10 @@ from thermal.guidance.placement import Placement, own_direction, place, table
 from thermal.guidance.trajectories import Ground, Way, ground_of, sphere
 from thermal.progress import Report
 from thermal.simulation import simulate
+from thermal.simulation.workshop import Workshop
 from thermal.store import Run, RunFolder, input_hashes
 from thermal.store.files import json_safe, write_text
 from thermal.units import Array
-from thermal.workshop import Workshop
 from thermal.zone import share_of
 
 HEALTHY = 0.05

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from thermal.comparison import anatomy_differences, describe
+from thermal.comparison import describe
+from thermal.comparison.differences import anatomy_differences
+from thermal.comparison.limits import what_limited
+from thermal.comparison.measures import MEASURES
 from thermal.library import OWN
-from thermal.limits import what_limited
-from thermal.measures import MEASURES
 from thermal.store import Run
 from thermal.view import style
 from thermal.view.sheet import number

@@ -11,10 +11,10 @@ from thermal.case import Case, load_case
 from thermal.engine import NotConvergedError
 from thermal.progress import Report
 from thermal.simulation import simulate
+from thermal.simulation.workshop import Workshop
 from thermal.store import Run
 from thermal.verification.catalogue import home
 from thermal.verification.checks import FAILED, SKIPPED, Check, Finding, Measured, UnavailableError
-from thermal.workshop import Workshop
 
 QUIET = ("output.pictures=false",)
 _NOTHING = float("nan")

@@ -9,11 +9,11 @@ from typing import Any
 
 import pyvista as pv
 
-from thermal import places
 from thermal.assemble import make_engine
 from thermal.case import Case
 from thermal.errors import CaseError
 from thermal.physics.scene import Device
+from thermal.simulation import places
 from thermal.store import Run, read_run
 from thermal.view import style
 from thermal.view.camera import add_layers, aim, blend, frame

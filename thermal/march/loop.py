@@ -16,12 +16,12 @@ import numpy as np
 
 from thermal.engines.legendre import stage_count
 from thermal.heat import BUDGET, HeatState, HeatStepper, Nodes, Rates, Stepped
-from thermal.moment import Progress, Span
+from thermal.march.moment import Progress, Span
+from thermal.march.steps import APART, SMALLEST_STEP, Control, fit, marks
 from thermal.physics.bioheat import Bioheat
 from thermal.physics.damage import Law
 from thermal.physics.drug import Drug
 from thermal.physics.scene import Drive, Held, Source, State
-from thermal.steps import APART, SMALLEST_STEP, Control, fit, marks
 from thermal.units import Array, Mask
 
 __all__ = ["Control", "Loop", "Progress"]

@@ -45,7 +45,7 @@ class Spot:
 
 
 def locate_probes(case: Case, engine: Engine) -> dict[str, Spot]:
-    """The probes of a case, which lie in the body (:mod:`thermal.places`): sampling is the adjoint of depositing."""
+    """The probes of a case, which lie in the body: sampling is the adjoint of depositing."""
     found = {}
     for name, probe in case.probes.items():
         shares = engine.deposit(np.ones(1), np.array([probe.position]))

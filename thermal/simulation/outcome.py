@@ -14,11 +14,11 @@ from thermal.case import Case
 from thermal.case.parts import ReferenceZone
 from thermal.engine import Engine
 from thermal.march import Progress
-from thermal.margins import collateral, heat_sinks, left_over, measure_margins
 from thermal.physics.scene import Reading
 from thermal.store import Field
 from thermal.units import Array
 from thermal.zone import Extent, compare_zones
+from thermal.zone.margins import collateral, heat_sinks, left_over, measure_margins
 
 ISOTHERMS = (-40.0, -20.0, 0.0, 50.0, 60.0)
 """degC whose largest extent is reported where it was passed."""

@@ -13,11 +13,11 @@ from thermal.case.parts import Until
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.march import Progress
-from thermal.margins import target_nodes
 from thermal.physics.damage import Law
 from thermal.physics.heating.source import SourceAround
 from thermal.physics.scene import Drive, Reading, Source, State
 from thermal.units import Array
+from thermal.zone.margins import target_nodes
 
 
 @dataclass

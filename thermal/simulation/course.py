@@ -1,0 +1,115 @@
+"""From start to end in time: history, frames and checkpoints are kept on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from thermal.heat import BUDGET
+from thermal.interrupts import uninterrupted
+from thermal.march import Progress
+from thermal.physics.scene import Reading, State
+from thermal.simulation.preparation import Prepared, Report
+from thermal.simulation.results import probe_readings
+from thermal.simulation.until import Endable
+from thermal.store import Checkpoint, RunFolder
+from thermal.units import Array
+
+
+def follow(prepared: Prepared, run: RunFolder, report: Report) -> tuple[Progress, float]:
+    """March to the end, keeping history, frames and checkpoints; returns the last state and earlier wall time (s)."""
+    loop, output = prepared.loop, prepared.case.output
+    checkpoint = run.load_checkpoint()
+    if checkpoint is None:
+        start, earlier = loop.start(prepared.initial), 0.0
+        _record(prepared, run, start)
+        if output.series:
+            run.save_frame(0.0, start.state.temperature)
+    else:
+        start, earlier = _thaw(checkpoint, prepared)
+    progress = start
+    begun = saved = time.perf_counter()
+    try:
+        states, ending = loop.march(start), prepared.source
+        while progress.state.time < min(loop.duration, ending.finish if isinstance(ending, Endable) else np.inf):
+            with uninterrupted():  # the march works in place: amid a step there is no state to go on from
+                progress = next(states)
+                if isinstance(ending, Endable) and ending.covers(prepared.engine, loop.laws, progress):
+                    progress = replace(progress, step=0.0)  # the power jumps
+                    states = loop.march(progress)
+                for moment, kept in loop.moments(progress):
+                    _record(prepared, run, moment)
+                    if kept and output.series:
+                        run.save_frame(moment.state.time, moment.state.temperature)
+            now = time.perf_counter()
+            if now - saved >= output.checkpoint and progress.state.time < loop.duration:
+                run.save_checkpoint(*_freeze(progress, prepared, earlier + now - begun))
+                saved = now
+            report("bioheat", progress.state.time / loop.duration)
+    except KeyboardInterrupt:
+        run.save_checkpoint(*_freeze(progress, prepared, earlier + time.perf_counter() - begun))
+        raise
+    return progress, earlier
+
+
+def _record(prepared: Prepared, run: RunFolder, progress: Progress) -> None:
+    solid, temperature = prepared.solid, progress.state.temperature
+    inside = temperature if solid.size == temperature.size else temperature.take(solid)
+    readings = {
+        "peak_temperature": Reading(float(inside.max()), "degC"),
+        "lowest_temperature": Reading(float(inside.min()), "degC"),
+        "step": Reading(progress.step, "s"),
+        **{f"energy.{line}": Reading(float(value), "J") for line, value in zip(BUDGET, progress.energy, strict=True)},
+        "energy.stored": Reading(progress.stored, "J"),
+    }
+    laws = prepared.loop.laws
+    fields = {
+        **prepared.delivered.fields,
+        **{name: (laws[name].shown(value), laws[name].unit) for name, value in progress.state.damage.items()},
+        "temperature": (progress.state.temperature, "degC"),
+        "highest_temperature": (progress.hottest, "degC"),
+        "lowest_temperature": (progress.coldest, "degC"),
+        "concentration": (prepared.delivered.bulk, "kg/m^3"),
+        **(prepared.drug_fields(progress) if prepared.probes else {}),
+    }
+    readings |= probe_readings(prepared.probes, fields, prepared.source)
+    if progress.drive is not None:
+        readings |= progress.drive.readings
+    run.record(progress.state.time, readings)
+
+
+_ARRAYS = ("v", "coldest", "hottest", "energy")
+
+_NUMBERS = ("throughput", "stored", "step", "last_step", "steps", "stages")
+
+
+def _freeze(progress: Progress, prepared: Prepared, wall: float) -> tuple[dict[str, Array], dict[str, Any]]:
+    arrays = {name: getattr(progress, name) for name in _ARRAYS}
+    arrays["temperature"] = progress.state.temperature
+    if progress.earlier is not None:
+        arrays["earlier"] = progress.earlier
+    if progress.drug is not None:
+        arrays["drug"] = progress.drug
+    arrays |= {f"damage.{name}": value for name, value in progress.state.damage.items()}
+    arrays |= {f"source.{name}": value for name, value in prepared.source.memory().items()}
+    meta = {name: getattr(progress, name) for name in _NUMBERS}
+    return arrays, {**meta, "time": progress.state.time, "wall": wall}
+
+
+def _thaw(checkpoint: Checkpoint, prepared: Prepared) -> tuple[Progress, float]:
+    arrays, meta = checkpoint.arrays, checkpoint.meta
+    prepared.source.recall(_under("source.", arrays))
+    state = State(meta["time"], np.asarray(arrays["temperature"]), _under("damage.", arrays))
+    progress = prepared.loop.start(prepared.initial)
+    values = {name: np.asarray(arrays[name]) for name in _ARRAYS} | {name: meta[name] for name in _NUMBERS}
+    earlier = np.asarray(arrays["earlier"]) if "earlier" in arrays else None
+    drug = np.asarray(arrays["drug"]) if "drug" in arrays else None
+    return replace(progress, state=state, earlier=earlier, drug=drug, **values), float(meta["wall"])
+
+
+def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name.removeprefix(prefix): np.asarray(value) for name, value in arrays.items() if name.startswith(prefix)}

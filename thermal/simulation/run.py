@@ -1,0 +1,97 @@
+"""The story of one run, on one screen."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from pathlib import Path
+
+from thermal.case import Case
+from thermal.engines.compiled import announced
+from thermal.errors import CaseError
+from thermal.simulation.accuracy import Companion, companion, estimate
+from thermal.simulation.conclusion import conclude
+from thermal.simulation.course import follow
+from thermal.simulation.preparation import Prepared, Report, prepare, provenance_table
+from thermal.simulation.workshop import Workshop
+from thermal.store import COARSE, Run, RunFolder, read_run
+
+_log = logging.getLogger("thermal")
+
+
+def simulate(
+    case: Case,
+    folder: RunFolder | str | Path | None = None,
+    progress: Report | None = None,
+    *,
+    workshop: Workshop | None = None,
+) -> Run:
+    """Run ``case`` in ``folder`` (a new temporary one by default) and return its results.
+
+    ``workshop``: shares what does not change with the cases run before. A finished folder of the same case is returned
+    as it is; an unfinished one is refused (open a ``RunFolder`` with ``resume`` to go on). Raises ``CaseError`` for bad
+    input, ``NotConvergedError`` when a solve fails.
+    """
+    report = progress or (lambda stage, share: None)
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="thermal-")) / "run"
+    if isinstance(folder, RunFolder):
+        _announced(folder, case, report, workshop or Workshop())
+        return read_run(folder.path)
+    with RunFolder.open(folder, case) as run:
+        _announced(run, case, report, workshop or Workshop())
+    return read_run(run.path)
+
+
+def _announced(run: RunFolder, case: Case, report: Report, workshop: Workshop) -> None:
+    """Simulate; the first run after an installation says what it waits for."""
+    with announced(lambda text: report(text, 0.0)):
+        _simulate_into(run, case, report, workshop)
+
+
+def _simulate_into(
+    run: RunFolder, case: Case, report: Report, workshop: Workshop, level: int = logging.WARNING
+) -> None:
+    """The story of one run; ``level`` is that of the log at which its warnings are given."""
+    if run.finished:
+        return
+    started = time.perf_counter()
+    prepared = prepare(case, report, workshop)
+    run.write_resolved(provenance_table(prepared))
+    for warning in prepared.warnings:
+        _log.log(level, warning)
+    preparing = time.perf_counter() - started
+    made, coarse = _run_companion(prepared, run, report) if case.numerics.error_estimate else (None, None)
+    started = time.perf_counter()
+    last, earlier = follow(prepared, run, report)
+    summary, late = conclude(prepared, run, last, earlier + preparing + time.perf_counter() - started)
+    if made is not None and coarse is not None:
+        bands = estimate(summary, made, coarse.summary)
+        late += bands.warnings
+        summary |= bands.entries
+    for warning in late:
+        _log.log(level, warning)
+    run.write_summary({**summary, "warnings": ([*prepared.warnings, *late], "")})
+    run.finish()
+
+
+def _run_companion(prepared: Prepared, run: RunFolder, report: Report) -> tuple[Companion, Run]:
+    """The coarser run of an error estimate, in a folder of its own within that of the run, where it is resumed.
+
+    It comes first: it is soon done, and when it is interrupted nothing else needs to be kept.
+    """
+    made = companion(prepared.case, prepared.anatomy.domain, prepared.source)
+    try:
+        with RunFolder.open(run.path / COARSE, made.case, resume=True) as folder:
+            _simulate_into(folder, made.case, _prefixed("coarser run", report), Workshop(), logging.INFO)
+    except CaseError as error:
+        remedy = "use finer voxels, or leave numerics.error_estimate out"
+        raise CaseError(
+            *(f"numerics.error_estimate: no run with {made.what}: {problem}; {remedy}" for problem in error.problems)
+        ) from error
+    return made, read_run(run.path / COARSE)
+
+
+def _prefixed(words: str, report: Report) -> Report:
+    return lambda stage, share: report(f"{words}, {stage}", share)
