@@ -214,16 +214,12 @@ def test_python_examples_run(
     folder: Path, block: Block, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With pictures replaced: drawing has tests of its own and may be impossible here."""
-    from thermal import compare as package_compare
-
-    compare = importlib.import_module("thermal.comparison")
-    monkeypatch.setattr(compare.Aside, "draw", lambda aside, folder: None)
+    monkeypatch.setattr("thermal.view.aside.Aside.draw", lambda aside, folder: None)
     monkeypatch.setattr("thermal.view.side_by_side.rendering_problem", lambda: "not drawn in this test")
     case = folder / "case.toml"
     case.write_text(
         case.read_text(encoding="utf-8").replace('voxel_size = "2 mm"', 'voxel_size = "5 mm"'), encoding="utf-8"
     )
-    assert package_compare is compare.compare
     exec(compile(block.text, block.name, "exec"), {"__name__": "example"})
     assert capsys.readouterr().out
 

@@ -9,6 +9,7 @@ from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba as nb
+import numpy as np
 from numba.core import event
 
 from thermal.engines.threads import find_tbb
@@ -38,8 +39,10 @@ def _both(function: _Function, liberties: set[str]) -> _Function:
 
     @functools.wraps(function)
     def chosen(*arguments: Any) -> object:
-        largest = max(getattr(argument, "size", 0) for argument in arguments)
-        return (many if largest > SMALL else one)(*arguments)
+        for argument in arguments:
+            if isinstance(argument, np.ndarray) and argument.size > SMALL:
+                return many(*arguments)
+        return one(*arguments)
 
     return cast(_Function, chosen)
 

@@ -159,6 +159,7 @@ class LightPower:
         self._power = self._lit.window.restrict(light.absorbed)
         self._idle = np.zeros_like(self._power)
         self._fields: Mapping[str, tuple[Array, str]] | None = None
+        self._read: dict[tuple[str, bytes], float] = {}
 
     def _shed(self, temperature: Array | None) -> None:
         """Solve the light again and again as particles lose their shape, until no more do."""
@@ -178,6 +179,13 @@ class LightPower:
         values = {"fluence": self._light.fluence, "fluence_error": self._light.fluence_error}.get(name)
         if values is None or grid is self._lit.engine:
             return None
+        place = name, at.tobytes()
+        if place not in self._read:
+            self._read[place] = self._sample(name, values, at)
+        return self._read[place]
+
+    def _sample(self, name: str, values: Array, at: Array) -> float:
+        grid = self._lit.window.engine
         if name == "fluence_error" or np.min(values, where=grid.volume > 0, initial=np.inf) <= 0.0:
             return float(grid.sample(values, at[None])[0])
         return float(np.exp(grid.sample(np.log(np.maximum(values, 1e-300)), at[None])[0]))
