@@ -166,24 +166,32 @@ def main() -> None:
     result["triad_gb_per_s"] = {name[6:]: value for name, value in triad.items() if name.startswith("triad_")}
     earlier = json.loads(target.read_text())["rows"] if options.only and target.is_file() else []
     known = {(row["key"], row["size"], row["engine"]): row for row in earlier}
+    tables = [
+        [known.get((work.key, work.size, e.name), unmeasured(work, e)) for e in work.engines] for work in all_works
+    ]
     bare: dict[str, float] = {}
     begun = time.perf_counter()
-    for work in all_works:
-        rows = []
-        for engine in work.engines:
-            if work not in works:
-                rows.append(known.get((work.key, work.size, engine.name), unmeasured(work, engine)))
-                continue
+    for table, work in zip(tables, all_works, strict=True):
+        if work not in works:
+            continue
+        for place, engine in enumerate(work.engines):
             print(f"{time.perf_counter() - begun:6.0f} s  {work.title}: {engine.name} ... ", end="", flush=True)
-            rows.append(measured(work, engine, bare, options.limit))
-            seconds, error = rows[-1]["seconds"], rows[-1]["error"]
-            print(rows[-1]["status"] if seconds is None else f"{seconds:.3g} s, error {error:.2g}", flush=True)
-        result["rows"] += with_ratios(rows, work.limit)
+            table[place] = measured(work, engine, bare, options.limit)
+            seconds, error = table[place]["seconds"], table[place]["error"]
+            print(table[place]["status"] if seconds is None else f"{seconds:.3g} s, error {error:.2g}", flush=True)
+        result["rows"] = [
+            row for rows, of in zip(tables, all_works, strict=True) for row in with_ratios(rows, of.limit)
+        ]
+        publish(result, target, options.quick)
+    print(page.tables(json.loads(target.read_text())))
+
+
+def publish(result: dict[str, Any], target: Path, quick: bool) -> None:
+    """Write what there is so far: a work that takes too long, or is interrupted, loses none before it."""
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(_rounded(result), indent=1) + "\n")
-    if not options.quick:
+    if not quick:
         page.PAGE.write_text(page.render(json.loads(target.read_text())), encoding="utf-8")
-    print(page.tables(json.loads(target.read_text())))
 
 
 def _rounded(value: Any) -> Any:
