@@ -17,8 +17,10 @@ demo: $(VENV)/installed render-libraries
 	  "$(BIN)/thermal" compare cases/liver/*.toml --anatomy phantom --out results/liver_phantom; \
 	fi
 
+# As many tests at a time as there are cores, neighbours of a file together; WORKERS=0: one after the other.
+WORKERS ?= auto
 test: $(VENV)/installed-test render-libraries
-	@cd "$(ROOT)" && "$(BIN)/python" -m pytest
+	@cd "$(ROOT)" && "$(BIN)/python" -m pytest --numprocesses "$(WORKERS)" --maxprocesses 4 --dist worksteal
 
 test-slow: $(VENV)/installed-test render-libraries
 	@cd "$(ROOT)" && "$(BIN)/python" -m pytest -m slow

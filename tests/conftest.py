@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from thermal import load_case, simulate
 from thermal.anatomy.data import VARIABLE, data_folders
+from thermal.machine import cores
 from thermal.store import Run
 
 BODY_CT = ("body_ct_3mm.nii.gz", "body_labels_3mm.nii.gz")
 """What the tests marked ``realdata`` need, all in one folder."""
+ROOT = Path(__file__).parent.parent
 CATALOGUE = Path(__file__).parent / "catalogue"
 
 
@@ -27,6 +29,22 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):  # nohup has it ignored, and programs that tests start would inherit that
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None:
+        _side_by_side(worker, int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+
+
+def _side_by_side(worker: str, count: int) -> None:
+    """A worker of several (``pytest -n``) has its share of the cores and compiled kernels of its own: numba does not
+    lock its folder, and two that compile the same kernel for other types at the same time could mix them up."""
+    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or ROOT / ".pytest_cache" / "kernels")
+    os.environ["NUMBA_CACHE_DIR"] = str(folder / worker)
+    import numba  # reads that variable once
+
+    from thermal.engines.threads import find_tbb
+
+    find_tbb()
+    numba.set_num_threads(min(numba.config.NUMBA_NUM_THREADS, max(1, cores() // count)))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -56,6 +74,8 @@ RunCase = Callable[..., Run]
 @pytest.fixture(scope="session")
 def run_case(results: Path) -> RunCase:
     """Run ``tests/catalogue/NAME.toml`` with overrides (``"table.key=value"``), once for all tests that ask for it."""
+    from thermal import load_case, simulate  # not before the workers are set up
+
     done: dict[tuple[str, ...], Run] = {}
 
     def run(name: str, *overrides: str) -> Run:

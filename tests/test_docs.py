@@ -438,6 +438,25 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / name).exists(), f"{page.name}: {target}"
 
 
+@pytest.mark.parametrize("page", **named(PAGES))
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    """But those that its own examples make; and the constants that are said to stand in them do."""
+    text = page.read_text(encoding="utf-8")
+    made = set(re.findall(r"^# (thermal/\S+\.py)$", text, re.MULTILINE)) | {"tests/test_thermoseed.py"}
+    for name in set(re.findall(r"`((?:thermal|tests|docs|meshes|cases|benchmarks)/[\w./-]+)`", text)) - made:
+        assert (ROOT / name.removesuffix("/NAME")).exists(), f"{page.name}: {name}"
+    for constant, name in re.findall(r"`(_?[A-Z_]{4,})` of\s+`([\w/]+\.py)`", text):
+        assert re.search(rf"^{constant}\b", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE), (constant, name)
+
+
+def test_names_of_the_api_page_exist_and_say_what_they_are() -> None:
+    names = re.findall(r"^\.\. auto\w+:: (\S+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(names) > 30
+    for name in names:
+        home, _, what = name.rpartition(".")
+        assert getattr(importlib.import_module(home), what).__doc__, name
+
+
 def test_every_catalogue_case_is_listed() -> None:
     page = (ROOT / "docs" / "verification.md").read_text(encoding="utf-8")
     titles = [tomllib.loads(path.read_text(encoding="utf-8")).get("title", "")

@@ -73,6 +73,8 @@ def test_dry_tissue_hands_its_power_on() -> None:
     engine = cube(40 * MM, 2 * MM)
     source = microwave(efficiency=0.7).prepare(scene(engine))
     wet = source.drive(at(engine, 0.0), 1.0).power
+    density, unit = source.fields["absorbed_power"]
+    assert (density * engine.volume, unit) == (pytest.approx(wet), "W/m^3")
     hot = np.where(np.linalg.norm(engine.points, axis=1) < 5 * MM, 130.0, 60.0)
     drive = source.drive(at(engine, 0.0, hot), 1.0)
     assert drive.power.sum() == pytest.approx(wet.sum(), rel=1e-12)
