@@ -169,9 +169,15 @@ def test_the_table_and_the_numbers_say_so(case_file: Path, capsys: pytest.Captur
     assert cli.main(["particle", "gold_branched"]) == 0
     row = capsys.readouterr().out.splitlines()[2].split()
     assert [float(value) for value in row[-2:]] == pytest.approx([25.0, 0.8])  # extinction, and what of it is heat
+    assert cli.main(["particle", str(case_file), "--set", "particles.photothermal_efficiency=0.65"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "heat/extinction, measured" in lines[1]
+    # 0.65 of 40 1/cm/(mg/ml) heat, the rest is scattered with g = 0.5
+    assert [float(value) for value in lines[2].split()] == pytest.approx([808.0, 26.0, 7.0, 40.0, 0.65])
     prepared = prepare(load_case(case_file), lambda what, share: None)
     numbers = {number["key"]: number for number in prepared.library}
     assert numbers["particles.photothermal_efficiency"]["value"] == 0.75
     row_record = numbers["particles.optics[0].extinction"]
-    assert (row_record["value"], row_record["source"]) == (pytest.approx(4000.0), "case")
+    assert row_record["value"] == pytest.approx(4000.0)
+    assert row_record["source"] == "case"
     assert Particle(carrier("gold_branched")).heat_share(808e-9) == 1.0
