@@ -11,8 +11,8 @@ unverified; derived anew), which is a chain of equations for the means a_l of Le
     2 tau / (l (l + 1)) da_l/dt = -a_l + xi cos(w t) (a_{l-1} - a_{l+1}) / (2 l + 1) ,    a_0 = 1 .
 
 In the steady cycle a_l has the harmonics of w that are even or odd as l is: a sparse linear system. The loss is that of
-the first harmonic of ``M_d a_1``, out of phase. In weak fields it is linear response with Brownian relaxation; in strong
-ones it saturates.
+the first harmonic of ``M_d a_1``, out of phase. In weak fields it is linear response with Brownian relaxation; in
+strong ones it saturates.
 """
 
 from __future__ import annotations
