@@ -198,6 +198,27 @@ def test_oblique_beam_conserves_power_and_finds_the_skin() -> None:
         )
 
 
+def test_a_slanted_beam_is_refracted_at_a_face() -> None:
+    """At 60 degrees into n = 1.4: Fresnel's share of unpolarised light is turned back, and first collisions lie a free
+    path along the direction that Snell's law gives; steps across the border move their centroid by 2 um."""
+    axis, depth = np.linspace(-6e-3, 6e-3, 25), np.linspace(-12e-3, 0.0, 25)
+    engine = engine_of(axis, axis, depth)
+    sine = np.sin(np.deg2rad(60.0))
+    beam = Beam(position=(Si(0), Si(0), Si(0)), direction=(sine, 0.0, -0.5), diameter=Si(1e-3))
+    emission = beam.emit(engine, uniform(engine, 400.0, 3600.0), 1.0, Border(1.4))
+    inside = np.arcsin(sine / 1.4)
+    angle = np.deg2rad(60.0)
+    turned = (
+        (np.sin(angle - inside) / np.sin(angle + inside)) ** 2 + (np.tan(angle - inside) / np.tan(angle + inside)) ** 2
+    ) / 2.0
+    assert emission.reflected == pytest.approx(turned, rel=1e-9)
+    hits = emission.diffuse + emission.absorbed
+    assert np.sum(hits) == pytest.approx(1.0 - turned, rel=1e-7)
+    place = hits @ engine.points / np.sum(hits)
+    assert place == pytest.approx([np.sin(inside) / 4000.0, 0.0, -np.cos(inside) / 4000.0], abs=2e-6)
+    assert emission.entry_faces == {"z+"}
+
+
 def test_light_that_passes_through() -> None:
     """Clear tissue: the beam leaves with Beer-Lambert's share and is counted as escaped."""
     axis = np.linspace(-4e-3, 4e-3, 9)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from thermal.commands.options import DONE, FAILED
+from thermal.commands.options import DONE, FAILED, Set
+
+if TYPE_CHECKING:
+    from thermal.physics.particles import Carrier
 
 
 def materials(name: str | None = None, /) -> int:
@@ -43,22 +47,24 @@ def materials(name: str | None = None, /) -> int:
 
 
 def particle(
-    name: str,
+    name: Annotated[str, Parameter(help="Entry of the library, or a case file that has particles.")],
     /,
     *,
+    changes: Set = None,
     spectrum: Annotated[bool, Parameter(negative=(), help="Over wavelengths, as a table and a plot.")] = False,
     wavelength: Annotated[str, Parameter(help="Vacuum wavelength, or from:to:step.")] = "",
     out: Annotated[Path | None, Parameter(name=["--out", "-o"], help="File of the plot (.png, .svg, .pdf).")] = None,
 ) -> int:
-    """What a particle of the library does to light: absorption per mass, cross-sections, albedo, g."""
+    """What a particle of the library or of a case does to light: absorption per mass, cross-sections, albedo, g."""
     from thermal.physics import particles
     from thermal.physics.particles.spectrum import spectrum as computed
 
-    carrier = particles.carrier(name)
+    carrier = _of_case(Path(name), changes or []) if name.endswith(".toml") else particles.carrier(name)
     wavelengths = _wavelengths(wavelength or ("500 nm:1100 nm:10 nm" if spectrum else "808 nm"))
     found = computed(carrier, wavelengths)
     columns = found.table()
-    print(f"{name}: strongest absorption at {found.peak * 1e9:.0f} nm of those listed")
+    title = name if carrier.material is None or not name.endswith(".toml") else f"{carrier.material} of {name}"
+    print(f"{title}: strongest absorption at {found.peak * 1e9:.0f} nm of those listed")
     print("  ".join(f"{heading:>14}" for heading, _ in columns))
     for row in zip(*(values for _, values in columns), strict=True):
         print(
@@ -69,8 +75,20 @@ def particle(
     if spectrum:
         from thermal.view.spectrum import draw_spectrum
 
-        print(f"wrote {draw_spectrum(found, name, out or Path(f'{name}_spectrum.png'))}")
+        print(f"wrote {draw_spectrum(found, title, out or Path(f'{Path(name).stem}_spectrum.png'))}")
     return DONE
+
+
+def _of_case(path: Path, changes: Sequence[str]) -> Carrier:
+    """The particles of a case. Raises ``CaseError``."""
+    from thermal.anatomy.data import resolve
+    from thermal.case import load_case
+    from thermal.errors import CaseError
+
+    case = load_case(path, changes)
+    if case.particles is None:
+        raise CaseError(f"{path}: it has no [particles]")
+    return case.particles.loaded(lambda name, place: resolve(name, case.folder, place))
 
 
 def _wavelengths(text: str) -> list[float]:

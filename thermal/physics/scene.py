@@ -67,6 +67,7 @@ class Payload:
     ``agitation``: what a field of peak amplitudes (n,) A/m does to concentrations (n,) kg/m3 in a time (s) by turning
     particles: fields with their units; ``None`` where it does not.
     ``emission``: emitted over absorbed power at fluence rates (n,) W/m2 of a vacuum wavelength in m.
+    ``heat_share``: of what they absorb, the part that becomes heat, at a vacuum wavelength in m.
     ``reshaped``: when and into what they lose their shape; ``None`` where they do not.
     ``doubts``: what to say about the validity of that at an amplitude (A/m) and frequency (Hz).
     """
@@ -76,6 +77,7 @@ class Payload:
     specific_absorption_rate: Callable[[Array, float, float | None], Array] | None = None
     agitation: Callable[[Array, Array, float], dict[str, tuple[Array, str]]] | None = None
     emission: Callable[[Array, float], Array] | None = None
+    heat_share: Callable[[float], float] = lambda wavelength: 1.0
     reshaped: Reshaped | None = None
     doubts: Callable[[float, float], tuple[str, ...]] = lambda amplitude, frequency: ()
 

@@ -128,6 +128,7 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
             particle.specific_absorption_rate,
             particle.agitation,
             particle.emission,
+            particle.heat_share,
             particle.reshaped,
             particle.doubts,
         )

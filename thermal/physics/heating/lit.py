@@ -80,17 +80,27 @@ class Lit:
         light.check()
         return light
 
+    def heat(self, light: Light, lost: Array) -> Array:
+        """W that warm each node of the heat grid, (n,), where the share ``lost`` (n,) of the particles has lost its
+        shape."""
+        return self.window.restrict(light.absorbed - self._unheated(light, lost))
+
+    def _unheated(self, light: Light, lost: Array) -> Array:
+        """W that particles take up and give back as light of another colour, at the nodes of the light's grid."""
+        return light.absorbed_particles * self.turbid.unheated(self.window.to_fine(lost))
+
     def at_nodes(self, values: Array) -> Array:
         """A field of the light's grid at the nodes of the heat grid, (n,)."""
         nodes, solid = np.zeros_like(self.engine.volume), self.engine.volume > 0
         nodes[solid] = self.window.engine.sample(values, self.engine.points[solid])
         return nodes
 
-    def fields(self, light: Light) -> dict[str, tuple[Array, str]]:
-        """Fluence, absorbed power, and the fluence's standard error if it has one, at the nodes of the heat grid."""
+    def fields(self, light: Light, lost: Array) -> dict[str, tuple[Array, str]]:
+        """Fluence, absorbed power (what of it warms) and, where there is one, the fluence's standard error, at the
+        nodes of the heat grid."""
         engine = self.engine
         solid = engine.volume > 0
-        power = self.window.restrict(light.absorbed)
+        power = self.heat(light, lost)
         found = {"absorbed_power": (np.divide(power, engine.volume, out=np.zeros_like(power), where=solid), "W/m^3")}
         for name, values in (("fluence", light.fluence), ("fluence_error", light.fluence_error)):
             if values is not None:
@@ -104,13 +114,15 @@ class Lit:
         """W that the particles give back as light, at the nodes of the light's grid."""
         return light.absorbed_particles * (0.0 if self.glow is None else self.glow(light.fluence))
 
-    def books(self, light: Light) -> dict[str, Reading]:
+    def books(self, light: Light, lost: Array) -> dict[str, Reading]:
         """The power ledger."""
         grid = self.window.engine
+        unheated = float(np.sum(self._unheated(light, lost)))
         return {
             "light.power_in": Reading(light.power, "W"),
             "light.absorbed_tissue": Reading(float(np.sum(light.absorbed_tissue)), "W"),
             "light.absorbed_particles": Reading(float(np.sum(light.absorbed_particles)), "W"),
+            **({} if unheated == 0.0 else {"light.unheated": Reading(unheated, "W")}),
             "light.escaped": Reading(light.escaped, "W"),
             **{f"light.escaped.{name}": Reading(power, "W") for name, power in light.left.items()},
             "light.reflected": Reading(light.reflected, "W"),
@@ -156,7 +168,7 @@ class LightPower:
 
     def _set(self, light: Light) -> None:
         self._light = light
-        self._power = self._lit.window.restrict(light.absorbed)
+        self._power = self._lit.heat(light, self._lost)
         self._idle = np.zeros_like(self._power)
         self._fields: Mapping[str, tuple[Array, str]] | None = None
         self._read: dict[tuple[str, bytes], float] = {}
@@ -195,13 +207,13 @@ class LightPower:
         """Of the light as it was last solved."""
         if self._fields is None:
             lost = {} if self._lit.shapes is None else {"reshaped": (self._lost, "")}
-            self._fields = {**self._lit.fields(self._light), **lost}
+            self._fields = {**self._lit.fields(self._light, self._lost), **lost}
         return self._fields
 
     @property
     def summary(self) -> Mapping[str, Reading]:
         """The power ledger of the light as it was last solved."""
-        books = self._lit.books(self._light)
+        books = self._lit.books(self._light, self._lost)
         if self._lit.shapes is None:
             return books
         return {**books, "light.reshaped_share": Reading(self._lit.shapes.share(self._lost), "")}

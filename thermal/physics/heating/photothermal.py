@@ -127,7 +127,11 @@ class Photothermal(Switched):
         engine, lamps = scene.engine, self._lamps(scene.engine)
         index = self.refractive_index or _border_index(scene.tissues)
         border = Border(index, frozenset(self.air), frozenset(self.mirrors))
-        whole = Turbidity.of(scene.tissues, self.wavelength, NEEDED_BY, *self._particles(scene), self._reshaped(scene))
+        payload = scene.payload
+        share = 1.0 if payload is None or payload.optics is None else payload.heat_share(self.wavelength)
+        whole = Turbidity.of(
+            scene.tissues, self.wavelength, NEEDED_BY, *self._particles(scene), self._reshaped(scene), share
+        )
         light, grid, before = Diffusion().solve(engine, whole.medium(engine), lamps, border, SURVEY), engine, np.inf
         turbid = whole
         while True:  # a finer solution is more confined, so its window can be smaller and finer still

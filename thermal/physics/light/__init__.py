@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from thermal.physics.light.border import Border, border_factor, border_factors, specular_reflection
+from thermal.physics.light.border import Border, border_factor, border_factors
 from thermal.physics.light.delta_p1 import DeltaP1
 from thermal.physics.light.diffusion import Diffusion
 from thermal.physics.light.medium import Medium
@@ -38,5 +38,4 @@ __all__ = [
     "SimplifiedP3",
     "border_factor",
     "border_factors",
-    "specular_reflection",
 ]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from thermal.domain import FACES, SURFACE
 from thermal.engine import Engine
+from thermal.units import Array
 
 
 def border_factor(refractive_index: float) -> float:
@@ -20,9 +23,13 @@ def border_factor(refractive_index: float) -> float:
     return (1.0 + reflected) / (1.0 - reflected)
 
 
-def specular_reflection(refractive_index: float) -> float:
-    """Fresnel reflection at normal incidence from air."""
-    return ((refractive_index - 1.0) / (refractive_index + 1.0)) ** 2
+def refraction(cosine: Array, refractive_index: float) -> tuple[Array, Array]:
+    """Cosine of the angle to the normal in tissue, and Fresnel's share of unpolarised light that is reflected, of rays
+    that come from air at an angle of this ``cosine``; shapes of ``cosine``."""
+    n = refractive_index
+    inside = np.sqrt(1.0 - (1.0 - cosine**2) / n**2)
+    across, along = (cosine - n * inside) / (cosine + n * inside), (n * cosine - inside) / (n * cosine + inside)
+    return inside, 0.5 * (across**2 + along**2)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from thermal.domain import FACES
 from thermal.engine import Engine
+from thermal.physics.light.border import refraction
 from thermal.physics.light.medium import Medium
 from thermal.physics.light.mirrors import Mirrors, slabs
 from thermal.units import Array
@@ -16,15 +17,16 @@ STEPS_PER_CELL = 3
 FADED = 1e-8
 """Share of a ray's power below which it is followed no further (and counted as escaped)."""
 STEPS_AT_ONCE = 48
+JUST = 1e-6
+"""m; so far beyond a border a point lies on one side of it."""
 
 
 @dataclass(frozen=True)
 class Rays:
-    """Starts (r, 3) m, unit directions (r, 3), powers (r,) W. A start outside the domain comes in where it meets it."""
+    """Starts (r, 3) m and unit directions (r, 3). A start outside the domain comes in where it meets it."""
 
     start: Array
     direction: Array
-    power: Array
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,31 @@ def finest_edge(engine: Engine) -> float:
     return float(np.min(engine.cell_size[engine.cell_size > 0]))
 
 
+def refract(
+    engine: Engine, rays: Rays, refractive_index: float, mirrors: frozenset[str] = frozenset()
+) -> tuple[Rays, Array]:
+    """Rays that come from air, bent where they enter tissue through a face of the window, and the share (r,) of each
+    that is reflected there; where they enter by a skin within the window, straight on and as if upright."""
+    start, direction = rays.start, rays.direction
+    glass = Mirrors.of(engine, mirrors)
+    near, far = slabs(start, direction, *glass.box)
+    enter, across = near.max(axis=1), near.argmax(axis=1)[:, None]
+    meets = (enter > 0.0) & (far.min(axis=1) > enter)
+    place = start + np.where(meets, enter, 0.0)[:, None] * direction
+    cosine = np.abs(np.take_along_axis(direction, across, axis=1)[:, 0])
+    just_inside = glass.fold(place + JUST * direction)[0]
+    meets[meets] = engine.holds(np.clip(just_inside[meets], *engine.bounds))
+    inside, reflected = refraction(np.where(meets, cosine, 1.0), refractive_index)
+    bent = direction / refractive_index
+    np.put_along_axis(bent, across, inside[:, None] * np.sign(np.take_along_axis(direction, across, axis=1)), axis=1)
+    bent = np.where(meets[:, None], bent, direction)
+    return Rays(np.where(meets[:, None], place - JUST * bent, start), bent), reflected
+
+
 def follow(
-    engine: Engine, medium: Medium, rays: Rays, forward: Array, mirrors: frozenset[str] = frozenset()
+    engine: Engine, medium: Medium, rays: Rays, power: Array, forward: Array, mirrors: frozenset[str] = frozenset()
 ) -> Emission:
-    """Attenuate rays in steps of a third of the finest cell.
+    """Attenuate rays of ``power`` (r,) W in steps of a third of the finest cell.
 
     ``forward`` (m,): mean cosine g with which the first scattering is peaked. A share g^2 of it then counts as not
     scattered at all, and the rest leans forwards by g / (1 + g) (the delta-Eddington phase function): the ray fades
@@ -80,7 +103,7 @@ def follow(
     cosine = engine.to_nodes(forward)
     absorbed, diffuse, leaning, third = (np.zeros_like(engine.volume) for _ in range(4))
     faded, plain = _Passage(engine), _Passage(engine)
-    left = rays.power.copy()
+    left = power.copy()
     faces: set[str] = set()
     active = np.flatnonzero(leave > enter)
     done = 0
@@ -117,7 +140,7 @@ def follow(
         towards = (directions[active, None] * senses).reshape(-1, 3)[solid]
         fading = (mu_a + mu_s)[solid, None] * towards
         faded.add((mean * length).ravel()[solid], at, fading)
-        plain.add((rays.power[active, None] * length).ravel()[solid], points[solid], fading)
+        plain.add((power[active, None] * length).ravel()[solid], points[solid], fading)
         lean = mean.ravel()[solid] * mu_s[solid] * (g / (1.0 + g))[solid] / np.maximum(transport, 1e-300)
         if np.any(lean):
             leaning += engine.deposit(lean, end) - engine.deposit(lean, start)
@@ -128,11 +151,11 @@ def follow(
             faces.update(FACES[index] for index in np.unique(side[met[from_outside[met]]]))
         left[active] = after[:, -1]
         done += STEPS_AT_ONCE
-        active = active[(left[active] > FADED * rays.power[active]) & (enter[active] + done * step < leave[active])]
+        active = active[(left[active] > FADED * power[active]) & (enter[active] + done * step < leave[active])]
     # the mean over the surroundings of a node, carried to the node: see _Passage
     fluence = np.divide(faded.path, engine.volume, out=np.zeros_like(plain.path), where=engine.volume > 0)
     fluence *= np.exp(0.5 * (faded.depth() + plain.depth()))
-    escaped = float(np.sum(rays.power)) - float(np.sum(absorbed) + np.sum(diffuse) + np.sum(leaning))
+    escaped = float(np.sum(power)) - float(np.sum(absorbed) + np.sum(diffuse) + np.sum(leaning))
     entered = frozenset(faces & set(engine.areas))
     return Emission(diffuse + leaning, absorbed, fluence, 0.0, escaped, entered, leaning, third)
 

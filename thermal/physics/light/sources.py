@@ -12,10 +12,10 @@ from pydantic import model_validator
 from thermal.domain import Ball, Line, Probe
 from thermal.engine import Engine
 from thermal.errors import CaseError
-from thermal.physics.light.border import Border, specular_reflection
+from thermal.physics.light.border import Border
 from thermal.physics.light.medium import Medium
 from thermal.physics.light.mirrors import Mirrors
-from thermal.physics.light.rays import Emission, Rays, finest_edge, follow
+from thermal.physics.light.rays import Emission, Rays, finest_edge, follow, refract
 from thermal.physics.scene import Device, probe_line
 from thermal.units import Array, Fraction, Irradiance, Length, Number, Point, PositiveFraction, Power, Spec
 
@@ -157,8 +157,8 @@ class Fibre(Spec):
     def _ahead(self, engine: Engine, medium: Medium, power: float, border: Border, forward: Array) -> Emission:
         self._placed(engine, border)
         start, direction = self.launch(_evenly_spread(FIBRE_RAYS), border.refractive_index)
-        rays = Rays(start, direction, np.full(FIBRE_RAYS, power / FIBRE_RAYS))
-        return follow(engine, medium, rays, forward, border.mirrors)
+        parts = np.full(FIBRE_RAYS, power / FIBRE_RAYS)
+        return follow(engine, medium, Rays(start, direction), parts, forward, border.mirrors)
 
     def _placed(self, engine: Engine, border: Border) -> Array:
         """The outlets, all of which lie in the tissue."""
@@ -211,7 +211,8 @@ class Beam(Spec):
 
     ``position`` lies on the axis, on the surface or before it. ``diameter``: whole width of a top-hat, 1/e2 width of a
     Gaussian. ``power``, or the ``irradiance`` on the axis; by default ``heating.power``. ``specular``: share reflected
-    at entry; by default Fresnel's at normal incidence. It is not refracted, but for the photons of a Monte Carlo run.
+    at entry; by default Fresnel's. It is refracted at faces of the window; at a skin within the window it goes straight
+    on, reflected as if upright, but for the photons of a Monte Carlo run.
     """
 
     position: Point
@@ -227,7 +228,8 @@ class Beam(Spec):
     irradiance: Irradiance | None = None
     """on the axis, instead of a power"""
     specular: Fraction | None = None
-    """share reflected at entry; by default Fresnel's at normal incidence"""
+    """share reflected at entry; by default Fresnel's, for unpolarised light at the angle at which it meets a face of
+    the window, else at normal incidence"""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Beam:
@@ -268,14 +270,14 @@ class Beam(Spec):
         return self._entered(engine, medium, power, border, medium.anisotropy)
 
     def _entered(self, engine: Engine, medium: Medium, power: float, border: Border, forward: Array) -> Emission:
-        specular = specular_reflection(border.refractive_index) if self.specular is None else self.specular
         count = int(np.clip(RAYS_PER_CELL * (self.diameter / finest_edge(engine)) ** 2, FEWEST_RAYS, MOST_RAYS))
         start, direction = self.launch(_vogel(count), border.refractive_index)
-        rays = Rays(start, direction, np.full(count, power * (1.0 - specular) / count))
-        found = follow(engine, medium, rays, forward, border.mirrors)
+        rays, specular = refract(engine, Rays(start, direction), border.refractive_index, border.mirrors)
+        reflected = specular if self.specular is None else np.full(count, self.specular)
+        found = follow(engine, medium, rays, power / count * (1.0 - reflected), forward, border.mirrors)
         if not np.any(found.absorbed + found.diffuse > 0.0):
             raise CaseError("heating.beam: it misses the tissue; check position and direction (patient RAS)")
-        return replace(found, reflected=power * specular)
+        return replace(found, reflected=power * float(np.mean(reflected)))
 
     def distance(self, points: Array) -> Array:
         """Infinite: it is followed to its first collisions."""

@@ -16,8 +16,8 @@ from thermal.units import Array
 @dataclass(frozen=True)
 class Turbidity:
     """Coefficients of tissue at cells (m,): absorption and reduced scattering in 1/m, alive and coagulated, and g;
-    absorption and reduced scattering of the particles in 1/m per kg/m3, their concentration (n,) kg/m3, and their
-    coefficients once they have lost their shape."""
+    absorption and reduced scattering of the particles in 1/m per kg/m3, their concentration (n,) kg/m3, their
+    coefficients once they have lost their shape, and the part of their absorption that becomes heat before."""
 
     absorption: Array
     scattering: Array
@@ -27,6 +27,7 @@ class Turbidity:
     per_mass: tuple[float, float]
     concentration: Array
     reshaped: tuple[float, float]
+    heat_share: float = 1.0
 
     @classmethod
     def of(
@@ -37,6 +38,7 @@ class Turbidity:
         per_mass: tuple[float, float],
         concentration: Array,
         reshaped: tuple[float, float],
+        heat_share: float = 1.0,
     ) -> Turbidity:
         """Raises ``CaseError`` where a region has no optical data at the wavelength (m)."""
         known = tissues.optics(wavelength, needed_by)
@@ -53,6 +55,7 @@ class Turbidity:
             per_mass,
             concentration,
             reshaped,
+            heat_share,
         )
 
     def on(self, window: Window) -> Turbidity:
@@ -67,6 +70,7 @@ class Turbidity:
             self.per_mass,
             window.to_fine(self.concentration),
             self.reshaped,
+            self.heat_share,
         )
 
     def medium(self, engine: Engine, coagulated: Array | float = 0.0, reshaped: Array | float = 0.0) -> Medium:
@@ -75,6 +79,14 @@ class Turbidity:
         absorption = self.absorption + coagulated * (self.coagulated_absorption - self.absorption)
         scattering = self.scattering + coagulated * (self.coagulated_scattering - self.scattering)
         return self._with_particles(engine, absorption, scattering, reshaped)
+
+    def unheated(self, reshaped: Array) -> Array:
+        """Share (n,) of what the particles absorb that leaves as light of another colour, where the share ``reshaped``
+        (n,) of them has lost its shape: what is left of those turns all into heat."""
+        whole, after = (1.0 - reshaped) * self.per_mass[0], reshaped * self.reshaped[0]
+        return np.divide(
+            (1.0 - self.heat_share) * whole, whole + after, out=np.zeros_like(whole), where=whole + after > 0.0
+        )
 
     def densest(self, engine: Engine) -> Medium:
         """The larger of each coefficient, alive or coagulated: what a grid must be fine enough for."""

@@ -20,7 +20,8 @@ from thermal.physics.particles.combined import GoldOnIronOxide
 from thermal.physics.particles.disc import VortexDisc
 from thermal.physics.particles.gold import GoldMatryoshka, GoldRod, GoldShell, GoldSphere, Metallic
 from thermal.physics.particles.iron import IronOxide
-from thermal.physics.particles.measured import Measured, MeasuredOptics
+from thermal.physics.particles.measured import Measured
+from thermal.physics.particles.measured_light import MeasuredOptics
 from thermal.physics.particles.solute import Solute
 from thermal.physics.particles.upconversion import Upconversion
 from thermal.physics.particles.vehicle import DrugCarrier
@@ -70,6 +71,11 @@ class Particle:
     def optics(self) -> Callable[[float], tuple[float, float]] | None:
         """Absorption and reduced scattering, 1/m per kg/m3, at a vacuum wavelength (m); ``None`` where unknown."""
         return self.carrier.optics if self.carrier.absorbs_light else None
+
+    @property
+    def heat_share(self) -> Callable[[float], float]:
+        """Of what they absorb at a vacuum wavelength (m), the part that becomes heat: all, unless measured."""
+        return lambda wavelength: self.carrier.mass_optics(wavelength).heat_share
 
     @property
     def specific_absorption_rate(self) -> Callable[[Array, float, float | None], Array] | None:
@@ -125,6 +131,9 @@ def _numbers(spec: Spec, standard: object, known: Sequence[library.Sourced], pre
             found.append(library.stated(key, value, type(spec), name))
         elif isinstance(value, Spec):
             found += _numbers(value, getattr(standard, name, None), known, f"{key}.")
+        elif isinstance(value, tuple):
+            for number, row in enumerate(row for row in value if isinstance(row, Spec)):
+                found += _numbers(row, None, known, f"{key}[{number}].")
     return found
 
 

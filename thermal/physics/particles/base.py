@@ -10,6 +10,7 @@ import numpy as np
 from thermal.errors import CaseError
 from thermal.physics.constants import Locate
 from thermal.physics.drug import DrugPayload
+from thermal.physics.particles.conversion import MassOptics
 from thermal.units import Array, Spec
 
 
@@ -26,9 +27,15 @@ class CrossSections(NamedTuple):
         """Share of scattering in the extinction."""
         return self.scattering / (self.scattering + self.absorption)
 
-    def per_mass(self) -> tuple[float, float]:
-        """Absorption and reduced scattering coefficients, 1/m per kg/m3."""
-        return self.absorption / self.mass, self.scattering * (1.0 - self.asymmetry) / self.mass
+    def per_mass(self) -> MassOptics:
+        """Coefficients per mass concentration; all that is absorbed becomes heat."""
+        absorption, scattering = self.absorption / self.mass, self.scattering / self.mass
+        return MassOptics(absorption, scattering * (1.0 - self.asymmetry), absorption + scattering, absorption)
+
+    def given(self, measured: MassOptics) -> CrossSections:
+        """The particle with coefficients per mass that were measured; g as it was."""
+        scattering = measured.reduced_scattering / (1.0 - self.asymmetry)
+        return self._replace(absorption=measured.absorption * self.mass, scattering=scattering * self.mass)
 
 
 def mean_of(parts: Sequence[CrossSections], weights: Array) -> CrossSections:
@@ -89,8 +96,8 @@ class BaseCarrier(Spec):
         """With what its files hold."""
         return self
 
-    def optics(self, wavelength: float, medium_index: float | None = None) -> tuple[float, float]:
-        """Absorption and reduced scattering, 1/m per kg/m3, at a vacuum wavelength (m).
+    def mass_optics(self, wavelength: float, medium_index: float | None = None) -> MassOptics:
+        """What they do to light, per mass concentration, at a vacuum wavelength (m).
 
         ``medium_index``: refractive index around the particle, where the kind has one and it is not to be its own.
         Raises ``CaseError`` where unknown.
@@ -98,6 +105,11 @@ class BaseCarrier(Spec):
         raise CaseError(
             "particles: their light absorption is not known; take a gold kind, or a measured one with optics"
         )
+
+    def optics(self, wavelength: float, medium_index: float | None = None) -> tuple[float, float]:
+        """Absorption and reduced scattering, 1/m per kg/m3, at a vacuum wavelength (m)."""
+        found = self.mass_optics(wavelength, medium_index)
+        return found.absorption, found.reduced_scattering
 
     def reshaped_optics(self, wavelength: float) -> tuple[float, float]:
         """The same once the particles have lost their shape: unchanged where they have none to lose."""

@@ -61,17 +61,13 @@ class GoldOnIronOxide(Metallic):
         core, outer = self._radii
         return float(GOLD_DENSITY * (sphere_volume(outer) - sphere_volume(core)))
 
-    def cross_sections(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
+    def computed(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
         """Cross-sections of one particle at a vacuum wavelength (m)."""
         medium, (core, outer) = medium_index or self.medium_index, self._radii
         wave = 2.0 * np.pi * medium / wavelength
         gold = np.sqrt(gold_permittivity(wavelength, self.surface_damping, shell_chord(core, outer), self.constants))
         inside = complex(self.core_index, self.core_extinction)
         return of_sphere(mie_coated(inside / medium, gold / medium, wave * core, wave * outer), outer, self._gold)
-
-    def optics(self, wavelength: float, medium_index: float | None = None) -> tuple[float, float]:
-        """Absorption and reduced scattering, 1/m per kg of gold per m3, at a vacuum wavelength (m)."""
-        return self.cross_sections(wavelength, medium_index).per_mass()
 
     def specific_absorption_rate(self, amplitude: Array, frequency: float, temperature: float | None = None) -> Array:
         """W per kg of **gold** at peak field amplitudes (A/m) and a frequency (Hz); shape of ``amplitude``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from thermal.physics.constants import STANDARD, Constants, Locate, OpticalConstants, johnson_christy
 from thermal.physics.mie import Efficiencies, mie_coated, mie_layered, mie_sphere
@@ -18,6 +18,8 @@ from thermal.physics.optics import (
     gold_permittivity,
 )
 from thermal.physics.particles.base import BaseCarrier, CrossSections, gauss_lognormal, lognormal, mean_of
+from thermal.physics.particles.conversion import Conversion, MassOptics
+from thermal.physics.particles.measured_light import MeasuredOptics, measured_at, undivided
 from thermal.physics.particles.reshaping import Reshaping, remaining
 from thermal.units import Array, ParticleSize, PositiveNumber, Wavelength, quantity
 
@@ -26,11 +28,44 @@ Spread = Annotated[float, *quantity("", ge=0, le=0.5)]
 LogSpread = Annotated[float, *quantity("", ge=0, le=0.8)]
 
 
-class Metallic(BaseCarrier):
-    """A carrier whose gold has optical constants of its own."""
+class Metallic(Conversion, BaseCarrier):
+    """A carrier of gold, whose optics are computed from its shape and the optical constants of gold.
+
+    ``photothermal_efficiency`` and ``optics`` are measurements that take the place of what is computed: the first
+    splits the computed extinction, the second, with or without an efficiency, is used instead of it.
+    """
 
     optical_constants: Literal["johnson_christy"] | OpticalConstants = STANDARD
     """of gold: P. B. Johnson, R. W. Christy, Phys. Rev. B 6 (1972) 4370, linear between its wavelengths, or your own"""
+    measured_optics: tuple[MeasuredOptics, ...] = Field(default=(), alias="optics")
+    """measured by wavelength, in place of the computed spectrum, and nothing beside it; as of kind "measured\""""
+
+    @model_validator(mode="after")
+    def _divided(self) -> Self:
+        undivided(self.measured_optics, self)
+        return self
+
+    def computed(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
+        """Cross-sections of one particle at a vacuum wavelength (m) by the theory of its shape."""
+        raise NotImplementedError
+
+    def cross_sections(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
+        """Cross-sections of one particle at a vacuum wavelength (m): computed, or as measurements have them."""
+        whole = self.computed(wavelength, medium_index)
+        return whole.given(self.mass_optics(wavelength, medium_index)) if self.is_measured else whole
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether a measurement takes the place of anything computed."""
+        return bool(self.measured_optics) or self.photothermal_efficiency is not None
+
+    def mass_optics(self, wavelength: float, medium_index: float | None = None) -> MassOptics:
+        """Per mass concentration of gold, at a vacuum wavelength (m); measured ones are those of any medium."""
+        if self.measured_optics:
+            return measured_at(self.measured_optics, wavelength, self)
+        whole = self.computed(wavelength, medium_index)
+        found = whole.per_mass()
+        return self.split(found.extinction, whole.asymmetry, found)
 
     @property
     def constants(self) -> Constants:
@@ -62,22 +97,14 @@ class _Gold(Metallic):
         """Yes."""
         return True
 
-    def cross_sections(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
-        """Cross-sections of one particle at a vacuum wavelength (m)."""
-        raise NotImplementedError
-
-    def optics(self, wavelength: float, medium_index: float | None = None) -> tuple[float, float]:
-        """Absorption and reduced scattering, 1/m per kg of gold per m3, at a vacuum wavelength (m)."""
-        return self.cross_sections(wavelength, medium_index).per_mass()
-
     def reshaped_optics(self, wavelength: float) -> tuple[float, float]:
         """The same once they have lost their shape."""
-        whole = self.cross_sections(wavelength)
-        radius = np.cbrt(0.75 / np.pi * whole.mass / GOLD_DENSITY)
+        mass = self.computed(wavelength).mass
+        radius = np.cbrt(0.75 / np.pi * mass / GOLD_DENSITY)
         index = np.sqrt(gold_permittivity(wavelength, constants=self.constants))
         found = mie_sphere(index / self.medium_index, 2.0 * np.pi * radius * self.medium_index / wavelength)
-        sphere = of_sphere(found, float(radius), whole.mass)
-        return remaining(self.reshaping, whole.per_mass(), sphere.per_mass())
+        sphere = of_sphere(found, float(radius), mass).per_mass()
+        return remaining(self.reshaping, self.optics(wavelength), (sphere.absorption, sphere.reduced_scattering))
 
 
 def of_sphere(efficiencies: Efficiencies, radius: float, mass: float) -> CrossSections:
@@ -108,7 +135,7 @@ class GoldSphere(_Gold):
     surface_damping: Damping = 0.0
     """how much electrons scatter at the surface; 0: as in bulk gold, 0.3 to 1 is usual"""
 
-    def cross_sections(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
+    def computed(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
         """Cross-sections of one mean particle at a vacuum wavelength (m): averages over the numbers of a batch."""
         medium = medium_index or self.medium_index
         diameters, weights = lognormal(self.diameter, self.diameter_sigma)
@@ -139,7 +166,7 @@ class GoldShell(_Gold):
     surface_damping: Damping = 0.0
     """how much electrons scatter at the shell's two walls; 0: as in bulk gold, 0.3 to 1 is usual"""
 
-    def cross_sections(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
+    def computed(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
         """Cross-sections of one mean particle at a vacuum wavelength (m): averages over the numbers of a batch."""
         medium = medium_index or self.medium_index
         cores, of_core = gauss_lognormal(self.core_diameter, self.core_diameter_sigma)
@@ -170,7 +197,7 @@ class GoldMatryoshka(_Gold):
     surface_damping: Damping = 0.0
     """how much electrons scatter at the surfaces of the gold; 0: as in bulk gold, 0.3 to 1 is usual"""
 
-    def cross_sections(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
+    def computed(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
         """Cross-sections of one particle at a vacuum wavelength (m)."""
         medium, core = medium_index or self.medium_index, self.core_diameter / 2.0
         inner = core + self.spacer_thickness
@@ -211,7 +238,7 @@ class GoldRod(_Gold):
             )
         return self
 
-    def cross_sections(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
+    def computed(self, wavelength: float, medium_index: float | None = None) -> CrossSections:
         """Orientation-averaged cross-sections of one mean particle at a vacuum wavelength (m)."""
         medium = medium_index or self.medium_index
         volume = np.pi / 6.0 * self.length * self.diameter**2

@@ -10,7 +10,8 @@ from pydantic import model_validator
 
 from thermal.physics import magnetism
 from thermal.physics.hysteresis import loop_loss
-from thermal.physics.particles.base import BaseCarrier
+from thermal.physics.particles.base import BaseCarrier, gauss_lognormal
+from thermal.physics.rotation import STRONGEST, turning_loss
 from thermal.units import (
     VACUUM_PERMEABILITY,
     Array,
@@ -30,6 +31,10 @@ Anisotropy = Annotated[float, *quantity("J/m^3", gt=0, le=1e7)]
 Coating = Annotated[float, *quantity("m", ge=0, le=1e-6)]
 MOST_LOOPS, LOOP_SIZES = 96, 61
 """Amplitudes and sizes for which loops are followed; losses between them are interpolated."""
+MOST_CYCLES = 24
+"""The same for cycles of rotation."""
+FIXED = 10.0
+"""Neel over Brownian relaxation time from which on a moment counts as fixed in its particle."""
 LogSpread = Annotated[float, *quantity("", ge=0, le=1.5)]
 
 
@@ -64,8 +69,9 @@ class IronOxide(BaseCarrier):
     curie_temperature: Temperature | None = None
     """above which nothing is magnetic: the magnetisation goes as the root of the distance from it (mean field), the
     anisotropy as its square. For heating.temperature_update"""
-    response: Literal["linear", "two_level"] = "linear"
-    """to the field: linear response, or the hysteresis loops of bound particles, which saturate in strong fields"""
+    response: Literal["linear", "two_level", "turning"] = "linear"
+    """to the field: linear response; in strong fields the hysteresis loops of particles that are bound, or the rotation
+    of particles that are free, with moments fixed in them; both saturate"""
     interaction: PositiveNumber = 1.0
     """factor on the heat, for particles that heat each other's field away: clustering costs 20 to 50 %"""
 
@@ -73,6 +79,8 @@ class IronOxide(BaseCarrier):
     def _fits(self) -> IronOxide:
         if self.response == "two_level" and not self.immobilised:
             raise ValueError('response = "two_level" is for particles bound to tissue; set immobilised = true')
+        if self.response == "turning" and self.immobilised:
+            raise ValueError('response = "turning" is for particles that are free to turn; set immobilised = false')
         if self.curie_temperature is not None and not self.curie_temperature > self.temperature:
             raise ValueError(
                 f"curie_temperature = {self.curie_temperature:g} degC is not above temperature = {self.temperature:g} "
@@ -167,14 +175,49 @@ def _two_level(particle: IronOxide, amplitude: Array, frequency: float) -> Array
             particle.anisotropy,
             particle.attempt_time,
         )
+    return _between(amplitude, fields, loss) / particle.density
+
+
+def _turning(particle: IronOxide, amplitude: Array, frequency: float) -> Array:
+    """The same from the rotation of fixed moments; between many amplitudes by a power law."""
+    fields = amplitude[amplitude > 0.0]
+    if len(fields) > MOST_CYCLES:
+        fields = np.geomspace(fields[0], fields[-1], MOST_CYCLES)
+    by_volume = particle.core_diameter * float(np.exp(3.0 * particle.diameter_sigma**2))
+    loss = np.zeros_like(fields)
+    for diameter, weight in zip(*gauss_lognormal(by_volume, particle.diameter_sigma), strict=True):
+        xi = magnetism.langevin_argument(diameter, particle.saturation_magnetisation, fields, particle.temperature)
+        brown_time = float(_times(particle, float(diameter)).brown)
+        loss += weight * turning_loss(xi, brown_time, fields, frequency, particle.saturation_magnetisation)
+    return _between(amplitude, fields, loss) / particle.density
+
+
+def _between(amplitude: Array, fields: Array, loss: Array) -> Array:
+    """Loss at amplitudes (k,) from that at ``fields``, by a power law; none without a field."""
     found = np.zeros_like(amplitude)
     on = amplitude > 0.0
     if np.any(on):
         found[on] = np.exp(np.interp(np.log(amplitude[on]), np.log(fields), np.log(np.maximum(loss, 1e-300))))
-    return found / particle.density
+    return found
 
 
-_RESPONSES: Mapping[str, Callable[[IronOxide, Array, float], Array]] = {"linear": _linear, "two_level": _two_level}
+def _times(particle: IronOxide, diameter: float) -> magnetism.Relaxation:
+    """Relaxation times of particles with a core of this diameter (m) that are free to turn."""
+    return magnetism.relaxation_times(
+        diameter,
+        particle.anisotropy,
+        particle.temperature,
+        particle.attempt_time,
+        particle.viscosity,
+        particle.shell_thickness,
+    )
+
+
+_RESPONSES: Mapping[str, Callable[[IronOxide, Array, float], Array]] = {
+    "linear": _linear,
+    "two_level": _two_level,
+    "turning": _turning,
+}
 
 
 def _beyond_linear(particle: IronOxide, amplitude: float) -> tuple[str, ...]:
@@ -186,7 +229,7 @@ def _beyond_linear(particle: IronOxide, amplitude: float) -> tuple[str, ...]:
     return (
         f"linear response theory is used at xi = {xi:.2g}, beyond its limit xi < 1 (Rosensweig 2002): "
         f"heating by {particle.core_diameter * 1e9:g} nm cores at {amplitude / 1e3:.3g} kA/m is an estimate; "
-        'for bound particles compare with particles.response = "two_level"',
+        f'compare with particles.response = "{"two_level" if particle.immobilised else "turning"}"',
     )
 
 
@@ -202,7 +245,28 @@ def _beyond_switching(particle: IronOxide, amplitude: float) -> tuple[str, ...]:
     )
 
 
+def _beyond_turning(particle: IronOxide, amplitude: float) -> tuple[str, ...]:
+    """Statements when the moments are not fixed, or the field (A/m, peak) is stronger than what is solved."""
+    found = []
+    times = _times(particle, particle.core_diameter)
+    if times.neel < FIXED * times.brown:
+        found.append(
+            f"the moments of {particle.core_diameter * 1e9:g} nm cores turn by themselves in {float(times.neel):.2g} s "
+            f"(Neel), which is not long beside the {float(times.brown):.2g} s in which the particles turn (Brown): "
+            'response = "turning" takes them for fixed; particles.response = "linear" has both, for xi < 1'
+        )
+    magnetisation, temperature = particle.saturation_magnetisation, particle.temperature
+    xi = float(magnetism.langevin_argument(particle.core_diameter, magnetisation, amplitude, temperature))
+    if xi > STRONGEST:
+        found.append(
+            f"the rotation of {particle.core_diameter * 1e9:g} nm cores is solved up to xi = {STRONGEST:g}, and the "
+            f"field of {amplitude / 1e3:.3g} kA/m has {xi:.3g}: the heat there is an estimate"
+        )
+    return tuple(found)
+
+
 _DOUBTS: Mapping[str, Callable[[IronOxide, float], tuple[str, ...]]] = {
     "linear": _beyond_linear,
     "two_level": _beyond_switching,
+    "turning": _beyond_turning,
 }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
@@ -11,18 +9,16 @@ from pydantic import Field, model_validator
 
 from thermal.errors import CaseError
 from thermal.physics.particles.base import BaseCarrier
+from thermal.physics.particles.conversion import Conversion, MassOptics
+from thermal.physics.particles.measured_light import MeasuredOptics, measured_at, undivided
 from thermal.physics.particles.reshaping import Reshaping, remaining
-from thermal.units import Array, FieldStrength, Frequency, PerKelvin, Spec, Wavelength, quantity
+from thermal.units import Array, FieldStrength, Frequency, PerKelvin, Spec, quantity
 
-MassAbsorption = Annotated[float, *quantity("m^2/kg", ge=0, le=1e7)]
-"""mu per mass concentration, 1/m per kg/m3: 10 m2/kg is 0.1 1/cm per mg/ml"""
 LossPower = Annotated[float, *quantity("H*m^2/kg", ge=0, le=1)]
 """intrinsic loss power; the usual unit is nH m2/kg"""
 
 SpecificPower = Annotated[float, *quantity("W/kg", gt=0, le=1e9)]
 
-NEAR = 10e-9  # m; a measured coefficient is used this far from its wavelength, as for tissues
-APART = 50e-9  # m; between measured wavelengths no farther apart than this the spectrum is taken to be linear
 BODY = 37.0  # degC, for which losses are given
 SAME_FREQUENCY = 0.05
 """Share by which a frequency may differ from a measured one; the loss is then taken in proportion."""
@@ -39,39 +35,12 @@ class MeasuredLoss(Spec):
     """loss per mass of ``mass_of``, e.g. "75 W/g\""""
 
 
-class MeasuredOptics(Spec):
-    """What was measured of a carrier at one vacuum wavelength, per mass concentration."""
+class Measured(Conversion, BaseCarrier):
+    """A carrier known by measurement: its light absorption per mass, its intrinsic loss power, or both.
 
-    wavelength: Wavelength
-    """vacuum wavelength"""
-    absorption: MassAbsorption
-    """e.g. "30 1/cm/(mg/ml)\""""
-    reduced_scattering: MassAbsorption = 0.0
-    """mu_s' = mu_s (1 - g), likewise"""
-
-
-def measured_at(measured: Sequence[MeasuredOptics], wavelength: float) -> tuple[float, float]:
-    """Absorption and reduced scattering, 1/m per kg/m3, at a vacuum wavelength (m); ``CaseError`` far from all."""
-    rows = sorted(measured, key=lambda row: row.wavelength)
-    for low, high in pairwise(rows):
-        if low.wavelength <= wavelength <= high.wavelength <= low.wavelength + APART:
-            share = (wavelength - low.wavelength) / (high.wavelength - low.wavelength)
-            return (
-                low.absorption + share * (high.absorption - low.absorption),
-                low.reduced_scattering + share * (high.reduced_scattering - low.reduced_scattering),
-            )
-    best = min(rows, key=lambda row: abs(row.wavelength - wavelength), default=None)
-    if best is None or abs(best.wavelength - wavelength) > NEAR:
-        known = ", ".join(f"{row.wavelength * 1e9:.0f} nm" for row in rows) or "none"
-        raise CaseError(
-            f"particles.optics: nothing measured within 10 nm of {wavelength * 1e9:.0f} nm; known: {known}; "
-            "measure there, or change heating.wavelength"
-        )
-    return best.absorption, best.reduced_scattering
-
-
-class Measured(BaseCarrier):
-    """A carrier known by measurement: its light absorption per mass, its intrinsic loss power, or both."""
+    ``photothermal_efficiency`` here is that of every wavelength without its own; it splits absorption and scattering of
+    the rows anew.
+    """
 
     kind: Literal["measured"] = "measured"
     mass_of: str
@@ -92,6 +61,12 @@ class Measured(BaseCarrier):
     def _knows_something(self) -> Measured:
         if self.specific_loss_power and self.intrinsic_loss_power is not None:
             raise ValueError("give intrinsic_loss_power or specific_loss_power, not both")
+        undivided(self.measured_optics, self)
+        if self.photothermal_efficiency is not None and not self.measured_optics:
+            raise ValueError(
+                "photothermal_efficiency divides an extinction, and none is given; add optics = [{wavelength = "
+                '"808 nm", extinction = "45 1/cm/(mg/ml)"}]'
+            )
         left = self.reshaping
         if left is not None and (left.absorption is None or left.scattering is None):
             raise ValueError("reshaping of a measured carrier needs absorption and scattering, the shares left")
@@ -112,9 +87,9 @@ class Measured(BaseCarrier):
         """Whether a loss was measured."""
         return self.intrinsic_loss_power is not None or bool(self.specific_loss_power)
 
-    def optics(self, wavelength: float, medium_index: float | None = None) -> tuple[float, float]:
-        """The measured coefficients, 1/m per kg/m3, within 10 nm of a measured wavelength (m); else ``CaseError``."""
-        return measured_at(self.measured_optics, wavelength)
+    def mass_optics(self, wavelength: float, medium_index: float | None = None) -> MassOptics:
+        """The measured coefficients, within 10 nm of a measured wavelength (m); else ``CaseError``."""
+        return measured_at(self.measured_optics, wavelength, self)
 
     def reshaped_optics(self, wavelength: float) -> tuple[float, float]:
         """The same once they have lost their shape."""

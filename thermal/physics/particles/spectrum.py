@@ -19,7 +19,8 @@ class _Single(Protocol):
 
 @dataclass(frozen=True)
 class Spectrum:
-    """By vacuum wavelength (k,) m: ``absorption`` and ``reduced_scattering`` (k,) in 1/m per kg/m3 of ``mass_of``.
+    """By vacuum wavelength (k,) m: ``absorption``, ``reduced_scattering`` and ``extinction`` (k,) in 1/m per kg/m3 of
+    ``mass_of``, and the ``efficiency`` (k,) with which the extinction becomes heat; ``given``: that was measured.
 
     Where the carrier is computed from its shape, also of one particle: cross-sections (k,) m2, g (k,), mass kg.
     """
@@ -27,7 +28,10 @@ class Spectrum:
     wavelength: Array
     absorption: Array
     reduced_scattering: Array
+    extinction: Array
+    efficiency: Array
     mass_of: str
+    given: bool = False
     single: tuple[CrossSections, ...] = ()
 
     @property
@@ -48,9 +52,12 @@ class Spectrum:
                 ("C_abs nm2 ", absorption * 1e18),
                 ("C_sca nm2 ", scattering * 1e18),
                 (" albedo", scattering / (absorption + scattering)),
-                ("heat/extinction", absorption / (absorption + scattering)),
                 ("        g", cosine),
             ]
+        columns += [
+            ("mu_ext likewise", self.extinction / 100.0),
+            (f"heat/extinction{', measured' if self.given else ''}", self.efficiency),
+        ]
         return [(name, [float(value) for value in values]) for name, values in columns]
 
 
@@ -65,7 +72,7 @@ def spectrum(carrier: Carrier, wavelengths: Sequence[float]) -> Spectrum:
     problems: tuple[str, ...] = ()
     for wavelength in wavelengths:
         try:
-            optics.append(carrier.optics(wavelength))
+            optics.append(carrier.mass_optics(wavelength))
             known.append(wavelength)
         except CaseError as error:
             problems = error.problems
@@ -74,5 +81,20 @@ def spectrum(carrier: Carrier, wavelengths: Sequence[float]) -> Spectrum:
     single: tuple[CrossSections, ...] = ()
     if hasattr(carrier, "cross_sections"):
         single = tuple(cast(_Single, carrier).cross_sections(wavelength) for wavelength in known)
-    absorption, scattering = np.transpose(optics)
-    return Spectrum(np.array(known), absorption, scattering, carrier.mass_of, single)
+    absorption, scattering, extinction = np.transpose([one[:3] for one in optics])
+    return Spectrum(
+        np.array(known),
+        absorption,
+        scattering,
+        extinction,
+        efficiency=np.array([one.efficiency for one in optics]),
+        mass_of=carrier.mass_of,
+        given=_given(carrier),
+        single=single,
+    )
+
+
+def _given(carrier: Carrier) -> bool:
+    """Whether a measured photothermal efficiency stands for the carrier or a wavelength of it."""
+    tables = (carrier, *getattr(carrier, "measured_optics", ()))
+    return any(getattr(table, "photothermal_efficiency", None) is not None for table in tables)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from thermal.physics.particles.base import BaseCarrier
-from thermal.physics.particles.measured import MeasuredOptics, measured_at
+from thermal.physics.particles.conversion import Conversion, MassOptics
+from thermal.physics.particles.measured_light import MeasuredOptics, measured_at, undivided
 from thermal.units import Array, Irradiance, Wavelength, quantity
 
 
@@ -29,6 +30,11 @@ class Upconversion(BaseCarrier):
     half_yield_at: Irradiance
     """fluence rate at which the yield is half of that"""
 
+    @model_validator(mode="after")
+    def _divided(self) -> Upconversion:
+        undivided(self.measured_optics, Conversion())
+        return self
+
     @property
     def mass_of(self) -> str:
         """What the mass concentration weighs."""
@@ -39,9 +45,9 @@ class Upconversion(BaseCarrier):
         """Yes."""
         return True
 
-    def optics(self, wavelength: float, medium_index: float | None = None) -> tuple[float, float]:
-        """The measured coefficients, 1/m per kg/m3, near a measured wavelength (m); else ``CaseError``."""
-        return measured_at(self.measured_optics, wavelength)
+    def mass_optics(self, wavelength: float, medium_index: float | None = None) -> MassOptics:
+        """The measured coefficients near a measured wavelength (m); else ``CaseError``."""
+        return measured_at(self.measured_optics, wavelength, Conversion())
 
     def emitted_share(self, fluence: Array, wavelength: float) -> Array:
         """Emitted over absorbed power where the fluence rate is (n,) W/m2 at the wavelength (m) of excitation, (n,)."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from thermal.physics.drug import DrugPayload
 from thermal.physics.particles.base import BaseCarrier
+from thermal.physics.particles.conversion import MassOptics
 
 
 class DrugCarrier(BaseCarrier):
@@ -26,6 +27,6 @@ class DrugCarrier(BaseCarrier):
         """Known: nothing."""
         return True
 
-    def optics(self, wavelength: float, medium_index: float | None = None) -> tuple[float, float]:
-        """None of either."""
-        return 0.0, 0.0
+    def mass_optics(self, wavelength: float, medium_index: float | None = None) -> MassOptics:
+        """None of any."""
+        return MassOptics(0.0, 0.0, 0.0, 0.0)
