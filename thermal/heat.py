@@ -282,6 +282,10 @@ class Touch:
         bare = self.factor * self.conductivity(temperature)
         return np.asarray(bare / (1.0 + bare / self.film))
 
+    def frozen(self) -> Array:
+        """(t,) W/K when all of the tissue at it is frozen, for the spectral bound."""
+        return self.conductance(np.full(self.nodes.size, self.conductivity.solidus - 1.0))
+
 
 @dataclass(frozen=True)
 class Action:

@@ -123,12 +123,11 @@ class OperatorStepper:
         cuts = problem.cuts
         self._unfrozen = None if cuts is None else cuts.unfrozen
         self._operator = engine.conductance(cells.at_37, self._unfrozen)
-        self._frozen_decay = 0.0
+        self._frozen_bound: Array | None = None
+        """(n,) W/K of what could freeze, all of it frozen"""
         if cells.frozen is not None:
-            solid = np.flatnonzero(engine.volume > 0)
             largest = None if cuts is None else cuts.largest()
-            frozen = (bound(engine.conductance(cells.frozen, largest), weight) * self._stiff)[solid]
-            self._frozen_decay = engine.maximum(frozen / self._capacity[solid])
+            self._frozen_bound = bound(engine.conductance(cells.frozen, largest), weight)
 
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
@@ -174,11 +173,19 @@ class OperatorStepper:
     def _decay(self, temperature: Array) -> float:
         """Upper bound of the decay rates of the linearised equation, 1/s."""
         step = self._step
-        sink = np.where(temperature > self._problem.relation.liquid[0], step.blood, 0.0) + step.film
-        for touch, conductance in zip(step.action.touches, step.conductances, strict=True):
-            sink[touch.nodes] += conductance
-        decay = self._engine.maximum((bound(step.operator, self._weight) + sink) * step.inverse * self._stiff)
-        return max(decay, self._frozen_decay) if self._cold else decay
+        blood = np.where(temperature > self._problem.relation.liquid[0], step.blood, 0.0)
+        decay = self._fastest(bound(step.operator, self._weight) + blood, step.conductances)
+        if not self._cold or self._frozen_bound is None:
+            return decay
+        return max(decay, self._fastest(self._frozen_bound, [touch.frozen() for touch in step.action.touches]))
+
+    def _fastest(self, within: Array, conductances: list[Array]) -> float:
+        """Largest decay rate, 1/s, of nodes that give (n,) W/K to the tissue, and the rest to border and probes."""
+        step = self._step
+        all_of_it = within + step.film
+        for touch, conductance in zip(step.action.touches, conductances, strict=True):
+            all_of_it[touch.nodes] += conductance
+        return self._engine.maximum(all_of_it * step.inverse * self._stiff)
 
     def advance(self, step: float, stages: int) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""

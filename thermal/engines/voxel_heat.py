@@ -141,7 +141,9 @@ class VoxelStepper:
         self._free = np.zeros(0, np.bool_)
         self._release(self._solid)
         self._ahead: Ahead | None = None
-        self._frozen_decay = self._decay_of_all_frozen()
+        self._frozen_decay = 0.0
+        self._frozen_probes: Array | None = None
+        """(t,) W/K of all probes together for which that was computed"""
 
     def _shaped(self, u: Array) -> Array:
         return u.reshape(self._grid.shape)
@@ -159,13 +161,21 @@ class VoxelStepper:
             self._cuts.fill_warm(self._warm)
         self._ice_box = None
 
-    def _decay_of_all_frozen(self) -> float:
-        """Largest decay rate of what could freeze, all of it frozen, 1/s."""
-        if not self._frozen.size:
-            return 0.0
+    def _take_frozen_decay(self) -> None:
+        """Take up the largest decay rate of all that could freeze, frozen, beside the probes of this step."""
+        probes = [contact.touch.frozen() * contact.free for contact in self._contacts]
+        together = np.concatenate([np.zeros(0), *probes])
+        known = self._frozen_probes
+        if not self._frozen.size or (known is not None and np.array_equal(together, known)):
+            return
+        self._frozen_probes = together
+        self._sink[1:-1, 1:-1, 1:-1] = self._film if self._film.size else 0.0
+        for contact, g in zip(self._contacts, probes, strict=True):
+            self._sink.ravel()[contact.places] += g
         self._icy[1:-1, 1:-1, 1:-1] = self._frozen
         self._ice_box = None
-        return self._largest_decay(self._icy, self._none if self._cuts is None else self._cuts.freeze(self._icy))
+        edges = self._none if self._cuts is None else self._cuts.freeze(self._icy)
+        self._frozen_decay = self._largest_decay(self._icy, edges)
 
     def _largest_decay(self, kv: Real, edges: Edges) -> float:
         rows = np.empty(self._grid.shape[:2])
@@ -202,6 +212,7 @@ class VoxelStepper:
         at = foreseen if self._plain else state.temperature
         self._conductances = [contact.conductance(at[contact.touch.nodes]) for contact in self._contacts]
         if self._cold:
+            self._take_frozen_decay()
             self._take_ice(state.temperature)
         self._lines, self._fastest, self._extent = self._flow(self._first, self._cold)
         self._decay = self._largest_decay(self._warm, self._edges(False))
