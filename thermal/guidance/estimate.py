@@ -21,17 +21,29 @@ class Estimate:
     """Factors by name: ``median`` and an ``interval`` that holds the true one with 95 %."""
 
     names: tuple[str, ...]
-    median: Array
-    deviation: Array
-    """of the logarithm"""
-    count: int
-    """members of the ensemble"""
+    ensemble: Array
+    """(p, m) logarithms of the factors, a column a member"""
+
+    @property
+    def median(self) -> Array:
+        """(p,)"""
+        return np.asarray(np.exp(self.ensemble.mean(axis=1)))
+
+    @property
+    def deviation(self) -> Array:
+        """(p,) of the logarithms."""
+        return np.asarray(self.ensemble.std(axis=1, ddof=1))
 
     @property
     def interval(self) -> Array:
         """(p, 2) lower and upper end, wider for small ensembles, whose spread is itself uncertain."""
-        reach = float(stats.t.ppf(0.975, self.count - 1)) * self.deviation
+        reach = float(stats.t.ppf(0.975, self.ensemble.shape[1] - 1)) * self.deviation
         return np.stack([self.median * np.exp(-reach), self.median * np.exp(reach)], axis=1)
+
+    def member(self, weights: Array, share: float) -> Array:
+        """Factors (p,) of the member below which a ``share`` of all lies, ordered by ``weights`` times logarithms."""
+        order = np.argsort(weights @ self.ensemble)
+        return np.asarray(np.exp(self.ensemble[:, order[round(share * (len(order) - 1))]]))
 
     def text(self) -> str:
         """In a line."""
@@ -66,5 +78,4 @@ def estimate(
         spread_factor = (ensemble - ensemble.mean(axis=1, keepdims=True)) / root
         inner = spread_shown.T @ spread_shown + ROUNDS * np.eye(members)
         ensemble = ensemble + spread_factor @ np.linalg.solve(inner, spread_shown.T @ wrong)
-    middle = np.exp(ensemble.mean(axis=1))
-    return Estimate(tuple(names), middle, ensemble.std(axis=1, ddof=1), members)
+    return Estimate(tuple(names), ensemble)
