@@ -123,9 +123,11 @@ def plan(
             f"  misplaced         target covered {chance['target_coverage_mean']:7.2%} in the mean, "
             f"{chance['target_coverage_p10']:.2%} in nine of ten; tumour whole in {chance['complete']:.0%} of trials"
         )
-    from thermal.guidance.placement import table
-
-    for key, value in table(found.case).items():
-        print(f"  --set '{key}={value}'")
+    where = found.best.where
+    print(f"  power {where.power:.3g}, time {where.time:.3g} of those of the case; aim, mm (RAS): "
+          + ", ".join(f"{1e3 * x:.1f}" for x in where.aim))  # fmt: skip
+    for key, factor in where.factors.items():
+        print(f"  {key} times {factor:.3g}")
+    print(f"wrote {found.file}: thermal run {found.file}")
     print(PURPOSE)
     return DONE
