@@ -12,8 +12,9 @@ from thermal import load_case
 from thermal.case.guided import Plan
 from thermal.cli import main
 from thermal.errors import CaseError
+from thermal.guidance.case_file import case_text
 from thermal.guidance.choices import Box, tilted
-from thermal.guidance.placement import Placement, Site, place, turned, written
+from thermal.guidance.placement import Placement, Site, place, turned
 from thermal.guidance.plan import plan_case
 from thermal.guidance.surrogate import search
 from thermal.guidance.trajectories import ground_of, sphere
@@ -133,7 +134,7 @@ concentration = "0.1 mg/ml"
 
 
 def test_a_planned_case_is_a_file(tmp_path: Path) -> None:
-    """What is written extends the case and is read as the very case that was planned: sites, times and factors."""
+    """What is written is read as the very case that was planned: sites, times and factors."""
     text = CASE[: CASE.index("[delivery]")] + INFUSED + CASE[CASE.index("[heating]") :]
     path = write(tmp_path, text)
     case = load_case(path)
@@ -145,9 +146,9 @@ def test_a_planned_case_is_a_file(tmp_path: Path) -> None:
     assert planned.delivery.sites[0].tip == pytest.approx((0.024, 0.02, 0.02))
     assert planned.delivery.sites[0].entry == pytest.approx((0.024, 0.02, 0.04))
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "best.toml").write_text(written(planned, path))
+    (tmp_path / "elsewhere" / "best.toml").write_text(case_text(planned.resolved(), case.folder, "x", "Planned"))
     again = load_case(tmp_path / "elsewhere" / "best.toml")
-    for name in ("anatomy", "delivery", "heating", "bioheat", "particles"):
+    for name in ("anatomy", "delivery", "heating", "bioheat", "particles", "numerics", "output", "damage"):
         assert getattr(again, name) == getattr(planned, name), name
 
 

@@ -13,6 +13,16 @@ from thermal.units import Duration, Fraction, Length, Spec, Temperature, quantit
 Factor = Annotated[float, *quantity("", gt=0, le=100)]
 
 
+class Earlier(Spec):
+    """A treatment that goes before: its damage and its extreme temperatures are carried on, and so is what is left of
+    its particles."""
+
+    run: str
+    """folder of the finished run, relative to the case file"""
+    kept: Fraction = 1.0
+    """share of its particles that is still there, for what was cleared since (``thermal quantify --times``)"""
+
+
 class Spread(Spec):
     """What is known beforehand of a factor: its logarithm is normal around zero."""
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from thermal.anatomy.data import PREFIX
-from thermal.batch.priors import as_toml
 from thermal.case import Case
-from thermal.case.describe import as_written
-from thermal.case.schema import LONGEST_TITLE
 from thermal.errors import CaseError
 from thermal.physics.delivery.protocol import Place
 from thermal.units import Array, Spec
@@ -143,31 +138,3 @@ def _stronger(heating: Any, factor: float) -> Any:
         if isinstance(value := getattr(heating, name, None), float):
             return heating.model_copy(update={name: value * by})
     return heating
-
-
-def written(case: Case, path: Path) -> str:
-    """A case file that extends the one at ``path`` with the delivery, the heating and the time of a planned case."""
-    planned = case.resolved()
-    lines = [
-        "# Made by `thermal plan`: a plan for research, not for clinical decisions.",
-        f"schema_version = {case.schema_version}",
-        f"extends = {as_toml(str(path.resolve()))}",
-        f"title = {as_toml(f'{case.title or case.name}, planned'[:LONGEST_TITLE])}",
-    ]
-    for name in ("delivery", "heating"):
-        table = _absolute(as_written(planned[name]), case.folder.resolve())
-        lines += ["", f"[{name}]", *(f'"{key}" = {as_toml(value)}' for key, value in table.items())]
-    lines += ["", "[bioheat]", f"duration = {as_toml(f'{case.bioheat.duration!r} s')}"]
-    return "\n".join(lines) + "\n"
-
-
-def _absolute(table: Any, folder: Path) -> Any:
-    """A table whose names of input files hold from anywhere."""
-    if isinstance(table, dict):
-        return {
-            key: str(folder / value)
-            if key == "file" and not value.startswith(PREFIX)
-            else _absolute(value, folder)
-            for key, value in table.items()
-        }  # fmt: skip
-    return [_absolute(item, folder) for item in table] if isinstance(table, list) else table

@@ -15,9 +15,11 @@ from thermal.batch.priors import as_toml
 from thermal.batch.priors import written as text_of
 from thermal.case import Case, case_hash, load_case
 from thermal.case.guided import Plan
+from thermal.case.schema import LONGEST_TITLE
 from thermal.errors import CaseError
+from thermal.guidance.case_file import case_text
 from thermal.guidance.choices import Box, Choice, tilted
-from thermal.guidance.placement import Placement, Site, own_direction, place, written
+from thermal.guidance.placement import Placement, Site, own_direction, place
 from thermal.guidance.surrogate import search
 from thermal.guidance.trajectories import Ground, Way, ground_of, sphere
 from thermal.progress import Report
@@ -232,7 +234,9 @@ def plan_case(
     misplaced = _misplace(wanted, best, report)
     found = Planned(wanted.case_of(best.where), default, best, trials, misplaced, ways, folder / BEST)
     write_text(folder / "plan.json", json.dumps(json_safe(_table(found)), indent=2) + "\n")
-    write_text(folder / BEST, written(found.case, path))
+    title = f"{found.case.title or found.case.name}, planned"[:LONGEST_TITLE]
+    remark = f"The best placement that thermal plan found for {path.name}."
+    write_text(folder / BEST, case_text(found.case.resolved(), written_case.folder, remark, title))
     return found
 
 

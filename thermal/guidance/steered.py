@@ -114,7 +114,7 @@ class Twin:
         self._source = Steered(prepared.source, looks, self._pilot, absorption)
         bioheat = replace(prepared.loop.bioheat, perfusion=perfusion * prepared.loop.bioheat.perfusion)
         self.loop = replace(prepared.loop, bioheat=bioheat, source=self._source, saves=(), ticks=())
-        self.progress = self.loop.start(prepared.initial)
+        self.progress = prepared.start()
 
     def advance(self, level: float, until: float) -> Array:
         """March on to ``until`` s, which is a look, at a level; the temperature there (n,)."""
