@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from thermal.case.guided import Control
-from thermal.guidance.estimate import MODEL, Estimate, estimate
+from thermal.guidance.estimate import MODEL, Estimate, emulate, estimate
 from thermal.guidance.goal import Goal
 from thermal.guidance.pilots import most_level
 from thermal.guidance.steered import Twin
@@ -26,6 +26,9 @@ TRIES, NEAR = 6, 0.02
 """Times that the level is looked for, and the relative change at which it is found."""
 FRAMES = 8
 """Images that it looks at, at most."""
+STAGES, NARROW = 2, 0.03
+"""Times that the model is emulated, first as far as factors are uncertain beforehand, then around what was found, and
+the smallest deviation of a logarithm that is still looked across."""
 FACTORS = ("perfusion", "absorption")
 COLD = np.array([1.0, -1.0])
 """Weights of the logarithms of both: a patient is the harder to heat the better perfused and the less absorbing."""
@@ -165,7 +168,13 @@ def learn(
         frames = replay(model, thermometer, looks, levels, times, factors)
         return np.concatenate([frame.ravel()[where] for frame in frames])
 
-    return estimate(forward, seen, error, FACTORS, spread, members, seed)
+    centre, reach = np.zeros_like(spread), spread
+    found = None
+    for _ in range(STAGES):
+        found = estimate(emulate(forward, centre, reach), seen, error, FACTORS, spread, members, seed)
+        centre, reach = np.log(found.median), np.minimum(np.maximum(found.deviation, NARROW), spread)
+    assert found is not None
+    return found
 
 
 def replay(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from scipy import stats
@@ -79,3 +80,25 @@ def estimate(
         inner = spread_shown.T @ spread_shown + ROUNDS * np.eye(members)
         ensemble = ensemble + spread_factor @ np.linalg.solve(inner, spread_shown.T @ wrong)
     return Estimate(tuple(names), ensemble)
+
+
+def emulate(forward: Callable[[Array], Array], centre: Array, reach: Array) -> Callable[[Array], Array]:
+    """A quadratic of the logarithms of the factors in place of a costly ``forward``, around ``centre`` (p,).
+
+    It is fitted to a central composite design (G. E. P. Box, K. B. Wilson, J. R. Stat. Soc. B 13 (1951) 1-45): the
+    middle, the corners at ``reach`` (p,) and the points on the axes at the square root of p times that.
+    """
+    count = len(centre)
+    corners = np.array(list(product((-1.0, 1.0), repeat=count)))
+    axes = np.sqrt(count) * np.concatenate([np.eye(count), -np.eye(count)])
+    design = np.concatenate([np.zeros((1, count)), corners, axes])
+    values = np.array([forward(np.exp(centre + reach * at)) for at in design])
+    fit = np.linalg.lstsq(_quadratic(design), values, rcond=None)[0]
+    return lambda factors: np.asarray(_quadratic(((np.log(factors) - centre) / reach)[None])[0] @ fit)
+
+
+def _quadratic(at: Array) -> Array:
+    """(k, q) of all products of up to two of the numbers of points (k, p)."""
+    full = np.concatenate([np.ones((len(at), 1)), at], axis=1)
+    first, second = np.triu_indices(full.shape[1])
+    return full[:, first] * full[:, second]

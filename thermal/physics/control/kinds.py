@@ -68,8 +68,8 @@ class Predictive(Spec):
     """how far ahead the limits must hold"""
     learn: tuple[Duration, ...] = Field(default=(60.0, 180.0, 420.0))
     """times at which perfusion and absorption are estimated afresh"""
-    members: Annotated[int, Field(ge=8, le=1000)] = 24
-    """runs of an ensemble"""
+    members: Annotated[int, Field(ge=8, le=1000)] = 100
+    """of the ensemble, which looks at a quadratic through 18 runs of the model"""
     start: PositiveFraction = 0.5
     """share of the power of the case that is let through at most until the first estimate"""
     sure: Annotated[float, *quantity("", ge=0.5, lt=1)] = 0.9
