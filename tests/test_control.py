@@ -11,9 +11,9 @@ import pytest
 from thermal import load_case
 from thermal.cli import main
 from thermal.errors import CaseError
+from thermal.guidance.ahead import learn, replay
 from thermal.guidance.control import control_case
-from thermal.guidance.estimate import estimate
-from thermal.guidance.pilots import learn, replay
+from thermal.guidance.estimate import emulate, estimate
 from thermal.guidance.steered import Twin
 from thermal.guidance.thermometer import Image, Thermometer
 from thermal.physics.control.kinds import FRESH, BangBang, Pid, allowed
@@ -59,7 +59,6 @@ snr = 100.0
 [control.controller]
 kind = "predictive"
 learn = ["60 s"]
-members = 12
 [control.patient]
 "tissues.liver.perfusion" = 1.3
 "tissues.tumour.perfusion" = 1.3
@@ -127,6 +126,22 @@ def test_the_interval_holds_the_truth() -> None:
     assert held.mean(axis=0).min() >= 0.85  # 95 % within two standard errors of a share of 60, and sampling
 
 
+def test_a_quadratic_stands_for_the_model() -> None:
+    """Exact for what is quadratic in the logarithms; for an exponential approach within a hundredth of its height."""
+
+    def square(factors: np.ndarray) -> np.ndarray:
+        a, b = np.log(factors)
+        return np.array([1.0 + 2.0 * a - b + 0.5 * a * a + a * b - 0.3 * b * b, a])
+
+    def warming(factors: np.ndarray) -> np.ndarray:
+        return factors[1] / factors[0] * -np.expm1(-np.array([0.3, 1.0, 3.0]) * factors[0])
+
+    for true, error in ((square, 1e-12), (warming, 0.01)):
+        stands = emulate(true, np.log([1.1, 0.9]), np.array([0.3, 0.2]))
+        for factors in ([1.1, 0.9], [1.3, 0.85], [0.8, 1.1]):
+            np.testing.assert_allclose(stands(np.array(factors)), true(np.array(factors)), atol=error)
+
+
 def test_planted_perfusion_and_dose_are_found(model: Prepared) -> None:
     """From images with noise of a model with other factors: within the stated interval, narrower than before."""
     control = model.case.control
@@ -141,7 +156,7 @@ def test_planted_perfusion_and_dose_are_found(model: Prepared) -> None:
         Image(time, frame + noise * chance.standard_normal(frame.shape))
         for time, frame in zip(times, frames, strict=True)
     ]
-    found = learn(model, thermometer, looks, levels, images, np.array([0.3, 0.2]), 24, 1)
+    found = learn(model, thermometer, looks, levels, images, np.array([0.3, 0.2]), 100, 1)
     assert ((found.interval[:, 0] <= planted) & (planted <= found.interval[:, 1])).all(), found.text()
     assert (found.deviation < 0.5 * np.array([0.3, 0.2])).all()
 
@@ -184,6 +199,50 @@ def test_limits_are_kept_where_less_blood_cools(tmp_path: Path) -> None:
     found = control_case(write(tmp_path), tmp_path / "out", set=changes)
     assert found.closed.excess <= 0.0
     assert found.closed.coverage > 0.95
+
+
+SHORT = ["bioheat.duration='100 s'", "heating.on=[['0 s','100 s']]"]
+
+
+@pytest.mark.parametrize("kind", ["pid", "bang_bang"])
+def test_no_limit_is_passed_by_a_fast_heater(tmp_path: Path, kind: str) -> None:
+    """Full power warms by 140 K from one look to the next; the controllers see nothing but images, which are late, and
+    voxels of 3 mm across a peak that is 11 mm wide."""
+    wide = ["heating.sources.0.sigma='4.5 mm'", "control.caution='3 K'"]
+    found = control_case(
+        write(tmp_path), tmp_path / "out", set=[f"control.controller={{kind='{kind}'}}", *SHORT, *wide]
+    )
+    assert found.closed.excess <= 0.0
+    assert found.closed.run.value("peak_temperature") > 55.0
+    assert found.closed.levels.max() > 0.1
+
+
+@pytest.mark.parametrize(
+    "controller", ["{kind='pid'}", pytest.param("{kind='predictive',learn=['40 s']}", marks=pytest.mark.slow)]
+)
+def test_an_interrupted_treatment_goes_on(tmp_path: Path, controller: str) -> None:
+    """Stopped amid the controlled treatment and begun again by the same command, it ends as if nothing had been."""
+    changes = [f"control.controller={controller}", *SHORT]
+    path, whole = write(tmp_path), tmp_path / "whole"
+    expected = control_case(path, whole, set=changes)
+
+    def stop(stage: str, share: float) -> None:
+        if stage == "bioheat" and (tmp_path / "parts" / "closed").exists() and share > 0.6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        control_case(path, tmp_path / "parts", set=changes, progress=stop)
+    opened = (tmp_path / "parts" / "open" / "status").stat().st_mtime_ns
+    found = control_case(path, tmp_path / "parts", set=changes)
+    assert (tmp_path / "parts" / "open" / "status").stat().st_mtime_ns == opened
+    assert json.loads((tmp_path / "parts" / "closed" / "provenance.json").read_text())["resumed"]
+    np.testing.assert_array_equal(found.closed.levels, expected.closed.levels)
+    for one in (found, expected):
+        assert one.closed.run.static["temperature"].values.shape == (13**3,)
+    np.testing.assert_array_equal(*(one.closed.run.static["temperature"].values for one in (found, expected)))
+    again = control_case(path, tmp_path / "parts", set=changes)  # all is done
+    assert again.estimates.keys() == found.estimates.keys() == expected.estimates.keys()
+    np.testing.assert_array_equal(again.closed.levels, expected.closed.levels)
 
 
 def test_command_and_what_cannot_be_controlled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

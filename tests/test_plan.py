@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 
 from thermal import load_case
+from thermal.case.guided import Plan
 from thermal.cli import main
 from thermal.errors import CaseError
-from thermal.guidance.placement import Placement, place, table, turned
+from thermal.guidance.case_file import case_text
+from thermal.guidance.choices import Box, tilted
+from thermal.guidance.placement import Placement, Site, place, turned
 from thermal.guidance.plan import plan_case
+from thermal.guidance.surrogate import search
 from thermal.guidance.trajectories import ground_of, sphere
 from thermal.simulation.workshop import Workshop
 
@@ -115,7 +119,81 @@ def test_devices_move_as_one(tmp_path: Path) -> None:
     assert fibre.tip == pytest.approx((0.02, 0.014, 0.017))  # (0, -4, 6) mm from the middle, turned to (0, -6, -4)
     assert fibre.entry == pytest.approx((0.02, 0.014, 0.040))
     assert moved.heating.power == pytest.approx(4.5)
-    assert table(moved)["heating.power"] == "4.5 W"
+
+
+INFUSED = """
+[delivery]
+kind = "infusion"
+entry = ["20 mm", "39 mm", "20 mm"]
+tip = ["20 mm", "20 mm", "20 mm"]
+port_radius = "1 mm"
+flow = "0.05 ml/min"
+duration = "5 min"
+concentration = "0.1 mg/ml"
+"""
+
+
+def test_a_planned_case_is_a_file(tmp_path: Path) -> None:
+    """What is written is read as the very case that was planned: sites, times and factors."""
+    text = CASE[: CASE.index("[delivery]")] + INFUSED + CASE[CASE.index("[heating]") :]
+    path = write(tmp_path, text)
+    case = load_case(path)
+    middle, up = np.array([0.02, 0.02, 0.02]), np.array([0.0, 0.0, 1.0])
+    sites = (Site(np.array([0.004, 0.0, 0.0]), 0.02),)
+    planned = place(case, middle, Placement(middle, up, 1.5, 0.019, 2.0, {}, sites))
+    assert planned.heating.on == ((0.0, 40.0),)
+    assert planned.bioheat.duration == 40.0
+    assert planned.delivery.sites[0].tip == pytest.approx((0.024, 0.02, 0.02))
+    assert planned.delivery.sites[0].entry == pytest.approx((0.024, 0.02, 0.04))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "best.toml").write_text(case_text(planned.resolved(), case.folder, "x", "Planned"))
+    again = load_case(tmp_path / "elsewhere" / "best.toml")
+    for name in ("anatomy", "delivery", "heating", "bioheat", "particles", "numerics", "output", "damage"):
+        assert getattr(again, name) == getattr(planned, name), name
+
+
+def test_what_a_plan_may_choose() -> None:
+    """The start is the case as it is; the ends of the box are the ends of what is given, and fields bound the power."""
+    plan = Plan(power=(0.5, 2.0), time=(1.0, 3.0), tilt="30 deg", choose={"delivery.flow": (0.5, 2.0)}, sites=2)
+    box = Box(plan)
+    assert box.size == len(box.start) == len(box.steps) == 3 + 3 + 2 + 6
+    start = box.choice(box.start)
+    assert (start.power, start.time, start.factors["delivery.flow"]) == pytest.approx((1.0, 1.0, 1.0))
+    assert not start.offset.any()
+    assert not start.tilt.any()
+    assert np.linalg.norm(start.sites, axis=1) == pytest.approx([0.6 * plan.targets] * 2)
+    end = box.choice(np.ones(box.size))
+    assert (end.power, end.time, end.factors["delivery.flow"]) == pytest.approx((2.0, 3.0, 2.0))
+    assert Box(plan, 1.2).choice(np.ones(box.size)).power == pytest.approx(1.2)
+    along = np.array([0.6, 0.0, 0.8])
+    turned_by = tilted(along, np.radians([3.0, 4.0]))
+    assert np.degrees(np.arccos(turned_by @ along)) == pytest.approx(5.0)
+    with pytest.raises(ValueError, match="smaller factor first"):
+        Plan(power=(2.0, 0.5))
+
+
+def test_the_search_finds_a_valley() -> None:
+    """A bowl in six dimensions whose bottom lies off every axis: 40 looks come to a twentieth of the start; what is not
+    allowed is not looked at, and the same seed takes the same way."""
+    bottom = np.array([0.3, -0.4, 0.2, 0.5, -0.1, 0.35])
+
+    def run(seed: int) -> tuple[np.ndarray, np.ndarray]:
+        points: list[np.ndarray] = []
+
+        def cost(point: np.ndarray) -> float:
+            points.append(point)
+            return float(((point - bottom) ** 2 * [1, 2, 1, 3, 1, 1]).sum())
+
+        search(cost, np.zeros(6), np.full(6, 0.5), lambda point: point[0] <= 0.31, 40, seed)
+        return np.array(points), np.array([((p - bottom) ** 2 * [1, 2, 1, 3, 1, 1]).sum() for p in points])
+
+    points, values = run(1)
+    assert len(points) == 40
+    assert (points[:, 0] <= 0.31).all()
+    assert np.abs(points).max() <= 1.0
+    assert values.min() < 0.05 * values[0]
+    np.testing.assert_array_equal(points, run(1)[0])
+    np.testing.assert_array_equal(points[0], np.zeros(6))
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import json
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import PurePath
@@ -229,3 +229,14 @@ def _quantities(node: Any) -> None:
         node["description"] = "; ".join(filter(None, [node.get("description", ""), " and ".join(limits)]))
     for value in list(node.values()):
         _quantities(value)
+
+
+def as_written(value: Any) -> Any:
+    """A resolved table as one would write it in a case file."""
+    if isinstance(value, Mapping):
+        if set(value) == {"value", "unit"}:
+            return value["value"] if not value["unit"] else f"{value['value']!r} {value['unit']}"
+        return {key: as_written(item) for key, item in value.items() if item is not None}
+    if isinstance(value, (list, tuple)):
+        return [as_written(item) for item in value]
+    return value

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from thermal.physics.control import ControllerEntry
 from thermal.physics.imaging.thermometry import Thermometry
 from thermal.units import Duration, Fraction, Length, Spec, Temperature, quantity
 
 Factor = Annotated[float, *quantity("", gt=0, le=100)]
+
+
+class Earlier(Spec):
+    """A treatment that goes before: its damage and its extreme temperatures are carried on, and so is what is left of
+    its particles."""
+
+    run: str
+    """folder of the finished run, relative to the case file"""
+    kept: Fraction = 1.0
+    """share of its particles that is still there, for what was cleared since (``thermal quantify --times``)"""
 
 
 class Spread(Spec):
@@ -63,6 +73,14 @@ class Plan(Spec):
     """around the tumour, in its organ, that is to be covered"""
     power: tuple[Factor, Factor] = (0.5, 2.0)
     """smallest and largest power over that of the case"""
+    time: tuple[Factor, Factor] = (1.0, 1.0)
+    """shortest and longest heating over that of the case (heating.on)"""
+    tilt: Annotated[float, *quantity("deg", ge=0, le=90)] = 0.0
+    """how far the devices may be tilted from the way of the case"""
+    choose: dict[str, tuple[Factor, Factor]] = Field(default_factory=dict)
+    """key of the case = smallest and largest factor of its number, e.g. "delivery.flow" = [0.5, 2.0]"""
+    sites: Annotated[int, Field(ge=0, le=6)] = 0
+    """further places of infusion, each within ``targets`` of the aim, along the needle's direction"""
     avoid: tuple[str, ...] = ()
     """regions that no needle may cross, besides bone, vessels and lung"""
     spare: dict[str, Fraction] = Field(default_factory=dict)
@@ -71,6 +89,8 @@ class Plan(Spec):
     """limit of all tissue"""
     pressure: Annotated[float, *quantity("Pa", gt=0, le=1e7)] | None = None
     """limit of the pressure that the pump needs"""
+    field_limit: Annotated[float, *quantity("A/m*Hz", gt=0, le=1e13)] | None = None
+    """of a magnetic field: amplitude times frequency, which bounds the power as well"""
     clearance: Annotated[float, *quantity("m", ge=0, le=0.1)] = 0.003
     """between a needle and what it must not touch"""
     depth: Length = 0.2
@@ -89,3 +109,10 @@ class Plan(Spec):
     """voxels of the placements that are tried; default: those of the case"""
     seed: Annotated[int, Field(ge=0)] = 1
     """of the search"""
+
+    @model_validator(mode="after")
+    def _ranges_go_up(self) -> Plan:
+        for key, (low, high) in {"power": self.power, "time": self.time, **self.choose}.items():
+            if low > high:
+                raise ValueError(f"{key}: found [{low:g}, {high:g}]; give the smaller factor first")
+        return self

@@ -14,7 +14,7 @@ from thermal import library
 from thermal.anatomy import AnatomyEntry
 from thermal.case.describe import complete_or_extending, digest, json_schema, resolved_value
 from thermal.case.expected import Expected
-from thermal.case.guided import Control, Plan
+from thermal.case.guided import Control, Earlier, Plan
 from thermal.case.parts import (
     Bioheat,
     BoundaryEntry,
@@ -50,6 +50,7 @@ FILE_KEYS: tuple[tuple[str, ...], ...] = (
     ("heating", "parts", "*", "field_map", "file"),
     ("particles", "optical_constants", "file"),
     ("delivery", "file"),
+    ("earlier", "run"),
 )
 """Keys that name input files, ``*`` for every entry of a list; relative names count from the folder of the file that
 holds the key."""
@@ -106,6 +107,8 @@ class Case(Spec):
     """accuracy"""
     output: Output = Output()
     """what is kept"""
+    earlier: Earlier | None = None
+    """the treatment before this one"""
     control: Control | None = None
     """how the power is controlled by thermometry (``thermal control``; ``thermal run`` goes by the plan)"""
     plan: Plan | None = None
@@ -174,7 +177,7 @@ class Case(Spec):
     def notes(self) -> tuple[str, ...]:
         """Statements on parts of the case that play no role in it."""
         notes = []
-        if self.particles is not None and self.delivery.kind == "none":
+        if self.particles is not None and self.delivery.kind == "none" and self.earlier is None:
             notes.append('particles: nothing delivers them (delivery.kind = "none"), so they play no part')
         if self.bioheat.perfusion_stops and self.perfusion_law is None:
             notes.append("bioheat.perfusion_stops: perfusion follows the damage by arrhenius, cell_death or cryo, none "
@@ -268,7 +271,7 @@ def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
                 f'found "{part.kind}", which heats only particles, but nothing delivers them; add a [delivery]',
             )
             for part in _acting(heating)
-            if (part.kind, delivery.kind) in _UNDELIVERED
+            if (part.kind, delivery.kind) in _UNDELIVERED and parts.get("earlier") is None
         ]
     if None not in (parts.get("particles"), heating, delivery) and delivery.kind != "none":
         for part in _acting(heating):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from thermal.commands.options import DONE, PURPOSE, AnatomyName, Quiet, Set
+from thermal.commands.options import DONE, PURPOSE, AnatomyName, Force, Quiet, Set
 
 
 def assess(
@@ -60,14 +60,19 @@ def control(
     out: Annotated[Path | None, Parameter(name=["--out", "-o"], help="Folder; default: results/NAME.")] = None,
     set: Set = None,
     anatomy: AnatomyName = None,
+    force: Force = False,
     quiet: Quiet = False,
 ) -> int:
-    """Treat a patient who is not as the case says: by the plan, and under control by thermometry ([control])."""
+    """Treat a patient who is not as the case says, by the plan and under control ([control]); goes on where it was."""
     from thermal.guidance.control import control_case
     from thermal.progress import progress
 
-    with progress("control", quiet) as report:
-        found = control_case(case, out, set=set, anatomy=anatomy, progress=report)
+    try:
+        with progress("control", quiet) as report:
+            found = control_case(case, out, set=set, anatomy=anatomy, progress=report, force=force)
+    except KeyboardInterrupt as error:
+        error.add_note("the same command goes on where it stopped")
+        raise
     for time, estimate in found.estimates.items():
         print(f"  at {time:g} s: {estimate.text()}")
     for name, treated in (("by the plan", found.open), ("controlled", found.closed)):
@@ -118,9 +123,11 @@ def plan(
             f"  misplaced         target covered {chance['target_coverage_mean']:7.2%} in the mean, "
             f"{chance['target_coverage_p10']:.2%} in nine of ten; tumour whole in {chance['complete']:.0%} of trials"
         )
-    from thermal.guidance.placement import table
-
-    for key, value in table(found.case).items():
-        print(f"  --set '{key}={value}'")
+    where = found.best.where
+    print(f"  power {where.power:.3g}, time {where.time:.3g} of those of the case; aim, mm (RAS): "
+          + ", ".join(f"{1e3 * x:.1f}" for x in where.aim))  # fmt: skip
+    for key, factor in where.factors.items():
+        print(f"  {key} times {factor:.3g}")
+    print(f"wrote {found.file}: thermal run {found.file}")
     print(PURPOSE)
     return DONE

@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 from thermal.anatomy.dicom import is_dicom, read_dicom
 from thermal.anatomy.volume import Volume, read_volume, sample_at
+from thermal.case.schema import LONGEST_TITLE
 from thermal.errors import CaseError
+from thermal.guidance.case_file import case_text, moved
 from thermal.guidance.next_step import Step, suggest
 from thermal.imaging.dicom import ABLATED, MASS, Segment, Study, write_segmentation
 from thermal.imaging.grid import Onto, mean_of
@@ -26,6 +28,8 @@ from thermal.units import Array
 from thermal.zone import Distance, Extent, compare_zones, measure_zone
 from thermal.zone.margins import left_over, measure_margins, target_nodes
 
+NEXT = "next.toml"
+"""File with the case of the next treatment."""
 MARGIN = 5e-3
 """m, margin that is wanted by default (M. Ahmed et al. 2014: 5 mm at least)."""
 NEAR = 10e-3
@@ -178,6 +182,9 @@ def write_assessment(found: Assessment, folder: Path) -> tuple[Path, ...]:
     }
     write_text(folder / "assessment.json", json.dumps(json_safe(table), indent=2) + "\n")
     files = [folder / "assessment.json"]
+    if found.steps and (text := next_case(run, found.steps[0])):
+        write_text(folder / NEXT, text)
+        files.append(folder / NEXT)
     for name, values in found.maps.items():
         about = {"Units": "mm"} if name == "margin" else {"Units": "1 inside"}
         files.append(write_nifti(folder / f"{name}.nii.gz", values, patient.grid.affine, about))
@@ -186,6 +193,18 @@ def write_assessment(found: Assessment, folder: Path) -> tuple[Path, ...]:
     study = Study.of(run.title, f"{run.name} {run.provenance.get('case_hash', '')}")
     files.append(write_segmentation(folder / "assessment.dcm", patient.grid, segments, study))
     return tuple(files)
+
+
+def next_case(run: Run, step: Step) -> str:
+    """A case file of one more treatment that goes on from a run, its devices moved; empty where none has a place."""
+    found, count = moved({name: run.resolved[name] for name in ("delivery", "heating")}, step.shift)
+    if not count:
+        return ""
+    kept = 0.0 if found["delivery"]["kind"] == "image" else 1.0  # the image shows all particles that there are
+    resolved = {**run.resolved, **found, "earlier": {"run": str(run.folder.resolve()), "kept": kept}}
+    files = run.provenance.get("case_files") or ["."]
+    remark = f"A treatment after {run.name}, where it covers most of what that left (thermal assess)."
+    return case_text(resolved, Path(files[0]).parent, remark, f"{run.title}, next"[:LONGEST_TITLE])
 
 
 def _moved(run: Run, step: Step) -> list[dict[str, Any]]:

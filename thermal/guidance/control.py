@@ -15,10 +15,11 @@ from thermal.batch.priors import as_toml, written
 from thermal.case import Case, load_case
 from thermal.case.guided import Control
 from thermal.errors import CaseError
+from thermal.guidance.ahead import FACTORS, Ahead, plan_levels
 from thermal.guidance.estimate import Estimate
 from thermal.guidance.goal import Dose, Goal
-from thermal.guidance.pilots import Ahead, Recorded, Simple, most_level, plan_levels
-from thermal.guidance.steered import Pilot, steer
+from thermal.guidance.pilots import Recorded, Simple, most_level
+from thermal.guidance.steered import steer
 from thermal.guidance.thermometer import Thermometer, limits_at
 from thermal.physics.control import Predictive
 from thermal.progress import Report
@@ -26,9 +27,11 @@ from thermal.simulation import Prepared, conclude, follow, prepare
 from thermal.simulation.preparation import provenance_table
 from thermal.simulation.workshop import Workshop
 from thermal.store import Run, RunFolder, read_run
-from thermal.store.files import json_safe, write_text
+from thermal.store.files import json_safe, read_json, write_json, write_text
 from thermal.units import Array
 
+PILOT = "pilot.json"
+"""File of a run folder with what a pilot did and learned."""
 HORIZON = 20.0
 """s, of the plan where the controller has none of its own."""
 
@@ -79,10 +82,12 @@ def control_case(
     set: list[str] | None = None,
     anatomy: str | None = None,
     progress: Report | None = None,
+    force: bool = False,
 ) -> Controlled:
     """Treat the patient of a case by the plan and under control, into ``out/open`` and ``out/closed``.
 
-    Raises ``CaseError`` for a case without [control], and for a heating whose power cannot be set.
+    What was interrupted goes on where it stopped, and what is done is not done again, unless ``force`` is set. Raises
+    ``CaseError`` for a case without [control], and for a heating whose power cannot be set.
     """
     report: Report = progress or (lambda stage, share: None)
     overrides = list(set or ())
@@ -104,13 +109,15 @@ def control_case(
     horizon = control.controller.horizon if isinstance(control.controller, Predictive) else HORIZON
     report("plan", 0.0)
     levels = plan_levels(model, control, looks, horizon)
-    opened = _treat(truth, Recorded(levels, looks), looks, folder / "open", control, report)
+    planned = Recorded(levels, looks)
+    opened = _treat(truth, planned, looks, folder / "open", control, report, force)
     pilot = _pilot(model, truth, control, looks)
-    closed = _treat(truth, pilot, looks, folder / "closed", control, report)
+    closed = _treat(truth, pilot, looks, folder / "closed", control, report, force)
+    acted = read_json(closed.folder / PILOT)
     found = Controlled(
         Treated(opened, _excess(truth, control, opened), levels),
-        Treated(closed, _excess(truth, control, closed), np.array(pilot.levels)),
-        pilot.estimates,
+        Treated(closed, _excess(truth, control, closed), np.array(acted["levels"])),
+        {each["time"]: Estimate(FACTORS, np.array(each["ensemble"])) for each in acted["estimates"]},
     )
     write_text(folder / "control.json", json.dumps(json_safe(_table(found, looks)), indent=2) + "\n")
     return found
@@ -123,18 +130,25 @@ def _pilot(model: Prepared, truth: Prepared, control: Control, looks: Array) -> 
         return Ahead(control.controller, thermometer, model, looks, most, Goal.of(model, control))
     goal = Goal.of(model, control)
     dose = None if goal is None else Dose.of(goal, thermometer, len(model.initial))
-    return Simple(control.controller, thermometer, most, dose)
+    return Simple(control.controller, thermometer, looks, most, dose)
 
 
-def _treat(truth: Prepared, pilot: Pilot, looks: Array, folder: Path, control: Control, report: Report) -> Run:
-    """Run one treatment; it is begun anew, for what the pilot learned is not kept."""
-    steered = steer(truth, looks, pilot)
-    with RunFolder.open(folder, truth.case, force=True) as run:
-        run.write_resolved(provenance_table(steered))
-        last, wall = follow(steered, run, report)
-        summary, late = conclude(steered, run, last, wall)
-        run.write_summary({**summary, "warnings": ([*steered.warnings, *late], "")})
-        run.finish()
+def _treat(
+    truth: Prepared, pilot: Recorded | Simple | Ahead, looks: Array, folder: Path, control: Control, report: Report,
+    force: bool,
+) -> Run:  # fmt: skip
+    """Run one treatment, or go on with it; beside its results lies what the pilot did and learned."""
+    with RunFolder.open(folder, truth.case, resume=not force, force=force) as run:
+        if not run.finished:
+            steered = steer(truth, looks, pilot)
+            run.write_resolved(provenance_table(steered))
+            last, wall = follow(steered, run, report)
+            summary, late = conclude(steered, run, last, wall)
+            run.write_summary({**summary, "warnings": ([*steered.warnings, *late], "")})
+            learned = getattr(pilot, "estimates", {})
+            estimates = [{"time": time, "ensemble": found.ensemble.tolist()} for time, found in learned.items()]
+            write_json(run.path / PILOT, {"levels": list(pilot.levels), "estimates": estimates})
+            run.finish()
     return read_run(folder)
 
 

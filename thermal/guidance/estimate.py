@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from scipy import stats
@@ -21,17 +22,29 @@ class Estimate:
     """Factors by name: ``median`` and an ``interval`` that holds the true one with 95 %."""
 
     names: tuple[str, ...]
-    median: Array
-    deviation: Array
-    """of the logarithm"""
-    count: int
-    """members of the ensemble"""
+    ensemble: Array
+    """(p, m) logarithms of the factors, a column a member"""
+
+    @property
+    def median(self) -> Array:
+        """(p,)"""
+        return np.asarray(np.exp(self.ensemble.mean(axis=1)))
+
+    @property
+    def deviation(self) -> Array:
+        """(p,) of the logarithms."""
+        return np.asarray(self.ensemble.std(axis=1, ddof=1))
 
     @property
     def interval(self) -> Array:
         """(p, 2) lower and upper end, wider for small ensembles, whose spread is itself uncertain."""
-        reach = float(stats.t.ppf(0.975, self.count - 1)) * self.deviation
+        reach = float(stats.t.ppf(0.975, self.ensemble.shape[1] - 1)) * self.deviation
         return np.stack([self.median * np.exp(-reach), self.median * np.exp(reach)], axis=1)
+
+    def member(self, weights: Array, share: float) -> Array:
+        """Factors (p,) of the member below which a ``share`` of all lies, ordered by ``weights`` times logarithms."""
+        order = np.argsort(weights @ self.ensemble)
+        return np.asarray(np.exp(self.ensemble[:, order[round(share * (len(order) - 1))]]))
 
     def text(self) -> str:
         """In a line."""
@@ -66,5 +79,26 @@ def estimate(
         spread_factor = (ensemble - ensemble.mean(axis=1, keepdims=True)) / root
         inner = spread_shown.T @ spread_shown + ROUNDS * np.eye(members)
         ensemble = ensemble + spread_factor @ np.linalg.solve(inner, spread_shown.T @ wrong)
-    middle = np.exp(ensemble.mean(axis=1))
-    return Estimate(tuple(names), middle, ensemble.std(axis=1, ddof=1), members)
+    return Estimate(tuple(names), ensemble)
+
+
+def emulate(forward: Callable[[Array], Array], centre: Array, reach: Array) -> Callable[[Array], Array]:
+    """A quadratic of the logarithms of the factors in place of a costly ``forward``, around ``centre`` (p,).
+
+    It is fitted to a central composite design (G. E. P. Box, K. B. Wilson, J. R. Stat. Soc. B 13 (1951) 1-45): the
+    middle, the corners at ``reach`` (p,) and the points on the axes at the square root of p times that.
+    """
+    count = len(centre)
+    corners = np.array(list(product((-1.0, 1.0), repeat=count)))
+    axes = np.sqrt(count) * np.concatenate([np.eye(count), -np.eye(count)])
+    design = np.concatenate([np.zeros((1, count)), corners, axes])
+    values = np.array([forward(np.exp(centre + reach * at)) for at in design])
+    fit = np.linalg.lstsq(_quadratic(design), values, rcond=None)[0]
+    return lambda factors: np.asarray(_quadratic(((np.log(factors) - centre) / reach)[None])[0] @ fit)
+
+
+def _quadratic(at: Array) -> Array:
+    """(k, q) of all products of up to two of the numbers of points (k, p)."""
+    full = np.concatenate([np.ones((len(at), 1)), at], axis=1)
+    first, second = np.triu_indices(full.shape[1])
+    return full[:, first] * full[:, second]

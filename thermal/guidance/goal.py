@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -72,6 +73,17 @@ class Dose:
         count = int(self.voxels.sum())
         self.damage = self.goal.law.initial(count)
         self.hottest = np.full(count, BODY)
+
+    def memory(self) -> dict[str, Array]:
+        """What was seen so far."""
+        last = {} if self.last is None else {"dose.last": self.last.values, "dose.time": np.array(self.last.taken)}
+        return {"dose.damage": self.damage, "dose.hottest": self.hottest, **last}
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Take back what :meth:`memory` gave."""
+        self.damage, self.hottest = memory["dose.damage"], memory["dose.hottest"]
+        if "dose.last" in memory:
+            self.last = Image(float(memory["dose.time"]), memory["dose.last"])
 
     def add(self, image: Image) -> bool:
         """Take in an image; whether the target is destroyed by what was seen so far."""

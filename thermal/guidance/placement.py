@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from thermal.case import Case
 from thermal.errors import CaseError
+from thermal.physics.delivery.protocol import Place
 from thermal.units import Array, Spec
+
+
+@dataclass(frozen=True)
+class Site:
+    """A further place of infusion: ``offset`` (3,) m from the aim, ``skin`` m from there to the skin."""
+
+    offset: Array
+    skin: float
 
 
 @dataclass(frozen=True)
 class Placement:
     """The devices of a case moved as one body: ``aim`` (3,) m is where the middle of the tumour was, ``direction`` (3,)
-    points outward along the needle, ``power`` is over that of the case, ``skin`` m from aim to skin along it."""
+    points outward along the needle, ``power`` is over that of the case, ``skin`` m from aim to skin along it; ``time``
+    is over the heating of the case, ``factors`` those of its numbers, ``sites`` further places of infusion."""
 
     aim: Array
     direction: Array
     power: float
     skin: float
+    time: float = 1.0
+    factors: Mapping[str, float] = field(default_factory=dict)
+    sites: tuple[Site, ...] = ()
 
 
 def devices(part: Any) -> list[Spec]:
@@ -89,9 +103,33 @@ def place(case: Case, middle: Array, where: Placement) -> Case:
             changes |= {"entry": entry(part.tip), "tip": tip(part.tip)}  # type: ignore[attr-defined]
         return part.model_copy(update=changes) if changes else part
 
-    heating = _stronger(moved(case.heating), where.power)
-    made = case.model_copy(update={"heating": heating, "delivery": moved(case.delivery)})
+    heating, longer = _longer(_stronger(moved(case.heating), where.power), where.time)
+    bioheat = case.bioheat.model_copy(update={"duration": case.bioheat.duration + longer})
+    delivery = moved(case.delivery)
+    if where.sites:
+        delivery = delivery.model_copy(update={"sites": (*delivery.sites, *_places(where))})
+    made = case.model_copy(update={"heating": heating, "delivery": delivery, "bioheat": bioheat})
     return made.with_origin(case.origin) if case.origin is not None else made
+
+
+def _places(where: Placement) -> tuple[Place, ...]:
+    def point(at: Array) -> tuple[float, float, float]:
+        return (float(at[0]), float(at[1]), float(at[2]))
+
+    tips = [where.aim + site.offset for site in where.sites]
+    return tuple(
+        Place.model_construct(entry=point(tip + site.skin * where.direction), tip=point(tip), protocol=None)
+        for tip, site in zip(tips, where.sites, strict=True)
+    )
+
+
+def _longer(heating: Any, factor: float) -> tuple[Any, float]:
+    """The heating with its times of power times ``factor``, and by how many s it ends later."""
+    on = getattr(heating, "on", None)
+    if factor == 1.0 or not on:
+        return heating, 0.0
+    changed = tuple((factor * start, factor * end) for start, end in on)
+    return heating.model_copy(update={"on": changed}), (factor - 1.0) * max(end for _, end in on)
 
 
 def _stronger(heating: Any, factor: float) -> Any:
@@ -100,27 +138,3 @@ def _stronger(heating: Any, factor: float) -> Any:
         if isinstance(value := getattr(heating, name, None), float):
             return heating.model_copy(update={name: value * by})
     return heating
-
-
-def table(case: Case) -> dict[str, Any]:
-    """Keys of the case -> what the plan sets, for people and for --set: points in mm."""
-    found: dict[str, Any] = {}
-
-    def walk(part: Any, key: str) -> None:
-        if isinstance(part, tuple):
-            for index, item in enumerate(part):
-                walk(item, f"{key}.{index}")
-        elif isinstance(part, Spec):
-            fields = type(part).model_fields
-            if "entry" in fields and "tip" in fields and part.entry is not None:  # type: ignore[attr-defined]
-                for name in ("entry", "tip"):
-                    found[f"{key}.{name}"] = [f"{1e3 * x:.3f} mm" for x in getattr(part, name)]
-            for name in fields:
-                walk(getattr(part, name), f"{key}.{name}")
-
-    walk(case.delivery, "delivery")
-    walk(case.heating, "heating")
-    for name, unit in (("power", "W"), ("amplitude", "A/m")):
-        if isinstance(value := getattr(case.heating, name, None), float):
-            found[f"heating.{name}"] = f"{value:.6g} {unit}"
-    return found

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from thermal.batch.members import base_value
+from thermal.batch.priors import as_toml
+from thermal.batch.priors import written as text_of
 from thermal.case import Case, case_hash, load_case
 from thermal.case.guided import Plan
+from thermal.case.schema import LONGEST_TITLE
 from thermal.errors import CaseError
-from thermal.guidance.placement import Placement, own_direction, place, table
+from thermal.guidance.case_file import case_text
+from thermal.guidance.choices import Box, Choice, tilted
+from thermal.guidance.placement import Placement, Site, own_direction, place
+from thermal.guidance.surrogate import search
 from thermal.guidance.trajectories import Ground, Way, ground_of, sphere
 from thermal.progress import Report
 from thermal.simulation import simulate
@@ -23,10 +30,10 @@ from thermal.store.files import json_safe, write_text
 from thermal.units import Array
 from thermal.zone import share_of
 
+BEST = "best.toml"
+"""File of a plan's folder with the case of the best placement."""
 HEALTHY = 0.05
 """Weight of a volume of healthy tissue lost, against the same volume of the target left (chosen)."""
-FIRST = (0.5, 0.5, 0.5, 0.25)
-"""First steps of the search over the range of the aim along each axis, and of the power."""
 STEEP = 0.1
 """What a limit passed by a whole scale of its own costs, for each tenth (chosen)."""
 
@@ -51,6 +58,8 @@ class Planned:
     misplaced: list[Trial]
     ways: int
     """straight ways to the middle of the tumour that are clear"""
+    file: Path
+    """the case of the best placement"""
 
     @property
     def robust(self) -> dict[str, float]:
@@ -72,38 +81,53 @@ class Planned:
 class Search:
     """Simulates placements in folders of their own: what was simulated before is not simulated again."""
 
-    case: Case
+    load: Callable[[Mapping[str, float]], Case]
+    """the case with numbers (by key) times factors"""
     plan: Plan
     ground: Ground
     middle: Array
     folder: Path
-    report: Report
-    workshop: Workshop = field(default_factory=lambda: Workshop(2))
+    workshop: Workshop
+    base: Array | None = None
+    """(3,) direction of the needle that tilts are from: that of the case where it is clear; None: the shortest way"""
     trials: list[Trial] = field(default_factory=list)
 
-    def way_to(self, aim: Array) -> Way | None:
-        """The case's own way where it is clear, else the shortest, though a longer one may be clearer; None: no way."""
+    def way_to(self, aim: Array, tilt: Array) -> Way | None:
+        """The way that is wanted where it is clear, else that nearest to it, or the shortest; None: there is none."""
         plan = self.plan
-        if own := self.ground.ways(aim, own_direction(self.case)[None], plan.depth, plan.clearance):
-            return own[0]
         if plan.given:
             units = np.array(plan.given) / np.linalg.norm(plan.given, axis=1)[:, None]
         else:
             units = sphere(plan.directions)
+        wanted = None if self.base is None else tilted(self.base, tilt)
+        if wanted is not None and (own := self.ground.ways(aim, wanted[None], plan.depth, plan.clearance)):
+            return own[0]
         found = self.ground.ways(aim, units, plan.depth, plan.clearance)
+        if wanted is not None and plan.tilt > 0.0:
+            return max(found, key=lambda way: float(way.direction @ wanted), default=None)
         return min(found, key=lambda way: way.length - min(way.clear, 0.02), default=None)
 
-    def at(self, offset: Array, power: float) -> Trial | None:
-        """Simulate with the needle aimed at an offset (3,) m from the middle of the tumour; None where no way leads."""
-        aim = self.middle + offset
-        way = self.way_to(aim)
+    def place(self, choice: Choice) -> Placement | None:
+        """Where a choice puts the devices; None where a way is blocked."""
+        aim = self.middle + choice.offset
+        way = self.way_to(aim, choice.tilt)
         if way is None:
             return None
-        return self.simulate(Placement(aim, way.direction, power, way.length))
+        sites = []
+        for offset in choice.sites:
+            found = self.ground.ways(aim + offset, way.direction[None], self.plan.depth, self.plan.clearance)
+            if not found:
+                return None
+            sites.append(Site(offset, found[0].length))
+        return Placement(aim, way.direction, choice.power, way.length, choice.time, choice.factors, tuple(sites))
+
+    def case_of(self, where: Placement) -> Case:
+        """The case of a placement."""
+        return place(self.load(where.factors), self.middle, where)
 
     def simulate(self, where: Placement) -> Trial:
         """Simulate one placement, or read what it came to before."""
-        case = place(self.case, self.middle, where)
+        case = self.case_of(where)
         key = case_hash(case, input_hashes(case))[:16]
         run = simulate(case, RunFolder.open(self.folder / "runs" / key, case, resume=True), workshop=self.workshop)
         readings = self.judge(run)
@@ -157,14 +181,24 @@ def plan_case(
 
     Raises ``CaseError`` for a case without [plan] or tumour, and where no straight way leads to the tumour.
     """
-    from scipy.optimize import minimize
-
     report: Report = progress or (lambda stage, share: None)
-    case = load_case(path, set or (), anatomy)
-    plan = case.plan
+    overrides = list(set or ())
+    written_case = load_case(path, overrides, anatomy)
+    plan = written_case.plan
     if plan is None:
         raise CaseError(f'{path}: has no [plan]; add one, e.g. [plan] with margin = "5 mm"')
-    case = _quick(case, plan)
+    case = _quick(written_case, plan)
+
+    def load(factors: Mapping[str, float]) -> Case:
+        if not factors:
+            return case
+        numbers = {key: base_value(written_case, key) for key in factors}
+        changed = [f"{key}={as_toml(_times(*numbers[key], factor))}" for key, factor in factors.items()]
+        return _quick(load_case(path, [*overrides, *changed], anatomy), plan)
+
+    load(dict.fromkeys(plan.choose, 1.0))  # an unknown key is told of before anything is simulated
+    if plan.sites and not hasattr(case.delivery, "sites"):
+        raise CaseError(f'plan.sites: delivery.kind = "{case.delivery.kind}" has no sites; only an infusion has')
     workshop = Workshop(2)
     built, engine = workshop.ground(case)
     if built.tumour is None:
@@ -173,40 +207,53 @@ def plan_case(
     middle = weight @ engine.points / weight.sum()
     folder = out if out is not None else Path("results") / f"{case.name}_plan"
     folder.mkdir(parents=True, exist_ok=True)
-    search = Search(case, plan, ground_of(case, built, engine, plan.avoid), middle, folder, report, workshop)
+    ground, own = ground_of(case, built, engine, plan.avoid), own_direction(case)
+    wanted = Search(load, plan, ground, middle, folder, workshop, own)
     report("the placement of the case", 0.0)
-    own = own_direction(case)
-    default = search.simulate(_as_given(case, middle, own))
-    units = sphere(plan.directions)
-    ways = len(search.ground.ways(middle, units, plan.depth, plan.clearance))
-    blocked: list[Array] = []
+    default = wanted.simulate(_as_given(case, middle, own))
+    way = wanted.way_to(middle, np.zeros(2))
+    wanted.base = None if way is None else way.direction
+    ways = len(ground.ways(middle, sphere(plan.directions), plan.depth, plan.clearance))
+    box = Box(plan, _strongest(case, plan))
 
-    def cost(x: Array) -> float:
-        done = len(search.trials) + len(blocked)
-        report("placements", min(done / plan.budget, 1.0))
-        offset, power = plan.targets * x[:3], float(np.interp(x[3], (-1.0, 1.0), plan.power))
-        trial = search.at(offset, power)
-        if trial is None:
-            blocked.append(offset)
-            return 10.0 + float(np.abs(x[:3]).sum())
-        return trial.cost
+    def cost(point: Array) -> float:
+        report("placements", min(len(wanted.trials) / plan.budget, 1.0))
+        where = wanted.place(box.choice(point))
+        assert where is not None  # by the search, which asks before
+        return wanted.simulate(where).cost
 
-    start = np.append(np.zeros(3), np.interp(1.0, plan.power, (-1.0, 1.0)))
-    simplex = np.vstack([start, *(start + step for step in np.diag(FIRST))])
-    minimize(cost, start, method="Nelder-Mead", bounds=[(-1.0, 1.0)] * 4, options={
-        "maxfev": plan.budget, "initial_simplex": simplex, "xatol": 0.02, "fatol": 1e-4,
-    })  # fmt: skip
-    if len(search.trials) < 2:
+    search(cost, box.start, box.steps, lambda point: wanted.place(box.choice(point)) is not None,
+           plan.budget, plan.seed)  # fmt: skip
+    if len(wanted.trials) < 2:
         raise CaseError(
             f"plan: no straight way of at most {plan.depth * 1e3:g} mm leads to the tumour {plan.clearance * 1e3:g} mm "
             "clear of bone, vessels, lung and bowel; lessen plan.clearance, or give directions in plan.given"
         )
-    best = min(search.trials, key=lambda trial: trial.cost)
-    trials = list(search.trials)
-    misplaced = _misplace(search, best, report)
-    found = Planned(place(case, middle, best.where), default, best, trials, misplaced, ways)
+    best = min(wanted.trials, key=lambda trial: trial.cost)
+    trials = list(wanted.trials)
+    misplaced = _misplace(wanted, best, report)
+    found = Planned(wanted.case_of(best.where), default, best, trials, misplaced, ways, folder / BEST)
     write_text(folder / "plan.json", json.dumps(json_safe(_table(found)), indent=2) + "\n")
+    title = f"{found.case.title or found.case.name}, planned"[:LONGEST_TITLE]
+    remark = f"The best placement that thermal plan found for {path.name}."
+    write_text(folder / BEST, case_text(found.case.resolved(), written_case.folder, remark, title))
     return found
+
+
+def _times(value: float, unit: str, factor: float) -> str | float:
+    return text_of(value * factor, unit) if unit else value * factor
+
+
+def _strongest(case: Case, plan: Plan) -> float:
+    """The largest factor of the power that the limit of a magnetic field allows."""
+    amplitude, frequency = (getattr(case.heating, name, None) for name in ("amplitude", "frequency"))
+    if plan.field_limit is None or amplitude is None or frequency is None:
+        return np.inf
+    strongest = float((plan.field_limit / (amplitude * frequency)) ** 2)
+    if strongest < plan.power[0]:
+        raise CaseError(f"plan.field_limit: allows {strongest:.3g} of the power of the case, and plan.power begins at "
+                        f"{plan.power[0]:g}; lessen the amplitude of the case or plan.power")  # fmt: skip
+    return strongest
 
 
 def _as_given(case: Case, middle: Array, own: Array) -> Placement:
@@ -227,14 +274,14 @@ def _quick(case: Case, plan: Plan) -> Case:
     return made.with_origin(case.origin) if case.origin is not None else made
 
 
-def _misplace(search: Search, best: Trial, report: Report) -> list[Trial]:
+def _misplace(wanted: Search, best: Trial, report: Report) -> list[Trial]:
     """The best placement as hands place it: the tip normal around where it should be, along the same direction."""
-    chance = np.random.default_rng(search.plan.seed)
+    chance = np.random.default_rng(wanted.plan.seed)
     found = []
-    for index in range(search.plan.trials):
-        report("misplacements", index / search.plan.trials)
-        offset = search.plan.placement * chance.standard_normal(3)
-        found.append(search.simulate(replace(best.where, aim=best.where.aim + offset)))
+    for index in range(wanted.plan.trials):
+        report("misplacements", index / wanted.plan.trials)
+        offset = wanted.plan.placement * chance.standard_normal(3)
+        found.append(wanted.simulate(replace(best.where, aim=best.where.aim + offset)))
     return found
 
 
@@ -242,13 +289,14 @@ def _table(found: Planned) -> dict[str, Any]:
     def one(trial: Trial) -> dict[str, Any]:
         where = trial.where
         return {"aim": where.aim, "direction": where.direction, "power": where.power, "to_skin": where.skin,
-                "cost": trial.cost, **trial.readings}  # fmt: skip
+                "time": where.time, "factors": dict(where.factors), "cost": trial.cost,
+                "sites": [where.aim + site.offset for site in where.sites], **trial.readings}  # fmt: skip
 
     return {
-        "default": one(found.default), "best": one(found.best), "set": table(found.case),
+        "default": one(found.default), "best": one(found.best), "case": BEST,
         "misplacement": {**found.robust, "trials": [one(trial) for trial in found.misplaced]},
         "trials": [one(trial) for trial in found.trials],
         "clear_ways_to_the_middle": found.ways,
-        "units": "SI, patient RAS; power over that of the case; temperatures in degC",
+        "units": "SI, patient RAS; power, time and factors over those of the case; temperatures in degC",
         "note": "For research, not for clinical decisions.",
     }  # fmt: skip

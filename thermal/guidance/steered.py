@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -14,8 +15,40 @@ from thermal.physics.scene import Drive, Reading, State
 from thermal.simulation import Prepared
 from thermal.units import Array
 
-Pilot = Callable[[float, Array], tuple[float, Mapping[str, Reading]]]
-"""From the time (s) and the true temperature (n,), which only a thermometer may look at, to a level and readings."""
+
+class Pilot(Protocol):
+    """What sets the level at every look."""
+
+    def look(self, time: float, temperature: Array) -> tuple[float, float]:
+        """From the time (s) and the true temperature (n,), which only a thermometer may look at, to a level, and the
+        room that is seen to the nearest limit, K, NaN where nothing is."""
+        ...
+
+    def memory(self) -> Mapping[str, Array]:
+        """What it needs to go on after an interruption."""
+        ...
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Take back what :meth:`memory` gave."""
+        ...
+
+
+@dataclass
+class Steady:
+    """Holds the level that it is given."""
+
+    level: float = 0.0
+
+    def look(self, time: float, temperature: Array) -> tuple[float, float]:
+        """The level, whatever there is to see."""
+        return self.level, np.nan
+
+    def memory(self) -> Mapping[str, Array]:
+        """Nothing."""
+        return {}
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Take nothing back."""
 
 
 @dataclass
@@ -27,8 +60,8 @@ class Steered(SourceAround):
     factor: float = 1.0
     """by which the absorbed power differs from that of the source"""
     level: float = 0.0
+    room: float = np.nan
     _done: int = 0
-    _readings: Mapping[str, Reading] = field(default_factory=dict)
 
     @property
     def events(self) -> tuple[float, ...]:
@@ -39,7 +72,7 @@ class Steered(SourceAround):
         """The source's power times the level; looks first where a look is due."""
         while self._done < len(self.looks) and state.time >= self.looks[self._done] - 1e-6:
             self._done += 1
-            self.level, self._readings = self.pilot(float(self.looks[self._done - 1]), state.temperature)
+            self.level, self.room = self.pilot.look(float(self.looks[self._done - 1]), state.temperature)
         drive = self.source.drive(state, step)
         if drive.contacts or drive.held is not None:
             raise CaseError(
@@ -51,14 +84,20 @@ class Steered(SourceAround):
             name: replace(reading, value=reading.value * self.level) if name == "power" else reading
             for name, reading in drive.readings.items()
         }
-        return Drive(scale * drive.power, readings={**shown, **self._readings})
+        readings = {**shown, "control.level": Reading(self.level, ""), "control.room": Reading(self.room, "K")}
+        return Drive(scale * drive.power, readings=readings)
 
     def memory(self) -> Mapping[str, Array]:
-        """Nothing: what the pilot knows is not kept, so a controlled run is begun anew."""
-        return {}
+        """What the pilot knows, and what it set."""
+        kept = {f"pilot.{name}": value for name, value in self.pilot.memory().items()}
+        return {**kept, "set": np.array([self.level, self.room, self._done])}
 
     def recall(self, memory: Mapping[str, Array]) -> None:
-        """Take nothing back."""
+        """Take back what :meth:`memory` gave."""
+        kept = {name.removeprefix("pilot."): value for name, value in memory.items() if name.startswith("pilot.")}
+        self.pilot.recall(kept)
+        self.level, self.room = float(memory["set"][0]), float(memory["set"][1])
+        self._done = int(memory["set"][2])
 
 
 def steer(prepared: Prepared, looks: Array, pilot: Pilot) -> Prepared:
@@ -71,11 +110,11 @@ class Twin:
     """A model of the patient that is marched beside the treatment, with its own perfusion and absorption."""
 
     def __init__(self, prepared: Prepared, looks: Array, perfusion: float = 1.0, absorption: float = 1.0) -> None:
-        self._source = Steered(prepared.source, looks, lambda time, temperature: (self._level, {}), absorption)
-        self._level = 0.0
+        self._pilot = Steady()
+        self._source = Steered(prepared.source, looks, self._pilot, absorption)
         bioheat = replace(prepared.loop.bioheat, perfusion=perfusion * prepared.loop.bioheat.perfusion)
         self.loop = replace(prepared.loop, bioheat=bioheat, source=self._source, saves=(), ticks=())
-        self.progress = self.loop.start(prepared.initial)
+        self.progress = prepared.start()
 
     def advance(self, level: float, until: float) -> Array:
         """March on to ``until`` s, which is a look, at a level; the temperature there (n,)."""
@@ -87,7 +126,7 @@ class Twin:
         return self._march(self.progress.copy(), level, until).state.temperature
 
     def _march(self, progress: Progress, level: float, until: float) -> Progress:
-        self._level = level
+        self._pilot.level = level
         if progress.state.time >= until - 1e-6:
             return progress
         self._source._done = int(np.searchsorted(self._source.looks, progress.state.time - 1e-6))

@@ -12,7 +12,7 @@ from thermal.errors import CaseError
 from thermal.imaging.grid import Grid, Onto, grid_over, mean_of, onto
 from thermal.imaging.patient import scenery_of
 from thermal.physics.imaging.mr import Mr
-from thermal.physics.imaging.thermometry import Reader, show
+from thermal.physics.imaging.thermometry import Reader, Scenery, highest_within, show
 from thermal.simulation import Prepared
 from thermal.units import Array, Mask
 from thermal.zone import share_of
@@ -41,9 +41,11 @@ class Thermometer:
     limits: Array
     """(a, b, c) degC, the limit of what is in each voxel"""
     base: Array
-    chance: np.random.Generator
-    scenery: object = None
+    scenery: Scenery
     images: list[Image] = field(default_factory=list)
+    taken: int = 0
+    """images taken so far; each has noise of its own seed, so that a treatment that is resumed sees the same"""
+    _reader: Reader = field(init=False, repr=False)
 
     @staticmethod
     def of(prepared: Prepared, control: Control) -> Thermometer:
@@ -66,9 +68,9 @@ class Thermometer:
                 )
         found = Thermometer(
             control, grid, way, body, reliable, on_voxels(way, limits_at(prepared, control)),
-            np.nan_to_num(mean_of(way, prepared.initial, body)), np.random.default_rng(control.seed), scenery,
+            np.nan_to_num(mean_of(way, prepared.initial, body)), scenery,
         )  # fmt: skip
-        first = show(how, scenery, np.zeros(grid.shape), 0.0, found.chance)
+        first = show(how, scenery, np.zeros(grid.shape), 0.0, found._chance())
         found._reader = Reader(how, first, reliable, found._quiet(prepared))
         return found
 
@@ -81,16 +83,42 @@ class Thermometer:
         """Take an image of the true temperature (n,), and return the newest that can be seen by now, if any."""
         rise = np.nan_to_num(mean_of(self.way, temperature, self.body)) - self.base
         how = self.control.thermometry
-        image = show(how, self.scenery, rise, time / 3600.0, self.chance)  # type: ignore[arg-type]
+        image = show(how, self.scenery, rise, time / 3600.0, self._chance())
         self.images.append(Image(time, self.base + self._reader.read(image)))
-        seen = [shown for shown in self.images if shown.taken + how.lag <= time + 1e-6]
+        seen = self.seen(time)
         return seen[-1] if seen else None
 
-    _reader: Reader = field(init=False, repr=False)
+    def seen(self, time: float) -> list[Image]:
+        """The kept images that can be seen by ``time`` (s)."""
+        lag = self.control.thermometry.lag
+        return [image for image in self.images if image.taken + lag <= time + 1e-6]
+
+    def forget(self, before: float) -> None:
+        """Drop the images taken before a time (s)."""
+        self.images = [image for image in self.images if image.taken >= before]
+
+    def _chance(self) -> np.random.Generator:
+        self.taken += 1
+        return np.random.default_rng([self.control.seed, self.taken])
+
+    def memory(self) -> dict[str, Array]:
+        """What is needed to go on: the images that are kept, and the phase so far."""
+        phase, last = self._reader.state
+        kept = np.array([image.values for image in self.images]).reshape(-1, *self.grid.shape)
+        return {
+            "images": kept, "times": np.array([image.taken for image in self.images]),
+            "phase": phase, "last": last, "taken": np.array(self.taken),
+        }  # fmt: skip
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Take back what :meth:`memory` gave."""
+        self.images = [Image(float(t), v) for t, v in zip(memory["times"], memory["images"], strict=True)]
+        self._reader.state = (memory["phase"], memory["last"])
+        self.taken = int(memory["taken"])
 
     def room(self, image: Image) -> float:
         """K, smallest distance to a limit of what an image shows, less what caution keeps."""
-        distance = self.limits - image.values
+        distance = self.limits - highest_within(image.values)
         return float(np.nanmin(distance)) - self.control.caution
 
 

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from thermal import library
 from thermal.anatomy.labels import TABLES, label_table
 from thermal.anatomy.volume import Volume, sample_at
+from thermal.case.describe import as_written
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.imaging.grid import Grid, Onto, engine_of, grid_over, mean_of, onto
@@ -50,7 +51,7 @@ class Patient:
         entry = self.run.resolved.get("particles")
         if not isinstance(entry, Mapping):
             return ""
-        particle: Any = TypeAdapter(AnyParticle).validate_python(_as_written(entry))
+        particle: Any = TypeAdapter(AnyParticle).validate_python(as_written(entry))
         return str(particle.mass_of)
 
     @cached_property
@@ -135,14 +136,3 @@ def scenery_of(engine: Engine, way: Onto, materials: Mapping[str, str], body: Ar
         return sum(parts, np.zeros(body.shape))
 
     return Scenery(np.clip(body - of("lung"), 0.0, 1.0), np.exp(-iron), np.minimum(of("fat"), body))
-
-
-def _as_written(value: Any) -> Any:
-    """A resolved table as one would write it in a case file."""
-    if isinstance(value, Mapping):
-        if set(value) == {"value", "unit"}:
-            return value["value"] if not value["unit"] else f"{value['value']!r} {value['unit']}"
-        return {key: _as_written(item) for key, item in value.items() if item is not None}
-    if isinstance(value, (list, tuple)):
-        return [_as_written(item) for item in value]
-    return value

@@ -23,6 +23,8 @@ def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) ->
     laws = prepared.loop.laws
     law = laws[case.zone_law.kind]
     measure = law.measure(last.state.damage[law.kind], last.hottest, last.state.time)
+    if prepared.earlier is not None:
+        measure = prepared.earlier.zone(law, measure)
     zone = measure_zone(engine, measure, law.level, prepared.anatomy.tumour)
     static = _static_fields(prepared, last)
     static["zone"] = Field(measure, law.measure_unit, f"ablated where at or above {law.level:g}, by the law {law.kind}")
@@ -53,6 +55,9 @@ def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) ->
     }
     probes = probe_readings(prepared.probes, fields, prepared.source)
     summary = summarise(case, engine, prepared.delivered, prepared.source, last, zone, probes, run.history(), wall)
+    if prepared.earlier is not None:
+        before = prepared.earlier.readings(engine, law, measure, prepared.anatomy.tumour)
+        summary |= {name: (reading.value, reading.unit) for name, reading in before.items()}
     summary |= {**judged, **_drug_readings(prepared, last)}
     return summary, doubts(case, prepared.tissues, last)
 

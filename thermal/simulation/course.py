@@ -25,7 +25,7 @@ def follow(prepared: Prepared, run: RunFolder, report: Report) -> tuple[Progress
     loop, output = prepared.loop, prepared.case.output
     checkpoint = run.load_checkpoint()
     if checkpoint is None:
-        start, earlier = loop.start(prepared.initial), 0.0
+        start, earlier = prepared.start(), 0.0
         _record(prepared, run, start)
         if output.series:
             run.save_frame(0.0, start.state.temperature)
@@ -104,7 +104,7 @@ def _thaw(checkpoint: Checkpoint, prepared: Prepared) -> tuple[Progress, float]:
     arrays, meta = checkpoint.arrays, checkpoint.meta
     prepared.source.recall(_under("source.", arrays))
     state = State(meta["time"], np.asarray(arrays["temperature"]), _under("damage.", arrays))
-    progress = prepared.loop.start(prepared.initial)
+    progress = prepared.start()
     values = {name: np.asarray(arrays[name]) for name in _ARRAYS} | {name: meta[name] for name in _NUMBERS}
     earlier = np.asarray(arrays["earlier"]) if "earlier" in arrays else None
     drug = np.asarray(arrays["drug"]) if "drug" in arrays else None

@@ -29,6 +29,7 @@ from thermal.physics.drug import Drug
 from thermal.physics.particles import Particle
 from thermal.physics.scene import Mapped, Payload, Scene, Source
 from thermal.physics.tissue import Tissues
+from thermal.simulation.earlier import Earlier
 from thermal.simulation.effort import effort_warnings
 from thermal.simulation.places import check_places, ill_sized
 from thermal.simulation.results import Spot, locate_probes
@@ -55,6 +56,7 @@ class Prepared:
     initial: Array
     library: list[Sourced]
     warnings: tuple[str, ...]
+    earlier: Earlier | None = None
 
     @cached_property
     def solid(self) -> Nodes:
@@ -65,6 +67,11 @@ class Prepared:
     def probes(self) -> dict[str, Spot]:
         """The probe points, located."""
         return locate_probes(self.case, self.engine)
+
+    def start(self) -> Progress:
+        """The state at time zero: that of healthy tissue, or as an earlier treatment left it."""
+        start = self.loop.start(self.initial)
+        return start if self.earlier is None else self.earlier.begin(start, self.loop.laws)
 
     def drug_fields(self, progress: Progress) -> dict[str, tuple[Array, str]]:
         """Those of what the particles carry: name -> nodal values (n,) and their unit."""
@@ -118,6 +125,9 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
     delivered = workshop.delivered(case, lambda: case.delivery.deliver(site, lambda share: report("delivery", share)))
     if delivered.perfusion is not None:
         bioheat = replace(bioheat, perfusion=bioheat.perfusion * delivered.perfusion)
+    earlier = Earlier.of(case, engine, anatomy.domain)
+    if earlier is not None:
+        delivered = earlier.particles(case, delivered, engine)
     payload, drug = None, None
     if case.particles is not None:
         particle = Particle(case.particles.loaded(lambda name, place: resolve(name, case.folder, place)))
@@ -171,7 +181,7 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         *delivered.warnings,
         *source.warnings,
     )
-    return Prepared(case, anatomy, engine, tissues, delivered, source, loop, initial, library, warnings)
+    return Prepared(case, anatomy, engine, tissues, delivered, source, loop, initial, library, warnings, earlier)
 
 
 def _bind_drug(case: Case, tissues: Tissues, delivered: Delivered, tumour: Array) -> Drug | None:

@@ -24,6 +24,9 @@ class BangBang(Spec):
     kind: Literal["bang_bang"]
     band: TemperatureStep = 3.0
     """room that must be there before it is switched on again"""
+    start: PositiveFraction = 0.1
+    """share of the power of the case until an image shows how fast that warms; no level is let through later that
+    could pass a limit before the next look"""
 
     def level(self, memory: Memory, room: float, step: float, most: float) -> Memory:
         """Level after a look that found ``room`` K, ``step`` s after the one before."""
@@ -41,6 +44,9 @@ class Pid(Spec):
     """in which a lasting room changes the level as much as the gain does at once"""
     derivative_time: Annotated[float, *quantity("s", ge=0, le=1e4)] = 5.0
     """how far ahead the change of the room is carried"""
+    start: PositiveFraction = 0.1
+    """share of the power of the case until an image shows how fast that warms; no level is let through later that
+    could pass a limit before the next look"""
 
     def level(self, memory: Memory, room: float, step: float, most: float) -> Memory:
         """Level after a look that found ``room`` K, ``step`` s after the one before."""
@@ -60,12 +66,14 @@ class Predictive(Spec):
     kind: Literal["predictive"]
     horizon: Duration = 20.0
     """how far ahead the limits must hold"""
-    learn: tuple[Duration, ...] = Field(default=(60.0, 180.0))
+    learn: tuple[Duration, ...] = Field(default=(60.0, 180.0, 420.0))
     """times at which perfusion and absorption are estimated afresh"""
-    members: Annotated[int, Field(ge=8, le=1000)] = 24
-    """runs of an ensemble"""
+    members: Annotated[int, Field(ge=8, le=1000)] = 100
+    """of the ensemble, which looks at a quadratic through 18 runs of the model"""
     start: PositiveFraction = 0.5
-    """share of the planned power that is let through at most until the first estimate"""
+    """share of the power of the case that is let through at most until the first estimate"""
+    sure: Annotated[float, *quantity("", ge=0.5, lt=1)] = 0.9
+    """the treatment ends when control.cover is reached for this share of what the estimate holds for possible"""
 
 
 def allowed(without: Array, full: Array, limit: Array, most: float) -> float:

@@ -114,6 +114,10 @@ class CellDeath(Unbound):
         """Dead share."""
         return np.asarray(value[:, 1])
 
+    def carried(self, shown: Array) -> Array:
+        """(n, 2): the dead stay dead, and all others are at rest."""
+        return np.stack([self.alive_at_rest * (1.0 - shown), shown], axis=1)
+
     def survival(self, value: Array) -> Array:
         """Share of the cells that are alive or vulnerable: vulnerable ones may recover."""
         return np.asarray(1.0 - value[:, 1])

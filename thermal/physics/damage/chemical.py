@@ -96,6 +96,10 @@ class Steeped:
         """kg/m3 that lasted."""
         return self.lasting(value)
 
+    def carried(self, shown: Array) -> Array:
+        """The time begins anew: what is left of the agent is in the concentration."""
+        return self.initial(len(shown))
+
     def survival(self, value: Array) -> Array:
         """None of the cells where the rule is met, all elsewhere."""
         return (self.lasting(value) < self.spec.lethal_concentration).astype(np.float64)

@@ -109,6 +109,14 @@ class Cryo(Unbound):
         """Lowest temperature, degC."""
         return value if self.repeated is None else np.asarray(value[:, 0])
 
+    def carried(self, shown: Array) -> Array:
+        """The lowest temperature; freezes of another day are not counted with those of today."""
+        if self.repeated is None:
+            return shown
+        value = self.initial(len(shown))
+        value[:, 0] = shown
+        return value
+
     def survival(self, value: Array) -> Array:
         """None of the cells where the rule is met, all elsewhere."""
         return (self.measure(value, value, 0.0) < self.level).astype(np.float64)

@@ -72,6 +72,10 @@ class Law(Protocol):
         """The one number a node that fields, probes and pictures show, (n,)."""
         ...
 
+    def carried(self, shown: Array) -> Array:
+        """Value with which another treatment begins, days after one that left (n,) of what :meth:`shown` gives."""
+        ...
+
     def survival(self, value: Array) -> Array:
         """Share of the cells that live, (n,); 0 or 1 by a law that knows only a threshold."""
         ...
@@ -87,6 +91,10 @@ class Unbound(Spec):
     def bind(self, concentration: Array) -> Self:
         """Itself, whatever the tissue holds."""
         return self
+
+    def carried(self, shown: Array) -> Array:
+        """What was shown is all that there is."""
+        return shown
 
 
 def mean_exponential(first: Array, last: Array, base: float, low: float, high: float, reference: float) -> Array:
