@@ -36,6 +36,7 @@ from thermal.simulation.until import Endable
 from thermal.simulation.workshop import Workshop
 from thermal.store import input_hashes
 from thermal.units import Array
+from thermal.zone import Extent
 
 Report = Callable[[str, float], None]
 """Called with the stage and the share of it that is done (0..1)."""
@@ -65,6 +66,11 @@ class Prepared:
     def probes(self) -> dict[str, Spot]:
         """The probe points, located."""
         return locate_probes(self.case, self.engine)
+
+    def zone(self, moment: Progress) -> Extent:
+        """The ablation zone at a moment, by the law of the case."""
+        law = self.loop.laws[self.case.zone_law.kind]
+        return Extent(law.measure(moment.state.damage[law.kind], moment.hottest, moment.state.time), law.level)
 
     def drug_fields(self, progress: Progress) -> dict[str, tuple[Array, str]]:
         """Those of what the particles carry: name -> nodal values (n,) and their unit."""
