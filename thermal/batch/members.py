@@ -87,9 +87,10 @@ def unit_problem(dimensions: int) -> dict[str, object]:
     return {"num_vars": dimensions, "names": [f"x{i}" for i in range(dimensions)], "bounds": [[0.0, 1.0]] * dimensions}
 
 
-def expand(sweep: Sweep) -> list[Member]:
-    """All members, in the order of the index. Raises ``CaseError``."""
-    points = design(sweep.sample, len(sweep.priors)) if sweep.sample is not None else np.zeros((1, 0))
+def expand(sweep: Sweep, points: Array | None = None) -> list[Member]:
+    """All members, in the order of the index; with ``points`` (k, d) of the unit cube, those. Raises ``CaseError``."""
+    if points is None:
+        points = design(sweep.sample, len(sweep.priors)) if sweep.sample is not None else np.zeros((1, 0))
     combinations = 1
     for values in sweep.grid.values():
         combinations *= len(values)
