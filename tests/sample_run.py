@@ -40,8 +40,12 @@ def write_sample(
     particles: bool = True,
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0),
     background: tuple[Array, Array] | None = None,
+    grows: bool = False,
 ) -> Path:
-    """Write the folder and return it. ``shift`` moves the tumour (m), to make another anatomy."""
+    """Write the folder and return it. ``shift`` moves the tumour (m), to make another anatomy.
+
+    ``grows``: keep the zone over time too, an ellipsoid that is ``grown_share`` as large as at the end.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     edge = np.linspace(-HALF, HALF, cells + 1)
     graded = np.sign(edge) * HALF * (0.6 * np.abs(edge / HALF) + 0.4 * (edge / HALF) ** 2)
@@ -91,12 +95,32 @@ def write_sample(
         static=static,
         devices=(Device("cryoprobe" if cold else "needle", "needle", shape),),
         times=TIMES,
-        frames=KeptFrames([37.0 + rise * share * np.exp(-(r**2)) for share in grown]),
+        frames=KeptFrames(
+            [37.0 + rise * share * np.exp(-(r**2)) for share in grown],
+            [
+                static["zone"].values - (10.0 if cold else 1.0) * (1.0 - grown_share(time)) - 1e-5
+                for time in (TIMES if grows else ())
+            ],
+        ),
         background=background,
     )
     write_fields(folder / "fields.h5", fields)
     _write_text(folder, zone_axes, law, cold, particles, title, rise)
+    if grows:
+        lines = (folder / "history.csv").read_text().splitlines()
+        rows = {float(line.partition(",")[0]): line for line in lines[1:]}
+        for time in TIMES:
+            rows[time] += f",{ellipsoid_volume(zone_axes) * grown_share(time) ** 3}"
+        text = "\n".join(
+            [f"{lines[0]},zone.volume [m^3]", *(r if r.count(",") == 5 else f"{r}," for r in rows.values())]
+        )
+        (folder / "history.csv").write_text(f"{text}\n")
     return folder
+
+
+def grown_share(time: float) -> float:
+    """Size of the zone at a time as a share of that at the end."""
+    return float((1.0 - np.exp(-time / 100.0)) / (1.0 - np.exp(-TIMES[-1] / 100.0)))
 
 
 def _write_text(

@@ -24,8 +24,9 @@ from thermal.batch.folder import BatchFolder, Outcome
 from thermal.batch.members import Named, base_value, design, expand, named
 from thermal.batch.priors import Lognormal, Normal, Triangular, Uniform
 from thermal.batch.run import DiskFullError
+from thermal.batch.search import miss
 from thermal.batch.statistics import Table, sensitivity, write_statistics
-from thermal.batch.sweep import Sample
+from thermal.batch.sweep import Goal, Sample
 from thermal.cli import main
 from thermal.errors import CaseError
 from thermal.store import read_run
@@ -342,6 +343,71 @@ def _children(parent: int) -> list[int]:
             if int(status[1]) == parent and b"spawn_main" in line:
                 found.append(int(entry.name))
     return found
+
+
+SOUGHT = """
+schema_version = 1
+cases = ["ball.toml"]
+keep = "summary"
+[search]
+count = 25
+seed = 3
+[search.goals."probe.middle.temperature"]
+equal = "TARGET degC"
+within = "0.1 K"
+[priors.amplitude]
+keys = ["heating.amplitude"]
+distribution = "uniform"
+low = "5 kA/m"
+high = "25 kA/m"
+"""
+
+
+def test_a_search_finds_what_was_measured_and_goes_on(tmp_path: Path) -> None:
+    """The field that explains a thermometer; heating grows with its square, so the answer is known."""
+    probed = CASE + '[probes.middle]\nposition = ["0 mm", "0 mm", "0 mm"]\nfields = ["temperature"]\n'
+    (tmp_path / "truth.toml").write_text(probed)
+    truth = simulate(load_case(tmp_path / "truth.toml", ["heating.amplitude=14 kA/m"]), tmp_path / "truth")
+    seen = truth.value("probe.middle.temperature")
+    path = written(tmp_path, SOUGHT.replace("TARGET", f"{seen}"), probed)
+    done = run_batch(path, tmp_path / "out")
+    best = json.loads((tmp_path / "out" / "search.json").read_text())["best"]
+    costs = [entry.cost for entry in done.tried]
+    assert costs == sorted(costs)
+    assert best["run"] == done.tried[0].named.name
+    # twenty runs of one number over 20 kA/m, in four generations that contract: a fifth of even spacing
+    assert best["set"]["amplitude (kA/m)"] == pytest.approx(14.0, abs=0.2)
+    assert {row["status"] for row in index(tmp_path / "out")} == {"done"}
+    lost = sorted((tmp_path / "out" / "runs").iterdir())[0]
+    (lost / "summary.json").write_text("{}")  # damaged: found by its hash and done again
+    again = run_batch(path, tmp_path / "out")
+    assert again.reused == len(again.outcomes) - 1
+    assert [(entry.named.name, entry.cost) for entry in again.tried] == [
+        (entry.named.name, entry.cost) for entry in done.tried
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("count = 25", "count = 8"), "need at least 12 runs"),
+        (('within = "0.1 K"', 'within = "0.1 mm"'), "is a length"),
+        (('equal = "TARGET degC"\n', ""), "either equal, or at_least and at_most"),
+        (("probe.middle", "probe.midle"), "the summary has no such number"),
+        (('cases = ["ball.toml"]', 'cases = ["ball.toml", "ball.toml"]'), "one case on one anatomy"),
+    ],
+)
+def test_bad_searches_are_told(tmp_path: Path, change: tuple[str, str], words: str) -> None:
+    probed = CASE + '[probes.middle]\nposition = ["0 mm", "0 mm", "0 mm"]\nfields = ["temperature"]\n'
+    text = SOUGHT.replace(*change).replace("TARGET", "60")
+    with pytest.raises(CaseError, match=words):
+        run_batch(written(tmp_path, text, probed), tmp_path / "out")
+
+
+def test_limits_cost_only_beyond(tmp_path: Path) -> None:
+    goal = Goal(at_least="5 mm", at_most="10 mm", within="2 mm")
+    misses = [miss(goal, 1e-3 * value, "m", "zone.minimum_margin") for value in (1.0, 5.0, 7.0, 10.0, 11.0)]
+    assert misses == pytest.approx([2.0, 0.0, 0.0, 0.0, 0.5], abs=1e-12)
 
 
 def test_dask_workers_do_the_same(grid: Path, tmp_path: Path) -> None:

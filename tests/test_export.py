@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import h5py
 import meshio
@@ -11,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import pyvista as pv
-from sample_run import CENTRE, HALF, TIMES, TUMOUR_RADIUS, ellipsoid_volume, write_sample
+from sample_run import CENTRE, HALF, TIMES, TUMOUR_RADIUS, ellipsoid_volume, grown_share, write_sample
 from vtkmodules.vtkCommonExecutionModel import vtkStreamingDemandDrivenPipeline
 from vtkmodules.vtkIOHDF import vtkHDFReader
 
@@ -47,6 +48,38 @@ def test_series_opens_with_its_times(tmp_path: Path, kind: str) -> None:
     assert inside == pytest.approx(ellipsoid_volume(AXES), rel=0.03)
     assert mesh["tumour_share"] @ mesh.compute_cell_sizes()["Volume"] == pytest.approx(
         ellipsoid_volume((TUMOUR_RADIUS,) * 3), rel=0.02
+    )
+
+
+@pytest.mark.parametrize("format", ["pvd", "vtkhdf"])
+def test_the_zone_is_exported_as_it_grows(tmp_path: Path, format: str) -> None:
+    path = export_run(write_sample(tmp_path / "run", zone_axes=AXES, grows=True, cells=14), format)
+    reader: Any = pv.get_reader(str(path)) if format == "pvd" else vtkHDFReader()
+    if format == "vtkhdf":
+        reader.SetFileName(str(path))
+        reader.UpdateInformation()
+    for time in TIMES:
+        if format == "pvd":
+            reader.set_active_time_value(time)
+            mesh = reader.read()[0]
+        else:
+            reader.UpdateTimeStep(time)
+            mesh = pv.wrap(reader.GetOutputDataObject(0))
+        r = np.linalg.norm((np.asarray(mesh.points) - CENTRE) / AXES, axis=1)
+        assert (
+            np.abs(mesh["zone"] - (1.0 - r + grown_share(time))).max() < 2e-5
+        )  # half of it is the sample's, whose zone is empty at first
+        assert np.array_equal(mesh["inside_zone"] == 1, mesh["zone"] >= 1.0)
+
+
+def test_the_zone_over_time_is_a_volume(tmp_path: Path) -> None:
+    folder = export_run(write_sample(tmp_path / "run", zone_axes=AXES, grows=True), "nifti")
+    image = nib.load(folder / "ablation_zone_over_time.nii")
+    found = np.asarray(image.dataobj).sum(axis=(0, 1, 2)) * np.prod(image.header.get_zooms()[:3]) * 1e-9
+    expected = [ellipsoid_volume(AXES) * grown_share(time) ** 3 for time in TIMES]
+    assert found == pytest.approx(expected, abs=0.03 * expected[-1])  # voxels counted whole
+    assert np.array_equal(
+        np.asarray(image.dataobj)[..., -1], np.asarray(nib.load(folder / "ablation_zone.nii").dataobj)
     )
 
 

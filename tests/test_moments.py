@@ -196,3 +196,13 @@ def test_a_case_takes_the_same_steps_however_often_it_is_kept(tmp_path: Path) ->
         np.testing.assert_array_equal(kept.values, often.static[name].values, err_msg=name)
     assert set(np.arange(0.0, 120.5)) <= set(often.history.time.tolist())
     assert set(seldom.history.time.tolist()) <= set(often.history.time.tolist())
+    # the zone over time: what the run says at its end, and never smaller than before
+    volumes = often.history["zone.volume"]
+    kept = np.isin(often.history.time, often.times)
+    assert np.array_equal(np.isfinite(volumes), kept)
+    assert np.all(np.diff(volumes[kept]) >= 0.0)
+    assert volumes[kept][0] == 0.0
+    assert volumes[-1] == pytest.approx(often.value("zone.volume"), rel=1e-12)
+    last, end = often.zone(-1), often.static[often.zone_field].values
+    assert last is not None
+    np.testing.assert_array_equal(last.astype(np.float32), end.astype(np.float32))

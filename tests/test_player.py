@@ -10,7 +10,7 @@ import h5py
 import imageio.v2 as imageio
 import numpy as np
 import pytest
-from sample_run import CENTRE, TIMES, TUMOUR_RADIUS, write_sample
+from sample_run import CENTRE, TIMES, TUMOUR_RADIUS, ellipsoid_volume, grown_share, write_sample
 
 from thermal.errors import CaseError
 from thermal.store import Run, read_run
@@ -23,6 +23,7 @@ from thermal.view.movie import write_movie
 from thermal.view.painting import Painter
 from thermal.view.planes import PLANES, Cut
 from thermal.view.player import Player
+from thermal.view.scene import LEFT
 from thermal.view.treated import margin_surface, zone_surface
 from thermal.view.window import Window
 
@@ -81,6 +82,37 @@ def test_one_clock_for_all(player: Player) -> None:
     assert player.time == 300.0
     player.step(2)
     assert player.time == 0.0
+
+
+def test_the_zone_grows_with_the_time_shown(tmp_path: Path) -> None:
+    """An ellipsoid that grows: what is drawn at each saved time has its volume, and the tumour is left outside it."""
+    run = read_run(write_sample(tmp_path / "run", zone_axes=AXES, grows=True))
+    player = Player([run], off_screen=True, size=(500, 400))
+    panel = player.panels[0]
+    pictures = []
+    for time in TIMES[::-1]:
+        player.show_time(float(time))
+        share = grown_share(time)
+        volume = ellipsoid_volume(AXES) * share**3
+        assert panel.readings().get("zone", 0.0) == pytest.approx(1e6 * volume, rel=1e-9)
+        shown = zone_surface(run, panel.film.index(time))
+        # flat facets within cells of h: 2 h^2 / (8 r) of the radius, three times that of the volume
+        flat = 0.75 * (0.002 / max(share * min(AXES), 1e-6)) ** 2
+        assert 1e-9 * shown.volume == pytest.approx(volume, rel=flat) if share > 0.0 else shown.n_cells == 0
+        roles = {layer.label for layer in panel.treated}
+        assert (LEFT in roles) == (share * min(AXES) < TUMOUR_RADIUS)
+        assert any(layer.role == "zone" for layer in panel.treated) == (share > 0.0)
+        pictures.append(player.picture())
+        player.colour_margin(True)
+        assert panel.coloured == (share > 0.0)
+        player.colour_margin(False)
+    differ = [np.abs(one.astype(int) - other).max() > 30 for one, other in pairwise(pictures)]
+    assert all(differ)
+    player.clip(0, True)  # also what comes later is cut open
+    player.show_time(float(TIMES[1]))
+    assert all(actor.GetMapper().GetClippingPlanes() for actor in panel.actors("zone"))
+    assert panel.painter.quantities["damage"].title == "damage"
+    player.close()
 
 
 def test_one_camera_for_all(player: Player) -> None:

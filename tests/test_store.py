@@ -241,7 +241,7 @@ def test_a_full_disk_is_called_so(tmp_path: Path, case: Case) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
         try:
             with pytest.raises(OSError, match="too large") as error:  # EFBIG instead of ENOSPC, which needs a disk
-                folder.save_frame(0.0, np.zeros(10_000))
+                folder.save_frame(0.0, np.zeros(10_000), np.zeros(10_000))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limit)
             signal.signal(signal.SIGXFSZ, before)
@@ -482,7 +482,7 @@ def test_resuming_rewinds_history_and_frames_to_the_checkpoint(tmp_path: Path, c
         assert folder.load_checkpoint() is None
         for now in (0.0, 0.1 + 0.2, 20.0, 30.0):
             folder.record(now, {"peak": Reading(37 + now, "degC")})
-            folder.save_frame(now, np.full(4, now))
+            folder.save_frame(now, np.full(4, now), np.full(4, -now))
             if now == 20.0:
                 folder.save_checkpoint({"T": np.full(4, now)}, {"time": now})
         raise KeyboardInterrupt
@@ -492,7 +492,7 @@ def test_resuming_rewinds_history_and_frames_to_the_checkpoint(tmp_path: Path, c
         assert folder.history().time.tolist() == [0.0, 0.1 + 0.2, 20.0]
         assert folder.frame_times.tolist() == [0.0, 0.1 + 0.2, 20.0]
         folder.record(25.0, {"peak": Reading(1.0, "degC")})
-        folder.save_frame(25.0, np.full(4, 25.0))
+        folder.save_frame(25.0, np.full(4, 25.0), np.full(4, -25.0))
         assert folder.frames.temperature(3).tolist() == [25.0] * 4
         assert len(folder.frames) == 4
     assert read_history(out / "history.csv").time.tolist() == [0.0, 0.1 + 0.2, 20.0, 25.0]

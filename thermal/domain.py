@@ -19,6 +19,8 @@ FACES = ("x-", "x+", "y-", "y+", "z-", "z+")
 """Names of the six faces of a voxel window."""
 SURFACE = "surface"
 """Name of the border between tissue and the void outside the body."""
+VOID = "void"
+"""Region name of everything outside the body."""
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from thermal.domain import SURFACE, Domain
+from thermal.domain import SURFACE, VOID, Domain
 from thermal.units import Array
 
-VOID = "void"
-"""Region name of everything outside the body."""
+__all__ = ["DOUBT", "VOID", "Anatomy", "RegionName"]
+
 DOUBT = "warning: "
 """How a note begins that says what may make the result another than the user thinks."""
 

@@ -24,6 +24,10 @@ NAME = 16
 """Letters of the hash of a case in the name of its folder."""
 
 
+LEAN = {"output.series": "false", "output.pictures": "false"}
+"""What runs are asked for of which only the zone or the tables are kept."""
+
+
 @dataclass(frozen=True)
 class Member:
     """One run of a sweep: ``values`` are what it sets, as text of TOML by key, the varied ones in ``varied``."""
@@ -83,16 +87,18 @@ def unit_problem(dimensions: int) -> dict[str, object]:
     return {"num_vars": dimensions, "names": [f"x{i}" for i in range(dimensions)], "bounds": [[0.0, 1.0]] * dimensions}
 
 
-def expand(sweep: Sweep) -> list[Member]:
-    """All members, in the order of the index. Raises ``CaseError``."""
-    points = design(sweep.sample, len(sweep.priors)) if sweep.sample is not None else np.zeros((1, 0))
+def expand(sweep: Sweep, points: Array | None = None) -> list[Member]:
+    """All members, in the order of the index; with ``points`` (k, d) of the unit cube, those. Raises ``CaseError``."""
+    if points is None:
+        points = design(sweep.sample, len(sweep.priors)) if sweep.sample is not None else np.zeros((1, 0))
     combinations = 1
     for values in sweep.grid.values():
         combinations *= len(values)
     total = len(sweep.cases) * max(len(sweep.anatomies), 1) * combinations * max(len(sweep.rows), 1) * len(points)
     if total > MOST:
         raise CaseError(f"{shown(sweep.path)}: asks for {total} runs; at most {MOST} are allowed")
-    fixed = {key: as_toml(value) for key, value in sweep.set.items()}
+    lean = {} if sweep.keep == "everything" else LEAN
+    fixed = {**lean, **{key: as_toml(value) for key, value in sweep.set.items()}}
     members = []
     for case, anatomy in itertools.product(sweep.cases, sweep.anatomies or (None,)):
         path = sweep.path.parent / case

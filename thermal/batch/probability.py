@@ -13,7 +13,7 @@ from thermal.batch.members import Named
 from thermal.store import Field, Fields, KeptFrames
 from thermal.store.fields import read_fields, write_fields
 from thermal.store.files import read_json, write_json, write_text
-from thermal.store.folder import FIELDS, HISTORY, PROVENANCE, RESOLVED, STATUS, SUMMARY
+from thermal.store.names import FIELDS, HISTORY, PROVENANCE, RESOLVED, STATUS, SUMMARY
 from thermal.units import Mask
 
 LIKELY = 0.95

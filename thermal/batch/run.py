@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from thermal.batch.folder import BatchFolder, Outcome
 from thermal.batch.members import Named, expand, named
 from thermal.batch.pools import DaskPool, LocalPool, MakePool, Pool, SlurmPool
+from thermal.batch.search import Tried, seek, start, write_found
 from thermal.batch.statistics import write_statistics
 from thermal.batch.sweep import Sweep, load_sweep
 from thermal.batch.work import Task
@@ -18,6 +19,7 @@ from thermal.case.load import shown
 from thermal.errors import CaseError
 from thermal.progress import Report
 from thermal.store.files import write_text
+from thermal.units import Array
 
 TRIES = 3
 """Times that a run is begun whose process dies."""
@@ -36,6 +38,8 @@ class Batch:
     reused: int
     """runs that were finished before"""
     files: tuple[Path, ...]
+    tried: Sequence[Tried] = ()
+    """of a search, the best first"""
 
     @property
     def failed(self) -> dict[str, str]:
@@ -70,7 +74,8 @@ def run_batch(
     if jobs < 1:
         raise CaseError(f"--jobs: found {jobs}; expected at least 1")
     report("reading cases", 0.0)
-    members = named(expand(sweep), shown(sweep.path))
+    first = None if sweep.search is None else start(sweep.search, len(sweep.priors))
+    members = named(expand(sweep, first), shown(sweep.path))
     folder = BatchFolder.open(Path(out) if out is not None else Path("results") / sweep.name)
     try:
         write_text(folder.path / "sweep.toml", sweep.path.read_text(encoding="utf-8"))
@@ -89,48 +94,77 @@ def pool(jobs: int, scheduler: str | None, slurm: Mapping[str, str] | None) -> M
 
 
 def _run(sweep: Sweep, members: Sequence[Named], folder: BatchFolder, pool: MakePool, report: Report) -> Batch:
-    unique = {member.name: member for member in members}
-    outcomes = {name: outcome for name in unique if (outcome := folder.finished(name)) is not None}
-    reused = len(outcomes)
-    todo = [
-        Task(member, folder.path.resolve(), sweep.keep, folder.broken(name))
-        for name, member in unique.items()
-        if name not in outcomes
-    ]
+    total = len({member.name for member in members}) if sweep.search is None else sweep.search.count
+    work = _Work(sweep, folder, pool, total, report)
+    tried: Sequence[Tried] = ()
     try:
-        if todo:
-            _work(todo, pool, outcomes, lambda: _tell(members, outcomes, folder, len(unique), reused, report))
+        if sweep.search is None:
+            work.do(members)
+        else:
+            tried = seek(sweep, sweep.search, work.do_points)
     finally:
-        files = folder.write_index(members, outcomes)
-    report("statistics", 0.0)
-    files += write_statistics(sweep, members, outcomes, folder.path)
-    return Batch(folder.path, members, outcomes, reused, tuple(files))
+        work.close()
+        files = folder.write_index(work.members, work.outcomes)
+    if sweep.search is not None:
+        files += write_found(sweep, tried, folder.path)
+    else:
+        report("statistics", 0.0)
+        files += write_statistics(sweep, work.members, work.outcomes, folder.path)
+    return Batch(folder.path, work.members, work.outcomes, work.reused, tuple(files), tried)
 
 
-def _tell(
-    members: Sequence[Named],
-    outcomes: Mapping[str, Outcome],
-    folder: BatchFolder,
-    total: int,
-    reused: int,
-    report: Report,
-) -> None:
-    """Say how far it is, and write the index now and then."""
-    failed = sum(outcome.status == "failed" for outcome in outcomes.values())
-    words = (
-        f"runs ({total}{f', {reused} of them done before' if reused else ''}{f', {failed} failed' if failed else ''})"
-    )
-    report(words, len(outcomes) / total)
-    if len(outcomes) % PATIENCE == 0:
-        folder.write_index(members, outcomes)
+class _Work:
+    """Runs members, those that are not finished; every outcome goes to ``outcomes`` as it comes."""
 
+    def __init__(self, sweep: Sweep, folder: BatchFolder, make: MakePool, total: int, report: Report) -> None:
+        self.members: list[Named] = []
+        self.outcomes: dict[str, Outcome] = {}
+        self.reused = 0
+        self._sweep, self._folder, self._make, self._total, self._report = sweep, folder, make, total, report
+        self._pool: Pool | None = None
 
-def _work(todo: Sequence[Task], make: MakePool, outcomes: dict[str, Outcome], tell: Callable[[], None]) -> None:
-    """Do all tasks; every outcome goes to ``outcomes`` as it comes."""
-    pool = make()
-    waiting, tries = deque(todo), dict.fromkeys((task.named.name for task in todo), 0)
-    running: dict[Future[Outcome], Task] = {}
-    try:
+    def do_points(self, points: Array) -> list[tuple[Named, Outcome | None]]:
+        """Run points (k, d) of the unit cube of the priors."""
+        members = named(expand(self._sweep, points), shown(self._sweep.path))
+        self.do(members)
+        return [(member, self.outcomes.get(member.name)) for member in members]
+
+    def do(self, members: Sequence[Named]) -> None:
+        """Run them, or read what they came to before."""
+        self.members += members
+        unique = {member.name: member for member in members if member.name not in self.outcomes}
+        found = {name: outcome for name in unique if (outcome := self._folder.finished(name)) is not None}
+        self.outcomes |= found
+        self.reused += len(found)
+        todo = [
+            Task(member, self._folder.path.resolve(), self._sweep.keep, self._folder.broken(name))
+            for name, member in unique.items()
+            if name not in found
+        ]
+        if todo:
+            self._pool = self._pool or self._make()
+            self._work(todo, self._pool)
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.close()
+
+    def _tell(self) -> None:
+        """Say how far it is, and write the index now and then."""
+        failed = sum(outcome.status == "failed" for outcome in self.outcomes.values())
+        before = f", {self.reused} of them done before" if self.reused else ""
+        self._report(
+            f"runs ({self._total}{before}{f', {failed} failed' if failed else ''})",
+            min(len(self.outcomes) / self._total, 1.0),
+        )
+        if len(self.outcomes) % PATIENCE == 0:
+            self._folder.write_index(self.members, self.outcomes)
+
+    def _work(self, todo: Sequence[Task], pool: Pool) -> None:
+        """Do all tasks."""
+        waiting, tries = deque(todo), dict.fromkeys((task.named.name for task in todo), 0)
+        running: dict[Future[Outcome], Task] = {}
         while waiting or running:
             while waiting and len(running) < pool.size:
                 task = waiting.popleft()
@@ -143,10 +177,8 @@ def _work(todo: Sequence[Task], make: MakePool, outcomes: dict[str, Outcome], te
                     continue
                 if outcome.status == "full":
                     raise DiskFullError(f"{outcome.message}; make room, then the same command goes on")
-                outcomes[outcome.name] = outcome
-                tell()
-    finally:
-        pool.close()
+                self.outcomes[outcome.name] = outcome
+                self._tell()
 
 
 def _outcome(future: Future[Outcome], task: Task, pool: Pool, tries: dict[str, int]) -> Outcome | None:

@@ -33,6 +33,37 @@ class Sample(Spec):
     """of the random numbers: the same seed gives the same points"""
 
 
+class Goal(Spec):
+    """What an entry of the summary should be: one of ``equal``, ``at_least`` and ``at_most``, or the last two."""
+
+    equal: str | float | None = None
+    """value with unit, e.g. "61 degC" as measured"""
+    at_least: str | float | None = None
+    """lower limit with unit"""
+    at_most: str | float | None = None
+    """upper limit with unit; "0 ml" of healthy tissue means as little as can be"""
+    within: str | float
+    """how far off counts as one, with unit: the error of a measurement, or how much one would give for it"""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        limits = self.at_least is not None or self.at_most is not None
+        if (self.equal is not None) == limits:
+            raise ValueError("a goal is either equal, or at_least and at_most")
+        return self
+
+
+class Search(Spec):
+    """Look for the values of the priors whose run is nearest to the goals, in place of ``sample``."""
+
+    count: Annotated[int, Field(ge=2, le=MOST)]
+    """runs at most"""
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 1
+    """of the random numbers: the same seed tries the same points"""
+    goals: Annotated[dict[str, Goal], Field(min_length=1)]
+    """by entry of the summary: what it should be"""
+
+
 class Sweep(Spec):
     """A sweep: all ``cases`` on all ``anatomies`` with all values of ``grid``, of ``rows`` and of ``sample``."""
 
@@ -52,6 +83,8 @@ class Sweep(Spec):
     """tables of key = value that belong together, one run each"""
     sample: Sample | None = None
     """points drawn from the priors"""
+    search: Search | None = None
+    """look for something instead: an optimum, or what explains a measurement"""
     priors: dict[str, AnyPrior] = Field(default_factory=dict)
     """by key of the case: distributions to draw from"""
     keep: Literal["everything", "zone", "summary"] = "everything"
@@ -62,11 +95,14 @@ class Sweep(Spec):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if (self.sample is None) != (not self.priors):
-            lacking = (
-                "[sample] with a method and a count" if self.sample is None else "[priors.KEY] with a distribution"
-            )
+        if self.sample is not None and self.search is not None:
+            raise ValueError("sample and search exclude each other; points are drawn, or looked for")
+        drawn = self.sample is not None or self.search is not None
+        if drawn != bool(self.priors):
+            lacking = "[priors.KEY] with a distribution" if drawn else "[sample] with a method and a count, or [search]"
             raise ValueError(f"priors and sample belong together; add {lacking}")
+        if self.search is not None and (len(self.cases) > 1 or len(self.anatomies) > 1 or self.grid or self.rows):
+            raise ValueError("search looks at one case on one anatomy; leave out what would make several")
         return self
 
     @property

@@ -111,6 +111,10 @@ def batch(
         print(
             f"{len(done.outcomes)} runs in {done.folder}, {done.reused} of them done before, {len(done.failed)} failed"
         )
+        if done.tried:
+            best = done.tried[0]
+            values = ", ".join(f"{key} = {value}" for key, value in best.named.member.varied.items())
+            print(f"best: {best.named.name}: {values} (cost {best.cost:.4g})")
         for path in done.files:
             print(f"wrote {path}")
         print(PURPOSE)

@@ -46,7 +46,6 @@ def view(
     anatomy: AnatomyName = None,
 ) -> int:
     """Show a case before it is solved (anatomy, needles, fibres), or the results of runs, several side by side."""
-    from thermal.case import load_case
     from thermal.errors import CaseError
 
     if not cases_or_runs:
@@ -57,6 +56,8 @@ def view(
     if not folders and len(cases_or_runs) == 1 and cases_or_runs[0].suffix == ".toml":
         if movie is not None or web:
             raise CaseError(f"{cases_or_runs[0]}: is a case without a course in time; run it, then view the run")
+        from thermal.case import load_case
+
         case = load_case(cases_or_runs[0], set or (), anatomy)
     else:
         case = None

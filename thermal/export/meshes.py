@@ -17,6 +17,7 @@ from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
 from thermal.domain import VoxelDomain
 from thermal.store import Run
 from thermal.store.files import atomic, write_text
+from thermal.units import Array
 from thermal.view.cells import MM, body_nodes, cellwise, nodal, region_index
 from thermal.view.grids import grid
 from thermal.view.treated import zone_values
@@ -25,10 +26,10 @@ from thermal.view.treated import zone_values
 def write_pvd(run: Run, folder: Path) -> Path:
     """Write ``series.pvd`` and one VTU a saved time into ``folder``.
 
-    Every VTU has the mesh (m; hexahedra of the body for voxels), ``temperature`` (degC) at its time, ``inside_zone``
-    (1 inside the ablation zone), all static fields, ``region`` (the one with most of the cell; the numbers stand in
-    ``regions.json``) and the tumour's share of each cell. Units stand in ``fields.json``. The PVD file is written last,
-    so it never names a file that is not whole.
+    Every VTU has the mesh (m; hexahedra of the body for voxels); ``temperature`` (degC), what the zone is measured by
+    and ``inside_zone`` (1 inside the ablation zone) at its time; all static fields, ``region`` (the one with most of
+    the cell; the numbers stand in ``regions.json``) and the tumour's share of each cell. Units stand in
+    ``fields.json``. The PVD file is written last, so it never names a file that is not whole.
     """
     mesh, points = _body_mesh(run)
     for stale in (folder / "series.pvd", *folder.glob("series_*.vtu")):  # of an earlier export
@@ -36,9 +37,8 @@ def write_pvd(run: Run, folder: Path) -> Path:
     times = run.times if len(run.times) else np.array([0.0])
     names = []
     for index in range(len(times)):
-        if len(run.times):
-            temperature = nodal(run.domain, run.temperature(index))[points]
-            mesh.point_data["temperature"] = temperature.astype(np.float32)
+        for name, values in (_moment(run, index) if len(run.times) else {}).items():
+            mesh.point_data[name] = nodal(run.domain, values)[points]
         names.append(f"series_{index:05d}.vtu")
         _write_vtu(mesh, folder / names[-1])
     _write_words(run, folder)
@@ -59,7 +59,7 @@ def write_pvd(run: Run, folder: Path) -> Path:
 
 
 def write_vtkhdf(run: Run, folder: Path) -> Path:
-    """Write ``series.vtkhdf``: the mesh and fields of :func:`write_pvd` once, and the temperature at all times."""
+    """Write ``series.vtkhdf``: the mesh and fields of :func:`write_pvd` once, temperature and zone at all times."""
     mesh, points = _body_mesh(run)
     target = folder / "series.vtkhdf"
     with atomic(target) as scratch:
@@ -76,18 +76,24 @@ def write_vtkhdf(run: Run, folder: Path) -> Path:
 
 
 def _add_steps(run: Run, path: Path, points: npt.NDArray[np.int64]) -> None:
-    """Temperatures over time, by the layout of temporal data of VTKHDF: mesh and other fields are those of step 0.
+    """What changes over time, by the layout of temporal data of VTKHDF: mesh and other fields are those of step 0.
 
     VTK's own writer would repeat every field at every time.
     """
     steps, count = len(run.times), len(points)
     with h5py.File(path, "r+") as file:
         root = file["VTKHDF"]
-        temperature = root["PointData"].create_dataset(
-            "temperature", (steps * count,), np.float32, chunks=(max(count, 1),), compression="gzip", compression_opts=1
-        )
+        data, changing = root["PointData"], set()
         for index in range(steps):
-            temperature[index * count : (index + 1) * count] = nodal(run.domain, run.temperature(index))[points]
+            for name, values in _moment(run, index).items():
+                if name not in changing:
+                    data.pop(name, None)
+                    shape, chunks = (steps * count,), (max(count, 1),)
+                    data.create_dataset(
+                        name, shape, values.dtype, chunks=chunks, compression="gzip", compression_opts=1
+                    )
+                    changing.add(name)
+                data[name][index * count : (index + 1) * count] = nodal(run.domain, values)[points]
         group = root.create_group("Steps")
         group.attrs["NSteps"] = steps
         group["Values"] = run.times
@@ -96,7 +102,24 @@ def _add_steps(run: Run, path: Path, points: npt.NDArray[np.int64]) -> None:
             group[name] = np.zeros(steps, dtype=np.int64)
         for kind in ("PointData", "CellData"):
             for name in root.get(kind, ()):
-                group[f"{kind}Offsets/{name}"] = np.arange(steps) * (count if name == "temperature" else 0)
+                group[f"{kind}Offsets/{name}"] = np.arange(steps) * (
+                    count if kind == "PointData" and name in changing else 0
+                )
+
+
+def _moment(run: Run, index: int) -> dict[str, npt.NDArray[Any]]:
+    """Nodal fields (n,) at a saved time."""
+    found: dict[str, npt.NDArray[Any]] = {"temperature": run.temperature(index).astype(np.float32)}
+    measure = run.zone(index)
+    if measure is not None:
+        found[run.zone_field] = measure.astype(np.float32)
+        found["inside_zone"] = _inside(run, measure)
+    return found
+
+
+def _inside(run: Run, measure: Array) -> npt.NDArray[Any]:
+    """(n,) 1 at nodes inside the zone, else 0."""
+    return np.where(body_nodes(run.domain), measure >= run.zone_level, 0.0).astype(np.uint8)
 
 
 def _write_words(run: Run, folder: Path) -> None:
@@ -114,9 +137,7 @@ def _body_mesh(run: Run) -> tuple[Any, npt.NDArray[np.int64]]:
         mesh.point_data[name] = nodal(run.domain, np.asarray(field.values)).astype(np.float32)
     inside = zone_values(run)
     if inside is not None:
-        values, level = inside
-        zone = np.where(body_nodes(run.domain), values >= level, 0.0)
-        mesh.point_data["inside_zone"] = nodal(run.domain, zone).astype(np.uint8)
+        mesh.point_data["inside_zone"] = nodal(run.domain, _inside(run, inside[0]))
     names, region = region_index(run.domain)
     mesh.cell_data["region"] = cellwise(run.domain, region)
     if run.tumour in names:

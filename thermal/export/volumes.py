@@ -25,8 +25,9 @@ _MOST_VOXELS = 16_000_000  # of an exported volume; finer grids are thinned to t
 def write_nifti(run: Run, folder: Path) -> Path:
     """Write volumes on an even grid of the finest voxel size: one NIfTI file a static field, and ``temperature`` (4-D).
 
-    Also ``ablation_zone`` (1 inside), ``tumour`` (share of the voxel) and ``times.json`` (s). Outside the body is 0.
-    The affine is in mm, RAS. Grids of more than 16 million voxels are thinned.
+    Also ``ablation_zone`` (1 inside), ``ablation_zone_over_time`` (4-D) where it was kept, ``tumour`` (share of the
+    voxel) and ``times.json`` (s). Outside the body is 0. The affine is in mm, RAS. Grids of more than 16 million voxels
+    are thinned.
     """
     import nibabel as nib
 
@@ -36,7 +37,7 @@ def write_nifti(run: Run, folder: Path) -> Path:
     affine[:3, 3] = image.origin
     source = grid(run.domain)
 
-    def save(name: str, values: Array, kind: type = np.float32) -> None:
+    def save(name: str, values: npt.NDArray[Any], kind: type = np.float32) -> None:
         volume = nib.Nifti1Image(values.astype(kind), affine)
         volume.header.set_xyzt_units("mm", "sec")
         volume.set_sform(affine, code=1)
@@ -56,18 +57,24 @@ def write_nifti(run: Run, folder: Path) -> Path:
             for name in (*values, *cells)
         }
 
+    def inside_of(above: Array) -> npt.NDArray[np.bool_]:
+        inside = volume_of({"u": above}, {})["u"] >= 0.0
+        return np.asarray(np.where(valid.reshape(shape, order="F"), inside, False))
+
     for name, field in run.static.items():
         save(name, volume_of({name: np.asarray(field.values, dtype=float)}, {})[name])
     zone = zone_values(run)
     if zone is not None:
-        values, level = zone
-        inside = volume_of({"u": values - level}, {})["u"] >= 0.0
-        save("ablation_zone", np.where(valid.reshape(shape, order="F"), inside, False), np.uint8)
+        save("ablation_zone", inside_of(zone[0] - zone[1]), np.uint8)
     if run.tumour in run.domain.shares:
         save("tumour", volume_of({}, {"t": np.asarray(run.domain.shares[run.tumour], dtype=float)})["t"])
     if len(run.times):
         frames = [volume_of({"t": run.temperature(i)}, {})["t"].astype(np.float32) for i in range(len(run.times))]
         save("temperature", np.stack(frames, axis=-1))
+        if zone is not None and run.fields.frames.grows:
+            measures = [(run.zone(i), zone[1]) for i in range(len(run.times))]
+            grown = [inside_of(m - level) for m, level in measures if m is not None]
+            save("ablation_zone_over_time", np.stack(grown, axis=-1), np.uint8)
         write_text(folder / "times.json", json.dumps({"unit": "s", "times": run.times.tolist()}) + "\n")
     return folder
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from thermal.comparison.differences import anatomy_differences
 from thermal.comparison.limits import what_limited
 from thermal.comparison.measures import MEASURES
 from thermal.library import OWN
+from thermal.report.parameters import Parameters, parameters, plain
 from thermal.store import Run
 from thermal.view import style
 from thermal.view.sheet import number
@@ -36,6 +36,14 @@ LEADING = 0.1
 PROTOCOL = ("particles", "delivery", "heating", "bioheat", "boundaries", "zone", "numerics")
 """Tables of the case that say what was done."""
 
+ZONE = (
+    "zone.", "margin.", "residual.", "heat_sink.", "peak_temperature", "lowest_temperature", "energy.delivered",
+    "treatment_time",
+)  # fmt: skip
+"""Beginnings of the entries of a summary that say what the zone is like."""
+HURT = (43.0, 5.0)
+"""degC above and below which an organ is listed, though nothing of it was lost."""
+
 Rows = list[tuple[str, ...]]
 
 
@@ -52,6 +60,8 @@ class Chapter:
     protocol: Rows
     dose: Rows
     zone: Rows
+    organs: Rows
+    """what else was hurt: organ, share lost, highest and lowest temperature"""
     probes: Rows
     ledgers: Rows
     errors: Rows
@@ -74,6 +84,8 @@ class Content:
     """what is compared: its name, one value a run, what it means"""
     notes: Sequence[str]
     chapters: Sequence[Chapter]
+    numbers: Parameters
+    """what the runs used, with sources"""
 
 
 def content(runs: Sequence[Run], title: str = "") -> Content:
@@ -88,7 +100,8 @@ def content(runs: Sequence[Run], title: str = "") -> Content:
     name = title or (heads[0] if len(heads) == 1 else "Comparison of treatments")
     notes = anatomy_differences(treatments) if len(treatments) > 1 else []
     brief = [in_short(treatment) for treatment in treatments]
-    return Content(name, heads, brief, table, notes, [_chapter(treatment) for treatment in treatments])
+    chapters = [_chapter(treatment) for treatment in treatments]
+    return Content(name, heads, brief, table, notes, chapters, parameters(runs, heads))
 
 
 def in_short(treatment: Treatment) -> str:
@@ -136,9 +149,8 @@ def _chapter(treatment: Treatment) -> Chapter:
         anatomy=list(library.get("anatomy", {}).get("notes", [])),
         protocol=[_spoken(row) for table in PROTOCOL for row in _flat(run.resolved.get(table), table)],
         dose=_entries(summary, ("dose.", "delivery.", "light.", "magnetic.")),
-        zone=_entries(
-            summary, ("zone.", "peak_temperature", "lowest_temperature", "energy.delivered", "treatment_time")
-        ),
+        zone=_entries(summary, ZONE),
+        organs=_organs(summary),
         probes=_entries(summary, ("probe.",)),
         ledgers=_entries(summary, ("ledger.", "energy.", "nodes", "steps", "stages", "wall_time", "peak_memory")),
         errors=_entries(summary, ("error.",)),
@@ -153,7 +165,7 @@ def _parameter(entry: Mapping[str, Any]) -> tuple[str, ...]:
     doubt = "unverified" if entry["unverified"] else ""
     return (
         str(entry["key"]),
-        _number(float(entry["value"])),
+        plain(float(entry["value"])),
         str(entry["unit"]),
         source,
         doubt,
@@ -170,6 +182,21 @@ def _entries(summary: Mapping[str, Any], beginnings: tuple[str, ...]) -> Rows:
     return rows
 
 
+def _organs(summary: Mapping[str, Any]) -> Rows:
+    """Organs that lost something, or were as hot or cold as may hurt, the most hurt first."""
+    names = dict.fromkeys(key.split(".")[1] for key in summary if key.startswith("collateral."))
+    found: list[tuple[float, tuple[str, ...]]] = []
+    for name in names:
+        lost, high, low = (
+            number(summary, f"collateral.{name}.{what}")
+            for what in ("lost_share", "highest_temperature", "lowest_temperature")
+        )
+        if lost or (high is not None and high > HURT[0]) or (low is not None and low < HURT[1]):
+            cells = ("-" if value is None else f"{value:.1f}" for value in (100.0 * (lost or 0.0), high, low))
+            found.append((-(lost or 0.0), (style.words(name), *cells)))
+    return [row for _, row in sorted(found, key=lambda entry: entry[0])]
+
+
 def readable(value: Any, unit: str) -> tuple[str, str]:
     """A value of a summary and its unit as a clinician reads them."""
     if value is None:
@@ -178,13 +205,7 @@ def readable(value: Any, unit: str) -> tuple[str, str]:
         return style.law_words(value) if isinstance(value, str) else str(value), ""
     units = READABLE.get(unit, ((1.0, unit),))
     factor, shown = next((pair for pair in units if abs(value) * pair[0] >= LEADING), units[-1 if value else 0])
-    return _number(value * factor), shown
-
-
-def _number(value: float) -> str:
-    if not math.isfinite(value):
-        return "-"
-    return f"{value:.4g}" if abs(value) >= 1e-3 or value == 0.0 else f"{value:.2e}"
+    return plain(value * factor), shown
 
 
 def _flat(value: Any, key: str) -> Rows:

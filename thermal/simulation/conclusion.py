@@ -14,7 +14,7 @@ from thermal.simulation.preparation import Prepared
 from thermal.simulation.results import doubts, probe_readings, summarise
 from thermal.simulation.verdicts import hear
 from thermal.store import Field, Fields, RunFolder
-from thermal.zone import Extent, measure_zone
+from thermal.zone import measure_zone
 
 
 def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -22,13 +22,13 @@ def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) ->
     case, engine = prepared.case, prepared.engine
     laws = prepared.loop.laws
     law = laws[case.zone_law.kind]
-    measure = law.measure(last.state.damage[law.kind], last.hottest, last.state.time)
-    if prepared.earlier is not None:
-        measure = prepared.earlier.zone(law, measure)
-    zone = measure_zone(engine, measure, law.level, prepared.anatomy.tumour)
+    extent = prepared.zone(last)
+    zone = measure_zone(engine, *extent, prepared.anatomy.tumour)
     static = _static_fields(prepared, last)
-    static["zone"] = Field(measure, law.measure_unit, f"ablated where at or above {law.level:g}, by the law {law.kind}")
-    outcome = judge(case, prepared.anatomy, engine, Extent(measure, law.level), last)
+    static["zone"] = Field(
+        extent.measure, law.measure_unit, f"ablated where at or above {law.level:g}, by the law {law.kind}"
+    )
+    outcome = judge(case, prepared.anatomy, engine, extent, last)
     static |= outcome.fields
     verdicts = hear(engine, laws, law.kind, last, prepared.anatomy.tumour)
     static["dead_by"] = Field(verdicts.dead_by, "1", f"share of the laws of {law.sense} by which tissue is dead")

@@ -18,6 +18,7 @@ from thermal.simulation.results import probe_readings
 from thermal.simulation.until import Endable
 from thermal.store import Checkpoint, RunFolder
 from thermal.units import Array
+from thermal.zone import grown
 
 
 def follow(prepared: Prepared, run: RunFolder, report: Report) -> tuple[Progress, float]:
@@ -26,9 +27,7 @@ def follow(prepared: Prepared, run: RunFolder, report: Report) -> tuple[Progress
     checkpoint = run.load_checkpoint()
     if checkpoint is None:
         start, earlier = prepared.start(), 0.0
-        _record(prepared, run, start)
-        if output.series:
-            run.save_frame(0.0, start.state.temperature)
+        _note(prepared, run, start, kept=True)
     else:
         start, earlier = _thaw(checkpoint, prepared)
     progress = start
@@ -42,9 +41,7 @@ def follow(prepared: Prepared, run: RunFolder, report: Report) -> tuple[Progress
                     progress = replace(progress, step=0.0)  # the power jumps
                     states = loop.march(progress)
                 for moment, kept in loop.moments(progress):
-                    _record(prepared, run, moment)
-                    if kept and output.series:
-                        run.save_frame(moment.state.time, moment.state.temperature)
+                    _note(prepared, run, moment, kept=kept)
             now = time.perf_counter()
             if now - saved >= output.checkpoint and progress.state.time < loop.duration:
                 run.save_checkpoint(*_freeze(progress, prepared, earlier + now - begun))
@@ -56,7 +53,17 @@ def follow(prepared: Prepared, run: RunFolder, report: Report) -> tuple[Progress
     return progress, earlier
 
 
-def _record(prepared: Prepared, run: RunFolder, progress: Progress) -> None:
+def _note(prepared: Prepared, run: RunFolder, moment: Progress, *, kept: bool) -> None:
+    """Add a row to the history, and where its fields are to be ``kept`` a frame too, with what the zone has come to."""
+    readings: dict[str, Reading] = {}
+    if kept and prepared.case.output.series:
+        zone = prepared.zone(moment)
+        run.save_frame(moment.state.time, moment.state.temperature, zone.measure)
+        readings = grown(prepared.engine, zone, prepared.anatomy.tumour)
+    _record(prepared, run, moment, readings)
+
+
+def _record(prepared: Prepared, run: RunFolder, progress: Progress, zone: Mapping[str, Reading]) -> None:
     solid, temperature = prepared.solid, progress.state.temperature
     inside = temperature if solid.size == temperature.size else temperature.take(solid)
     readings = {
@@ -76,7 +83,7 @@ def _record(prepared: Prepared, run: RunFolder, progress: Progress) -> None:
         "concentration": (prepared.delivered.bulk, "kg/m^3"),
         **(prepared.drug_fields(progress) if prepared.probes else {}),
     }
-    readings |= probe_readings(prepared.probes, fields, prepared.source)
+    readings |= {**probe_readings(prepared.probes, fields, prepared.source), **zone}
     if progress.drive is not None:
         readings |= progress.drive.readings
     run.record(progress.state.time, readings)

@@ -37,6 +37,7 @@ from thermal.simulation.until import Endable
 from thermal.simulation.workshop import Workshop
 from thermal.store import input_hashes
 from thermal.units import Array
+from thermal.zone import Extent
 
 Report = Callable[[str, float], None]
 """Called with the stage and the share of it that is done (0..1)."""
@@ -72,6 +73,12 @@ class Prepared:
         """The state at time zero: that of healthy tissue, or as an earlier treatment left it."""
         start = self.loop.start(self.initial)
         return start if self.earlier is None else self.earlier.begin(start, self.loop.laws)
+
+    def zone(self, moment: Progress) -> Extent:
+        """The ablation zone at a moment, by the law of the case; that of an earlier treatment included."""
+        law = self.loop.laws[self.case.zone_law.kind]
+        measure = law.measure(moment.state.damage[law.kind], moment.hottest, moment.state.time)
+        return Extent(measure if self.earlier is None else self.earlier.zone(law, measure), law.level)
 
     def drug_fields(self, progress: Progress) -> dict[str, tuple[Array, str]]:
         """Those of what the particles carry: name -> nodal values (n,) and their unit."""

@@ -1,28 +1,26 @@
-"""``fields.h5``: the discretised anatomy, static fields, temperature over time and devices."""
+"""``fields.h5``: the discretised anatomy, static fields, what was kept over time and devices."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from thermal.domain import AxisymmetricDomain, Domain, Line, MeshDomain, VoxelDomain
 from thermal.errors import CaseError
 from thermal.physics.scene import Device
 from thermal.store.files import atomic
+from thermal.store.frames import ZONE, Frames, KeptFrames, StoredFrames, open_fields, write_frames
 from thermal.units import Array
 
 T = TypeVar("T")
 
 COORDINATES = "patient RAS, m"
-TEMPERATURE_UNIT = "degC"
 MESHES: Mapping[type[MeshDomain] | type[AxisymmetricDomain], str] = {
     MeshDomain: "mesh",
     AxisymmetricDomain: "axisymmetric",
@@ -39,80 +37,6 @@ class Field:
     values: Array
     unit: str
     long_name: str = ""
-
-
-class Frames(Protocol):
-    """Temperature fields over time."""
-
-    def __len__(self) -> int: ...
-
-    def temperature(self, index: int) -> Array:
-        """(n,) degC."""
-        ...
-
-    def at(self, index: int, nodes: npt.NDArray[np.int64]) -> Array:
-        """(k,) degC of some nodes."""
-        ...
-
-
-@dataclass(frozen=True)
-class KeptFrames:
-    """Frames in memory: each (n,) degC."""
-
-    arrays: Sequence[Array] = ()
-
-    def __len__(self) -> int:
-        return len(self.arrays)
-
-    def temperature(self, index: int) -> Array:
-        """(n,) degC."""
-        return np.asarray(self.arrays[index], dtype=float)
-
-    def at(self, index: int, nodes: npt.NDArray[np.int64]) -> Array:
-        """(k,) degC of some nodes."""
-        return self.temperature(index)[nodes]
-
-
-@dataclass(frozen=True)
-class FrameFiles:
-    """Frames of a running simulation, one ``.npy`` each."""
-
-    paths: Sequence[Path] = ()
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def temperature(self, index: int) -> Array:
-        """(n,) degC."""
-        return np.asarray(np.load(self.paths[index], allow_pickle=False), dtype=float)
-
-    def at(self, index: int, nodes: npt.NDArray[np.int64]) -> Array:
-        """(k,) degC of some nodes."""
-        return self.temperature(index)[nodes]
-
-
-@dataclass(frozen=True)
-class StoredFrames:
-    """Frames of a finished run, read one by one."""
-
-    path: Path
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def temperature(self, index: int) -> Array:
-        """(n,) degC."""
-        if not -self.count <= index < self.count:
-            raise IndexError(f"frame {index} of {self.count}")
-        with open_fields(self.path) as file:
-            return np.asarray(file[f"series/temperature/{index % self.count:05d}"][()], dtype=float)
-
-    def at(self, index: int, nodes: npt.NDArray[np.int64]) -> Array:
-        """Temperature of a few nodes (k,) in one frame, degC, without reading all of it."""
-        with open_fields(self.path) as file:
-            entry = file[f"series/temperature/{index % self.count:05d}"]
-            return np.array([float(entry[node]) for node in nodes])
 
 
 class Stored(Mapping[str, T]):
@@ -134,6 +58,9 @@ class Stored(Mapping[str, T]):
             raise KeyError(name)
         with open_fields(self._path) as file:
             return self._make(file[f"{self._group}/{name}"])
+
+    def __contains__(self, name: object) -> bool:  # Mapping's own would read it
+        return name in self._names
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -180,11 +107,8 @@ def write_fields(path: Path, fields: Fields) -> None:
         file.require_group("static")
         times = file.create_dataset("series/time", data=np.asarray(fields.times, dtype=float))
         times.attrs["unit"] = "s"
-        file.require_group("series/temperature")
-        for index in range(len(fields.frames)):
-            frame = fields.frames.temperature(index).astype(np.float32)
-            entry = file.create_dataset(f"series/temperature/{index:05d}", data=frame, **packed)
-            entry.attrs["unit"] = TEMPERATURE_UNIT
+        zone = fields.static.get(fields.zone_field)
+        write_frames(file, fields.frames, "" if zone is None else zone.unit, packed)
         devices = [
             {"kind": device.kind, "name": device.name, "start": list(map(float, device.shape.start)),
              "end": list(map(float, device.shape.end)), "radius": float(device.shape.radius)}
@@ -216,20 +140,6 @@ def _write_domain(file: Any, domain: Domain, packed: Mapping[str, Any]) -> None:
         file.create_dataset(f"shares/{region}", data=np.asarray(share, dtype=np.float32), **packed)
 
 
-@contextmanager
-def open_fields(path: Path) -> Iterator[Any]:
-    """The open file. Raises ``CaseError`` when it is missing, damaged or lacks something."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except FileNotFoundError:
-        raise CaseError(f"{path}: is missing; run the case again with --force") from None
-    except (OSError, KeyError, ValueError) as error:
-        raise CaseError(f"{path}: is damaged ({error}); run the case again with --force") from None
-
-
 def read_fields(path: Path) -> Fields:
     """Read the mesh; fields, shares and frames are read when asked for. Raises ``CaseError``."""
     with open_fields(path) as file:
@@ -255,7 +165,7 @@ def read_fields(path: Path) -> Fields:
             static=static,
             devices=devices,
             times=times,
-            frames=StoredFrames(path, len(times)),
+            frames=StoredFrames(path, len(times), ZONE in file),
             background=background,
         )
 

@@ -24,21 +24,30 @@ from thermal.errors import CaseError
 from thermal.library import OWN
 from thermal.physics.scene import Reading
 from thermal.store.checkpoint import Checkpoint, has_checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
-from thermal.store.fields import Fields, FrameFiles, write_fields
+from thermal.store.fields import Fields, write_fields
 from thermal.store.files import atomic, read_json, sweep, write_json, write_text
+from thermal.store.frames import FrameFiles
 from thermal.store.history import History, HistoryFile, read_history
 from thermal.store.lock import Lock
+from thermal.store.names import (
+    CASE_FILE,
+    COARSE,
+    DELIVERY,
+    FIELDS,
+    FRAMES,
+    HISTORY,
+    LOG,
+    PROVENANCE,
+    RESOLVED,
+    STATUS,
+    SUMMARY,
+)  # fmt: skip
 from thermal.store.provenance import describe_machine, now, peak_memory, thermal_version
 from thermal.units import Array
 
-STATUS, RESOLVED, PROVENANCE, SUMMARY = "status", "resolved.json", "provenance.json", "summary.json"
-HISTORY, FIELDS, LOG, CASE_FILE, FRAMES = "history.csv", "fields.h5", "log.txt", "case.toml", "frames"
-DELIVERY = "delivery.csv"
 _OURS = (STATUS, RESOLVED, PROVENANCE, SUMMARY, HISTORY, DELIVERY, FIELDS, LOG, CASE_FILE, "overview.png", "slices.png")
 RESULTS = (SUMMARY, RESOLVED, HISTORY, FIELDS)
 """Files of a finished run whose hashes stand in its status."""
-COARSE = "coarse"
-"""Run folder within a run folder: the coarser run that an error estimate compares with."""
 _ABOUT_FILES = ("library", "input_files")
 """Keys of resolved.json that are not part of the case."""
 
@@ -259,13 +268,13 @@ class RunFolder:
         assert self._history is not None
         return self._history.history()
 
-    def save_frame(self, time: float, temperature: Array) -> None:
-        """Keep the temperature (n,) degC at ``time`` s for ``fields.h5``."""
+    def save_frame(self, time: float, temperature: Array, zone: Array) -> None:
+        """Keep the temperature (n,) degC and the measure of the zone (n,) at ``time`` s for ``fields.h5``."""
         if self._history is None:
             self._rewind(-np.inf)
         path = self.path / FRAMES / f"{len(self._frames):05d}_{time!r}.npy"
         whole = io.BytesIO()  # of a file numpy would say that too little was written, and not why
-        np.save(whole, np.asarray(temperature, dtype=np.float32))
+        np.save(whole, np.stack([temperature, zone], dtype=np.float32, casting="same_kind"))
         with atomic(path) as scratch:
             scratch.write_bytes(whole.getbuffer())
         self._frames.append((time, path))

@@ -13,9 +13,9 @@ from thermal.errors import CaseError
 from thermal.physics.scene import Device
 from thermal.store.fields import Field, Fields, read_fields
 from thermal.store.files import read_json
-from thermal.store.folder import FIELDS, HISTORY, PROVENANCE, RESOLVED, STATUS, SUMMARY
 from thermal.store.history import History, read_history
 from thermal.store.lock import Lock
+from thermal.store.names import FIELDS, HISTORY, PROVENANCE, RESOLVED, STATUS, SUMMARY
 from thermal.units import Array
 
 
@@ -104,6 +104,10 @@ class Run:
     def temperature(self, index: int) -> Array:
         """Temperature at ``times[index]``, (n,) degC."""
         return self.fields.frames.temperature(index)
+
+    def zone(self, index: int) -> Array | None:
+        """What the zone is measured by at ``times[index]``, (n,), of the same level; None where it was not kept."""
+        return self.fields.frames.zone(index)
 
 
 def is_run(path: str | Path) -> bool:

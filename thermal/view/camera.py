@@ -55,10 +55,14 @@ def frame(boxes: Iterable[Array], towards: Sequence[float] = _FROM, room: float 
 
 
 def add_layers(plotter: Any, layers: Iterable[Layer], *, labelled: bool = False, pen: float = 1.0) -> None:
-    """Put surfaces into a pyvista plotter.
+    """Put surfaces into a pyvista plotter; who shows it renders.
 
     ``labelled`` gives each its line in the plotter's own legend; ``pen`` thickens dots and outlines.
     """
+    suppressed, plotter.suppress_rendering = (
+        plotter.suppress_rendering,
+        True,
+    )  # else every surface draws the whole scene
     for layer in layers:
         if layer.role == "particles":
             plotter.add_mesh(
@@ -86,6 +90,7 @@ def add_layers(plotter: Any, layers: Iterable[Layer], *, labelled: bool = False,
             diffuse=0.75,
             **glossy,
         )
+    plotter.suppress_rendering = suppressed
 
 
 def aim(renderer: Any, camera: Camera) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from thermal.store import Run
-from thermal.store.folder import HISTORY
+from thermal.store.names import HISTORY
 from thermal.units import Array
 from thermal.view import style
 from thermal.view.cells import body_nodes

@@ -1,4 +1,4 @@
-"""Temperature of a run over time: frames kept in memory as far as they fit, at a moment, at a point."""
+"""A run over time: its temperature, frames of it in memory as far as they fit, and what its zone had come to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from thermal.domain import VoxelDomain
 from thermal.store import Run
+from thermal.store.names import HISTORY
 from thermal.units import Array, Mask
 from thermal.view import style
 from thermal.view.cells import body_nodes
@@ -17,6 +18,7 @@ from thermal.view.sheet import number
 
 KEPT = 500e6
 """Bytes of frames kept."""
+_GROWTH = {"zone": ("zone.volume", 1e6), "covered": ("zone.tumour_coverage", 100.0)}
 
 
 class Film:
@@ -57,6 +59,23 @@ class Film:
             return float(weights @ self.run.fields.frames.at(index, nodes)) if len(nodes) else float("nan")
         spot = Cut(PLANES[0], place, 0.0, pixels=1)
         return float(sample(domain, spot, {"t": self.temperature(index)})["t"].item())
+
+    @property
+    def grows(self) -> bool:
+        """Whether the ablation zone was kept at all saved times, and not at the end alone."""
+        return len(self) > 1 and self.run.fields.frames.grows
+
+    def grown(self, index: int) -> dict[str, float]:
+        """Volume of the zone (ml) and share of the tumour in it (%) by then, as far as the history knows them."""
+        if not self.grows or not (self.run.folder / HISTORY).exists():
+            return {}
+        history, found = self.run.history, {}
+        for name, (key, factor) in _GROWTH.items():
+            rows = np.flatnonzero(np.isfinite(history.columns.get(key, np.empty(0))))
+            if len(rows):
+                nearest = rows[np.argmin(np.abs(history.time[rows] - self.times[index]))]
+                found[name] = factor * float(history[key][nearest])
+        return found
 
     @cached_property
     def body(self) -> Mask:

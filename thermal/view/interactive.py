@@ -5,15 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyvista as pv
 
-from thermal.assemble import make_engine
-from thermal.case import Case
 from thermal.errors import CaseError
 from thermal.physics.scene import Device
-from thermal.simulation import places
 from thermal.store import Run, read_run
 from thermal.view import style
 from thermal.view.camera import add_layers, aim, blend, frame
@@ -23,6 +20,9 @@ from thermal.view.rendering import RenderingError, display_problem, rendering_pr
 from thermal.view.scene import Stage, anatomy_stage, run_stage
 from thermal.view.sheet import headline, write_picture
 from thermal.view.window import Window
+
+if TYPE_CHECKING:
+    from thermal.case import Case
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 """Endings of picture files."""
@@ -89,6 +89,9 @@ def case_stage(case: Case, devices: Sequence[Device] | None = None) -> Stage:
 
     Raises ``CaseError`` for an anatomy that cannot be built.
     """
+    from thermal.assemble import make_engine  # compiled kernels, for which who shows a run does not wait
+    from thermal.simulation import places
+
     anatomy = case.anatomy.build(case.folder)
     for problem in places.misplaced(case, make_engine(anatomy)):
         _log.warning(problem)

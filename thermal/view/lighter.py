@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from thermal.domain import VoxelDomain
 from thermal.store import Run
-from thermal.store.fields import Field, Fields, Frames
+from thermal.store.fields import Field, Fields
+from thermal.store.frames import Frames
 from thermal.units import Array
 
 MOST = 1_000_000
@@ -131,6 +132,9 @@ class _Thinned(Mapping[str, T]):
             self._kept[name] = self._thin(_fresh(self._full, name))
         return self._kept[name]
 
+    def __contains__(self, name: object) -> bool:  # Mapping's own would read it
+        return name in self._full
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._full)
 
@@ -149,9 +153,19 @@ class _ThinFrames:
     def __len__(self) -> int:
         return len(self.full)
 
+    @property
+    def grows(self) -> bool:
+        """Whether the measure of the zone was kept."""
+        return self.full.grows
+
     def temperature(self, index: int) -> Array:
         """(n,) degC of the nodes that were kept."""
         return self.thin(self.full.temperature(index))
+
+    def zone(self, index: int) -> Array | None:
+        """(n,) measure of the zone at the nodes that were kept, if there is one."""
+        whole = self.full.zone(index)
+        return None if whole is None else self.thin(whole)
 
     def at(self, index: int, nodes: Indices) -> Array:
         """(k,) degC of some of them."""

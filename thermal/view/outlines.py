@@ -30,18 +30,23 @@ class Outline:
 
 
 def outlines(run: Run) -> list[Outline]:
-    """Tumour, zone and particles."""
+    """Tumour, zone and particles, at the end."""
     found = []
     share = run.domain.shares.get(run.tumour)
     if share is not None:
         found.append(Outline("tumour", style.TUMOUR, "-", region_surface(run.domain, share)))
-    found.append(Outline(zone_label(run), style.ZONE, "-", zone_surface(run)))
+    found.append(zone_outline(run))
     field = run.static.get("concentration")
     for (level, surface), dashes in zip(particle_surfaces(run), (":", "--"), strict=False):
         assert field is not None
         size = amount(level * float(np.max(field.values)), field.unit)
         found.append(Outline(f"particles, {level:.0%} of their peak ({size})", style.PARTICLES, dashes, surface))
     return [outline for outline in found if outline.surface.n_cells]
+
+
+def zone_outline(run: Run, index: int | None = None) -> Outline:
+    """The zone, at a saved time or at the end."""
+    return Outline(zone_label(run), style.ZONE, "-", zone_surface(run, index))
 
 
 def centre_of_interest(run: Run) -> Array:

@@ -73,7 +73,7 @@ class Painter:
         if zone is not None:
             low, high = _around(*zone)
             unit = self.run.static[self.run.zone_field].unit
-            title = "freezing at the end" if is_cold(self.run) else "damage at the end"
+            title = f"{'freezing' if is_cold(self.run) else 'damage'}{'' if self.film.grows else ' at the end'}"
             found["damage"] = Quantity(
                 f"{title}{f' ({unit})' if unit not in ('', '1') else ''}", low, high, "cividis", self._damage
             )
@@ -130,10 +130,10 @@ class Painter:
         return Overlay(values, 0.85 * np.clip(np.abs(values - self._rest) / HIDING, 0.0, 1.0))
 
     def _damage(self, cut: Cut, time: float) -> Overlay:
-        zone = zone_values(self.run)
+        zone = zone_values(self.run, self.film.index(time) if self.film.grows else None)
         assert zone is not None
         values, level = zone
-        low, _ = _around(values, level)
+        low = self.quantities["damage"].low
         found = sample(self.run.domain, cut, {"d": values})["d"]
         return Overlay(found, 0.85 * np.clip((found - low) / (level - low), 0.0, 1.0))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,15 @@ from thermal.view.film import Film
 from thermal.view.outlines import centre_of_interest
 from thermal.view.painting import Painter
 from thermal.view.planes import PLANES, Cut
-from thermal.view.scene import Stage, run_stage
+from thermal.view.scene import Layer, Stage, run_stage, treated_layers, tumour_layers
 from thermal.view.treated import margin_surface
 
 SLICE_PIXELS = 220
 """Along each side of a slice in the 3-D picture."""
 SHOWN = frozenset({"tumour", "zone", "particles", "vessel", "device"})
 """Roles that are seen at first; organs would veil them."""
+_MOST_GROWN = 150
+"""Moments whose zones are kept for the next time they are shown."""
 MARGIN_SCALE = (-10.0, 10.0)
 """mm; blue where the zone reaches further than the tumour, red where it does not."""
 MARGIN_COLOURS = "coolwarm_r"
@@ -37,6 +40,7 @@ class Panel:
         self.run = run
         self.stage = stage or run_stage(run)
         self.film = Film(run)
+        self._plotter = plotter
         self.painter = Painter(run, self.film, scale)
         self.quantity = next(iter(self.painter.quantities))
         self.time = float(self.film.times[-1]) if len(self.film) else 0.0
@@ -47,15 +51,17 @@ class Panel:
         self._sliced: set[int] = set()
         self._slices: dict[int, Any] = {}
         self._clips: dict[int, Any] = {}
-        self._actors: dict[str, list[Any]] = {layer.role: [] for layer in self.stage.layers}
-        for layer in self.stage.layers:
-            before = set(self._renderer.actors)
-            add_layers(plotter, [layer])
-            self._actors[layer.role] += [a for name, a in self._renderer.actors.items() if name not in before]
+        self._actors: dict[str, list[Any]] = {}
         self._margin: Any = None
         self._coloured = False
-        for role in self._actors:
-            self._update(role)
+        self._add(self.stage.layers)
+        self.treated = self.stage.of("zone") + self.stage.of("tumour")
+        """The zone and what it leaves of the tumour, as they are shown."""
+        self._grown: dict[int, tuple[Layer, ...]] = {len(self.film) - 1: self.treated}
+
+    def actors(self, role: str) -> Sequence[Any]:
+        """What draws the layers with a role."""
+        return self._actors.get(role, ())
 
     # --- what is seen
 
@@ -72,7 +78,7 @@ class Panel:
         """Colour the border of the zone by its signed distance from the tumour, in place of its plain colour."""
         self._coloured = coloured
         if coloured and self._margin is None:
-            zones = self.stage.of("zone")
+            zones = [layer for layer in self.treated if layer.role == "zone"]
             surface = margin_surface(self.run, zones[0].surface) if zones else None
             if surface is None:
                 return
@@ -121,7 +127,46 @@ class Panel:
     def show_time(self, time: float) -> None:
         """Show the last moment saved at or before ``time`` (s)."""
         self.time = time
+        if self.film.grows:
+            self._grow(self.film.index(time))
         self._paint(range(3))
+
+    def _grow(self, index: int) -> None:
+        """Let the zone, and what it leaves of the tumour, be as they were at a saved time."""
+        if index not in self._grown:
+            while len(self._grown) >= _MOST_GROWN:
+                self._grown.pop(next(iter(self._grown)))
+            self._grown[index] = treated_layers(self.run, self._tumour, index)
+        if self._grown[index] is self.treated:
+            return
+        self.treated = self._grown[index]
+        margins = [] if self._margin is None else [self._margin]
+        for actor in (*self._actors.pop("zone", ()), *self._actors.pop("tumour", ()), *margins):
+            self._renderer.remove_actor(actor, render=False)
+        self._margin = None
+        self._add(self.treated)
+        if self._coloured:
+            self.colour_margin(True)
+
+    @cached_property
+    def _tumour(self) -> tuple[Layer, ...]:
+        return tumour_layers(self.run)
+
+    def _add(self, layers: Iterable[Layer]) -> None:
+        """Put layers into this panel's renderer, whichever is the plotter's active one."""
+        renderers = self._plotter.renderers
+        active = renderers.active_index
+        own = next(place for place, renderer in enumerate(renderers) if renderer is self._renderer)
+        renderers.set_active_renderer(*renderers.index_to_loc(own))
+        for layer in layers:
+            before = set(self._renderer.actors)
+            add_layers(self._plotter, [layer])
+            added = [actor for name, actor in self._renderer.actors.items() if name not in before]
+            self._actors.setdefault(layer.role, []).extend(added)
+            self._cut_open(added)
+        renderers.set_active_renderer(*renderers.index_to_loc(active))
+        for role in self._actors:
+            self._update(role)
 
     def show_quantity(self, name: str) -> None:
         """Let the slices show another quantity, where the run has it."""
@@ -175,12 +220,13 @@ class Panel:
         return float(self.film.times[self.film.index(self.time)]) if len(self.film) else float("nan")
 
     def readings(self) -> dict[str, float]:
-        """Temperatures of the frame that is seen, degC: the body's lowest and highest, and where the slices cross."""
+        """Of the frame that is seen: degC, lowest, highest and where the slices cross; the zone by then, ml and %."""
         if not len(self.film):
             return {}
         index = self.film.index(self.time)
         low, high = self.film.extremes(index)
-        return {"lowest": low, "highest": high, "here": self.film.value(self.place, index)}
+        here = self.film.value(self.place, index)
+        return {"lowest": low, "highest": high, "here": here, **self.film.grown(index)}
 
 
 def slice_surface(

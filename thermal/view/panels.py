@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from thermal.store import History, Run
 from thermal.view import style
 from thermal.view.cells import body_nodes, region_index
-from thermal.view.outlines import finish, outlines, view_box
+from thermal.view.outlines import Outline, finish, outlines, view_box, zone_outline
 from thermal.view.planes import PLANES, Cut, sample
 from thermal.view.sheet import FAINT, save, sheet
 from thermal.view.slices import show_temperature
@@ -18,8 +19,13 @@ MOST = 4
 """Moments shown."""
 _WIDTH = 13.0  # inches
 
-UNITS = {"degC": "temperature (°C)", "W": "power (W)", "V": "voltage (V)", "A": "current (A)", "ohm": "impedance (ohm)"}
+UNITS = {
+    "degC": "temperature (°C)", "W": "power (W)", "V": "voltage (V)", "A": "current (A)", "ohm": "impedance (ohm)",
+    "ml": "ablation zone (ml)", "%": "tumour inside the zone (%)",
+}  # fmt: skip
 """Unit of a column of the history -> label of the plot that shows it."""
+_ZONE = {"zone.volume": ("ml", 1e6), "zone.tumour_coverage": ("%", 100.0)}
+"""Column -> unit in which it is shown, and the factor to it."""
 
 
 def draw_moments(run: Run, path: Path) -> Path | None:
@@ -34,7 +40,7 @@ def draw_moments(run: Run, path: Path) -> Path | None:
         low, high = min(low, float(inside.min())), max(high, float(inside.max()))
     scale = style.temperature_scale(low, high)
     _, regions = region_index(run.domain)
-    lines = outlines(run)
+    lines, grows = outlines(run), run.fields.frames.grows
     centre, half = view_box(run, lines)
     cut, side = Cut(PLANES[0], centre, half), (_WIDTH - 1.4) / MOST
     height = side + 1.3
@@ -46,14 +52,22 @@ def draw_moments(run: Run, path: Path) -> Path | None:
                 (0.2 / _WIDTH + column * side / _WIDTH, 0.4 / height, 0.97 * side / _WIDTH, side / height)
             )
             image = show_temperature(axes, cut, sampled["temperature"], sampled["region"], scale)
-            finish(axes, cut, lines, ink="white")
+            finish(axes, cut, _then(run, lines, int(index)) if grows else lines, ink="white")
             axes.set_title(f"{run.times[index] / 60.0:.1f} min")
         assert image is not None
         place = (1.0 - 0.95 / _WIDTH, 0.5 / height, 0.15 / _WIDTH, (side - 0.2) / height)
         figure.colorbar(image, cax=figure.add_axes(place), extend="both").set_label("°C")
-        said = "outlines: tumour, zone at the end, particles; seen from the feet"
+        when = "zone by then" if grows else "zone at the end"
+        said = f"outlines: tumour, {when}, particles; seen from the feet"
         figure.text(0.2 / _WIDTH, 0.17 / height, said, size=9, color=FAINT, va="center")
         return save(figure, path)
+
+
+def _then(run: Run, lines: Sequence[Outline], index: int) -> list[Outline]:
+    """Outlines with that of the zone as it was at a saved time."""
+    zone = zone_outline(run, index)
+    others = [line for line in lines if line.label != zone.label]
+    return [*others, zone] if zone.surface.n_cells else others
 
 
 def draw_history(history: History, path: Path) -> Path | None:
@@ -61,8 +75,9 @@ def draw_history(history: History, path: Path) -> Path | None:
     groups: dict[str, list[str]] = {}
     for name, unit in history.units.items():
         values = history.columns[name]
-        if name != "time" and unit in UNITS and np.isfinite(values).any() and np.nanmax(np.abs(values)) > 0.0:
-            groups.setdefault(unit, []).append(name)
+        seen = unit in UNITS or name in _ZONE
+        if name != "time" and seen and np.isfinite(values).any() and np.nanmax(np.abs(values)) > 0.0:
+            groups.setdefault(_ZONE.get(name, (unit, 1.0))[0], []).append(name)
     if not groups or len(history.time) < 2:
         return None
     columns = min(len(groups), 2)
@@ -74,9 +89,10 @@ def draw_history(history: History, path: Path) -> Path | None:
         )
         for axes, (unit, names) in zip(panels.ravel(), groups.items(), strict=False):
             for name, (colour, dashes) in zip(names, _STROKES, strict=False):
-                axes.plot(
-                    history.time / 60.0, history.columns[name], color=colour, ls=dashes, lw=1.8, label=style.words(name)
-                )
+                _, factor = _ZONE.get(name, (unit, 1.0))
+                known = np.isfinite(history.columns[name])
+                times, values = history.time[known] / 60.0, factor * history.columns[name][known]
+                axes.plot(times, values, color=colour, ls=dashes, lw=1.8, label=style.words(name))
             axes.set(xlabel="time (min)", ylabel=UNITS[unit])
             axes.grid(color="#e6e6e6", lw=0.8)
             if len(names) > 1:

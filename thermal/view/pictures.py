@@ -10,7 +10,7 @@ import numpy as np
 
 from thermal.store import Run
 from thermal.store.files import read_json
-from thermal.store.folder import RESOLVED, SUMMARY
+from thermal.store.names import RESOLVED, SUMMARY
 from thermal.view.camera import frame, photograph
 from thermal.view.rendering import rendering_problem
 from thermal.view.scene import Layer, Stage, run_stage

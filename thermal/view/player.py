@@ -18,7 +18,7 @@ from thermal.view.camera import Image, aim, blend, frame
 from thermal.view.film import Film
 from thermal.view.panel import MARGIN_COLOURS, MARGIN_SCALE, Panel
 from thermal.view.rendering import require_rendering
-from thermal.view.scene import Layer
+from thermal.view.scene import LEFT, Layer
 from thermal.view.sheet import in_legend_order
 from thermal.view.trace import Trace
 from thermal.view.treated import is_cold
@@ -27,6 +27,8 @@ _STRIP = 0.3
 """Height of the strip with the history under the panels, as a share of theirs."""
 _SLIDER = 0.1
 _IN_A_ROW = 3
+_CLOCK = 16
+"""Points at most, of the time in the corner."""
 
 
 class Player:
@@ -63,7 +65,7 @@ class Player:
             blend(self.plotter)
             self.panels.append(Panel(self.plotter, run, scale=scales[is_cold(run)]))
             self._renderers.append(self.plotter.renderer)
-            self._furnish(index, len(runs))
+            self._furnish(index, len(runs), columns)
         self.aim()
         self.times = np.unique(np.concatenate([np.asarray(panel.film.times) for panel in self.panels]))
         self.time = float(self.times[-1]) if len(self.times) else 0.0
@@ -74,13 +76,15 @@ class Player:
         self.move(self.place)
         self.slice(2, True)
 
-    def _furnish(self, index: int, count: int) -> None:
+    def _furnish(self, index: int, count: int, columns: int) -> None:
         """Title, scale of colours and the research note."""
-        title = textwrap.fill(self.panels[index].run.title, 60 // min(count, _IN_A_ROW), max_lines=2, placeholder="...")
+        title = textwrap.fill(self.panels[index].run.title, 60 // columns, max_lines=2, placeholder="...")
         colour = style.CASES[index % len(style.CASES)] if count > 1 else "black"
         self.plotter.add_text(title, position="upper_left", font_size=11, color=colour)
         self.plotter.add_text(style.RESEARCH_NOTE, position="lower_right", font_size=7, color="grey")
-        self._clocks.append(self.plotter.add_text(" ", position="upper_right", font_size=11, color="black"))
+        clock = self.plotter.add_text(" ", position="upper_right", font_size=11, color="black")
+        clock.SetMaximumFontSize(_CLOCK)
+        self._clocks.append(clock)
         if index == 0:
             self._explain(count)
         bar = vtkScalarBarActor()
@@ -106,7 +110,10 @@ class Player:
     def _explain(self, count: int) -> None:
         """What the colours of the surfaces mean, once for all panels."""
         layers = [layer for panel in self.panels for layer in panel.stage.layers if layer.role != "organ"]
-        words = {_said(layer, plain=count > 1): layer.colour for layer in in_legend_order(layers)}
+        grows = all(panel.film.grows for panel in self.panels)
+        words = {_said(layer, plain=count > 1, grows=grows): layer.colour for layer in in_legend_order(layers)}
+        if grows and any(layer.role == "tumour" for layer in layers):  # not at the end perhaps, but before
+            words.setdefault(LEFT, style.UNCOVERED)
         if words:
             width, height = (0.22, 0.034 * len(words)) if count == 1 else (0.32, 0.045 * len(words))
             lines = [list(line) for line in words.items()]
@@ -121,7 +128,8 @@ class Player:
         quantity = panel.painter.quantities[panel.quantity]
         title, low, high, colours = quantity.title, quantity.low, quantity.high, quantity.colours
         if panel.coloured:
-            title, (low, high), colours = "margin at the end (mm)", MARGIN_SCALE, MARGIN_COLOURS
+            title = "margin (mm)" if panel.film.grows else "margin at the end (mm)"
+            (low, high), colours = MARGIN_SCALE, MARGIN_COLOURS
         bar.SetLookupTable(pv.LookupTable(colours, n_values=256, scalar_range=(low, high)))
         bar.SetTitle(title)
         bar.SetVisibility(bool(title))
@@ -148,7 +156,9 @@ class Player:
         for panel, clock in zip(self.panels, self._clocks, strict=True):
             if len(panel.film):
                 over = " (end)" if panel.shown_time >= panel.film.times[-1] else ""
-                clock.set_text("upper_right", f"{panel.shown_time / 60.0:.1f} min{over}")
+                zone = panel.film.grown(panel.film.index(self.time)).get("zone")
+                size = "" if zone is None else f"\nzone {zone:.1f} ml"
+                clock.set_text("upper_right", f"{panel.shown_time / 60.0:.1f} min{over}{size}")
         self.trace.mark(self.time)
 
     def step(self, by: int) -> None:
@@ -244,11 +254,11 @@ class Player:
         self.plotter.close()
 
 
-def _said(layer: Layer, *, plain: bool) -> str:
+def _said(layer: Layer, *, plain: bool, grows: bool) -> str:
     """A line of the legend; a ``plain`` one holds for every panel."""
     general = {"zone": "ablation zone", "particles": "particles", "tumour": "tumour"}
-    words = general.get(layer.role, layer.label) if plain else layer.label
-    return f"{words}, at the end" if layer.role == "zone" else words
+    words = general.get(layer.role, layer.label) if plain and layer.label != LEFT else layer.label
+    return words if grows or layer.role != "zone" else f"{words}, at the end"
 
 
 def _scales(runs: Sequence[Run]) -> dict[bool, style.Scale]:

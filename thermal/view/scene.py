@@ -9,19 +9,20 @@ from typing import Any, Protocol
 import numpy as np
 import pyvista as pv
 
-from thermal.anatomy.built import VOID
-from thermal.domain import Domain
+from thermal.domain import VOID, Domain
 from thermal.physics.scene import Device
 from thermal.store import Run
 from thermal.units import Array
 from thermal.view import style
-from thermal.view.cells import body_nodes, box, cell_volumes, nodal
-from thermal.view.grids import grid, sample
+from thermal.view.cells import body_nodes, box, cell_volumes
+from thermal.view.grids import values_at
 from thermal.view.surfaces import device_surface, region_surface
 from thermal.view.treated import amount, held_regions, particle_dots, zone_label, zone_surface, zone_values
 
 _BACKGROUND_SHARE = 0.9  # a region that fills more of the body than this is the surroundings, not an organ to draw
 _ORGAN_OPACITY = 0.16
+LEFT = "tumour outside the zone"
+"""Label of what the zone leaves of the tumour's surface."""
 _SMALLEST_ORGAN = 0.2e-6  # m3, crumbs at the border of the window are not drawn
 
 
@@ -85,9 +86,26 @@ def anatomy_stage(
 def run_stage(run: Run) -> Stage:
     """Tumour, vessels, particles, ablation zone and devices of a finished run."""
     layers = _anatomy_layers(run.domain, run.tumour, held_regions(run.resolved))
-    layers = [part for layer in layers for part in _by_cover(layer, run)]
-    layers += [*_particle_layers(run), *_zone_layers(run), *_device_layers(run.devices)]
+    layers = [part for layer in layers for part in _by_cover(layer, run, None)]
+    layers += [*_particle_layers(run), *_zone_layers(run, None), *_device_layers(run.devices)]
     return _stage(run.title, run.domain, layers)
+
+
+def tumour_layers(run: Run) -> tuple[Layer, ...]:
+    """The tumour's whole surface, before anything was done to it; none without a tumour."""
+    share = run.domain.shares.get(run.tumour)
+    if share is None:
+        return ()
+    layers = _anatomy_layers(replace(run.domain, shares={run.tumour: share}), run.tumour, frozenset())
+    return tuple(layer for layer in layers if layer.role == "tumour")
+
+
+def treated_layers(run: Run, tumour: Iterable[Layer], index: int) -> tuple[Layer, ...]:
+    """The zone at a saved time, and the tumour's surface in and outside of it, from :func:`tumour_layers`."""
+    zone = zone_values(run, index)
+    if zone is not None and not np.any(zone[0] >= zone[1]):  # nothing yet
+        return tuple(_outside(layer, layer.surface) for layer in tumour)
+    return (*(part for layer in tumour for part in _by_cover(layer, run, index)), *_zone_layers(run, index))
 
 
 def _anatomy_layers(domain: Domain, tumour: str, held: frozenset[str]) -> list[Layer]:
@@ -127,26 +145,26 @@ def _device_layers(devices: Sequence[Device]) -> list[Layer]:
     ]
 
 
-def _by_cover(layer: Layer, run: Run) -> list[Layer]:
+def _by_cover(layer: Layer, run: Run, index: int | None) -> list[Layer]:
     """The tumour's surface in two layers, inside and outside the ablation zone; any other layer as it is."""
-    zone = zone_values(run)
-    if layer.role != "tumour" or zone is None or not np.any(zone[0] >= zone[1]):
+    zone = None if layer.role != "tumour" else zone_values(run, index)
+    if zone is None or not np.any(zone[0] >= zone[1]):
         return [layer]
-    mesh = grid(run.domain)
-    mesh["cover"] = nodal(run.domain, np.where(body_nodes(run.domain), zone[0] - zone[1], -1.0))
+    cover = np.where(body_nodes(run.domain), zone[0] - zone[1], -1.0)
     surface = layer.surface.copy()
-    found = sample(run.domain, mesh, np.asarray(surface.points, dtype=float))
-    surface["cover"] = np.where(found["vtkValidPointMask"], found["cover"], -1.0)
+    surface["cover"] = np.nan_to_num(values_at(run.domain, cover, np.asarray(surface.points, dtype=float)), nan=-1.0)
     covered, left = (surface.clip_scalar(scalars="cover", value=0.0, invert=invert) for invert in (False, True))
-    parts = [
-        replace(layer, surface=covered),
-        replace(layer, surface=left, opacity=0.45, colour=style.UNCOVERED, label="tumour outside the zone"),
-    ]
+    parts = [replace(layer, surface=covered), _outside(layer, left)]
     return [part for part in parts if part.surface.n_cells]
 
 
-def _zone_layers(run: Run) -> list[Layer]:
-    surface = zone_surface(run)
+def _outside(tumour: Layer, surface: Any) -> Layer:
+    """The part of the tumour's surface that the zone leaves."""
+    return replace(tumour, surface=surface, opacity=0.45, colour=style.UNCOVERED, label=LEFT)
+
+
+def _zone_layers(run: Run, index: int | None) -> list[Layer]:
+    surface = zone_surface(run, index)
     if surface.n_cells == 0:
         return []
     return [Layer("zone", zone_label(run), style.ZONE, 0.2, surface)]

@@ -15,6 +15,9 @@ from thermal.view.cells import MM, body_nodes
 from thermal.view.grids import grid
 from thermal.view.swept import swept_above, swept_surface
 
+_BLURRED = 4
+"""Cells that blurring may reach."""
+
 
 def region_surface(domain: Domain, share: Array) -> Any:
     """Closed surface of a region from its share of each cell (m,), as ``pyvista.PolyData`` in mm (may be empty)."""
@@ -27,17 +30,31 @@ def region_surface(domain: Domain, share: Array) -> Any:
         return _oriented(_shell(part).smooth_taubin(n_iter=20))
     # Contour between the cell centres; a rim of empty cells closes what touches the faces of the window.
     # Vessels thinner than a voxel nowhere fill half a cell: follow them at half of what they reach.
-    values = np.pad(np.asarray(share, dtype=float).reshape(domain.cell_shape), 1)
-    level = 0.5 * min(1.0, float(values.max()))
-    if level <= 0.0:
+    values = share.reshape(domain.cell_shape)
+    box = _box(values > 0.0, _BLURRED)
+    if box is None:
         return pv.PolyData()
-    centres = [_rimmed(axis) * MM for axis in domain.axes]
+    values = np.pad(np.asarray(values[box], dtype=float), 1)
+    level = 0.5 * min(1.0, float(values.max()))
+    centres = [_rimmed(axis[part.start : part.stop + 1]) * MM for axis, part in zip(domain.axes, box, strict=True)]
     cells = pv.RectilinearGrid(*centres)
-    stairs = bool(np.isin(share, (0.0, 1.0)).all())  # a labelled image: smooth the stairs, keep the volume
+    stairs = bool(((values == 0.0) | (values == 1.0)).all())  # a labelled image: smooth the stairs, keep the volume
     blurred = ndimage.gaussian_filter(values, 0.6) if stairs else values
     cells["share"] = blurred.ravel(order="F")
     surface = cells.contour([level], scalars="share")
     return surface.smooth_taubin(n_iter=20, pass_band=0.15) if stairs and surface.n_points else surface
+
+
+def _box(mask: Any, room: int) -> tuple[slice, slice, slice] | None:
+    """The box around what a mask (a, b, c) holds, with ``room`` entries around it where there are any."""
+    parts = []
+    for axis, length in enumerate(mask.shape):
+        places = np.flatnonzero(mask.any(axis=tuple(k for k in range(3) if k != axis)))
+        if not len(places):
+            return None
+        parts.append(slice(max(0, int(places[0]) - room), min(length, int(places[-1]) + 1 + room)))
+    x, y, z = parts
+    return x, y, z
 
 
 def _rimmed(axis: Array) -> Array:
@@ -49,20 +66,26 @@ def _rimmed(axis: Array) -> Array:
 
 def level_surface(domain: Domain, values: Array, level: float) -> Any:
     """Closed surface of ``values`` (n,) at or above ``level``, as ``pyvista.PolyData`` in mm (may be empty)."""
-    inside = np.where(body_nodes(domain), values, level - 1.0)
-    if not np.any(inside >= level):
-        return pv.PolyData()
     if not isinstance(domain, VoxelDomain):
+        inside = np.where(body_nodes(domain), values, level - 1.0)
+        if not np.any(inside >= level):
+            return pv.PolyData()
         mesh = grid(domain)
         mesh["u"] = inside
         if isinstance(domain, AxisymmetricDomain):
             return _oriented(swept_above(mesh, level))
         return _oriented(_shell(mesh.clip_scalar(scalars="u", invert=False, value=level)))
-    below = float(min(inside.min(), level - abs(level) - 1.0))
-    values3 = np.pad(inside.reshape(domain.shape), 1, constant_values=below)
-    axes = [np.concatenate([[a[0] - 1e-4 * (a[1] - a[0])], a, [a[-1] + 1e-4 * (a[-1] - a[-2])]]) for a in domain.axes]
+    body = body_nodes(domain).reshape(domain.shape)
+    whole = values.reshape(domain.shape)
+    box = _box((whole >= level) & body, 1)
+    if box is None:
+        return pv.PolyData()
+    part = np.where(body[box], whole[box], level - 1.0)
+    below = float(min(part.min(), level - abs(level) - 1.0))
+    kept = [axis[at] for axis, at in zip(domain.axes, box, strict=True)]
+    axes = [np.concatenate([[a[0] - 1e-4 * (a[1] - a[0])], a, [a[-1] + 1e-4 * (a[-1] - a[-2])]]) for a in kept]
     mesh = pv.RectilinearGrid(*(axis * MM for axis in axes))
-    mesh["u"] = values3.ravel(order="F")
+    mesh["u"] = np.pad(part, 1, constant_values=below).ravel(order="F")
     return mesh.contour([level], scalars="u")
 
 

@@ -12,8 +12,8 @@ from thermal.domain import AxisymmetricDomain, VoxelDomain
 from thermal.store import Run
 from thermal.units import Array
 from thermal.view import style
-from thermal.view.cells import MM, body_nodes, cell_means, cell_volumes, nodal
-from thermal.view.grids import grid, sample
+from thermal.view.cells import MM, body_nodes, cell_means, cell_volumes
+from thermal.view.grids import values_at
 from thermal.view.surfaces import level_surface, region_surface
 from thermal.view.swept import scattered
 
@@ -36,15 +36,21 @@ def is_cold(run: Run) -> bool:
     return "cold" in run.zone_field or "cryo" in run.zone_law or "cold" in run.zone_law
 
 
-def zone_values(run: Run) -> tuple[Array, float] | None:
-    """Nodal field and level whose upper set is the ablation zone, or ``None`` when the run kept none."""
+def zone_values(run: Run, index: int | None = None) -> tuple[Array, float] | None:
+    """Nodal field and level whose upper set is the ablation zone, or ``None`` when the run kept none.
+
+    ``index``: of the saved time; at the end by default, and where the run kept the zone of its end alone.
+    """
     field = run.static.get(run.zone_field)
-    return None if field is None else (np.asarray(field.values, dtype=float), run.zone_level)
+    if field is None:
+        return None
+    grown = None if index is None else run.zone(index)
+    return (np.asarray(field.values, dtype=float) if grown is None else grown), run.zone_level
 
 
-def zone_surface(run: Run) -> Any:
-    """Surface of the ablation zone, ``pyvista.PolyData`` in mm; empty when nothing was destroyed."""
-    zone = zone_values(run)
+def zone_surface(run: Run, index: int | None = None) -> Any:
+    """Surface of the ablation zone at a saved time, or at the end, in mm; empty when nothing was destroyed."""
+    zone = zone_values(run, index)
     return pv.PolyData() if zone is None else level_surface(run.domain, *zone)
 
 
@@ -108,7 +114,6 @@ def margin_surface(run: Run, surface: Any) -> Any:
         measured = measured.compute_implicit_distance(region_surface(run.domain, tumour))
         measured["margin"] = np.asarray(measured["implicit_distance"])
         return measured
-    mesh = grid(run.domain)
-    mesh["margin"] = nodal(run.domain, np.asarray(field.values, dtype=float) * MM)
-    measured["margin"] = np.asarray(sample(run.domain, mesh, np.asarray(surface.points, dtype=float))["margin"])
+    margin = values_at(run.domain, np.asarray(field.values, dtype=float), np.asarray(surface.points, dtype=float)) * MM
+    measured["margin"] = np.nan_to_num(margin)
     return measured

@@ -145,8 +145,20 @@ class Page:
         rows = []
         for panel in self.player.panels:
             numbers = panel.readings()
-            cells = {key: f"{value:.2f} °C" if np.isfinite(value) else "-" for key, value in numbers.items()}
-            rows.append({"title": panel.run.title, "time": f"{panel.shown_time / 60.0:.2f} min", **cells})
+            units = {"zone": "ml", "covered": "%"}
+            cells = {
+                key: f"{value:.2f} {units.get(key, '°C')}" if np.isfinite(value) else "-"
+                for key, value in numbers.items()
+            }
+            rows.append(
+                {
+                    "zone": "-",
+                    "covered": "-",
+                    "title": panel.run.title,
+                    "time": f"{panel.shown_time / 60.0:.2f} min",
+                    **cells,
+                }
+            )
         self.state.readings = rows
 
     def _picked(self, point: Array) -> None:
@@ -195,13 +207,13 @@ class Page:
                 with html.Div(classes="scene", id="scene"):
                     self._view = widgets.VtkRemoteView(player.plotter.render_window, ref="view", still_quality=90)
                 with html.Table(id="readings"):
-                    html.Caption("Temperatures at the time shown, of the body and where the slices cross")
+                    html.Caption("At the time shown: temperatures of the body and where the slices cross, and the zone")
                     with html.Tr():
-                        for head in ("Treatment", "Time", "Lowest", "Highest", "At the place"):
+                        for head in ("Treatment", "Time", "Lowest", "Highest", "At the place", "Zone", "Of the tumour"):
                             html.Th(head, scope="col")
                     with html.Tr(v_for="row in readings", key=("row.title",)):
                         html.Th("{{ row.title }}", scope="row")
-                        for key in ("time", "lowest", "highest", "here"):
+                        for key in ("time", "lowest", "highest", "here", "zone", "covered"):
                             html.Td(f"{{{{ row.{key} }}}}", classes=f"value-{key}")
                 html.Div(f"{style.RESEARCH_NOTE}.", classes="note")
 

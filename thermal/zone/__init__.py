@@ -1,7 +1,7 @@
 """The ablation zone in numbers: size, cover and margin of the tumour, shape, what else was lost, what two share."""
 
 from thermal.zone.distance import Distance, triangle_areas
-from thermal.zone.measure import Zone, measure_zone
+from thermal.zone.measure import Zone, grown, measure_zone
 from thermal.zone.overlap import Agreement, Extent, compare_zones, dice, share_of
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Zone",
     "compare_zones",
     "dice",
+    "grown",
     "measure_zone",
     "share_of",
     "triangle_areas",

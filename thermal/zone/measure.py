@@ -16,9 +16,10 @@ import numpy as np
 
 from thermal.domain import FACES, SURFACE
 from thermal.engine import Engine, Surface
+from thermal.physics.scene import Reading
 from thermal.units import Array
 from thermal.zone.distance import Distance, triangle_areas
-from thermal.zone.overlap import lost_volumes, share_of
+from thermal.zone.overlap import Extent, lost_volumes, share_of
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,20 @@ def measure_zone(engine: Engine, measure: Array, level: float, tumour: str | Non
         healthy_volume=healthy,
         minimum_margin=margin,
     )
+
+
+def grown(engine: Engine, zone: Extent, tumour: str | None) -> dict[str, Reading]:
+    """What a zone has come to so far: its volume (m3), and the share of the tumour inside it.
+
+    In cells that the borders of both zone and tumour cross, as much is shared as can be: all of the smaller part.
+    """
+    inside = engine.inside(*zone) if engine.maximum(zone.measure) >= zone.level else np.zeros(len(engine.cell_volume))
+    found = {"zone.volume": Reading(float(inside @ engine.cell_volume), "m^3")}
+    if tumour is not None:
+        target = engine.shares[tumour]
+        covered = float(np.minimum(inside, target) @ engine.cell_volume) / float(target @ engine.cell_volume)
+        found["zone.tumour_coverage"] = Reading(covered, "")
+    return found
 
 
 def _touches(engine: Engine, measure: Array, level: float) -> bool:

@@ -1,0 +1,7 @@
+"""Names of what a run folder holds."""
+
+STATUS, RESOLVED, PROVENANCE, SUMMARY = "status", "resolved.json", "provenance.json", "summary.json"
+HISTORY, FIELDS, LOG, CASE_FILE, FRAMES = "history.csv", "fields.h5", "log.txt", "case.toml", "frames"
+DELIVERY = "delivery.csv"
+COARSE = "coarse"
+"""Run folder within a run folder: the coarser run that an error estimate compares with."""
