@@ -101,4 +101,4 @@ def _quadratic(at: Array) -> Array:
     """(k, q) of all products of up to two of the numbers of points (k, p)."""
     full = np.concatenate([np.ones((len(at), 1)), at], axis=1)
     first, second = np.triu_indices(full.shape[1])
-    return full[:, first] * full[:, second]
+    return np.asarray(full[:, first] * full[:, second])

@@ -56,7 +56,7 @@ def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) ->
     probes = probe_readings(prepared.probes, fields, prepared.source)
     summary = summarise(case, engine, prepared.delivered, prepared.source, last, zone, probes, run.history(), wall)
     if prepared.earlier is not None:
-        before = prepared.earlier.readings(engine, law, measure, prepared.anatomy.tumour)
+        before = prepared.earlier.readings(engine, law, extent.measure, prepared.anatomy.tumour)
         summary |= {name: (reading.value, reading.unit) for name, reading in before.items()}
     summary |= {**judged, **_drug_readings(prepared, last)}
     return summary, doubts(case, prepared.tissues, last)
