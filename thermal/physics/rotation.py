@@ -18,8 +18,6 @@ strong ones it saturates.
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csc_array
-from scipy.sparse.linalg import spsolve
 
 from thermal.units import VACUUM_PERMEABILITY, Array
 
@@ -35,6 +33,9 @@ def turning_loss(langevin: Array, brown_time: float, amplitude: Array, frequency
 
 def _out_of_phase(xi: float, frequency: float, brown_time: float) -> float:
     """Amplitude of the part of a_1 that goes as sin(w t)."""
+    from scipy.sparse import csc_array
+    from scipy.sparse.linalg import spsolve
+
     if xi == 0.0:
         return 0.0
     moments = int(8 + np.sqrt(40.0 * xi))  # at rest a_l falls as exp(-l^2 / 2 xi)
