@@ -365,7 +365,10 @@ high = "25 kA/m"
 
 def test_a_search_finds_what_was_measured_and_goes_on(tmp_path: Path) -> None:
     """The field that explains a thermometer; heating grows with its square, so the answer is known."""
-    probed = CASE + '[probes.middle]\nposition = ["0 mm", "0 mm", "0 mm"]\nfields = ["temperature"]\n'
+    probed = (
+        CASE.replace("2 min", "10 s")
+        + '[probes.middle]\nposition = ["0 mm", "0 mm", "0 mm"]\nfields = ["temperature"]\n'
+    )
     (tmp_path / "truth.toml").write_text(probed)
     truth = simulate(load_case(tmp_path / "truth.toml", ["heating.amplitude=14 kA/m"]), tmp_path / "truth")
     seen = truth.value("probe.middle.temperature")
@@ -390,7 +393,7 @@ def test_a_search_finds_what_was_measured_and_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("count = 25", "count = 8"), "need at least 12 runs"),
+        (("count = 25", "count = 8"), "expected at least 10, two generations"),
         (('within = "0.1 K"', 'within = "0.1 mm"'), "is a length"),
         (('equal = "TARGET degC"\n', ""), "either equal, or at_least and at_most"),
         (("probe.middle", "probe.midle"), "the summary has no such number"),
@@ -398,7 +401,10 @@ def test_a_search_finds_what_was_measured_and_goes_on(tmp_path: Path) -> None:
     ],
 )
 def test_bad_searches_are_told(tmp_path: Path, change: tuple[str, str], words: str) -> None:
-    probed = CASE + '[probes.middle]\nposition = ["0 mm", "0 mm", "0 mm"]\nfields = ["temperature"]\n'
+    probed = (
+        CASE.replace("2 min", "10 s")
+        + '[probes.middle]\nposition = ["0 mm", "0 mm", "0 mm"]\nfields = ["temperature"]\n'
+    )
     text = SOUGHT.replace(*change).replace("TARGET", "60")
     with pytest.raises(CaseError, match=words):
         run_batch(written(tmp_path, text, probed), tmp_path / "out")

@@ -88,9 +88,12 @@ def unit_problem(dimensions: int) -> dict[str, object]:
 
 
 def expand(sweep: Sweep, points: Array | None = None) -> list[Member]:
-    """All members, in the order of the index; with ``points`` (k, d) of the unit cube, those. Raises ``CaseError``."""
+    """All members, in the order of the index; with ``points`` (k, d) of the unit cube, those. Of a search that has no
+    points yet, the middle of the priors. Raises ``CaseError``.
+    """
     if points is None:
-        points = design(sweep.sample, len(sweep.priors)) if sweep.sample is not None else np.zeros((1, 0))
+        dimensions = len(sweep.priors)
+        points = np.full((1, dimensions), 0.5) if sweep.sample is None else design(sweep.sample, dimensions)
     combinations = 1
     for values in sweep.grid.values():
         combinations *= len(values)

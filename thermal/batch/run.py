@@ -74,8 +74,9 @@ def run_batch(
     if jobs < 1:
         raise CaseError(f"--jobs: found {jobs}; expected at least 1")
     report("reading cases", 0.0)
-    first = None if sweep.search is None else start(sweep.search, len(sweep.priors))
-    members = named(expand(sweep, first), shown(sweep.path))
+    if sweep.search is not None:
+        start(sweep.search, len(sweep.priors))  # says what is wrong with it
+    members = named(expand(sweep), shown(sweep.path))
     folder = BatchFolder.open(Path(out) if out is not None else Path("results") / sweep.name)
     try:
         write_text(folder.path / "sweep.toml", sweep.path.read_text(encoding="utf-8"))

@@ -62,17 +62,22 @@ def seek(sweep: Sweep, search: Search, run: Run) -> list[Tried]:
 
     dimensions = len(sweep.priors)
     size = population(search, dimensions)
-    differential_evolution(
-        costs,
-        [(0.0, 1.0)] * dimensions,
-        init=start(search, dimensions),
-        maxiter=search.count // size - 1,
-        rng=np.random.default_rng(search.seed),
-        updating="deferred",
-        vectorized=True,
-        polish=False,
-        tol=0.0,
-    )
+    try:
+        differential_evolution(
+            costs,
+            [(0.0, 1.0)] * dimensions,
+            init=start(search, dimensions),
+            maxiter=search.count // size - 1,
+            rng=np.random.default_rng(search.seed),
+            updating="deferred",
+            vectorized=True,
+            polish=False,
+            tol=0.0,
+        )
+    except RuntimeError as error:
+        if isinstance(error.__context__, CaseError):  # SciPy gives every error of costs() its own words
+            raise error.__context__ from None
+        raise
     return sorted(tried.values(), key=lambda entry: entry.cost)
 
 
@@ -87,7 +92,9 @@ def start(search: Search, dimensions: int) -> Array:
 
     size = population(search, dimensions)
     if search.count < 2 * size:
-        raise CaseError(f"search.count: found {search.count}; {dimensions} priors need at least {2 * size} runs")
+        raise CaseError(
+            f"search.count: found {search.count}; expected at least {2 * size}, two generations for as many priors"
+        )
     return np.asarray(qmc.LatinHypercube(dimensions, rng=np.random.default_rng(search.seed)).random(size))
 
 
