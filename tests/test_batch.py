@@ -363,6 +363,7 @@ high = "25 kA/m"
 """
 
 
+@pytest.mark.slow
 def test_a_search_finds_what_was_measured_and_goes_on(tmp_path: Path) -> None:
     """The field that explains a thermometer; heating grows with its square, so the answer is known."""
     probed = (
