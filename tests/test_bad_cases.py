@@ -136,6 +136,36 @@ def test_bad_case(change: tuple[str, str, tuple[str, ...]], tmp_path: Path, caps
     assert os.listdir(tmp_path) == ["case.toml"]
 
 
+LARGE = {
+    "a key of many parts": ("a." * 200_000 + "b = 1\n", "a key has more than 1000 parts"),
+    "letters without end": ("x = 1" + "e" * 300_000 + '"\n', "no valid TOML"),
+    "spaces without end": ("x = 1 m" + " " * 300_000 + '"\n', "no valid TOML"),
+    "brackets without end": ("x = " + "[" * 300_000 + "\n", "nested too deeply"),
+    "keys without end": (GOOD + "".join(f"[k{number}]\n" for number in range(20_000)), "19900 problems more"),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_files_are_refused_at_once(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each once took minutes or hours: work that grew with the square of the length."""
+    text, words = LARGE[name]
+    started = time.process_time()
+    code, lines = complaints(tmp_path, capsys, text)
+    assert time.process_time() - started < 10.0
+    assert code == REFUSED
+    assert any(words in line for line in lines), lines[-1][:200]
+    assert len(lines) <= 101
+    assert max(map(len, lines)) < 500
+
+
+def test_a_setting_of_many_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "case.toml").write_text(GOOD, encoding="utf-8")
+    started = time.process_time()
+    assert main(["validate", str(tmp_path / "case.toml"), "--set", "a." * 60_000 + "b=1"]) == REFUSED
+    assert time.process_time() - started < 10.0
+    assert "expected table.key=value" in capsys.readouterr().err
+
+
 def test_a_bad_entry_is_the_only_complaint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A list whose entries are wrong is not called empty besides."""
     _, lines = complaints(tmp_path, capsys, GOOD.replace("1e6 W/m^3", "1e6 W"))

@@ -38,6 +38,12 @@ def short_field(file: Any) -> None:
     entry.attrs.update({"unit": "", "long_name": "zone"})
 
 
+def replaced(file: Any, name: str, values: Any) -> None:
+    if name in file:
+        del file[name]
+    file.create_dataset(name, data=values)
+
+
 BROKEN: dict[str, tuple[Break, str]] = {
     "killed": (state("running"), "it was killed.*--resume"),
     "failed": (state("failed", "no convergence"), "failed: no convergence.*--resume"),
@@ -54,6 +60,36 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "short field": (inside(short_field), r"is damaged.*static/zone has the shape \(2,\), not \(1331,\)"),
     "newer mesh": (inside(lambda h: h["mesh"].attrs.__setitem__("kind", "octree")), '"octree", not voxel.*newer'),
 }
+CRAFTED: dict[str, tuple[Break, str]] = {
+    "deep summary": (lambda f: (f / "summary.json").write_text("[" * 100_000), "summary.json: is damaged"),
+    "larger than any machine": (
+        inside(lambda h: h.create_dataset("static/huge", shape=(10**13,), chunks=(10**6,), dtype="f8")),
+        "static/huge has 1e.13 values, more than this machine can hold",
+    ),
+    "way into another file": (
+        inside(lambda h: h["static"].__setitem__("other", h5py.ExternalLink("/tmp/other.h5", "/x"))),
+        "other in /static leads elsewhere",
+    ),
+    "values of another file": (
+        inside(lambda h: h.create_dataset("static/passwd", (8,), "u1", external=[("/etc/passwd", 0, 8)])),
+        "static/passwd has its values in another file",
+    ),
+    "circle": (inside(lambda h: h["static"].__setitem__("all", h["/"])), "all in /static stands there twice"),
+    "groups without end": (inside(lambda h: h.create_group("a/b/c/d")), "deeper than 3 names"),
+    "words for numbers": (inside(lambda h: replaced(h, "static/zone", ["a", "b"])), "static/zone holds object"),
+    "axis that turns back": (
+        inside(lambda h: replaced(h, "mesh/axes_x", h["mesh/axes_x"][()][::-1])),
+        "mesh/axes_x is no axis",
+    ),
+    "short solid": (inside(lambda h: replaced(h, "mesh/solid", [True])), r"mesh/solid has the shape \(1,\)"),
+    "time that is none": (inside(lambda h: replaced(h, "series/time", [float("nan")])), "series/time .*not finite"),
+    "devices of another kind": (
+        inside(lambda h: h["devices"].attrs.__setitem__("json", '[{"start": 5}]')),
+        "is damaged",
+    ),
+    "flat background": (inside(lambda h: replaced(h, "background/values", [1.0])), "background/values has 1 axes"),
+}
+"""What no run writes, but somebody may."""
 COMMANDS = {
     "view": ("view", "{run}", "--screenshot", "{out}.png"),
     "movie": ("view", "{run}", "--movie", "{out}.gif"),
@@ -86,6 +122,16 @@ def test_what_is_broken_is_said(run: Path, capsys: pytest.CaptureFixture[str], n
     assert not list(run.parent.glob("out*"))
 
 
+@pytest.mark.parametrize("name", CRAFTED)
+def test_what_no_run_writes_is_not_believed(run: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    damage, words = CRAFTED[name]
+    damage(run)
+    code, error = said(capsys, run, "export")
+    assert code == 2
+    assert re.search(words, error), error
+    assert len(error.splitlines()) == 1
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_is_no_run_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
     (tmp_path / "file").write_text("x")
@@ -94,6 +140,23 @@ def test_what_is_no_run_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[st
         code, error = said(capsys, tmp_path / name, command)
         assert code == 2
         assert words in error
+
+
+@pytest.mark.parametrize("name", ["cells", "boundaries/surface"])
+def test_a_mesh_that_names_nodes_that_there_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Which would end the program in another library's compiled code."""
+    run = write_sample(tmp_path / "run", kind="mesh", cells=4)
+
+    def damage(file: Any) -> None:
+        found = file[f"mesh/{name}"][()] if f"mesh/{name}" in file else [[0, 1, 2]]
+        replaced(file, f"mesh/{name}", [[*found[0][:-1], 10**9]])
+
+    inside(damage)(run)
+    code, error = said(capsys, run, "export")
+    assert code == 2
+    assert f"mesh/{name} names nodes that there are not" in error
 
 
 def test_a_run_that_is_being_computed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,6 +109,7 @@ def test_power_rises_to_its_setting() -> None:
     source = rfa(interval="2.5 s", power="30 W", start_power="10 W", ramp="10 W/min", on=[["5 s", "5 min"]],
                  electrode=needle(0, 0)).prepare(scene(engine, duration=400.0))  # fmt: skip
     assert source.ticks[:2] == (2.5, 5.0)
+    assert source.ticks[-1] == 397.5  # the end of the run is no moment to act
     found = [first(source, engine, time=time)["power"] for time in (0.0, 5.0, 65.0, 125.0, 200.0)]
     assert found == pytest.approx([0.0, 10.0, 20.0, 30.0, 30.0], rel=1e-12)
 

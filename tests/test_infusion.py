@@ -136,7 +136,7 @@ def test_ports_share_the_pressure_of_their_needle() -> None:
     found = spec.deliver(site(engine))
     flows = np.array([value(found, f"delivery.port_flow.{n}") for n in (1, 2, 3)])
     assert flows.sum() == pytest.approx(3 * UL_MIN, rel=1e-12)
-    assert flows[0] == pytest.approx(flows[2], rel=1e-6)
+    assert flows[0] == pytest.approx(flows[2], rel=1e-6, abs=0.0)
     # of balls of radius a at distance d: p ~ q1/a + q2/d + q3/2d, alike at all three
     a, d = 0.25, 2.0
     matrix = np.array([[1 / a, 1 / d, 1 / (2 * d)], [1 / d, 1 / a, 1 / d], [1 / (2 * d), 1 / d, 1 / a]])

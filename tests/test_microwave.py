@@ -82,6 +82,8 @@ def test_dry_tissue_hands_its_power_on() -> None:
     assert ratio[hot > 100].max() == pytest.approx(0.1 * ratio[hot < 100].min(), rel=1e-9)
     assert drive.readings["power"].value == pytest.approx(wet.sum(), rel=1e-12)
     assert Absorbed(wet, 0.1).power(np.full(wet.shape, 99.0)) is wet
+    drying = Absorbed(np.ones(3), 0.1).power(np.array([60.0, 102.5, 101.25]))  # smoothly: 1/2 and 5/32 of the way
+    assert drying / drying[0] == pytest.approx([1.0, 1.0 - 0.9 * 0.5, 1.0 - 0.9 * 5.0 / 32.0], rel=1e-12)
 
 
 def test_two_antennas_add_and_are_switched() -> None:

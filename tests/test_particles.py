@@ -138,13 +138,13 @@ def test_gold_spheres(diameter, peak, extinction, absorption):
 def test_gold_sphere_of_40_nm():
     particle = GoldSphere(diameter=Si(40e-9))
     at_peak = particle.cross_sections(524e-9)
-    assert at_peak.absorption == pytest.approx(3.4935e-15, rel=2e-5)
+    assert at_peak.absorption == pytest.approx(3.4935e-15, rel=2e-5, abs=0.0)
     green = sphere(40e-9, 532e-9)
     assert [float(green.extinction), float(green.scattering)] == pytest.approx([2.85604, 0.19738], rel=2e-5)
     infrared = sphere(40e-9, 808e-9)
     assert infrared.extinction - infrared.scattering == pytest.approx(0.01728, abs=5e-6)
     # Jain et al. 2006 (doi:10.1021/jp057170o): 2.93e-15 m2; other optical constants, hence 20 %
-    assert at_peak.absorption == pytest.approx(2.93e-15, rel=0.2)
+    assert at_peak.absorption == pytest.approx(2.93e-15, rel=0.2, abs=0.0)
     assert particle.cross_sections(530e-9).mass == pytest.approx(19320 * np.pi / 6 * 40e-9**3)
 
 
@@ -158,9 +158,9 @@ def test_gold_shell_of_110_and_10_nm():
     particle = carrier("gold_nanoshell_110_10")
     assert isinstance(particle, GoldShell)
     one = cross_sections(particle, 808e-9, WATER)
-    assert one.absorption == pytest.approx(2.679e-14, rel=2e-4)
-    assert one.absorption + one.scattering == pytest.approx(1.311e-13, rel=3e-4)
-    assert one.mass == pytest.approx(8.760e-18, rel=1e-4)
+    assert one.absorption == pytest.approx(2.679e-14, rel=2e-4, abs=0.0)
+    assert one.absorption + one.scattering == pytest.approx(1.311e-13, rel=3e-4, abs=0.0)
+    assert one.mass == pytest.approx(8.760e-18, rel=1e-4, abs=0.0)
     absorption, scattering = particle.optics(808e-9)
     assert absorption == pytest.approx(3058, rel=2e-4)  # 30.58 1/cm per mg/ml
     assert scattering == pytest.approx(one.scattering * (1 - one.asymmetry) / one.mass)
@@ -204,7 +204,7 @@ def test_gans_rods(length, diameter, peak, absorption):
 
 
 def test_gans_rod_values():
-    assert np.max(gans_rod(40e-9, 10e-9, SPECTRUM)[0]) == pytest.approx(1.7554e-15, rel=2e-5)
+    assert np.max(gans_rod(40e-9, 10e-9, SPECTRUM)[0]) == pytest.approx(1.7554e-15, rel=2e-5, abs=0.0)
     for length, absorption in ((40e-9, 74.5), (41e-9, 123.0)):
         assert GoldRod(length=Si(length), diameter=Si(10e-9)).optics(808e-9)[0] == pytest.approx(
             absorption * 100, rel=1e-3
@@ -212,11 +212,15 @@ def test_gans_rod_values():
 
 
 def test_a_round_rod_is_a_small_mie_sphere():
-    """Quasi-static limit of Mie theory: 4 nm sphere, x = 0.01, deviations of order x^2."""
-    rod = GoldRod(length=Si(4e-9), diameter=Si(4e-9)).cross_sections(532e-9)
-    mie = GoldSphere(diameter=Si(4e-9)).cross_sections(532e-9)
-    assert rod.absorption == pytest.approx(mie.absorption, rel=2e-3)
-    assert rod.scattering == pytest.approx(mie.scattering, rel=4e-3)
+    """Quasi-static limit of Mie theory: deviations of order x^2, which half the diameter quarters. At 532 nm, in gold's
+    resonance, they are 2.7 x^2; x^2 = 1e-3 at 4 nm."""
+    off = []
+    for diameter in (4e-9, 2e-9):
+        rod = GoldRod(length=Si(diameter), diameter=Si(diameter)).cross_sections(532e-9)
+        mie = GoldSphere(diameter=Si(diameter)).cross_sections(532e-9)
+        off.append((rod.absorption / mie.absorption - 1.0, rod.scattering / mie.scattering - 1.0))
+    assert off[0] == pytest.approx((0.0, 0.0), abs=3e-3)
+    assert off[0] == pytest.approx((4.0 * off[1][0], 4.0 * off[1][1]), rel=0.03)
 
 
 def test_surface_damping_broadens_and_keeps_the_oscillator_strength():

@@ -59,9 +59,10 @@ def test_a_rod_by_its_integrals(aspect: float) -> None:
     alpha = [volume * (gold - medium) / (medium + share * (gold - medium)) for share in (along, (1.0 - along) / 2.0)]
     wave = 2.0 * np.pi * index / wavelength
     absorption, scattering = gans_rod(2.0 * a, 2.0 * b, wavelength, index, 0.8)
-    assert absorption == pytest.approx(wave / 3.0 * (alpha[0] + 2.0 * alpha[1]).imag, rel=1e-6)
+    # square metres are small numbers: without abs=0 anything below 1e-12 would do
+    assert absorption == pytest.approx(wave / 3.0 * (alpha[0] + 2.0 * alpha[1]).imag, rel=1e-6, abs=0.0)
     powers = abs(alpha[0]) ** 2 + 2.0 * abs(alpha[1]) ** 2
-    assert scattering == pytest.approx(wave**4 / (18.0 * np.pi) * powers, rel=1e-6)
+    assert scattering == pytest.approx(wave**4 / (18.0 * np.pi) * powers, rel=1e-6, abs=0.0)
 
 
 def test_depolarisation_of_what_is_hardly_a_rod() -> None:

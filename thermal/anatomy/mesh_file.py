@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from thermal.anatomy.unpacking import TooMuchError, bounded
 from thermal.errors import CaseError, one_line
 from thermal.machine import free_memory
 from thermal.units import Array
@@ -26,7 +27,7 @@ LARGEST = 4e9
 
 _log = logging.getLogger("thermal")
 
-READERS = {".msh": "gmsh", ".vtu": "vtu"}
+READERS = {".msh": "gmsh", ".vtu": "vtu._vtu"}
 HINTS = {
     ".msh": ", or of a form that cannot be read: let Gmsh write version 4.1 or 2.2 without parametric coordinates, and "
     'give every part a physical group or do not "save all elements"'
@@ -119,11 +120,14 @@ def read_mesh(path: Path, place: str) -> MeshFile:
     if path.suffix not in READERS:
         raise CaseError(f'anatomy.file = "{path}": meshes are read from {" or ".join(READERS)}; convert it with meshio')
     reader = importlib.import_module(f"meshio.{READERS[path.suffix]}")
-    _check_size(path, place)
+    room = _room(path, place)
     said = io.StringIO()
+    unpacking = bounded(reader, room) if hasattr(reader, "zlib") else contextlib.nullcontext()
     try:
-        with contextlib.redirect_stderr(said):  # meshio prints its warnings
+        with contextlib.redirect_stderr(said), unpacking:  # meshio prints its warnings
             raw = reader.read(path)
+    except TooMuchError as error:
+        raise CaseError(f"{place}: {error}; use a coarser mesh") from None
     except Exception as error:  # meshio's readers raise whatever the parsing trips over
         raise CaseError(
             f'anatomy.file = "{path}": cannot be read as {path.suffix} ({str(error) or type(error).__name__}); '
@@ -134,8 +138,9 @@ def read_mesh(path: Path, place: str) -> MeshFile:
     return MeshFile(raw, place, tuple(_physical(path)) if path.suffix == ".msh" else ())
 
 
-def _check_size(path: Path, place: str) -> None:
-    """Raise ``CaseError`` for a file that the machine cannot hold: reading takes some ten times what it has."""
+def _room(path: Path, place: str) -> float:
+    """Bytes that may be read. Raises ``CaseError`` for a file that the machine cannot hold: reading takes some ten
+    times what it has."""
     size, free = path.stat().st_size, free_memory()
     limit = LARGEST if free is None else min(LARGEST, free / 10.0)
     if size > limit:
@@ -143,6 +148,7 @@ def _check_size(path: Path, place: str) -> None:
             f"{place}: has {size / 1e6:.3g} MB, more than the {limit / 1e6:.3g} MB that can be read here; "
             "use a coarser mesh"
         )
+    return limit
 
 
 def _physical(path: Path) -> list[tuple[int, int, str]]:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from thermal.case.places import Keys, Layer, Place, dotted, entries, forget, key_lines, merge
-from thermal.case.report import CrossError, Problem, Reporter, nearest, show, suggest
+from thermal.case.report import MOST_PROBLEMS, CrossError, Problem, Reporter, nearest, show, suggest
 from thermal.case.schema import FILE_KEYS, SCHEMA_VERSION, Case, Origin, cross_check
 from thermal.case.tables import with_tables
 from thermal.errors import CaseError
@@ -22,6 +22,9 @@ from thermal.errors import CaseError
 LARGEST_FILE = 1_000_000  # bytes; real cases have a few thousand
 DEEPEST = 20  # tables within tables; real cases have five
 LONGEST_CHAIN = 20  # files that extend each other
+MOST_DOTS = 1000  # in a key, where tomllib still is quick: its time goes with the square of them
+LONGEST_LINE = 500  # letters of a line that is looked at for a missing quote
+_NO_KEY = re.compile(r"[^\w.\"' \t-]+")
 _UNQUOTED = re.compile(r"^\s*([\w.\-]+)\s*=\s*([-+]?[0-9][0-9_.eE+\-]*\s*[A-Za-zµ°%][^\"',#\]]*?)\s*(#.*)?$")
 _POSITION = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
 
@@ -101,6 +104,8 @@ def read_file(path: Path, asked_at: str = "") -> CaseFile:
         raise CaseError(f"{name}:{line}: is not UTF-8 text; save the file as UTF-8 (and units as ASCII)") from None
     except OSError as error:
         raise CaseError(f"{at}{name}: cannot be read ({error.strerror})") from None
+    if any(part.count(".") > MOST_DOTS for part in _NO_KEY.split(text)):
+        raise CaseError(f"{name}: a key has more than {MOST_DOTS} parts; at most {DEEPEST} levels are allowed")
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -135,7 +140,7 @@ def _syntax(name: str, text: str, message: str) -> str:
     number = int(where.group(1)) if where and where.group(1) else max(1, len(lines))
     what = _POSITION.sub("", message)
     line = lines[number - 1] if number <= len(lines) else ""
-    unquoted = _UNQUOTED.match(line)
+    unquoted = _UNQUOTED.match(line) if len(line) <= LONGEST_LINE else None
     if unquoted:
         remedy = f'a quantity needs quotes: {unquoted.group(1)} = "{unquoted.group(2)}"'
     else:
@@ -230,6 +235,8 @@ def parse_value(text: str) -> Any:
 
 
 def _parse_keys(text: str) -> Keys | None:
+    if text.count(".") > MOST_DOTS:
+        return None
     try:
         data: Any = tomllib.loads(f"{text} = 0")
     except (ValueError, RecursionError):
@@ -311,7 +318,7 @@ def _validate(layer: Layer, fallback: str, hide_version: bool) -> tuple[Case | N
     try:
         return Case.model_validate(layer.data), []
     except ValidationError as error:
-        found = reporter.problems(error)
+        found, error_count = reporter.problems(error), error.error_count()
         sound = _sound_parts(layer.data, error)
     except RecursionError:
         return None, [f"{fallback}: tables or lists are nested too deeply; at most {DEEPEST} levels are allowed"]
@@ -321,7 +328,9 @@ def _validate(layer: Layer, fallback: str, hide_version: bool) -> tuple[Case | N
         found = [problem for problem in found if problem.keys != ("schema_version",)]
     order = {keys: number for number, keys in enumerate(layer.places)}
     found.sort(key=lambda problem: _rank(problem, layer, order))
-    return None, [reporter.line(problem) for problem in found]
+    more = error_count - MOST_PROBLEMS
+    rest = [f"{fallback}: {more} problems more; mend these first"] if more > 0 else []
+    return None, [*(reporter.line(problem) for problem in found), *rest]
 
 
 def _rank(problem: Problem, layer: Layer, order: dict[Keys, int]) -> tuple[str, int, int]:

@@ -205,9 +205,14 @@ def merge(low: Layer, high: Layer) -> Layer:
     A table that changes its ``kind`` or ``model`` (or, for particles, changes between ``kind`` and ``material``)
     replaces the whole table: the keys of an infusion mean nothing to a systemic delivery.
     """
-    places = dict(low.places)
-    data = _merge(low.data, high.data, (), places, high.places)
-    return Layer(data, places)
+    replaced: set[Keys] = set()
+    data = _merge(low.data, high.data, (), replaced)
+    kept = {
+        keys: place
+        for keys, place in low.places.items()
+        if not any(keys[:length] in replaced for length in range(1, len(keys) + 1))
+    }
+    return Layer(data, {**kept, **high.places})
 
 
 def forget(places: dict[Keys, Place], under: Keys) -> None:
@@ -223,21 +228,17 @@ def _other_kind(low: Mapping[str, Any], high: Mapping[str, Any]) -> bool:
     return ("kind" in low and "material" in high) or ("material" in low and "kind" in high)
 
 
-def _merge(
-    low: Mapping[str, Any], high: Mapping[str, Any], at: Keys, places: dict[Keys, Place], new: Mapping[Keys, Place]
-) -> dict[str, Any]:
+def _merge(low: Mapping[str, Any], high: Mapping[str, Any], at: Keys, replaced: set[Keys]) -> dict[str, Any]:
+    """Adds the paths of values that nothing of ``low`` is left of to ``replaced``."""
     merged = dict(low)
     for key, value in high.items():
         here = (*at, key)
         old = merged.get(key)
         if isinstance(old, dict) and isinstance(value, dict) and not _other_kind(old, value):
-            merged[key] = _merge(old, value, here, places, new)
-            if here in new:
-                places[here] = new[here]
+            merged[key] = _merge(old, value, here, replaced)
         else:
             merged[key] = value
-            forget(places, here)
-            places.update({keys: place for keys, place in new.items() if keys[: len(here)] == here})
+            replaced.add(here)
     return merged
 
 

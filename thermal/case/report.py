@@ -14,6 +14,9 @@ from thermal.case.former import remedy
 from thermal.case.places import Keys, Layer, dotted
 from thermal.units import printable
 
+MOST_PROBLEMS = 100
+"""Problems of one file that are put into words; nobody reads more at once, and words take their time."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -92,9 +95,9 @@ class Reporter:
         return f"{place}: {dotted(problem.keys) or 'case'}: {problem.message}"
 
     def problems(self, error: ValidationError) -> list[Problem]:
-        """Problems of a validation error: union tags stripped, consequences of another problem left out."""
-        root = Expected(self.schema)
-        pairs = [(locate(root, self.layer.data, entry["loc"]), entry) for entry in error.errors(include_url=False)]
+        """The first problems of a validation error: union tags stripped, consequences of another one left out."""
+        root, entries = Expected(self.schema), error.errors(include_url=False)[:MOST_PROBLEMS]
+        pairs = [(locate(root, self.layer.data, entry["loc"]), entry) for entry in entries]
         spots = [spot for spot, _ in pairs]
         pairs = [
             (spot, entry) for spot, entry in pairs if _relevant(spot, spots) and not _shortened(spot, entry, spots)

@@ -53,11 +53,16 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 def _read(path: Path) -> Checkpoint:
     """Read and verify. Raises ``ValueError`` or ``OSError`` when anything is wrong."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("it is packed, which no run does: it might unfold without end")
         with np.load(path, allow_pickle=False) as stored:
             record = json.loads(stored[_META].tobytes())
             arrays = {name: stored[name] for name in stored.files if name != _META}
-    except (zipfile.BadZipFile, KeyError, EOFError, json.JSONDecodeError) as error:
-        raise ValueError(str(error)) from error
+    except (zipfile.BadZipFile, KeyError, EOFError, RecursionError, MemoryError, NotImplementedError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+    if not isinstance(record, dict) or not isinstance(record.get("sha256"), dict):
+        raise ValueError("it has no record")
     seal = record.pop("seal", None)
     if seal != hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest():
         raise ValueError("its record does not match its seal")

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from thermal.domain import AxisymmetricDomain, Domain, Line, MeshDomain, VoxelDomain
-from thermal.errors import CaseError
+from thermal.domain import Domain, Line, VoxelDomain
 from thermal.physics.scene import Device
+from thermal.store.domains import Stored, read_domain, write_domain
 from thermal.store.files import atomic
-from thermal.store.frames import ZONE, Frames, KeptFrames, StoredFrames, open_fields, write_frames
+from thermal.store.frames import ZONE, Frames, KeptFrames, StoredFrames, write_frames
+from thermal.store.sound import check_file, numbers, open_fields, whole
 from thermal.units import Array
 
-T = TypeVar("T")
-
 COORDINATES = "patient RAS, m"
-MESHES: Mapping[type[MeshDomain] | type[AxisymmetricDomain], str] = {
-    MeshDomain: "mesh",
-    AxisymmetricDomain: "axisymmetric",
-}
-"""Kind of domain -> its name in the file, where points and cells make it."""
-VOXEL = "voxel"
-"""Name in the file of domains that axes make."""
 
 
 @dataclass(frozen=True)
@@ -37,36 +29,6 @@ class Field:
     values: Array
     unit: str
     long_name: str = ""
-
-
-class Stored(Mapping[str, T]):
-    """Named things in a group of the file, each read when it is first asked for, and then kept."""
-
-    def __init__(self, path: Path, group: str, names: Sequence[str], make: Callable[[Any], T]) -> None:
-        self._path, self._group, self._names, self._make = path, group, tuple(names), make
-        self._kept: dict[str, T] = {}
-
-    def __getitem__(self, name: str) -> T:
-        """Raises ``CaseError`` when it is damaged."""
-        if name not in self._kept:
-            self._kept[name] = self.read(name)
-        return self._kept[name]
-
-    def read(self, name: str) -> T:
-        """One of them, without keeping it."""
-        if name not in self._names:
-            raise KeyError(name)
-        with open_fields(self._path) as file:
-            return self._make(file[f"{self._group}/{name}"])
-
-    def __contains__(self, name: object) -> bool:  # Mapping's own would read it
-        return name in self._names
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 @dataclass(frozen=True)
@@ -100,7 +62,7 @@ def write_fields(path: Path, fields: Fields) -> None:
             "title": fields.title, "tumour": fields.tumour, "zone_field": fields.zone_field,
             "zone_level": float(fields.zone_level), "zone_law": fields.zone_law, "coordinates": COORDINATES,
         })  # fmt: skip
-        _write_domain(file, fields.domain, packed)
+        write_domain(file, fields.domain, packed)
         for name, static in fields.static.items():
             entry = file.create_dataset(f"static/{name}", data=np.asarray(static.values), **packed)
             entry.attrs.update({"unit": static.unit, "long_name": static.long_name or name})
@@ -121,40 +83,21 @@ def write_fields(path: Path, fields: Fields) -> None:
             file.create_dataset("background/affine", data=np.asarray(affine, dtype=float))
 
 
-def _write_domain(file: Any, domain: Domain, packed: Mapping[str, Any]) -> None:
-    mesh = file.create_group("mesh")
-    if isinstance(domain, VoxelDomain):
-        mesh.attrs["kind"] = VOXEL
-        for name, axis in zip("xyz", domain.axes, strict=True):
-            mesh.create_dataset(f"axes_{name}", data=axis)
-        mesh.create_dataset("solid", data=domain.solid, **packed)
-    else:
-        mesh.attrs["kind"] = MESHES[type(domain)]
-        mesh.create_dataset("points", data=domain.points, **packed)
-        mesh.create_dataset("cells", data=domain.cells, **packed)
-        mesh.require_group("boundaries")
-        for name, triangles in domain.boundaries.items():
-            mesh.create_dataset(f"boundaries/{name}", data=triangles, **packed)
-    file.require_group("shares")
-    for region, share in domain.shares.items():
-        file.create_dataset(f"shares/{region}", data=np.asarray(share, dtype=np.float32), **packed)
-
-
 def read_fields(path: Path) -> Fields:
     """Read the mesh; fields, shares and frames are read when asked for. Raises ``CaseError``."""
     with open_fields(path) as file:
-        devices = tuple(
-            Device(entry["kind"], entry["name"], Line(tuple(entry["start"]), tuple(entry["end"]), entry["radius"]))
-            for entry in json.loads(file["devices"].attrs["json"])
-        )
-        domain = _read_domain(path, file)
+        check_file(file)
+        devices = tuple(_device(entry) for entry in json.loads(file["devices"].attrs["json"]))
+        domain = read_domain(path, file)
         nodes = int(np.prod(domain.shape)) if isinstance(domain, VoxelDomain) else len(domain.points)
         static = Stored(path, "static", list(file["static"]), partial(_field, nodes=nodes))
-        times = np.asarray(file["series/time"][()], dtype=float)
+        times = numbers(file["series/time"], None)
         background = None
         if "background" in file:
-            values, affine = file["background/values"][()], file["background/affine"][()]
-            background = np.asarray(values, dtype=float), np.asarray(affine, dtype=float)
+            image = np.asarray(file["background/values"][()], dtype=float)
+            if image.ndim != 3:
+                raise ValueError(f"/background/values has {image.ndim} axes, not 3")
+            background = image, numbers(file["background/affine"], 4, 4)
         return Fields(
             domain=domain,
             title=str(file.attrs["title"]),
@@ -165,37 +108,16 @@ def read_fields(path: Path) -> Fields:
             static=static,
             devices=devices,
             times=times,
-            frames=StoredFrames(path, len(times), ZONE in file),
+            frames=StoredFrames(path, len(times), nodes, ZONE in file),
             background=background,
         )
 
 
+def _device(entry: Mapping[str, Any]) -> Device:
+    (x0, y0, z0), (x1, y1, z1) = entry["start"], entry["end"]
+    start, end = (float(x0), float(y0), float(z0)), (float(x1), float(y1), float(z1))
+    return Device(str(entry["kind"]), str(entry["name"]), Line(start, end, float(entry["radius"])))
+
+
 def _field(entry: Any, nodes: int) -> Field:
-    values = _whole(entry, nodes)
-    return Field(values, str(entry.attrs["unit"]), str(entry.attrs["long_name"]))
-
-
-def _whole(entry: Any, count: int) -> Array:
-    """All values of an entry. Raises ``ValueError`` where there are more or fewer than ``count``."""
-    if entry.shape != (count,):
-        raise ValueError(f"{entry.name} has the shape {entry.shape}, not ({count},)")
-    return np.asarray(entry[()], dtype=float)
-
-
-def _read_domain(path: Path, file: Any) -> Domain:
-    mesh = file["mesh"]
-    kind = mesh.attrs["kind"]
-    kinds = {name: domain for domain, name in MESHES.items()}
-    if kind != VOXEL and kind not in kinds:
-        known = ", ".join((VOXEL, *kinds))
-        raise CaseError(f'{path}: its mesh is of the kind "{kind}", not {known}; was it written by a newer version?')
-    regions = list(file["shares"])
-    if kind == VOXEL:
-        x, y, z = (np.asarray(mesh[f"axes_{name}"][()], dtype=float) for name in "xyz")
-        solid = np.asarray(mesh["solid"][()], dtype=bool)
-        shares = Stored(path, "shares", regions, partial(_whole, count=(len(x) - 1) * (len(y) - 1) * (len(z) - 1)))
-        return VoxelDomain((x, y, z), shares, solid)
-    boundaries = {name: np.asarray(entry[()], dtype=np.int64) for name, entry in mesh["boundaries"].items()}
-    points, cells = np.asarray(mesh["points"][()], dtype=float), np.asarray(mesh["cells"][()], dtype=np.int64)
-    shares = Stored(path, "shares", regions, partial(_whole, count=len(cells)))
-    return kinds[kind](points, cells, shares, boundaries)
+    return Field(whole(entry, nodes), str(entry.attrs["unit"]), str(entry.attrs["long_name"]))

@@ -72,7 +72,7 @@ def read_json(path: Path, remedy: str = "run the case again with --force") -> di
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CaseError(f"{path}: is missing; {remedy}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last one for brackets by the thousand
         raise CaseError(f"{path}: is damaged ({error}); {remedy}") from None
     if not isinstance(data, dict):
         raise CaseError(f"{path}: is damaged (no JSON object); {remedy}")

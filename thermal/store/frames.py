@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from thermal.errors import CaseError
+from thermal.store.sound import open_fields, whole
 from thermal.units import Array
 
 TEMPERATURE, ZONE = "series/temperature", "series/zone"
@@ -102,6 +101,7 @@ class StoredFrames:
 
     path: Path
     count: int
+    nodes: int
     grows: bool = False
 
     def __len__(self) -> int:
@@ -125,7 +125,7 @@ class StoredFrames:
         if not -self.count <= index < self.count:
             raise IndexError(f"frame {index} of {self.count}")
         with open_fields(self.path) as file:
-            return np.asarray(file[f"{group}/{index % self.count:05d}"][()], dtype=float)
+            return whole(file[f"{group}/{index % self.count:05d}"], self.nodes)
 
 
 def write_frames(file: Any, frames: Frames, zone_unit: str, packed: Mapping[str, Any]) -> None:
@@ -137,17 +137,3 @@ def write_frames(file: Any, frames: Frames, zone_unit: str, packed: Mapping[str,
             if values is not None:
                 entry = file.create_dataset(f"{group}/{index:05d}", data=values.astype(np.float32), **packed)
                 entry.attrs["unit"] = unit
-
-
-@contextmanager
-def open_fields(path: Path) -> Iterator[Any]:
-    """The open file. Raises ``CaseError`` when it is missing, damaged or lacks something."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except FileNotFoundError:
-        raise CaseError(f"{path}: is missing; run the case again with --force") from None
-    except (OSError, KeyError, ValueError) as error:
-        raise CaseError(f"{path}: is damaged ({error}); run the case again with --force") from None
