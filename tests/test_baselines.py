@@ -14,6 +14,8 @@ from scipy.optimize import brentq
 
 from thermal import load_case, simulate
 from thermal.comparison.limits import what_limited
+from thermal.heat import Conductivity
+from thermal.simulation.outcome import heat_potential
 from thermal.store import Run
 
 BASELINES = Path(__file__).parent.parent / "cases" / "baselines"
@@ -107,6 +109,19 @@ def test_what_limited_says_where_tumour_is_left() -> None:
     assert "aorta" not in what_limited(run_of(**beside))
     assert what_limited(run_of(**left)).endswith("around (81, 170, 390) mm.")
     assert "left" not in what_limited(run_of(**{**left, "zone__residual_volume": 1e-9}))
+
+
+def test_the_potential_of_heat_is_the_integral_of_the_conductivity() -> None:
+    """Against quadrature, through the freezing range; at a sharp front it bends by the ratio of the conductivities."""
+    n = 2001
+    temperature = np.linspace(-40.0, 40.0, n)
+    for solidus in (-8.0, -1.0):
+        relation = Conductivity(np.full(n, 0.5), np.zeros(n), np.full(n, 2.0), solidus, -1.0)
+        k = relation(temperature) / 0.5
+        slopes = np.diff(heat_potential(temperature, relation)) / np.diff(temperature)
+        inner = np.abs(temperature[1:] + 1.0) > 0.1
+        np.testing.assert_allclose(slopes[inner], (0.5 * (k[1:] + k[:-1]))[inner], rtol=1e-2)
+        assert np.interp(-1.0, temperature, heat_potential(temperature, relation)) == pytest.approx(0.0, abs=0.1)
 
 
 @pytest.mark.slow
