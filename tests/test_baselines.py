@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,6 +13,10 @@ from conftest import RunCase
 from scipy.optimize import brentq
 
 from thermal import load_case, simulate
+from thermal.comparison.limits import what_limited
+from thermal.heat import Conductivity
+from thermal.simulation.outcome import heat_potential
+from thermal.store import Run
 
 BASELINES = Path(__file__).parent.parent / "cases" / "baselines"
 HEAT, CURRENT, VOLTS, BODY = 0.5, 0.33, 22.0, 37.0
@@ -78,6 +84,44 @@ def test_blood_makes_every_zone_smaller(run_case: RunCase) -> None:
         bloods = (f"tissues.tissue.perfusion={rate} 1/s" for rate in (0.0, 0.005, 0.02))
         sizes = [run_case(name, blood, *more).value(number) for blood in bloods]
         assert sizes[0] > sizes[1] > sizes[2] > 0.0, (name, sizes)
+
+
+def run_of(**summary: float) -> Run:
+    """A run by RFA of which nothing is known but these numbers."""
+    numbers = {name.replace("__", "."): {"value": value, "unit": ""} for name, value in summary.items()}
+    found = SimpleNamespace(summary=numbers, resolved={"heating": {"kind": "rfa"}})
+    return cast(Run, found)
+
+
+def test_what_limited_says_where_tumour_is_left() -> None:
+    left = {
+        "zone__residual_volume": 2e-6,
+        "zone__tumour_volume": 7e-6,
+        "residual__offset": 5e-3,
+        "residual__x": 0.081,
+        "residual__y": 0.17,
+        "residual__z": 0.39,
+    }
+    beside = {**left, "heat_sink__portal_vein__tumour_left_near": 1.5e-6, "heat_sink__aorta__tumour_left_near": 1e-9}
+    assert what_limited(run_of(**beside)).endswith(
+        "2 ml of the tumour is left, around (81, 170, 390) mm, 1.5 ml of it within 5 mm of the portal vein."
+    )
+    assert "aorta" not in what_limited(run_of(**beside))
+    assert what_limited(run_of(**left)).endswith("around (81, 170, 390) mm.")
+    assert "left" not in what_limited(run_of(**{**left, "zone__residual_volume": 1e-9}))
+
+
+def test_the_potential_of_heat_is_the_integral_of_the_conductivity() -> None:
+    """Against quadrature, through the freezing range; at a sharp front it bends by the ratio of the conductivities."""
+    n = 2001
+    temperature = np.linspace(-40.0, 40.0, n)
+    for solidus in (-8.0, -1.0):
+        relation = Conductivity(np.full(n, 0.5), np.zeros(n), np.full(n, 2.0), solidus, -1.0)
+        k = relation(temperature) / 0.5
+        slopes = np.diff(heat_potential(temperature, relation)) / np.diff(temperature)
+        inner = np.abs(temperature[1:] + 1.0) > 0.1
+        np.testing.assert_allclose(slopes[inner], (0.5 * (k[1:] + k[:-1]))[inner], rtol=1e-2)
+        assert np.interp(-1.0, temperature, heat_potential(temperature, relation)) == pytest.approx(0.0, abs=0.1)
 
 
 @pytest.mark.slow

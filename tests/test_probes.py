@@ -9,11 +9,13 @@ import pytest
 from scipy.fft import dstn, idstn
 from scipy.sparse.linalg import LinearOperator, cg
 
-from thermal.domain import Ball, Line
+from thermal.domain import Ball, Line, VoxelDomain
 from thermal.engines.probes import contact, spread
+from thermal.engines.voxel import VoxelEngine
 from thermal.units import Array
 
 NODES = 41
+MM = 1e-3
 
 
 class Lattice:
@@ -129,6 +131,25 @@ def test_coax_resistance(ratio: float) -> None:
         flow = sigma * float(np.sum(window * factor * (1 - u)))
         assert 1 / flow == pytest.approx(np.log(b / a) / (2 * np.pi * sigma), rel=0.02)
         assert np.max(u) <= 1.0 + 1e-9
+
+
+@pytest.mark.parametrize(("a", "h", "layers"), [(0.75, 1.5, 2), (0.5, 2.0, 4), (1.0, 1.0, 6)])
+def test_coax_between_insulated_faces(a: float, h: float, layers: int) -> None:
+    """RF-06 as a slab: what no current crosses mirrors a line that ends on it, which then has no ends. To 1 %; the
+    current of ends that spread freely is up to 4 % more."""
+    b, count = 16.0, int(np.ceil(34.0 / h))
+    across, along = (np.arange(count + 1) - count / 2) * h * MM, np.arange(layers + 1) * h * MM
+    cells = count**2 * layers
+    engine = VoxelEngine(VoxelDomain((across, across, along), {"tissue": np.ones(cells)}, np.ones(cells, dtype=bool)))
+    line = Line((0.2 * MM, 0.1 * MM, 0.0), (0.2 * MM, 0.1 * MM, float(along[-1])), a * MM)
+    distance = np.hypot(engine.points[:, 0] - 0.2 * MM, engine.points[:, 1] - 0.1 * MM)
+    exact = 1.0 - np.log(np.maximum(distance, a * MM) / (a * MM)) / np.log(b / a)
+    held = distance > b * MM
+    factor = engine.contact(line)
+    solver = engine.solver(engine.conductance(np.ones(cells)), factor, fixed=held)
+    u = solver.solve(factor, values=np.where(held, exact, 0.0), guess=None, tolerance=1e-8)
+    found = 1.0 / float(np.sum(factor * (1.0 - u)))
+    assert found == pytest.approx(np.log(b / a) / (2 * np.pi * float(along[-1])), rel=0.01)
 
 
 def finite_line(points: Array, centre: Array, tangent: Array, length: float) -> Array:

@@ -6,11 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from thermal.store import Run
+from thermal.view import style
 
 BOILS = 99.0
 """degC from which tissue is said to boil."""
 MUCH = 0.2
 """Share of the heat from which what blood carries off is worth a word."""
+WORTH = 1e-3
+"""Share of the tumour from which what is left of it is worth a word."""
+NEARLY_NONE = 0.05
+"""Share of it up to which a vessel has nothing to do with it."""
 
 Number = Callable[[str], float]
 """A number of the summary by its key, zero where the run has none."""
@@ -32,7 +37,20 @@ def what_limited(run: Run) -> str:
         sentence = (
             f"Stopped when the tumour was covered, after {number('treatment.covered_at') / 60:.1f} min. {sentence}"
         )
-    return sentence
+    return sentence + _left(run, number)
+
+
+def _left(run: Run, number: Number) -> str:
+    """How much tumour is left, where, and whether a vessel that keeps its temperature is near; nothing if none is."""
+    left = number("zone.residual_volume")
+    if "residual.offset" not in run.summary or left < WORTH * number("zone.tumour_volume"):
+        return ""
+    place = ", ".join(f"{1e3 * number(f'residual.{axis}'):.0f}" for axis in "xyz")
+    text = f" {1e6 * left:.2g} ml of the tumour is left, around ({place}) mm"
+    for key in run.summary:
+        if key.endswith(".tumour_left_near") and (near := number(key)) > NEARLY_NONE * left:
+            text += f", {1e6 * near:.2g} ml of it within 5 mm of the {style.words(key.split('.')[1])}"
+    return f"{text}."
 
 
 def _blood(number: Number) -> str:

@@ -95,6 +95,14 @@ MEASURES = (
         100.0,
         "{:.1f}",
     ),
+    Measure("Tumour left", "ml", ("zone.residual_volume",), "volume of the tumour outside the zone", 1e6),
+    Measure(
+        "Disagreement of the criteria",
+        "ml",
+        ("laws.volume_spread",),
+        "largest less smallest volume of the zone by the criteria of death of the same kind that the run looked at",
+        1e6,
+    ),
     Measure(
         "Healthy tissue lost",
         "ml",

@@ -169,5 +169,6 @@ def _modality(run: Run) -> str:
     delivered = isinstance(delivery, dict) and delivery.get("kind", "none") != "none"
     if isinstance(particles, dict) and delivered:
         material = particles.get("material")
-        return f"{words} + {style.words(material) if isinstance(material, str) else 'particles'}"
+        given = style.words(material) if isinstance(material, str) else "particles"
+        return f"chemical ablation ({given})" if run.zone_law == "chemical" else f"{words} + {given}"
     return words

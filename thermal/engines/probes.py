@@ -19,6 +19,9 @@ data.
 The self-energy of the finite smeared line against the mean potential on the wall of a uniform finite line (Howe 1914;
 Grover, Inductance Calculations) gives the radius of the endless line that acts like the finite one.
 
+An end on the border of the body is none: what no flux crosses mirrors the line, which is as if twice as long, or
+endless where both ends are.
+
 *The lattice*: the 7-point Laplacian has the symbol ``k^2 - h^2/12 sum_x k_x^4``, which to first order adds
 ``kappa h^2/12 integral(f^2)`` to the resistance met by a unit flow density f. kappa is the mean of
 ``sum_x k_x^4 / k^4`` over the directions of k: 3/5 for a ball, ``3/8 sum_x (1 - t_x^2)^2`` for a line of direction t
@@ -43,6 +46,8 @@ SAMPLES_PER_REACH = 8
 SHELLS = 600
 LEAST_SUPPORT = 0.5
 """share of a kernel that must lie in the body for its point to count in full"""
+ENDLESS = 100.0
+"""length of a line, in reaches, that may be taken for endless"""
 
 Add = Callable[[Any], Any]
 """Sum over the processes of a parallel run of a number or an array of which each has its part."""
@@ -78,7 +83,8 @@ def contact(points: Array, volume: Array, spacing: float, probe: Probe, add: Add
     reach, weights = _smear(points, volume, spacing, probe, add)
     edge = _edge(add(weights @ volume) / add(np.sum(weights)), spacing)
     lattice = round(_lattice(probe, edge / reach), 6)
-    strength = _strength(round(_length(probe) / reach, 6), round(probe.radius / reach, 6), lattice)
+    length = _mirrored(points, volume, probe, reach, add) / reach
+    strength = _strength(round(length, 6), round(probe.radius / reach, 6), lattice)
     return weights * (strength * (_length(probe) or reach))
 
 
@@ -105,6 +111,32 @@ def _smear(points: Array, volume: Array, spacing: float, probe: Probe, add: Add)
     shares = np.zeros(len(volume))
     shares[near] = np.sum(kernel / norm, axis=0)
     return reach, shares
+
+
+def _mirrored(points: Array, volume: Array, probe: Probe, reach: float, add: Add) -> float:
+    """Length of the line together with its images beyond the ends that lie on the border of the body, m: there the
+    kernel finds less than half as much tissue half a reach beyond the end as it does within."""
+    length = _length(probe)
+    if length == 0.0:
+        return 0.0
+    start, end = _ends(probe)
+    along = (end - start) / length
+    box = np.all(
+        (points > np.minimum(start, end) - 1.5 * reach) & (points < np.maximum(start, end) + 1.5 * reach), axis=1
+    )
+    near, tissue = points[box], volume[box]
+
+    def support(place: Array) -> float:
+        kernel = np.maximum(1.0 - np.sum((near - place) ** 2, axis=1) / reach**2, 0.0) ** 2
+        return float(add(kernel @ tissue))
+
+    inwards = min(0.5 * reach, 0.5 * length) * along
+    outwards = 0.5 * reach * along
+    cut = sum(
+        support(tip + sign * outwards) < 0.5 * support(tip - sign * inwards)
+        for tip, sign in ((start, -1.0), (end, 1.0))
+    )
+    return (length, 2.0 * length, max(length, ENDLESS * reach))[cut]
 
 
 def stations(probe: Probe) -> list[tuple[float, float, float]]:

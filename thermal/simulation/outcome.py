@@ -13,6 +13,7 @@ from thermal.anatomy.volume import read_volume, sample_at
 from thermal.case import Case
 from thermal.case.parts import ReferenceZone
 from thermal.engine import Engine
+from thermal.heat import Conductivity
 from thermal.march import Progress
 from thermal.physics.scene import Reading
 from thermal.store import Field
@@ -32,12 +33,14 @@ class Outcome:
     fields: Mapping[str, Field] = field(default_factory=dict)
 
 
-def judge(case: Case, anatomy: Anatomy, engine: Engine, zone: Extent, last: Progress) -> Outcome:
-    """All of it. Raises ``CaseError`` for a reference zone that cannot be read."""
+def judge(
+    case: Case, anatomy: Anatomy, engine: Engine, zone: Extent, last: Progress, conductivity: Conductivity
+) -> Outcome:
+    """All of it; ``conductivity`` (n,) of the tissue. Raises ``CaseError`` for a reference zone that cannot be read."""
     tumour = anatomy.tumour
     vessels = [name for name, entry in case.tissues.items() if entry.temperature is not None and name in engine.shares]
     readings = {
-        **_isotherms(engine, last),
+        **_isotherms(engine, last, conductivity),
         **collateral(engine, zone, last.hottest, last.coldest, tumour),
         **heat_sinks(engine, zone, tumour, vessels),
     }
@@ -53,17 +56,40 @@ def judge(case: Case, anatomy: Anatomy, engine: Engine, zone: Extent, last: Prog
     return Outcome(readings, fields)
 
 
-def _isotherms(engine: Engine, last: Progress) -> dict[str, Reading]:
+def _isotherms(engine: Engine, last: Progress, conductivity: Conductivity) -> dict[str, Reading]:
     """Volume that was once as cold or as hot as each isotherm, m3; those that nothing passed are left out."""
     found = {}
     for level in ISOTHERMS:
-        measure, sign = (last.hottest, 1.0) if level > 37.0 else (-last.coldest, -1.0)
-        volume = float(engine.inside(measure, sign * level) @ engine.cell_volume)
+        if level > 37.0:
+            measure = last.hottest - level
+        else:
+            reached = np.full_like(last.coldest, level)
+            measure = heat_potential(reached, conductivity) - heat_potential(last.coldest, conductivity)
+        volume = float(engine.inside(measure, 0.0) @ engine.cell_volume)
         if volume > 0.0:
             found[f"isotherm.{level:g}.volume"] = Reading(volume, "m^3")
             diameter = float(np.cbrt(6.0 * volume / np.pi))
             found[f"isotherm.{level:g}.equivalent_diameter"] = Reading(diameter, "m")
     return found
+
+
+def heat_potential(temperature: Array, conductivity: Conductivity) -> Array:
+    """G. Kirchhoff's potential, the integral of k over that of unfrozen tissue from the liquidus on, (n,) K.
+
+    Temperature bends where ice begins, since ice conducts four times better; its potential goes straight on, and so is
+    what interpolates between two nodes. By temperature, balls of ice on 2 mm voxels were 7 % too small.
+    """
+    if conductivity.frozen is None:
+        return temperature
+    liquidus, width = conductivity.liquidus, conductivity.liquidus - conductivity.solidus
+    better = np.divide(
+        conductivity.frozen, conductivity.at_37, out=np.ones_like(temperature), where=conductivity.at_37 > 0
+    )
+    below = np.maximum(liquidus - temperature, 0.0)
+    mushy = np.minimum(below, width)
+    bent = 0.5 * mushy**2 / width if width > 0.0 else 0.0
+    going_over = mushy + (better - 1.0) * bent
+    return np.asarray(np.maximum(temperature - liquidus, 0.0) - going_over - better * (below - mushy))
 
 
 def _agreement(case: Case, engine: Engine, zone: Extent, reference: ReferenceZone) -> dict[str, Reading]:
