@@ -158,6 +158,8 @@ def test_fragments_fit_into_a_case(folder: Path, block: Block) -> None:
     for name in re.findall(r'file = "(images/[^"]+)"', block.text):  # what other commands of the page have written
         (folder / name).parent.mkdir(parents=True)
         nib.save(nib.Nifti1Image(np.zeros((2, 2, 2), np.float32), np.eye(4)), folder / name)
+    for name in re.findall(r'run = "(results/[^"]+)"', block.text):
+        (folder / name).mkdir(parents=True)
     path = folder / "fragment.toml"
     path.write_text(f'extends = "base.toml"\n{block.text}', encoding="utf-8")
     simulation.check(load_case(path))

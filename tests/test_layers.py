@@ -50,6 +50,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "matplotlib": ("view",),
     "h5py": ("store", "export"),
     "meshio": ("anatomy",),
+    "gmsh": ("anatomy",),
+    "pytetwild": ("anatomy",),
     "miepython": ("physics",),
     "magpylib": ("physics",),
     "pint": ("units",),

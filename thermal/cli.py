@@ -14,7 +14,7 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from thermal.commands import cases, facts, images, many, runs, show, treatment, verify
+from thermal.commands import cases, facts, images, many, meshes, runs, show, treatment, verify
 from thermal.commands.options import DONE, FAILED, INTERRUPTED, NOT_CONVERGED, PURPOSE, REFUSED, complain
 from thermal.engines import ranks
 
@@ -38,7 +38,7 @@ app = App(
 for _command in (
     cases.init, cases.validate, cases.run, many.compare, many.batch, show.view, runs.export, runs.report, runs.cite,
     facts.materials, facts.particle, facts.schema, facts.doctor, verify.verify, images.image, images.quantify,
-    treatment.plan, treatment.control, treatment.assess,
+    treatment.plan, treatment.control, treatment.assess, meshes.mesh,
 ):  # fmt: skip
     app.command(_command)
 
