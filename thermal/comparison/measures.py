@@ -203,9 +203,7 @@ MEASURES = (
         "{:.3g}",
     ),
     Measure("Particles in the spleen", "mg", ("dose.organ.spleen", "dose.region.spleen"), "the same", 1e6, "{:.3g}"),
-    Measure(
-        "Particles in the blood", "mg", ("dose.blood",), "still there when the heating begins", 1e6, "{:.3g}"
-    ),
+    Measure("Particles in the blood", "mg", ("dose.blood",), "still there when the heating begins", 1e6, "{:.3g}"),
     Measure(
         "Particles that got away",
         "mg",

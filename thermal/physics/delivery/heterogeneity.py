@@ -76,4 +76,4 @@ def random_field(points: Array, length: float, seed: int) -> Array:
     for first in range(0, WAVES, several):
         part = slice(first, first + several)
         found += np.cos(points @ waves[part].T + phases[part]).sum(axis=1)
-    return found * np.sqrt(2.0 / WAVES)
+    return np.asarray(found * np.sqrt(2.0 / WAVES))
