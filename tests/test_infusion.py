@@ -11,6 +11,7 @@ from scenes import MM, ball, cube, on_faces, site, tissues
 from test_delivery import UL_MIN, infusion
 
 from thermal.errors import CaseError
+from thermal.physics.delivery import flow as flow_module
 from thermal.physics.delivery.backflow import Backflow
 
 MMHG = 133.322
@@ -291,3 +292,11 @@ def test_capsule_that_hardly_conducts() -> None:
     assert found.readings["ledger.mass_error"].value < 1e-12
     assert found.fields["pore_concentration"][0].max() <= 10.0 * (1 + 1e-6)
     assert any("exceeds about" in text for text in found.warnings)
+
+
+def test_a_port_smeared_across_a_capsule_is_said() -> None:
+    """Then the other port gives it more pressure than it gives itself, and fluid would flow from one into the other."""
+    with pytest.raises(CaseError, match="port 2 of the needle is smeared over both sides of a layer"):
+        flow_module._share(np.array([[2.0, 1.5], [1.5, 1.2]]), np.zeros(2), 1.0, None)
+    with pytest.raises(CaseError, match="would run into a port"):
+        flow_module._share(np.array([[2.0, 0.5], [0.5, 2.0]]), np.array([0.0, 9.0]), 1.0, None)

@@ -82,8 +82,8 @@ class Skeleton(Protocol):
         """The displacements in equilibrium with a pressure (n,)."""
         ...
 
-    def taken_up(self, displacement: Array) -> Array:
-        """(n,) m3 by which the pores around each node have grown."""
+    def taken_up(self, pressure: Array) -> Array:
+        """(n,) m3 by which the pores around each node have grown under a pressure (n,)."""
         ...
 
     def strain(self, displacement: Array) -> Array:
@@ -94,9 +94,12 @@ class Skeleton(Protocol):
         """(n, 3) m."""
         ...
 
-    def solver(self, operator: Operator, diagonal: Array, weight: float, near: Array, fixed: Mask) -> Solver:
-        """Prepare solves of ``(K + diag(diagonal)) p + weight taken_up(displaced(p)) = rhs``; ``near`` (n,) is about
-        what the last term would be if each node gave way alone."""
+    def solver(
+        self, operator: Operator, diagonal: Array, weight: float, near: Array, fixed: Mask
+    ) -> Callable[[Array, float], Array]:
+        """Prepare solves of ``(K + diag(diagonal)) p + weight taken_up(p) = rhs`` by ``rhs`` (n,) and a tolerance of
+        the residual, relative; p is zero where ``fixed``. ``near`` (n,) is about what the last term would be if each
+        node gave way alone."""
         ...
 
 

@@ -51,6 +51,7 @@ FILE_KEYS: tuple[tuple[str, ...], ...] = (
     ("particles", "optical_constants", "file"),
     ("delivery", "file"),
     ("earlier", "run"),
+    ("delivery", "heterogeneity", "map"),
 )
 """Keys that name input files, ``*`` for every entry of a list; relative names count from the folder of the file that
 holds the key."""

@@ -182,9 +182,9 @@ MEASURES = (
     ),
     Measure(
         "Unevenness in the tumour",
-        "",
+        "CV",
         ("dose.tumour_variation",),
-        "standard deviation of the concentration over the tumour's volume divided by its mean",
+        "coefficient of variation: standard deviation of the concentration over the tumour's volume by its mean",
     ),
     Measure(
         "Tumour above threshold",
@@ -195,13 +195,23 @@ MEASURES = (
         "{:.1f}",
     ),
     Measure(
-        "Particles in healthy tissue",
+        "Particles in healthy tissue in view",
         "mg",
         ("dose.healthy",),
         "mass of particles in the window outside the tumour",
         1e6,
         "{:.3g}",
     ),
+    Measure(
+        "Particles in the liver",
+        "mg",
+        ("dose.organ.liver", "dose.region.liver"),
+        "mass of particles in the whole organ where the delivery knows it, else in its part in the window",
+        1e6,
+        "{:.3g}",
+    ),
+    Measure("Particles in the spleen", "mg", ("dose.organ.spleen", "dose.region.spleen"), "the same", 1e6, "{:.3g}"),
+    Measure("Particles in the blood", "mg", ("dose.blood",), "still there when the heating begins", 1e6, "{:.3g}"),
     Measure(
         "Particles that got away",
         "mg",

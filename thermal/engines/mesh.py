@@ -129,7 +129,10 @@ class MeshEngine(SimplexEngine):
         """See :meth:`thermal.engine.Engine.skeleton`."""
         borders = dict(self.domain.boundaries)
         borders.setdefault(SURFACE, facets(self.cells).outer)
-        return MeshSkeleton.of(self, self.mesh, (shear, lame), borders, loose, sliding)
+        _, of_cell = self._numbered
+        stored = np.repeat(self.cell_volume / (16.0 * (lame + 2.0 * shear)), 6)
+        within = GraphOperator(self.graph, np.bincount(of_cell.ravel(), stored, len(self.graph.edges)).astype(float))
+        return MeshSkeleton.of(self, self.mesh, (shear, lame), within, borders, loose, sliding)
 
     def tensor_conductance(self, k: Array) -> GraphOperator:
         """Operator of a tensor a cell ``k`` (m, 6): xx, yy, zz, yz, xz, xy, by the linear fields of each cell.

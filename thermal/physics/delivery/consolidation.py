@@ -97,13 +97,11 @@ class Coupled:
         prepared = self.skeleton.solver(
             operator, exchange + self.fluid / step, weight, weight * medium.engine.volume / self.stiffness, held
         )
-        zero = np.zeros_like(self.fluid)
-        return lambda rhs: prepared.solve(rhs, values=zero, tolerance=COUPLED)
+        return lambda rhs: prepared(rhs, COUPLED)
 
     def taken_up(self, pressure: Array) -> Array:
         """See :class:`Yielding`."""
-        moved = self.skeleton.displaced(pressure)
-        return self.fluid * pressure + self.alpha**2 * self.skeleton.taken_up(moved)
+        return self.fluid * pressure + self.alpha**2 * self.skeleton.taken_up(pressure)
 
     def displacement(self, pressure: Array) -> Array:
         """(n, 3) m."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from thermal.physics.delivery.outcome import Site, per_volume
@@ -13,19 +15,30 @@ NAMED = 1e-9
 
 
 def dose_readings(
-    site: Site, mass: Array, mass_in_tumour: Array, given: float, threshold: float | None = None
+    site: Site,
+    mass: Array,
+    mass_in_tumour: Array,
+    given: float,
+    threshold: float | None = None,
+    by_region: Mapping[str, float] | None = None,
 ) -> dict[str, Reading]:
     """Dose in the window, in its regions and in the tumour.
 
     ``mass`` (n,) kg at the nodes, ``mass_in_tumour`` (n,) kg of it inside the tumour, ``given`` kg in all,
-    ``threshold`` kg/m3 from which tissue counts as covered. The variation is the standard deviation of the
+    ``threshold`` kg/m3 from which tissue counts as covered; ``by_region`` kg, where the delivery knows into which
+    region it put what (by the concentration at the nodes when absent). The variation is the standard deviation of the
     concentration over the tumour's volume divided by its mean; percentiles are by volume.
     """
     total = float(np.sum(mass))
     readings = {"dose.given": Reading(given, "kg"), "dose.in_window": Reading(total, "kg")}
     volume = site.tumour_volume
     within = volume > 0
-    readings |= _by_region(site, mass, mass_in_tumour, given)
+    parts = _by_region(site, mass - mass_in_tumour) if by_region is None else by_region
+    readings |= {
+        f"dose.region.{name}": Reading(kg, "kg")
+        for name, kg in parts.items()
+        if name != site.tumour and kg > NAMED * given
+    }
     if not within.any():
         return readings
     inside = float(np.sum(mass_in_tumour))
@@ -54,12 +67,9 @@ def dose_readings(
     return readings
 
 
-def _by_region(site: Site, mass: Array, mass_in_tumour: Array, given: float) -> dict[str, Reading]:
-    """Mass in each region but the tumour: what a node outside the tumour holds, by the regions' shares of its
-    volume."""
-    elsewhere = site.engine.volume - site.tumour_volume
-    concentration = per_volume(mass - mass_in_tumour, elsewhere)
-    parts = {
+def _by_region(site: Site, mass: Array) -> dict[str, float]:
+    """kg in each region but the tumour, of ``mass`` (n,) kg outside it: by the regions' shares of a node's volume."""
+    concentration = per_volume(mass, site.engine.volume - site.tumour_volume)
+    return {
         region: float(concentration @ volume) for region, volume in site.engine.volumes.items() if region != site.tumour
     }
-    return {f"dose.region.{name}": Reading(kg, "kg") for name, kg in parts.items() if kg > NAMED * given}

@@ -367,7 +367,7 @@ def _share(matrix: Array, before: Array, flow: float | None, pressure: float | N
     """Flow of each port (m3/s) and the pressure (Pa) in the lumen that they share.
 
     ``matrix`` (k, k): pressure at each port by a unit flow of each. Raises ``CaseError`` where fluid would be sucked
-    in.
+    in, and where a port meets less pressure of its own than of another, which no tissue does.
     """
     if not len(before):
         return np.zeros(0), 0.0
@@ -375,6 +375,14 @@ def _share(matrix: Array, before: Array, flow: float | None, pressure: float | N
     lumen = float((flow + rest.sum()) / each.sum()) if flow is not None else float(pressure or 0.0)
     flows = lumen * each - rest
     if np.any(flows < -1e-9 * np.abs(flows).sum()):
+        own, others = np.diag(matrix), np.max(matrix - np.diag(np.diag(matrix)), axis=1)
+        if np.any(own < others):
+            port = int(np.argmin(own - others)) + 1
+            raise CaseError(
+                f"delivery: port {port} of the needle is smeared over both sides of a layer "
+                "that hardly conducts, so that fluid would flow from one port into the other on this grid; use voxels "
+                "of less than half the distance between port and layer around the needle, or close that port"
+            )
         raise CaseError(
             f"delivery: at {lumen:.4g} Pa in the needle, tissue fluid at {before.max():.4g} Pa would run into a port; "
             "raise the flow or the pressure, or close that port"

@@ -8,17 +8,18 @@ blood and 25 % of the healthy tissue's (Kim and Larson, as cited in reviews of c
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from thermal.errors import CaseError
 from thermal.physics.delivery.dose import dose_readings
+from thermal.physics.delivery.heterogeneity import Heterogeneity, uneven
 from thermal.physics.delivery.outcome import Delivered, Progress, Site, per_volume, region_volume, silent
 from thermal.physics.scene import Device, Reading
 from thermal.physics.tissue import Tissues
-from thermal.units import Array, Concentration, Duration, Fraction, Length, Mass, Point, Spec
+from thermal.units import Array, Concentration, Duration, Fraction, Length, Mass, Point, Spec, quantity
 
 TUMOUR_ARTERIAL, HOST_ARTERIAL = 0.9, 0.25
 """Parts of the perfusion that are arterial in hepatocellular carcinoma and in healthy liver (Kim and Larson)."""
@@ -60,6 +61,11 @@ class IntraArterial(Spec):
     """part of the tumour's perfusion that is arterial"""
     host_arterial: Fraction = HOST_ARTERIAL
     """the same of the other regions"""
+    tumour_to_normal: Annotated[float, *quantity("", gt=0, le=100)] | None = None
+    """particles that come to a volume of the tumour over those that come to one of the other tissue it feeds, as
+    scintigraphy of labelled albumin shows; by their arterial flow when absent"""
+    heterogeneity: Heterogeneity | None = None
+    """patches or a map of the tumour's uptake; by its flow alone when absent"""
     tumour_extraction: Fraction = 1.0
     """share of the particles that stays in the tumour on the first pass; 1: they are caught in its vessels"""
     host_extraction: Fraction = 1.0
@@ -93,36 +99,43 @@ class IntraArterial(Spec):
             away = np.linalg.norm(engine.points - np.asarray(self.territory.centre), axis=1)
             fed = (away <= self.territory.radius).astype(float)
         names = [name for name in engine.volumes if name == site.tumour or not self.regions or name in self.regions]
-        flow, mass, closed = np.zeros_like(fed), np.zeros_like(fed), np.zeros_like(fed)
-        all_flow, in_tumour = np.zeros_like(fed), np.zeros_like(fed)
+        all_flow = np.zeros_like(fed)
         for name, tissue in tissues.by_region.items():
             all_flow += tissue.perfusion * engine.volumes[name]
-        for name in names:
-            mine = name == site.tumour
-            arterial = self.tumour_arterial if mine else self.host_arterial
-            stream = arterial * tissues.by_region[name].perfusion * fed * engine.volumes[name]
-            kept = (self.tumour_extraction if mine else self.host_extraction) * stream
-            flow += stream
-            mass += kept
-            in_tumour += kept if mine else 0.0
-            closed += stream
-        total = float(np.sum(flow))
-        if total <= 0.0:
+        streams = {
+            name: (self.tumour_arterial if name == site.tumour else self.host_arterial)
+            * tissues.by_region[name].perfusion
+            * fed
+            * engine.volumes[name]
+            for name in names
+        }
+        closed = np.sum([np.zeros_like(fed), *streams.values()], axis=0)
+        arterial = float(np.sum(closed))
+        if arterial <= 0.0:
             raise CaseError(
                 'delivery.kind = "intra_arterial": the artery feeds no perfused tissue in the window; check territory, '
                 "regions, and the perfusion of the tissues"
             )
+        ratio = self._weigh(site, streams, fed)
+        total = float(np.sum([np.sum(stream) for stream in streams.values()]))
+        mass, in_tumour, by_region = np.zeros_like(fed), np.zeros_like(fed), {}
         entering = self.injected_mass * (1.0 - self.reflux)
-        mass, in_tumour = mass * (entering / total), in_tumour * (entering / total)
+        for name, stream in streams.items():
+            mine = name == site.tumour
+            kept = (self.tumour_extraction if mine else self.host_extraction) * (entering / total) * stream
+            by_region[name] = float(np.sum(kept))
+            mass += kept
+            in_tumour += kept if mine else 0.0
         extracted = float(np.sum(mass))
         progress(1.0)
         bulk = per_volume(mass, engine.volume)
         gap = self.injected_mass * (1.0 - self.reflux) - (entering - extracted) - float(bulk @ engine.volume)
         readings = {
-            **dose_readings(site, mass, in_tumour, self.injected_mass, self.threshold),
+            **dose_readings(site, mass, in_tumour, self.injected_mass, self.threshold, by_region),
             "dose.refluxed": Reading(self.injected_mass * self.reflux, "kg"),
             "dose.systemic_spill": Reading(entering - extracted, "kg"),
-            "delivery.arterial_flow": Reading(total, "m^3/s"),
+            "delivery.arterial_flow": Reading(arterial, "m^3/s"),
+            **({} if ratio is None else {"delivery.tumour_to_normal": Reading(ratio, "")}),
             "ledger.mass_error": Reading(abs(gap) / self.injected_mass, ""),
         }
         if self.embolisation is None:
@@ -132,6 +145,26 @@ class IntraArterial(Spec):
             float(np.sum(factor * all_flow * fed)) / float(np.sum(all_flow * fed)), ""
         )
         return Delivered(bulk, readings, {"perfusion_factor": (factor, "")}, perfusion=factor)
+
+    def _weigh(self, site: Site, streams: dict[str, Array], fed: Array) -> float | None:
+        """Change the tumour's part of ``streams`` (n,) by region to what is known of it; returns its concentration over
+        that of the others on arrival, None where there is only one of the two."""
+        own = streams.get(site.tumour)
+        if own is None or not own.any():
+            return None
+        volumes = site.engine.volumes
+        others = [name for name in streams if name != site.tumour and streams[name].any()]
+        flow = float(np.sum(own))
+        streams[site.tumour] = flow * uneven(self.heterogeneity, site, own)
+        room = float(np.sum([np.sum(fed * volumes[name]) for name in others]))
+        if room <= 0.0:
+            return None
+        normal = float(np.sum([np.sum(streams[name]) for name in others])) / room
+        ratio = flow / float(np.sum(fed * volumes[site.tumour])) / normal
+        if self.tumour_to_normal is None:
+            return ratio
+        streams[site.tumour] = streams[site.tumour] * (self.tumour_to_normal / ratio)
+        return self.tumour_to_normal
 
     def _stopped(self, given: Embolisation, bulk: Array) -> Array:
         """(n,) share of the arterial flow that is stopped when the heating begins."""

@@ -61,5 +61,6 @@ def _placed(site: Site, mass: Array, region: str | None, given: float, threshold
     in_tumour = mass if region == site.tumour else np.zeros_like(mass)
     if region is None:
         in_tumour = mass * per_volume(site.tumour_volume, volume)
-    readings = dose_readings(site, mass, in_tumour, given, threshold)
+    by_region = None if region is None else {region: given}
+    readings = dose_readings(site, mass, in_tumour, given, threshold, by_region)
     return Delivered(per_volume(mass, volume), {**readings, "ledger.mass_error": Reading(0.0, "")})

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from thermal.errors import CaseError
 from thermal.physics.delivery.dose import dose_readings
+from thermal.physics.delivery.heterogeneity import Heterogeneity, uneven
 from thermal.physics.delivery.outcome import Delivered, Progress, Site, per_volume, region_volume, silent
 from thermal.physics.scene import Device, Reading
 from thermal.physics.tissue import Tissues
@@ -76,6 +77,8 @@ class Systemic(Spec):
     """in which half of what is in the tumour leaves it again; never when absent"""
     rim: Length | None = None
     """depth below the tumour's surface over which its uptake falls by e, as vessels grow sparse; even when absent"""
+    heterogeneity: Heterogeneity | None = None
+    """patches or a map of the tumour's uptake, beside the rim; even when absent"""
     threshold: Concentration | None = None
     """concentration in tissue from which the tumour counts as covered (dose.tumour_coverage)"""
     measured: dict[str, Curve] = Field(default_factory=dict)
@@ -131,9 +134,10 @@ class Systemic(Spec):
         volume = region_volume(engine, region, "delivery.region")
         target = float(np.sum(volume))
         now = self._amounts(self.after, target)
-        tumour = self.injected_mass * now["tumour"] * self._even(engine.points, volume, engine.volume)
+        tumour = self.injected_mass * now["tumour"] * self._weights(site, volume)
         mass, warnings = tumour.copy(), []
         readings = {}
+        by_region = {region: float(np.sum(tumour))}
         for name, organ in self.organs.items():
             amount = self.injected_mass * now[name]
             readings[f"dose.organ.{name}"] = Reading(amount, "kg")
@@ -143,7 +147,9 @@ class Systemic(Spec):
                     f"{organ.tolerated:.3g} that is tolerated; lower injected_mass"
                 )
             if name in engine.volumes and name != region:
-                mass += amount / organ.volume * engine.volumes[name]
+                held = amount / organ.volume * engine.volumes[name]
+                mass += held
+                by_region[name] = float(np.sum(held))
         in_tumour = tumour if region == site.tumour else np.zeros_like(tumour)
         placed = now["tumour"] + sum(now[name] for name in self.organs) + now["blood"] + now["cleared"]
         readings |= {
@@ -159,14 +165,14 @@ class Systemic(Spec):
             }
         return Delivered(
             per_volume(mass, engine.volume),
-            {**dose_readings(site, mass, in_tumour, self.injected_mass, self.threshold), **readings},
+            {**dose_readings(site, mass, in_tumour, self.injected_mass, self.threshold, by_region), **readings},
             history=self._history(target),
             warnings=tuple(warnings),
         )
 
-    def _even(self, points: Array, volume: Array, whole: Array) -> Array:
-        """(n,) weights that sum to one, by the volume of the tumour and, with a rim, by its depth."""
-        weights = volume
+    def _weights(self, site: Site, volume: Array) -> Array:
+        """(n,) weights that sum to one, by the tumour's ``volume`` (n,) m3, its depth with a rim, and patches."""
+        points, whole, weights = site.engine.points, site.engine.volume, volume
         if self.rim is not None:
             from scipy.spatial import cKDTree
 
@@ -175,7 +181,7 @@ class Systemic(Spec):
             depth = np.zeros_like(volume)
             depth[within] = cKDTree(points[outside]).query(points[within])[0]
             weights = volume * np.exp(-depth / self.rim)
-        return weights / float(np.sum(weights))
+        return uneven(self.heterogeneity, site, weights)
 
     def _amounts(self, time: float | None, target: float) -> dict[str, float]:
         """Shares of the dose ``time`` s after injection (None: after the blood is empty, with nothing cleared).
