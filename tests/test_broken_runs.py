@@ -60,6 +60,8 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "short field": (inside(short_field), r"is damaged.*static/zone has the shape \(2,\), not \(1331,\)"),
     "newer mesh": (inside(lambda h: h["mesh"].attrs.__setitem__("kind", "octree")), '"octree", not voxel.*newer'),
 }
+READ_LATE = ("short field",)
+"""Seen only when a picture wants the field: where nothing can be drawn, that is said first."""
 CRAFTED: dict[str, tuple[Break, str]] = {
     "deep summary": (lambda f: (f / "summary.json").write_text("[" * 100_000), "summary.json: is damaged"),
     "larger than any machine": (
@@ -112,6 +114,8 @@ def run(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_broken_is_said(run: Path, capsys: pytest.CaptureFixture[str], name: str, command: str) -> None:
+    if name in READ_LATE and command in ("view", "movie") and (problem := rendering_problem()) is not None:
+        pytest.skip(str(problem))
     damage, words = BROKEN[name]
     damage(run)
     code, error = said(capsys, run, command)

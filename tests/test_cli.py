@@ -330,10 +330,13 @@ def test_a_closed_pipe_is_no_failure() -> None:
 
 def test_interrupting_before_anything_is_done(here: Path) -> None:
     """Ctrl-C while the program still starts: no traceback."""
+    program = "import sys; print(flush=True); from thermal.__main__ import main; sys.exit(main())"
     with subprocess.Popen(
-        [sys.executable, "-m", "thermal", "run", "box.toml"], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, "run", "box.toml"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:
-        time.sleep(0.6)
+        assert run.stdout is not None
+        run.stdout.readline()  # from here on it is the program that starts, not Python
+        time.sleep(0.3)
         run.send_signal(signal.SIGINT)
         _, said = run.communicate(timeout=60)
     assert run.returncode in (130, 0, -signal.SIGINT)
