@@ -49,6 +49,25 @@ def cube(
     return VoxelEngine(VoxelDomain((axis, axis.copy(), axis.copy()), {**shares, "tissue": rest}, inside))
 
 
+def tumour_in_liver(size: int, voxel_size: int, radius: int) -> str:
+    """The head of a case file: a ball of tumour in the middle of a cube of liver that begins at the origin; mm."""
+    return f"""
+schema_version = 1
+[anatomy]
+kind = "phantom"
+size = "{size} mm"
+origin = ["0 mm", "0 mm", "0 mm"]
+voxel_size = "{voxel_size} mm"
+background = "liver"
+tumour = "tumour"
+[[anatomy.shapes]]
+shape = "sphere"
+region = "tumour"
+centre = ["{size / 2:g} mm", "{size / 2:g} mm", "{size / 2:g} mm"]
+radius = "{radius} mm"
+"""
+
+
 def ball(radius: float, centre: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Share:
     """Cells whose centre lies in a sphere."""
     return lambda x: np.linalg.norm(x - np.asarray(centre), axis=1) < radius

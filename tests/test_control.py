@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scenes import tumour_in_liver
 
 from thermal import load_case
 from thermal.cli import main
@@ -19,20 +20,9 @@ from thermal.guidance.thermometer import Image, Thermometer
 from thermal.physics.control.kinds import FRESH, BangBang, Pid, allowed
 from thermal.simulation import Prepared, prepare
 
-CASE = """
-schema_version = 1
-[anatomy]
-kind = "phantom"
-size = "36 mm"
-origin = ["0 mm", "0 mm", "0 mm"]
-voxel_size = "3 mm"
-background = "liver"
-tumour = "tumour"
-[[anatomy.shapes]]
-shape = "sphere"
-region = "tumour"
-centre = ["18 mm", "18 mm", "18 mm"]
-radius = "6 mm"
+CASE = (
+    tumour_in_liver(36, 3, 6)
+    + """\
 [heating]
 kind = "prescribed"
 on = [["0 s", "240 s"]]
@@ -63,6 +53,7 @@ learn = ["60 s"]
 "tissues.liver.perfusion" = 1.3
 "tissues.tumour.perfusion" = 1.3
 """
+)
 
 
 def write(folder: Path, text: str = CASE) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scenes import tumour_in_liver
 
 from thermal import load_case, simulate
 from thermal.cli import main
@@ -16,20 +17,9 @@ from thermal.physics.damage import CellDeath, Cryo, Repeated
 from thermal.simulation import prepare
 from thermal.store import Run
 
-CASE = """
-schema_version = 1
-[anatomy]
-kind = "phantom"
-size = "36 mm"
-origin = ["0 mm", "0 mm", "0 mm"]
-voxel_size = "3 mm"
-background = "liver"
-tumour = "tumour"
-[[anatomy.shapes]]
-shape = "sphere"
-region = "tumour"
-centre = ["18 mm", "18 mm", "18 mm"]
-radius = "8 mm"
+CASE = (
+    tumour_in_liver(36, 3, 8)
+    + """\
 [particles]
 material = "gold_nanorod_41x10"
 [delivery]
@@ -53,6 +43,7 @@ laws = ["arrhenius", "cem43", "cell_death"]
 series = false
 pictures = false
 """
+)
 OTHER_SIDE = "heating.sources.0.centre=['22 mm','18 mm','18 mm']"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scenes import tumour_in_liver
 
 from thermal import load_case
 from thermal.case.guided import Plan
@@ -20,20 +21,9 @@ from thermal.guidance.surrogate import search
 from thermal.guidance.trajectories import ground_of, sphere
 from thermal.simulation.workshop import Workshop
 
-CASE = """
-schema_version = 1
-[anatomy]
-kind = "phantom"
-size = "40 mm"
-origin = ["0 mm", "0 mm", "0 mm"]
-voxel_size = "2 mm"
-background = "liver"
-tumour = "tumour"
-[[anatomy.shapes]]
-shape = "sphere"
-region = "tumour"
-centre = ["20 mm", "20 mm", "20 mm"]
-radius = "5 mm"
+CASE = (
+    tumour_in_liver(40, 2, 5)
+    + """\
 [[anatomy.shapes]]
 shape = "box"
 region = "bone"
@@ -64,6 +54,7 @@ budget = 6
 trials = 1
 targets = "3 mm"
 """
+)
 
 
 def write(folder: Path, text: str = CASE) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scenes import tumour_in_liver
 from scipy.ndimage import gaussian_filter
 
 from thermal import load_case
@@ -16,25 +17,15 @@ from thermal.anatomy.tetrahedra import borders, check, dominant, fill, oriented,
 from thermal.cli import main
 from thermal.errors import CaseError
 
-CASE = """
-schema_version = 1
-[anatomy]
-kind = "phantom"
-size = "24 mm"
-origin = ["0 mm", "0 mm", "0 mm"]
-voxel_size = "2 mm"
-background = "liver"
-tumour = "tumour"
-[[anatomy.shapes]]
-shape = "sphere"
-region = "tumour"
-centre = ["12 mm", "12 mm", "12 mm"]
-radius = "7 mm"
+CASE = (
+    tumour_in_liver(24, 2, 7)
+    + """\
 [tissues.tumour]
 material = "muscle"
 [bioheat]
 duration = "1 s"
 """
+)
 
 
 def write(folder: Path, text: str = CASE) -> Path:

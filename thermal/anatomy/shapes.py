@@ -8,6 +8,7 @@ over its centre, which keeps the painter's rule right inside the cell.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
@@ -31,9 +32,9 @@ class _Shape(Spec):
     region: RegionName
     """the region that it paints; ``"void"`` is outside the body"""
 
+    @abstractmethod
     def level(self, x: Array, y: Array, z: Array) -> Array:
         """Negative inside, positive outside; never larger in size than the distance to the surface, m."""
-        raise NotImplementedError
 
     def breaks(self, axis: int) -> tuple[float, ...]:
         """Coordinates of faces perpendicular to an axis, m."""
