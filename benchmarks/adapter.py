@@ -13,7 +13,8 @@ from thermal.anatomy.order import along_curve
 from thermal.domain import MeshDomain, VoxelDomain
 from thermal.engine import Engine
 from thermal.engines.mesh import MeshEngine
-from thermal.engines.voxel import VoxelEngine, VoxelOperator
+from thermal.engines.voxel import VoxelEngine
+from thermal.engines.voxel_operator import VoxelOperator
 from thermal.heat import Conductivity, Enthalpy, HeatState, Precision
 from thermal.march import Control, Loop, Progress
 from thermal.physics.bioheat import Bioheat, Surroundings

@@ -19,7 +19,8 @@ from thermal.domain import FACES, VoxelDomain
 from thermal.engine import NotConvergedError, PlainSolver
 from thermal.engines.linear import conjugate_gradients
 from thermal.engines.multigrid import Multigrid
-from thermal.engines.voxel import VoxelEngine, VoxelOperator
+from thermal.engines.voxel import VoxelEngine
+from thermal.engines.voxel_operator import VoxelOperator
 from thermal.units import Array, Mask
 
 Axes = tuple[Array, Array, Array]

@@ -14,7 +14,8 @@ from skfem.models.poisson import laplace
 
 from thermal.domain import FACES, SURFACE, VoxelDomain
 from thermal.engine import Engine, NotConvergedError
-from thermal.engines.voxel import VoxelEngine, VoxelOperator
+from thermal.engines.voxel import VoxelEngine
+from thermal.engines.voxel_operator import VoxelOperator
 from thermal.units import Array, Mask
 
 Axes = tuple[Array, Array, Array]

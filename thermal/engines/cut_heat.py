@@ -149,7 +149,7 @@ def _phase_stage(
     box: Box,
     sums: Array,
 ) -> None:
-    """:func:`thermal.engines.heat_kernels.phase_stage` from the conductances of the edges."""
+    """:func:`thermal.engines.phase_kernels.phase_stage` from the conductances of the edges."""
     lo, hi = box[4] - 1, box[5] + 1
     count = box[5] - box[4]
     for i in nb.prange(box[0], box[1]):
@@ -280,7 +280,7 @@ class CutFlows:
     def phase_stage(
         self, theta: Real, work: tuple[Real, ...], weights: tuple[Number, ...], box: Box, sums: Array
     ) -> None:
-        """:func:`thermal.engines.heat_kernels.phase_stage` with the edges of tissue at ``theta``.
+        """:func:`thermal.engines.phase_kernels.phase_stage` with the edges of tissue at ``theta``.
 
         ``work``: steady, blood, sink, inverse, first, here, before; ``weights``: arterial, liquidus and those of the
         stage.

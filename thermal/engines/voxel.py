@@ -25,6 +25,8 @@ from thermal.engines.multigrid import Multigrid
 from thermal.engines.serial import OneProcess
 from thermal.engines.streams import Streams, VoxelFlow
 from thermal.engines.voxel_heat import VoxelStepper
+from thermal.engines.voxel_operator import VoxelOperator
+from thermal.engines.voxel_window import FineShares, VoxelWindow
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
 
@@ -34,94 +36,6 @@ BORDER = 1e-9
 
 SKIN_SMOOTHING = 1.0
 """Standard deviation in voxels of the smoothing that gives the skin its normal."""
-
-
-@dataclass(frozen=True)
-class VoxelOperator:
-    """Edge conductances along the three axes; see :class:`thermal.engine.Operator`."""
-
-    gx: Array
-    gy: Array
-    gz: Array
-    shape: tuple[int, int, int]
-
-    @property
-    def along(self) -> tuple[Array, Array, Array]:
-        """The conductances along x, y and z."""
-        return self.gx, self.gy, self.gz
-
-    @property
-    def links(self) -> Iterator[tuple[tuple[int, int, int], Array]]:
-        """The conductances, each with the offset of its second node."""
-        yield (1, 0, 0), self.gx
-        yield (0, 1, 0), self.gy
-        yield (0, 0, 1), self.gz
-
-    @cached_property
-    def diagonal(self) -> Array:
-        """(n,) sum of the conductances of each node."""
-        out = np.empty(self.shape)
-        kernels.diagonal(self.gx, self.gy, self.gz, out)
-        return out.ravel()
-
-    @property
-    def bound(self) -> Array:
-        """(n,) b with ``u . K u <= sum b u^2`` (Gershgorin)."""
-        return 2.0 * self.diagonal
-
-    def __call__(self, u: Array) -> Array:
-        """K u, (n,) -> (n,)."""
-        out = np.empty(self.shape)
-        kernels.apply(self.gx, self.gy, self.gz, u.reshape(self.shape), out)
-        return out.ravel()
-
-    def dissipation(self, u: Array) -> Array:
-        """(n,) half of ``G_ij (u_i - u_j)^2`` over the edges of each node."""
-        out = np.empty(self.shape)
-        kernels.dissipation(self.gx, self.gy, self.gz, u.reshape(self.shape), out)
-        return out.ravel()
-
-
-@dataclass(frozen=True)
-class VoxelWindow:
-    """A grid whose cells subdivide the cells of the coarse one."""
-
-    engine: VoxelEngine
-    interpolation: tuple[sparse.csr_array, sparse.csr_array, sparse.csr_array]
-    parents: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
-    coarse_shape: tuple[int, int, int]
-
-    def to_fine(self, u: Array) -> Array:
-        """Trilinear interpolation, (n,) -> (nf,)."""
-        return _tensor_apply(self.interpolation, u.reshape(self.coarse_shape)).ravel()
-
-    def cells_to_fine(self, k: Array) -> Array:
-        """Each fine cell takes the value of the coarse cell it lies in, (m,) -> (mf,)."""
-        cx, cy, cz = self.coarse_shape
-        return k.reshape(cx - 1, cy - 1, cz - 1)[np.ix_(*self.parents)].ravel()
-
-    def restrict(self, amount: Array) -> Array:
-        """Transpose of :meth:`to_fine`, (nf,) -> (n,); conserves the total."""
-        back = tuple(matrix.T.tocsr() for matrix in self.interpolation)
-        return _tensor_apply(back, amount.reshape(self.engine.domain.shape)).ravel()
-
-
-@dataclass(frozen=True)
-class FineShares(Mapping[str, Array]):
-    """Shares of the cells of a window, made when one is asked for: all of them would outweigh the fields on it."""
-
-    coarse: VoxelDomain
-    pick: tuple[npt.NDArray[np.int64], ...]
-    """of each fine cell the coarse one along each axis, as ``numpy.ix_`` makes it"""
-
-    def __getitem__(self, name: str) -> Array:
-        return np.asarray(self.coarse.shares[name].reshape(self.coarse.cell_shape)[self.pick]).ravel()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.coarse.shares)
-
-    def __len__(self) -> int:
-        return len(self.coarse.shares)
 
 
 @dataclass(frozen=True)
@@ -143,16 +57,6 @@ class Borders(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(FACES) + 1
-
-
-def _tensor_apply(matrices: tuple[sparse.csr_array, ...], u: Array) -> Array:
-    """Apply one matrix along each of the three axes."""
-    for axis, matrix in enumerate(matrices):
-        moved = np.moveaxis(u, axis, 0)
-        rest = moved.shape[1:]
-        result = matrix @ moved.reshape(moved.shape[0], -1)
-        u = np.moveaxis(np.asarray(result).reshape(-1, *rest), 0, axis)
-    return np.ascontiguousarray(u)
 
 
 MOST_CUTS = 6

@@ -13,6 +13,7 @@ import numpy as np
 
 from thermal.domain import VoxelDomain
 from thermal.engines import heat_kernels as kernels
+from thermal.engines import phase_kernels
 from thermal.engines.ahead import Ahead
 from thermal.engines.cut_heat import CutFlows, Edges
 from thermal.engines.heat_kernels import Box, Real
@@ -243,7 +244,7 @@ class VoxelStepper:
         self._ice_box = box
         if here[1] == 0:
             return
-        kernels.follow_ice(self._theta, self._warm, self._frozen, self._solidus, self._liquidus, here, self._icy)
+        phase_kernels.follow_ice(self._theta, self._warm, self._frozen, self._solidus, self._liquidus, here, self._icy)
         if self._cuts is not None:
             self._cuts.follow_ice(self._icy, self._theta, here)
 
@@ -378,7 +379,7 @@ class VoxelStepper:
         theta = self._theta
         box = self._box
         ice = np.empty((box[1] - box[0], box[3] - box[2], 2), np.int64)
-        kernels.stage_temperature(self._shaped(self._state.v), self._here, *self._phases, box, theta, ice)
+        phase_kernels.stage_temperature(self._shaped(self._state.v), self._here, *self._phases, box, theta, ice)
         if self._frozen.size:
             self._move_ice(_extent(ice[..., 0], ice[..., 1]))
         steady, sink = self._power, self._loss
@@ -396,7 +397,7 @@ class VoxelStepper:
         levels = (number(self._problem.arterial_temperature - BODY_TEMPERATURE), number(self._liquidus))
         weights = (number(stage.mu), number(stage.nu), number(stage.now * step), number(stage.start * step))
         if self._cuts is None:
-            kernels.phase_stage(
+            phase_kernels.phase_stage(
                 theta, self._icy, *grid.inverse_squares, *work[:3], *levels, *work[3:], *weights, self._box, sums
             )
         else:
@@ -432,7 +433,7 @@ class VoxelStepper:
     def _add_up_phases(self, share: float) -> None:
         """Take over the change of tissue that may be frozen or boiling."""
         state = self._state
-        kernels.add_up_phases(
+        phase_kernels.add_up_phases(
             self._shaped(state.v),
             self._here,
             share,

@@ -1,0 +1,197 @@
+"""Compiled kernels of the heat march on voxels where there is ice or vapour: enthalpy is the state, temperature and
+conductivity follow from it. The arrays are those of :mod:`thermal.engines.heat_kernels`.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from thermal.engines.compiled import compiled, compiled_fast
+from thermal.engines.heat_kernels import Box, Number, Real
+from thermal.heat import BODY_TEMPERATURE
+from thermal.units import Array
+
+
+@compiled_fast
+def follow_ice(theta: Real, warm: Real, frozen: Array, solidus: float, liquidus: float, box: Box, kv: Real) -> None:
+    """``kv`` of a stage: ``warm`` where the cell's mean ``theta`` (K above body temperature, as ``solidus``) is above
+    the liquidus, going over to ``frozen``; at the cells around the nodes of the box."""
+    cx, cy, cz = frozen.shape
+    width = liquidus - solidus
+    lo, hi = max(box[4] - 1, 1), min(box[5], cz + 1)
+    count = hi - lo
+    for i in nb.prange(max(box[0] - 1, 1), min(box[1], cx + 1)):
+        for j in range(max(box[2] - 1, 1), min(box[3], cy + 1)):
+            a, b = theta[i, j, lo : hi + 1], theta[i, j + 1, lo : hi + 1]
+            c, d = theta[i + 1, j, lo : hi + 1], theta[i + 1, j + 1, lo : hi + 1]
+            row, bare, ice = kv[i, j, lo:hi], warm[i, j, lo:hi], frozen[i - 1, j - 1, lo - 1 : hi - 1]
+            coldest = np.inf
+            for m in range(count + 1):
+                coldest = min(coldest, min(min(a[m], b[m]), min(c[m], d[m])))
+            for m in range(count):
+                row[m] = bare[m]
+            if coldest < liquidus:
+                for m in range(count):
+                    mean = 0.125 * (a[m] + a[m + 1] + b[m] + b[m + 1] + c[m] + c[m + 1] + d[m] + d[m + 1])
+                    if mean < liquidus:
+                        share = min((liquidus - mean) / width, 1.0) if width > 0.0 else 1.0
+                        row[m] = bare[m] + share * (ice[m] - bare[m])
+
+
+@compiled_fast
+def stage_temperature(
+    v: Array,
+    change: Real,
+    ice_width: Array,
+    ice_ratio: Array,
+    solidus: float,
+    liquidus: float,
+    steam_width: Array,
+    onset: float,
+    dry: float,
+    box: Box,
+    theta: Real,
+    ice: Box,
+) -> None:
+    """Temperature above body temperature (K) of ``v + change`` by :class:`thermal.heat.Enthalpy`; knots likewise above
+    body temperature, widths empty where there is no such phase.
+
+    ``ice``: first and last padded node of each row (nx, ny, 2) of the box that is below the liquidus; the last is 0
+    if none is.
+    """
+    freezes, boils = ice_width.size > 0, steam_width.size > 0
+    lo, hi = box[4], box[5]
+    count = hi - lo
+    for i in nb.prange(box[0], box[1]):
+        for j in range(box[2], box[3]):
+            row, added, out = v[i - 1, j - 1, lo - 1 : hi - 1], change[i, j, lo:hi], theta[i, j, lo:hi]
+            lowest, highest = np.inf, -np.inf
+            for m in range(count):
+                value = row[m] + added[m]
+                out[m] = value
+                lowest, highest = min(lowest, value), max(highest, value)
+            first, last = hi, 0
+            if freezes and lowest < liquidus:
+                wide, ratio = ice_width[i - 1, j - 1, lo - 1 : hi - 1], ice_ratio[i - 1, j - 1, lo - 1 : hi - 1]
+                for m in range(count):
+                    below = liquidus - (row[m] + added[m])
+                    if below > 0.0:
+                        first, last = min(first, lo + m), lo + m
+                        mushy = min(below, wide[m]) * ((liquidus - solidus) / wide[m])
+                        out[m] = liquidus - mushy - max(below - wide[m], 0.0) / ratio[m]
+            ice[i - box[0], j - box[2], 0], ice[i - box[0], j - box[2], 1] = first, last
+            if boils and highest > onset:
+                wide = steam_width[i - 1, j - 1, lo - 1 : hi - 1]
+                for m in range(count):
+                    above = (row[m] + added[m]) - onset
+                    if above > 0.0:
+                        wet = min(above, wide[m]) * ((dry - onset) / wide[m])
+                        out[m] = onset + wet + max(above - wide[m], 0.0)
+
+
+@compiled_fast
+def phase_stage(
+    theta: Real,
+    kv: Real,
+    rx: Real,
+    ry: Real,
+    rz: Real,
+    steady: Real,
+    blood: Real,
+    sink: Real,
+    arterial: Number,
+    liquidus: Number,
+    inverse: Real,
+    first: Real,
+    here: Real,
+    before: Real,
+    mu: Number,
+    nu: Number,
+    now: Number,
+    start: Number,
+    box: Box,
+    sums: Array,
+) -> None:
+    """A stage with ice or vapour: flows at the temperature ``theta`` (K above body temperature, as ``arterial`` and
+    ``liquidus``).
+
+    ``steady`` W is what flows in at body temperature besides blood, ``sink`` W/K what films and probes take per kelvin
+    above it; all are zero at nodes that are not free.
+    ``before = mu here + nu before + now F(theta) / C + start first``. ``sums``: heat into nodes
+    at a prescribed temperature, heat from blood, W.
+    """
+    lo, hi = box[4] - 1, box[5] + 1
+    count = box[5] - box[4]
+    for i in nb.prange(box[0], box[1]):
+        for j in range(box[2], box[3]):
+            c, xm, xp, ym, yp = (
+                theta[i, j, lo:hi],
+                theta[i - 1, j, lo:hi],
+                theta[i + 1, j, lo:hi],
+                theta[i, j - 1, lo:hi],
+                theta[i, j + 1, lo:hi],
+            )
+            k00, k01, k10, k11 = kv[i - 1, j - 1, lo:hi], kv[i - 1, j, lo:hi], kv[i, j - 1, lo:hi], kv[i, j, lo:hi]
+            o, h, w, f = before[i, j, lo:hi], here[i, j, lo:hi], inverse[i, j, lo:hi], first[i, j, lo:hi]
+            p, b, t = steady[i, j, lo:hi], blood[i, j, lo:hi], sink[i, j, lo:hi]
+            x0, x1, y0, y1, z = rx[i - 1], rx[i], ry[j - 1], ry[j], rz[lo:hi]
+            nothing = kv.dtype.type(0.0)
+            held, bled = nothing, nothing
+            for m in range(1, count + 1):
+                a00, a01 = k00[m - 1] + k00[m], k01[m - 1] + k01[m]
+                a10, a11 = k10[m - 1] + k10[m], k11[m - 1] + k11[m]
+                below = (k00[m - 1] + k01[m - 1]) + (k10[m - 1] + k11[m - 1])
+                above = (k00[m] + k01[m]) + (k10[m] + k11[m])
+                u = c[m]
+                q = x1 * (a10 + a11) * (xp[m] - u) + x0 * (a00 + a01) * (xm[m] - u)
+                q += y1 * (a01 + a11) * (yp[m] - u) + y0 * (a00 + a10) * (ym[m] - u)
+                q += z[m] * above * (c[m + 1] - u) + z[m - 1] * below * (c[m - 1] - u)
+                from_blood = b[m] * (arterial - u) if u > liquidus else nothing
+                q += p[m] - t[m] * u + from_blood
+                o[m] = mu * h[m] + nu * o[m] + now * (w[m] * q) + start * f[m]
+                held += nothing if w[m] > nothing else q
+                bled += from_blood
+            sums[i - box[0], j - box[2], 0] = held
+            sums[i - box[0], j - box[2], 1] = bled
+
+
+@compiled
+def add_up_phases(
+    v: Array,
+    change: Real,
+    share: float,
+    ice_width: Array,
+    ice_ratio: Array,
+    solidus: float,
+    liquidus: float,
+    steam_width: Array,
+    onset: float,
+    dry: float,
+    inverse: Real,
+    temperature: Array,
+    coldest: Array,
+    hottest: Array,
+) -> None:
+    """:func:`add_up` for tissue that may be frozen or boiling (:func:`stage_temperature`), everywhere; nodes that are
+    not free keep their temperature."""
+    freezes, boils = ice_width.size > 0, steam_width.size > 0
+    nx, ny, nz = v.shape
+    for i in nb.prange(nx):
+        for j in range(ny):
+            row, added, w = v[i, j], change[i + 1, j + 1, 1:-1], inverse[i + 1, j + 1, 1:-1]
+            out, low, high = temperature[i, j], coldest[i, j], hottest[i, j]
+            for m in range(nz):
+                d = added[m]
+                value = row[m] + (d + share * abs(d))
+                row[m] = value
+                if freezes and value < liquidus:
+                    below, wide = liquidus - value, ice_width[i, j, m]
+                    mushy = min(below, wide) * ((liquidus - solidus) / wide)
+                    value = liquidus - mushy - max(below - wide, 0.0) / ice_ratio[i, j, m]
+                if boils and value > onset:
+                    above, wide = value - onset, steam_width[i, j, m]
+                    value = onset + min(above, wide) * ((dry - onset) / wide) + max(above - wide, 0.0)
+                if w[m] > 0:
+                    out[m] = value + BODY_TEMPERATURE
+                low[m], high[m] = min(low[m], out[m]), max(high[m], out[m])

@@ -1,0 +1,58 @@
+"""The 7-point stencil of the voxel engine as an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from thermal.engines import kernels
+from thermal.units import Array
+
+
+@dataclass(frozen=True)
+class VoxelOperator:
+    """Edge conductances along the three axes; see :class:`thermal.engine.Operator`."""
+
+    gx: Array
+    gy: Array
+    gz: Array
+    shape: tuple[int, int, int]
+
+    @property
+    def along(self) -> tuple[Array, Array, Array]:
+        """The conductances along x, y and z."""
+        return self.gx, self.gy, self.gz
+
+    @property
+    def links(self) -> Iterator[tuple[tuple[int, int, int], Array]]:
+        """The conductances, each with the offset of its second node."""
+        yield (1, 0, 0), self.gx
+        yield (0, 1, 0), self.gy
+        yield (0, 0, 1), self.gz
+
+    @cached_property
+    def diagonal(self) -> Array:
+        """(n,) sum of the conductances of each node."""
+        out = np.empty(self.shape)
+        kernels.diagonal(self.gx, self.gy, self.gz, out)
+        return out.ravel()
+
+    @property
+    def bound(self) -> Array:
+        """(n,) b with ``u . K u <= sum b u^2`` (Gershgorin)."""
+        return 2.0 * self.diagonal
+
+    def __call__(self, u: Array) -> Array:
+        """K u, (n,) -> (n,)."""
+        out = np.empty(self.shape)
+        kernels.apply(self.gx, self.gy, self.gz, u.reshape(self.shape), out)
+        return out.ravel()
+
+    def dissipation(self, u: Array) -> Array:
+        """(n,) half of ``G_ij (u_i - u_j)^2`` over the edges of each node."""
+        out = np.empty(self.shape)
+        kernels.dissipation(self.gx, self.gy, self.gz, u.reshape(self.shape), out)
+        return out.ravel()
