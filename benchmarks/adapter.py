@@ -118,7 +118,7 @@ def heat(
     power = works.source(engine.points) * engine.volume
     loop = Loop(
         bioheat,
-        PlainSource(lambda state, step: Drive(power)),
+        PlainSource(lambda state, step: Drive(power, steady=True)),
         {},
         Control(tolerance=tolerance, max_step=max_step, precision=precision),
         works.DURATION,

@@ -198,6 +198,32 @@ def march(engine: Any) -> Iterator[tuple[str, Array]]:
     yield "energy error", np.array([last.energy_error])
 
 
+def constant(engine: Any) -> Iterator[tuple[str, Array]]:
+    """Perfused tissue under constant power with a cooled skin and nothing that follows the temperature: two leaps."""
+    body = engine.volume > 0
+    of_cells = 0.5 + 0.3 * engine.shares["tumour"]
+    cold_face, held_face = ("z+", "x-") if "z+" in engine.areas else ("surface", "west")
+    film = 200.0 * engine.areas[cold_face]
+    still = np.zeros(of_cells.shape)
+    of_nodes = np.where(body, engine.to_nodes(of_cells), 1.0)
+    problem = Bioheat(
+        engine,
+        Enthalpy.build(np.where(body, engine.to_nodes(3.6e6 + 4e5 * engine.shares["tumour"]), 1.0)),
+        Conductivity(of_cells, still),
+        Conductivity(of_nodes, np.zeros(of_nodes.shape)),
+        4e4 * engine.volumes["liver"],
+        37.0,
+        500.0 * engine.volume,
+        Surroundings(film, 20.0 * film, Held(engine.areas[held_face] > 0, np.full(body.shape, 37.0))),
+    )
+    act = Drive(2e6 * engine.volumes["tumour"], steady=True)
+    loop = Loop(problem, PlainSource(lambda state, step: act), {}, Control(1e-6, 1e3), 90.0, None, (30.0,))
+    *_, last = loop.march(loop.start(np.full(body.shape, 37.0)))
+    yield "leaped temperature", engine.gather(last.state.temperature * body)
+    yield "leaped energy", np.array([*last.energy, last.stored])
+    yield "leaps", np.array([last.steps, last.stages], dtype=float)
+
+
 def electrode(engine: Any) -> Iterator[tuple[str, Array]]:
     """Ball (RF-01) and line (RF-06) thinner than the grid at 1 V, the border at the exact potential; in ohm, ohm m."""
     sigma = 0.33
@@ -228,8 +254,8 @@ def electrode(engine: Any) -> Iterator[tuple[str, Array]]:
 
 
 PROBLEMS: Mapping[str, tuple[Callable[[], Domain], tuple[Callable[[Any], Iterator[tuple[str, Array]]], ...]]] = {
-    "hexahedra": (hexahedra, (space, steady, march)),
-    "tetrahedra": (tetrahedra, (space, steady, march)),
+    "hexahedra": (hexahedra, (space, steady, march, constant)),
+    "tetrahedra": (tetrahedra, (space, steady, march, constant)),
     "electrode": (lambda: cube(24, 1.5e-3), (electrode,)),
 }
 

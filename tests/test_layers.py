@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("anatomy", "physics", "engines"),
     ("engine",),
     ("heat", "carriage"),
-    ("domain", "library", "sampled"),
+    ("domain", "library", "sampled", "scheme"),
     ("crew",),
     ("units", "errors", "interrupts", "machine", "progress"),
 )

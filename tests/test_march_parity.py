@@ -60,6 +60,26 @@ def test_fused_kernels_and_the_operator_march_alike(domain: VoxelDomain | MeshDo
         np.testing.assert_allclose(operator[name], kernels[name], rtol=0, atol=1e-12 * scale, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    ("domain", "fused", "plain"),
+    [
+        (engine_problems.hexahedra(), VoxelEngine, VoxelsByOperator),
+        (engine_problems.tetrahedra(), MeshEngine, MeshByOperator),
+    ],
+)
+def test_fused_kernels_and_the_operator_leap_alike(domain: VoxelDomain | MeshDomain, fused: Any, plain: Any) -> None:
+    """Nothing follows the temperature: one step to what is saved, one to the end."""
+    kernels, operator = (
+        dict(engine_problems.constant(engine_problems.Alone(engine(domain)))) for engine in (fused, plain)
+    )
+    assert kernels["leaps"][0] == 2
+    np.testing.assert_array_equal(kernels["leaps"], operator["leaps"])
+    for name in ("leaped temperature", "leaped energy"):
+        np.testing.assert_allclose(
+            operator[name], kernels[name], rtol=0, atol=1e-12 * np.ptp(kernels[name]), err_msg=name
+        )
+
+
 def test_a_mesh_in_single_precision() -> None:
     """Five digits of the temperature after the whole march; energy is kept as in double precision."""
     domain = engine_problems.tetrahedra()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from thermal.domain import Ball, VoxelDomain
-from thermal.engines.legendre import first_weight, later_stages, stage_count
+from thermal.engines.legendre import legendre, stage_count
 from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.voxel import VoxelEngine
 from thermal.heat import (
@@ -186,8 +186,9 @@ def test_stages_are_those_of_a_second_order_scheme(stages: int) -> None:
     """For u' = z u the result is 1 + z + z^2/2 up to third order: differences of the polynomial at zero."""
 
     def polynomial(z: float) -> float:
-        before, here = 0.0, first_weight(stages) * z
-        for stage in later_stages(stages):
+        scheme = legendre(stages)
+        before, here = 0.0, scheme.first * z
+        for stage in scheme.later:
             now = stage.mu * here + stage.nu * before + z * (stage.now * (1.0 + here) + stage.start)
             before, here = here, now
         return 1.0 + here

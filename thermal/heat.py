@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thermal.domain import CutEdges
+from thermal.scheme import Scheme
 from thermal.units import Array, Mask
 
 Nodes = npt.NDArray[np.intp]
@@ -354,6 +355,15 @@ class HeatStepper(Protocol):
         """One Runge-Kutta-Legendre step of ``step`` s on the state in place; nodes that are not free stay as they are.
 
         Raises ``FloatingPointError``, the state being as before, when the result is not finite.
+        """
+        ...
+
+    def leap(self, step: float, scheme: Scheme) -> Stepped | None:
+        """One step of ``step`` s by a ``scheme`` for linear equations, on the state in place.
+
+        None, and the state as before, where ice or vapour come in, so that the equation is not linear. What else makes
+        it so (coefficients that follow the temperature, probes) is the caller's to know. ``error`` is that of the
+        scheme, zero here. Raises ``FloatingPointError``, the state being as before, when the result is not finite.
         """
         ...
 

@@ -1,40 +1,20 @@
 """Runge-Kutta-Legendre steps of second order: ``s`` evaluations for an explicit step that grows like ``s^2``.
 
-C. D. Meyer, D. S. Balsara, T. D. Aslam, J. Comput. Phys. 257 (2014) 594-626. Written for increments
-``d_j = Y_j - Y_0``: ``d_j = mu d_(j-1) + nu d_(j-2) + now F(Y_(j-1)) + start F(Y_0)`` from ``d_0 = 0`` and
-``d_1 = first F(Y_0)``.
-Whatever is summed up along the way (the lines of a ledger) goes through the same recurrence, so it closes to round-off.
+C. D. Meyer, D. S. Balsara, T. D. Aslam, J. Comput. Phys. 257 (2014) 594-626.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from thermal.units import Array
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Coefficients of one stage; ``now`` and ``start`` in units of the step."""
-
-    mu: float
-    nu: float
-    now: float
-    start: float
-
-
-def first_weight(stages: int) -> float:
-    """Length of the first stage in units of the step."""
-    return 4.0 / (3.0 * (stages**2 + stages - 2.0))
+from thermal.scheme import Scheme, Stage
 
 
 @lru_cache(maxsize=256)
-def later_stages(stages: int) -> tuple[Stage, ...]:
-    """Stages 2 to ``stages``."""
+def legendre(stages: int) -> Scheme:
+    """The scheme of so many ``stages``, at least 2."""
     weight = 4.0 / (stages**2 + stages - 2.0)
     b = [1.0 / 3.0] * 3 + [(j * j + j - 2.0) / (2.0 * j * (j + 1.0)) for j in range(3, stages + 1)]
     found = []
@@ -43,7 +23,7 @@ def later_stages(stages: int) -> tuple[Stage, ...]:
         nu = -(j - 1.0) / j * b[j] / b[j - 2]
         now = mu * weight
         found.append(Stage(mu, nu, now, -(1.0 - b[j - 1]) * now))
-    return tuple(found)
+    return Scheme(weight / 3.0, tuple(found))
 
 
 def stage_count(steps_of_decay: float) -> int:
@@ -53,17 +33,3 @@ def stage_count(steps_of_decay: float) -> int:
     what there is as an odd one does: by a factor of 0.7 at the most.
     """
     return max(3, int(np.ceil(0.5 * (np.sqrt(9.0 + 8.0 * 1.05 * steps_of_decay) - 1.0))))
-
-
-def integrate(first: Array, step: float, stages: int, run: Callable[[Stage], Array]) -> Array:
-    """Time integral of the lines of a ledger over a step, J.
-
-    ``first`` W are the lines at its start; ``run`` does one stage on the field and returns the lines (W) of the stage
-    before, from which it was made.
-    """
-    before, here = np.zeros_like(first), first_weight(stages) * step * first
-    for stage in later_stages(stages):
-        lines = run(stage)
-        now = stage.mu * here + stage.nu * before + step * (stage.now * lines + stage.start * first)
-        before, here = here, now
-    return here

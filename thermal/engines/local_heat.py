@@ -18,10 +18,10 @@ from thermal.engine import Operator
 from thermal.engines.compiled import compiled
 from thermal.engines.distributed_operator import DolfinxOperator
 from thermal.engines.distribution import Distribution
-from thermal.engines.legendre import Stage, first_weight, integrate
 from thermal.engines.local_rows import Index, LocalCells, Short
 from thermal.engines.operator_heat import Step
 from thermal.heat import Conductivity, HeatProblem
+from thermal.scheme import Scheme, Stage
 from thermal.units import Array
 
 Run = Callable[[Stage, float, Any, Any], Array]
@@ -126,13 +126,13 @@ class RowStages:
         return self.distribution.vector(), self.distribution.vector(), self.distribution.vector()
 
     def __call__(
-        self, step: Step, first: Array, first_lines: Array, length: float, stages: int, plain: bool
+        self, step: Step, first: Array, first_lines: Array, length: float, scheme: Scheme, plain: bool
     ) -> tuple[Array, Array]:
         """See :data:`thermal.engines.operator_heat.Stages`."""
         owned = self.distribution.owned
         here, before, _ = self._buffers
         rate = step.inverse * first
-        here.array[:owned] = first_weight(stages) * length * rate
+        here.array[:owned] = scheme.first * length * rate
         before.array[:owned] = 0.0
         sums = np.empty((-(-owned // CHUNK), 2))
         if plain:
@@ -146,7 +146,7 @@ class RowStages:
             here, before = before, here
             return np.concatenate([known, mine])
 
-        lines = integrate(np.concatenate([first_lines, np.zeros(5)]), length, stages, one)
+        lines = scheme.integrate(np.concatenate([first_lines, np.zeros(5)]), length, one)
         return here.array[:owned].copy(), lines[:5] + self.distribution.add(lines[5:])
 
     def _linear(self, step: Step, rate: Array, sums: Array) -> Run:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thermal.engine import Engine, Operator
-from thermal.engines.legendre import Stage, first_weight, integrate
+from thermal.engines.legendre import legendre
 from thermal.engines.spectrum import bound
 from thermal.heat import BODY_TEMPERATURE, Action, Flow, HeatProblem, HeatState, Rates, Stepped
+from thermal.scheme import Scheme, Stage
 from thermal.units import Array
 
 
@@ -75,18 +76,18 @@ class Step:
         return flow, lines
 
 
-Stages = Callable[[Step, Array, Array, float, int, bool], tuple[Array, Array]]
-"""All stages of a step: from the first flow (n,) W and its lines (5,) W, the length of the step (s) and the number of
-stages to the change of v (n,) K and the time integral of the lines (5,) J. If the last argument is true, neither ice
+Stages = Callable[[Step, Array, Array, float, Scheme, bool], tuple[Array, Array]]
+"""All stages of a step: from the first flow (n,) W and its lines (5,) W, the length of the step (s) and its scheme
+to the change of v (n,) K and the time integral of the lines (5,) J. If the last argument is true, neither ice
 nor vapour comes near and nothing depends on the temperature within the step."""
 
 
 def by_operator(
-    step: Step, first: Array, first_lines: Array, length: float, stages: int, plain: bool
+    step: Step, first: Array, first_lines: Array, length: float, scheme: Scheme, plain: bool
 ) -> tuple[Array, Array]:
     """See :data:`Stages`."""
     relation, kept = step.problem.relation, np.flatnonzero(~step.action.free)
-    here = first_weight(stages) * length * step.inverse * first
+    here = scheme.first * length * step.inverse * first
     before = np.zeros_like(here)
 
     def run(stage: Stage) -> Array:
@@ -101,7 +102,7 @@ def by_operator(
         here, before = stage.mu * here + stage.nu * before + step.inverse * flow, here
         return lines
 
-    lines = integrate(first_lines, length, stages, run)
+    lines = scheme.integrate(first_lines, length, run)
     return here, lines
 
 
@@ -189,16 +190,32 @@ class OperatorStepper:
 
     def advance(self, step: float, stages: int) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
-        engine, (liquidus, onset) = self._engine, self._problem.relation.liquid
+        scheme = legendre(stages)
         if self._plain:
-            change, lines = self._run(self._step, self._first, self._lines, step, stages, True)
-            liquid = self._step.state.v + change + BODY_TEMPERATURE
-            if liquidus < engine.minimum(liquid) and engine.maximum(liquid) < onset:
-                stored = self._settle(change)
+            done = self._within_liquid(step, scheme)
+            if done is not None:
+                change, lines, stored = done
                 return Stepped(lines, stored, self._error(change, step))
             self._plain = False
-        change, lines = self._run(self._step, self._first, self._lines, step, stages, False)
+        change, lines = self._run(self._step, self._first, self._lines, step, scheme, False)
         return Stepped(lines, self._settle(change), None)
+
+    def leap(self, step: float, scheme: Scheme) -> Stepped | None:
+        """See :meth:`thermal.heat.HeatStepper.leap`."""
+        done = self._within_liquid(step, scheme) if self._plain else None
+        return None if done is None else Stepped(done[1], done[2], 0.0)
+
+    def _within_liquid(self, step: float, scheme: Scheme) -> tuple[Array, Array, float] | None:
+        """A step that meets neither ice nor vapour: the change of v (n,), the lines and the heat stored, J.
+
+        None, and the state as before, if it does meet them.
+        """
+        engine, (liquidus, onset) = self._engine, self._problem.relation.liquid
+        change, lines = self._run(self._step, self._first, self._lines, step, scheme, True)
+        liquid = self._step.state.v + change + BODY_TEMPERATURE
+        if not (liquidus < engine.minimum(liquid) and engine.maximum(liquid) < onset):
+            return None
+        return change, lines, self._settle(change)
 
     def _settle(self, change: Array) -> float:
         """Bring the state to the end of the step; returns the heat stored, J."""

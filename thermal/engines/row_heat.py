@@ -8,7 +8,7 @@ increments within the step are in the working precision. Steps with ice or vapou
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from thermal.engine import Engine, Operator
 from thermal.engines import row_kernels as kernels
 from thermal.engines.ahead import Ahead
 from thermal.engines.graph import LANES, GraphOperator, Rows
-from thermal.engines.legendre import Stage, first_weight, integrate
+from thermal.engines.legendre import legendre
 from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.row_kernels import Real
 from thermal.engines.row_order import Packed, RowOrder
@@ -36,6 +36,7 @@ from thermal.heat import (
     Stepped,
     Touch,
 )
+from thermal.scheme import Scheme, Stage
 from thermal.units import Array, Mask
 
 SOURCE, BLOOD, BORDER, PROBES, HELD = range(len(BUDGET))
@@ -159,6 +160,10 @@ class RowStepper:
             places, heat = contact.places, contact.heat(self._temperature)
             rate[places] += heat * self._inverse[places]
             self._sink[places] += contact.conductance
+            if contact.line == BORDER and len(
+                places
+            ):  # always there: how fast nodes would be without it does not count
+                fastest = float(np.abs(rate).max())
             fastest = max(fastest, float(np.abs(rate[places]).max(initial=0.0)))
             decay = self._swiftest[places] * (self._bound[places] + self._sink[places])
             self._decay = max(self._decay, float(decay.max(initial=0.0)))
@@ -170,7 +175,20 @@ class RowStepper:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
         if self._at_work is not self:
             return self._at_work.advance(step, stages)
-        lines = self._march(step, stages)
+        done = self._within_liquid(step, legendre(stages))
+        if done is None:
+            self._leave_to_phases()
+            return self._at_work.advance(step, stages)
+        return done
+
+    def leap(self, step: float, scheme: Scheme) -> Stepped | None:
+        """See :meth:`thermal.heat.HeatStepper.leap`."""
+        done = self._within_liquid(step, scheme) if self._at_work is self else None
+        return None if done is None else replace(done, error=0.0)
+
+    def _within_liquid(self, step: float, scheme: Scheme) -> Stepped | None:
+        """A step that meets neither ice nor vapour; None, and the state as before, if it does."""
+        lines = self._march(step, scheme)
         sums = np.empty((self._order.slices, 4))
         kernels.weigh(self._order.node, self._state.v, self._here, self._capacity, sums)
         stored, size, wanted = float(sums[:, 0].sum()), float(sums[:, 1].sum()), float(lines.sum())
@@ -178,17 +196,16 @@ class RowStepper:
             raise FloatingPointError("the temperature became infinite")
         liquidus, onset = self._problem.relation.liquid
         if sums[:, 2].min() + BODY_TEMPERATURE <= liquidus or sums[:, 3].max() + BODY_TEMPERATURE >= onset:
-            self._leave_to_phases()
-            return self._at_work.advance(step, stages)
+            return None
         share = (wanted - stored) / size if size > 0.0 else 0.0
         state = self._state
         arrays = state.v, state.temperature, state.coldest, state.hottest, self._temperature
         kernels.add_up(self._order.node, self._here, share, self._inverse, *arrays)
         return Stepped(lines, stored + share * size, self._error(step))
 
-    def _march(self, step: float, stages: int) -> Array:
+    def _march(self, step: float, scheme: Scheme) -> Array:
         """All stages; afterwards ``_here`` holds the change of v. Returns the time integral of the lines, J."""
-        np.multiply(self._first, self._order.dtype(first_weight(stages) * step), out=self._here)
+        np.multiply(self._first, self._order.dtype(scheme.first * step), out=self._here)
         self._before.fill(0.0)
         sums = np.empty((self._order.slices, 2))
 
@@ -197,7 +214,7 @@ class RowStepper:
             self._here, self._before = self._before, self._here
             return lines
 
-        return integrate(self._lines, step, stages, one)
+        return scheme.integrate(self._lines, step, one)
 
     def _stage(self, stage: Stage, step: float, sums: Array) -> Array:
         """One stage; returns the lines of the ledger (W) of the stage before."""

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from thermal.engines import row_kernels as kernels
-from thermal.engines.legendre import Stage, first_weight, integrate
 from thermal.engines.operator_heat import Step
 from thermal.engines.row_kernels import Real
 from thermal.engines.row_order import RowOrder
 from thermal.heat import BODY_TEMPERATURE
+from thermal.scheme import Scheme, Stage
 from thermal.units import Array
 
 
@@ -26,12 +26,12 @@ class RowStages:
         self._sums = np.zeros((order.slices, 2))
 
     def __call__(
-        self, step: Step, first: Array, first_lines: Array, length: float, stages: int, plain: bool
+        self, step: Step, first: Array, first_lines: Array, length: float, scheme: Scheme, plain: bool
     ) -> tuple[Array, Array]:
         """All stages; what the rounding of the increments took or gave is handed back in proportion to them."""
         order = self._order
         rate = order.pack(step.inverse * first)
-        np.multiply(rate, order.dtype(first_weight(stages) * length), out=self._here)
+        np.multiply(rate, order.dtype(scheme.first * length), out=self._here)
         self._before.fill(0.0)
         run = self._phases(step, rate)
 
@@ -40,7 +40,7 @@ class RowStages:
             self._here, self._before = self._before, self._here
             return lines
 
-        lines = integrate(first_lines, length, stages, one)
+        lines = scheme.integrate(first_lines, length, one)
         change = order.unpack(self._here)
         size = float(np.sum(self._capacity * np.abs(change)))
         if size > 0.0:

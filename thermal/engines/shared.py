@@ -25,6 +25,7 @@ from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
 from thermal.heat import Action, Flow, HeatProblem, HeatState, HeatStepper, Precision, Rates, Stepped, Touch
 from thermal.interrupts import INTERRUPTS, uninterrupted
+from thermal.scheme import Scheme
 from thermal.units import Array, Mask
 
 WHOLE: Mapping[type, Any] = {VoxelDomain: VoxelEngine, MeshDomain: MeshEngine}
@@ -143,8 +144,19 @@ class Team:
         part = self.parts[number]
         assert part.stepper is not None
         assert part.state is not None
-        stepped = part.stepper.advance(step, stages)
-        return stepped, part.engine.gather(part.state.v), part.engine.gather(part.state.temperature)
+        return self._whole(part, part.state, part.stepper.advance(step, stages))
+
+    def leap(self, number: int, step: float, scheme: Scheme) -> tuple[Stepped, Array, Array] | None:
+        """The same by a scheme for linear equations; None where the equation is not linear."""
+        part = self.parts[number]
+        assert part.stepper is not None
+        assert part.state is not None
+        stepped = part.stepper.leap(step, scheme)
+        return None if stepped is None else self._whole(part, part.state, stepped)
+
+    @staticmethod
+    def _whole(part: Part, state: HeatState, stepped: Stepped) -> tuple[Stepped, Array, Array]:
+        return stepped, part.engine.gather(state.v), part.engine.gather(state.temperature)
 
     def ends(self, number: int, temperature: Array) -> tuple[Flow, Flow]:
         """The flows at both ends of the step, which left ``temperature``, in the whole domain."""
@@ -200,8 +212,15 @@ class SharedStepper:
 
     def advance(self, step: float, stages: int) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
-        stepped: Stepped
-        stepped, v, temperature = self._team.do("advance", self._number, step, stages)
+        return self._taken(*self._team.do("advance", self._number, step, stages))
+
+    def leap(self, step: float, scheme: Scheme) -> Stepped | None:
+        """See :meth:`thermal.heat.HeatStepper.leap`."""
+        done = self._team.do("leap", self._number, step, scheme)
+        return None if done is None else self._taken(*done)
+
+    def _taken(self, stepped: Stepped, v: Array, temperature: Array) -> Stepped:
+        """Take over what all ranks have of v and the temperature (n,)."""
         state, cells = self._state, self._team.parts[self._number].engine.distribution.in_cells
         state.v[cells], state.temperature[cells] = v[cells], temperature[cells]
         np.minimum(state.coldest, state.temperature, out=state.coldest)

@@ -7,7 +7,7 @@ within the step are in the working precision, so that single precision loses dig
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from thermal.engines import phase_kernels
 from thermal.engines.ahead import Ahead
 from thermal.engines.cut_heat import CutFlows, Edges
 from thermal.engines.heat_kernels import Box, Real
-from thermal.engines.legendre import Stage, first_weight, integrate
+from thermal.engines.legendre import legendre
 from thermal.engines.padded import Padded
 from thermal.heat import (
     BODY_TEMPERATURE,
@@ -30,6 +30,7 @@ from thermal.heat import (
     Stepped,
     Touch,
 )
+from thermal.scheme import Scheme, Stage
 from thermal.units import Array, Mask
 
 NOTHING = np.zeros((0, 0, 0))
@@ -290,23 +291,36 @@ class VoxelStepper:
 
     def advance(self, step: float, stages: int) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
-        self._clear()
+        scheme = legendre(stages)
         if self._plain:
-            self._box = self._reached(stages)
-            lines = self._march(step, stages, self._linear_stage)
-            weight = self._weighed(lines)
-            liquidus, onset = self._problem.relation.liquid
-            if liquidus < weight.coldest and weight.hottest < onset:
-                self._add_up(weight.share)
-                return Stepped(lines, weight.stored, self._error(step))
+            done = self._within_liquid(step, scheme)
+            if done is not None:
+                return done
             self._plain = False
-            self._clear()
+        self._clear()
         self._box = self._whole
         self._steady()
-        lines = self._march(step, stages, self._phase_stage)
+        lines = self._march(step, scheme, self._phase_stage)
         weight = self._weighed(lines)
         self._add_up_phases(weight.share)
         return Stepped(lines, weight.stored, None)
+
+    def leap(self, step: float, scheme: Scheme) -> Stepped | None:
+        """See :meth:`thermal.heat.HeatStepper.leap`."""
+        done = self._within_liquid(step, scheme) if self._plain else None
+        return None if done is None else replace(done, error=0.0)
+
+    def _within_liquid(self, step: float, scheme: Scheme) -> Stepped | None:
+        """A step that meets neither ice nor vapour; None, and the state as before, if it does."""
+        self._clear()
+        self._box = self._reached(scheme.stages)
+        lines = self._march(step, scheme, self._linear_stage)
+        weight = self._weighed(lines)
+        liquidus, onset = self._problem.relation.liquid
+        if not (liquidus < weight.coldest and weight.hottest < onset):
+            return None
+        self._add_up(weight.share)
+        return Stepped(lines, weight.stored, self._error(step))
 
     def _clear(self) -> None:
         """Forget the increments of the last step."""
@@ -325,17 +339,17 @@ class VoxelStepper:
         box = self._box
         return np.empty((box[1] - box[0], box[3] - box[2], count))
 
-    def _march(self, step: float, stages: int, run: Callable[[Stage, float], Array]) -> Array:
+    def _march(self, step: float, scheme: Scheme, run: Callable[[Stage, float], Array]) -> Array:
         """All stages; afterwards ``_here`` holds the change of v. Returns the time integral of the lines, J."""
         box = _inside(self._box)
-        np.multiply(self._first[box], self._grid.dtype(first_weight(stages) * step), out=self._here[box])
+        np.multiply(self._first[box], self._grid.dtype(scheme.first * step), out=self._here[box])
 
         def one(stage: Stage) -> Array:
             lines = run(stage, step)
             self._here, self._before = self._before, self._here
             return lines
 
-        return integrate(self._lines, step, stages, one)
+        return scheme.integrate(self._lines, step, one)
 
     def _linear_stage(self, stage: Stage, step: float) -> Array:
         """A stage without change of phase; returns the lines of the ledger (W) of the stage before."""

@@ -2,8 +2,9 @@
 
 Stabilised explicit steps (:mod:`thermal.engines.legendre`) done by the engine; this loop chooses them. They land on
 every event; their size follows the local error, an estimate of B. P. Sommeijer, L. F. Shampine, J. G. Verwer,
-J. Comput. Appl. Math. 88 (1998) 315-326. Damage is accumulated from every step. The lines of the energy ledger went
-through the same recurrence as the field, so the ledger closes to round-off.
+J. Comput. Appl. Math. 88 (1998) 315-326. Where nothing but heat is marched and nothing depends on the temperature,
+steps are exact in time (:mod:`thermal.engines.chebyshev`) and as long as they may be. Damage is accumulated from every
+step. The lines of the energy ledger went through the same recurrence as the field, so the ledger closes to round-off.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from thermal.engines.chebyshev import chebyshev
 from thermal.engines.legendre import stage_count
 from thermal.heat import BUDGET, HeatState, HeatStepper, Nodes, Rates, Stepped
 from thermal.march.moment import Progress, Span
@@ -170,14 +172,17 @@ class Loop:
         step, lands = fit(min(proposal, self.control.max_step), target - now)
         drive = self.source.drive(progress.state, step)
         earlier = progress.state.temperature.copy() if self._looks_back or drive.contacts else None
-        before = replace(progress.copy(), span=None) if self._wanted(now, now + step) else None
+        linear = self._linear(drive)
+        before = replace(progress.copy(), span=None) if not linear and self._wanted(now, now + step) else None
         rates, kept = self._begin(progress, drive, 0.5 * step)
-        stages = stage_count(step * rates.decay)
-        try:
-            stepped = self._stepper.advance(step, stages)
-        except FloatingPointError as error:
-            place = f"at {now + step:g} s with a step of {step:g} s and {stages} stages"
-            raise FloatingPointError(f"{error} {place}") from None
+        leap = self._leap(now, target, rates) if linear else None
+        if leap is None:
+            stages = stage_count(step * rates.decay)
+            stepped = self._advance(now, step, stages)
+            following = self._next_step(step, proposal, stepped, progress.state.temperature)
+        else:
+            step, lands, stages, stepped = leap
+            following = proposal
         temperature = progress.state.temperature
         if drive.held is not None:
             temperature[kept] = self._holding(drive, now + step)[0].value[kept]
@@ -200,7 +205,7 @@ class Loop:
             progress.energy + stepped.lines,
             progress.throughput + float(np.abs(stepped.lines).sum()),
             progress.stored + stepped.stored,
-            0.0 if at_event else self._next_step(step, proposal, stepped, temperature),
+            0.0 if at_event else following,
             earlier,
             step,
             progress.steps + 1,
@@ -209,6 +214,29 @@ class Loop:
             None if before is None else Span(before, *self._stepper.ends()),
             self._drug(progress.drug, earlier, temperature, step, damage),
         )
+
+    def _advance(self, now: float, step: float, stages: int) -> Stepped:
+        try:
+            return self._stepper.advance(step, stages)
+        except FloatingPointError as error:
+            place = f"at {now + step:g} s with a step of {step:g} s and {stages} stages"
+            raise FloatingPointError(f"{error} {place}") from None
+
+    def _linear(self, drive: Drive) -> bool:
+        """Whether the equation stays linear until the next target, as far as there is neither ice nor vapour."""
+        return drive.steady and not drive.contacts and drive.held is None and not self._looks_back
+
+    def _leap(self, now: float, target: float, rates: Rates) -> tuple[float, bool, int, Stepped] | None:
+        """A step of a linear equation, exact in time: its length, whether it lands on ``target``, stages, what it did.
+
+        Not beyond a moment that is to be saved: within such a step it is not known. None where there is ice or vapour.
+        """
+        end = min([target, *self._wanted(now, target)])
+        longest = min(self.control.max_step, self.control.farthest / max(rates.heating, 1e-30))
+        step, lands = fit(longest, end - now)
+        scheme = chebyshev(step * rates.decay, self.control.unnoticed / max(step * rates.heating, 1e-30))
+        stepped = self._stepper.leap(step, scheme)
+        return None if stepped is None else (step, lands and end == target, scheme.stages, stepped)
 
     @property
     def _looks_back(self) -> bool:

@@ -19,6 +19,8 @@ FRONT_STEP = 10.0  # s; largest step while there is ice or vapour
 SHARP_STEP = 5.0  # s; the same where latent heat is taken up within less than SHARP: beyond, fronts begin to flutter
 SHARP = 2.0  # K
 SAFETY = 0.8
+ROUND_OFF: dict[Precision, float] = {"single": 2e-6, "double": 1e-14}
+"""What hundreds of stages leave of it in a step, relative to the way it would go at the rate of its start."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,16 @@ class Control:
     """s, after each event; default from the initial heating rate"""
     precision: Precision = "double"
     """of the increments within a step"""
+
+    @property
+    def unnoticed(self) -> float:
+        """K, error of a step that is exact in time: a hundredth of what others may have."""
+        return 0.01 * self.tolerance
+
+    @property
+    def farthest(self) -> float:
+        """K, longest way that such a step may go at the rate of its start: round-off stays a tenth of the tolerance."""
+        return 0.1 * self.tolerance / ROUND_OFF[self.precision]
 
     def first(self, decay: float, heating: float, ramps: bool) -> float:
         """First step (s) after a jump: the fastest node moves by a few tolerances.

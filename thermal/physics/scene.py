@@ -166,12 +166,14 @@ class Drive:
 
     ``power``: (n,) W put into each node. ``contacts``: probes. ``held``: nodes whose temperature is prescribed, as a
     function of time (s) whose mask never changes. ``readings``: instruments for the history (power, impedance ...).
+    ``steady``: all of it stays as it is until the source's next event or tick, whatever the temperature does.
     """
 
     power: Array
     contacts: tuple[Contact, ...] = ()
     held: Callable[[float], Held] | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
+    steady: bool = False
 
 
 @runtime_checkable

@@ -139,6 +139,7 @@ class CombinedSource:
             tuple(contact for drive in drives for contact in drive.contacts),
             _together(holders) if holders else None,
             _numbered(drive.readings for drive in drives),
+            all(drive.steady for drive in drives),
         )
 
     def memory(self) -> Mapping[str, Array]:

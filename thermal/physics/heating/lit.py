@@ -230,7 +230,7 @@ class LightPower:
             "power": Reading(self._light.power if on else 0.0, "W"),
             "absorbed": Reading(float(np.sum(power)), "W"),
         }
-        return Drive(power, readings=readings)
+        return Drive(power, readings=readings, steady=not len(self._due))
 
     def _solve_again(self, state: State) -> None:
         if self._lamps.coagulation_update is not None:

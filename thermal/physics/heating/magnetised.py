@@ -143,6 +143,7 @@ class MagneticPower:
         return Drive(
             self._on if on else np.zeros_like(self._on),
             readings={"power": Reading(self._total if on else 0.0, "W")},
+            steady=every is None,
         )
 
     def memory(self) -> Mapping[str, Array]:

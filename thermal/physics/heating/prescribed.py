@@ -78,7 +78,7 @@ class Prescribed(Switched):
                 for source, nodal in zip(self.sources, powers, strict=True):
                     if source.is_on(middle):
                         power += nodal
-            return Drive(power, readings={"power": Reading(float(np.sum(power)), "W")})
+            return Drive(power, readings={"power": Reading(float(np.sum(power)), "W")}, steady=True)
 
         density = np.divide(whole_power, engine.volume, out=np.zeros_like(whole_power), where=engine.volume > 0)
         return PlainSource(
@@ -158,4 +158,4 @@ class NoHeating(Spec):
     def prepare(self, scene: Scene) -> PlainSource:
         """A source that does nothing."""
         idle = np.zeros_like(scene.engine.volume)
-        return PlainSource(lambda _state, _step: Drive(idle))
+        return PlainSource(lambda _state, _step: Drive(idle, steady=True))

@@ -1,0 +1,51 @@
+"""What a step of the heat march consists of: stages that each need the flow once.
+
+Every scheme is written for increments ``d`` of the state in a step: ``d_1 = first F(Y_0)`` and
+``d_j = mu d_(j-1) + nu d_(j-2) + now F(Y_0 + d_(j-1)) + start F(Y_0)`` from ``d_0 = 0``. Whatever is summed up along
+the way (the lines of a ledger) goes through the same recurrence, so it closes to round-off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from thermal.units import Array
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Coefficients of one stage; ``now`` and ``start`` in units of the step."""
+
+    mu: float
+    nu: float
+    now: float
+    start: float
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """All stages of a step: length of the ``first`` in units of the step, and the ``later`` ones."""
+
+    first: float
+    later: tuple[Stage, ...]
+
+    @property
+    def stages(self) -> int:
+        """How many there are."""
+        return 1 + len(self.later)
+
+    def integrate(self, lines: Array, step: float, run: Callable[[Stage], Array]) -> Array:
+        """Time integral of the lines of a ledger over a step, J.
+
+        ``lines`` W are those at its start; ``run`` does one stage on the field and returns the lines (W) of the stage
+        before, from which it was made.
+        """
+        before, here = np.zeros_like(lines), self.first * step * lines
+        for stage in self.later:
+            flowing = run(stage)
+            now = stage.mu * here + stage.nu * before + step * (stage.now * flowing + stage.start * lines)
+            before, here = here, now
+        return here
