@@ -75,7 +75,7 @@ FOR_TETRAHEDRA = (MESH_SINGLE, MESH_DOUBLE, DOLFINX, DOLFINX_ALONE, SKFEM, SKFEM
 STEADY_ONES = (STEADY, PETSC, PYAMG)
 
 
-OURS_EXACT = "--tolerance 0.1 --max_step 300"
+OURS_EXACT = "--tolerance 0.02 --max_step 300"
 """Nothing depends on the temperature here, so our steps are exact in time and end where the error is looked at."""
 EVEN = "--tolerance 1e-6 --steps 5"
 LATER_LONGER = "--tolerance 1e-6 --steps 5:120,10"

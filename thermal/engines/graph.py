@@ -45,7 +45,7 @@ def _differences(start: Index, node: Unsigned, neighbour: Unsigned, values: Valu
     """``out_i = sum_j G_ij (u_i - u_j)`` over sliced rows."""
     slices = len(start) - 1
     for chunk in nb.prange(CHUNKS):
-        here, rest = np.empty(LANES, u.dtype), np.empty(LANES, u.dtype)
+        here, there, rest = np.empty(LANES, u.dtype), np.empty(LANES, u.dtype), np.empty(LANES, u.dtype)
         for part in range(chunk * slices // CHUNKS, (chunk + 1) * slices // CHUNKS):
             base = nb.uint64(part * LANES)
             live = min(LANES, len(node) - part * LANES)
@@ -53,9 +53,12 @@ def _differences(start: Index, node: Unsigned, neighbour: Unsigned, values: Valu
             rest[:] = 0
             for lane in range(live):
                 here[lane] = u[node[base + nb.uint64(lane)]]
-            for slot in range(nb.uint64(start[part]), nb.uint64(start[part + 1]), nb.uint64(LANES)):
-                for lane in range(nb.uint64(LANES)):
-                    rest[lane] += values[slot + lane] * (here[lane] - u[neighbour[slot + lane]])
+            for slot in range(start[part], start[part + 1], LANES):
+                j, g = neighbour[slot : slot + LANES], values[slot : slot + LANES]
+                for lane in range(LANES):
+                    there[lane] = u[j[lane]]
+                for lane in range(LANES):
+                    rest[lane] += g[lane] * (here[lane] - there[lane])
             for lane in range(live):
                 out[node[base + nb.uint64(lane)]] = rest[lane]
 
@@ -65,7 +68,7 @@ def _squares(start: Index, node: Unsigned, neighbour: Unsigned, values: Values, 
     """``out_i = sum_j G_ij (u_i - u_j)^2 / 2`` over sliced rows."""
     slices = len(start) - 1
     for chunk in nb.prange(CHUNKS):
-        here, rest = np.empty(LANES, u.dtype), np.empty(LANES, u.dtype)
+        here, there, rest = np.empty(LANES, u.dtype), np.empty(LANES, u.dtype), np.empty(LANES, u.dtype)
         for part in range(chunk * slices // CHUNKS, (chunk + 1) * slices // CHUNKS):
             base = nb.uint64(part * LANES)
             live = min(LANES, len(node) - part * LANES)
@@ -73,9 +76,12 @@ def _squares(start: Index, node: Unsigned, neighbour: Unsigned, values: Values, 
             rest[:] = 0
             for lane in range(live):
                 here[lane] = u[node[base + nb.uint64(lane)]]
-            for slot in range(nb.uint64(start[part]), nb.uint64(start[part + 1]), nb.uint64(LANES)):
-                for lane in range(nb.uint64(LANES)):
-                    rest[lane] += values[slot + lane] * (here[lane] - u[neighbour[slot + lane]]) ** 2
+            for slot in range(start[part], start[part + 1], LANES):
+                j, g = neighbour[slot : slot + LANES], values[slot : slot + LANES]
+                for lane in range(LANES):
+                    there[lane] = u[j[lane]]
+                for lane in range(LANES):
+                    rest[lane] += g[lane] * (here[lane] - there[lane]) ** 2
             for lane in range(live):
                 out[node[base + nb.uint64(lane)]] = rest[lane] / 2
 

@@ -153,8 +153,8 @@ class RowStepper:
             sums,
         )
         lines = np.zeros(len(BUDGET))
-        flow, lines[BLOOD] = sums[:, :2].sum(axis=0)
-        fastest, self._decay = sums[:, 2:].max(axis=0, initial=0.0)
+        flow, lines[BLOOD] = sums[:, 0].sum(), sums[:, 1].sum()
+        fastest, self._decay = sums[:, 2].max(initial=0.0), sums[:, 3].max(initial=0.0)
         lines[SOURCE] = self._power.total
         for contact in self._contacts:
             places, heat = contact.places, contact.heat(self._temperature)
@@ -237,7 +237,7 @@ class RowStepper:
             number((stage.now + stage.start) * step),
             sums,
         )
-        held, lost = sums.sum(axis=0)
+        held, lost = sums[:, 0].sum(), sums[:, 1].sum()  # along columns: much faster than along rows of two
         beyond[BLOOD], beyond[HELD] = lost - beyond.sum(), held
         return np.asarray(self._lines - beyond)
 

@@ -3,6 +3,9 @@
 Work arrays are in the order of the rows, filled up to whole slices, so that a slice lies side by side; ``neighbour`` is
 renumbered to match. State and coefficients stay at nodes, in double precision; ``node`` (n,) is that of each row. Sums
 are gathered by slices and added up by the caller, so they do not depend on the number of threads.
+
+What a slot needs of its neighbours is fetched before it is worked with: in one loop, a compiler must take care that no
+sum is stored where the next neighbour is read, and does nothing side by side.
 """
 
 from __future__ import annotations
@@ -47,16 +50,19 @@ def first_flow(
     """
     slices = len(start) - 1
     for chunk in nb.prange(CHUNKS):
-        q = np.empty(LANES)
+        q, there = np.empty(LANES), np.empty(LANES)
         for part in range(chunk * slices // CHUNKS, (chunk + 1) * slices // CHUNKS):
             base = part * LANES
             u, p, b = temperature[base : base + LANES], power[base : base + LANES], blood[base : base + LANES]
             w, swift, g = inverse[base : base + LANES], swiftest[base : base + LANES], bound[base : base + LANES]
             r, s = rate[base : base + LANES], sink[base : base + LANES]
             q[:] = 0.0
-            for slot in range(nb.uint64(start[part]), nb.uint64(start[part + 1]), nb.uint64(LANES)):
-                for lane in range(nb.uint64(LANES)):
-                    q[lane] += values[slot + lane] * (temperature[neighbour[slot + lane]] - u[lane])
+            for slot in range(start[part], start[part + 1], LANES):
+                j, c = neighbour[slot : slot + LANES], values[slot : slot + LANES]
+                for lane in range(LANES):
+                    there[lane] = temperature[j[lane]]
+                for lane in range(LANES):
+                    q[lane] += c[lane] * (there[lane] - u[lane])
             flow, bled, fastest, decay = 0.0, 0.0, 0.0, 0.0
             for lane in range(LANES):
                 free = 1.0 if w[lane] > 0.0 else 0.0
@@ -94,16 +100,19 @@ def linear_stage(
     """
     slices = len(start) - 1
     for chunk in nb.prange(CHUNKS):
-        q = np.empty(LANES, here.dtype)
+        q, there = np.empty(LANES, here.dtype), np.empty(LANES, here.dtype)
         nothing = here.dtype.type(0.0)
         for part in range(chunk * slices // CHUNKS, (chunk + 1) * slices // CHUNKS):
             base = part * LANES
             u, o = here[base : base + LANES], before[base : base + LANES]
             s, w, f = sink[base : base + LANES], inverse[base : base + LANES], first[base : base + LANES]
             q[:] = nothing
-            for slot in range(nb.uint64(start[part]), nb.uint64(start[part + 1]), nb.uint64(LANES)):
-                for lane in range(nb.uint64(LANES)):
-                    q[lane] += values[slot + lane] * (here[neighbour[slot + lane]] - u[lane])
+            for slot in range(start[part], start[part + 1], LANES):
+                j, g = neighbour[slot : slot + LANES], values[slot : slot + LANES]
+                for lane in range(LANES):
+                    there[lane] = here[j[lane]]
+                for lane in range(LANES):
+                    q[lane] += g[lane] * (there[lane] - u[lane])
             held, lost = nothing, nothing
             for lane in range(LANES):
                 taken = s[lane] * u[lane]
@@ -141,7 +150,7 @@ def phase_stage(
     """
     slices = len(start) - 1
     for chunk in nb.prange(CHUNKS):
-        q = np.empty(LANES, here.dtype)
+        q, there = np.empty(LANES, here.dtype), np.empty(LANES, here.dtype)
         nothing = here.dtype.type(0.0)
         for part in range(chunk * slices // CHUNKS, (chunk + 1) * slices // CHUNKS):
             base = part * LANES
@@ -149,9 +158,12 @@ def phase_stage(
             s, w, f = sink[base : base + LANES], inverse[base : base + LANES], first[base : base + LANES]
             p, b = steady[base : base + LANES], blood[base : base + LANES]
             q[:] = nothing
-            for slot in range(nb.uint64(start[part]), nb.uint64(start[part + 1]), nb.uint64(LANES)):
-                for lane in range(nb.uint64(LANES)):
-                    q[lane] += values[slot + lane] * (theta[neighbour[slot + lane]] - u[lane])
+            for slot in range(start[part], start[part + 1], LANES):
+                j, g = neighbour[slot : slot + LANES], values[slot : slot + LANES]
+                for lane in range(LANES):
+                    there[lane] = theta[j[lane]]
+                for lane in range(LANES):
+                    q[lane] += g[lane] * (there[lane] - u[lane])
             held, bled = nothing, nothing
             for lane in range(LANES):
                 from_blood = b[lane] * (arterial - u[lane]) if u[lane] > liquidus else nothing

@@ -88,7 +88,7 @@ class RowStages:
                 number(stage.start * length),
                 self._sums,
             )
-            held, bled = self._sums.sum(axis=0)
+            held, bled = self._sums[:, 0].sum(), self._sums[:, 1].sum()
             by_film = float(np.sum(step.film[filmed] * theta[filmed]))
             return np.array([step.source, bled, bordering - by_film, probes, -held - wasted])
 

@@ -38,8 +38,8 @@ class Control:
 
     @property
     def unnoticed(self) -> float:
-        """K, error of a step that is exact in time: a hundredth of what others may have."""
-        return 0.01 * self.tolerance
+        """K, error of a step that is exact in time: a tenth of what others may have."""
+        return 0.1 * self.tolerance
 
     @property
     def farthest(self) -> float:
