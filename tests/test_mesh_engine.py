@@ -14,7 +14,7 @@ from thermal.domain import SURFACE, Ball, Line, MeshDomain, facets
 from thermal.engine import Engine, NotConvergedError
 from thermal.engines.graph import LANES
 from thermal.engines.mesh import MeshEngine
-from thermal.engines.simplices import number_edges
+from thermal.engines.mesh_edges import number_edges
 from thermal.engines.spectrum import fastest_mode
 from thermal.heat import Conductivity, Enthalpy, HeatProblem
 

@@ -19,6 +19,7 @@ from thermal.engines.cut_heat import CutFlows, Edges
 from thermal.engines.heat_kernels import Box, Real
 from thermal.engines.legendre import legendre
 from thermal.engines.padded import Padded
+from thermal.engines.voxel_boxes import Contact, box_of, box_of_rows, hull, inside
 from thermal.heat import (
     BODY_TEMPERATURE,
     Action,
@@ -28,56 +29,12 @@ from thermal.heat import (
     Precision,
     Rates,
     Stepped,
-    Touch,
 )
 from thermal.scheme import Scheme, Stage
 from thermal.units import Array, Mask
 
 NOTHING = np.zeros((0, 0, 0))
 """Stands for coefficients that a problem does not have."""
-
-
-class _Contact:
-    """A probe on the padded grid."""
-
-    def __init__(self, touch: Touch, grid: Padded, free: Mask) -> None:
-        self.touch = touch
-        self.places = grid.places(touch.nodes)
-        self.free = free[touch.nodes].astype(np.float64)
-        i, j, k = (index + 1 for index in np.unravel_index(touch.nodes, grid.shape))
-        self.box = np.array([i.min(), i.max() + 1, j.min(), j.max() + 1, k.min(), k.max() + 1])
-
-    def conductance(self, temperature: Array) -> Array:
-        """(t,) W/K to the free nodes it touches, at their ``temperature`` (t,) degC."""
-        return self.touch.conductance(temperature) * self.free
-
-
-def _extent(first: Array, last: Array) -> Box:
-    """The box of rows (nx, ny) that reach from padded node ``first`` to ``last``; empty where nothing does."""
-    rows = np.argwhere(last > 0)
-    if not rows.size:
-        return np.zeros(6, np.int64)
-    (i0, j0), (i1, j1) = rows.min(axis=0) + 1, rows.max(axis=0) + 2
-    return np.array([i0, i1, j0, j1, first.min(), last.max() + 1], np.int64)
-
-
-def _box_of(mask: Mask) -> Box:
-    """The box of the padded nodes where a mask (nx, ny, nz) holds; empty if nowhere."""
-    if not mask.any():
-        return np.zeros(6, np.int64)
-    places = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-    return np.array([end for found in places for end in (found[0] + 1, found[-1] + 2)])
-
-
-def _inside(box: Box) -> tuple[slice, slice, slice]:
-    return slice(box[0], box[1]), slice(box[2], box[3]), slice(box[4], box[5])
-
-
-def _hull(one: Box, other: Box) -> Box:
-    """The smallest box around both; an empty one has no end above zero."""
-    if one[1] == 0 or other[1] == 0:
-        return other if one[1] == 0 else one
-    return np.where([True, False] * 3, np.minimum(one, other), np.maximum(one, other))
 
 
 @dataclass(frozen=True)
@@ -202,7 +159,7 @@ class VoxelStepper:
             return Rates(self._decay, ahead.fastest)
         self._release(action.free)
         self._state, self._action = state, action
-        self._contacts = [_Contact(touch, self._grid, action.free) for touch in action.touches]
+        self._contacts = [Contact(touch, self._grid, action.free) for touch in action.touches]
         liquidus, onset = self._problem.relation.liquid
         coldest = min([float(state.temperature.min()), *(touch.temperature for touch in action.touches)])
         self._cold = coldest <= liquidus
@@ -231,7 +188,7 @@ class VoxelStepper:
     def _take_ice(self, temperature: Array) -> None:
         """Take up the conductivity of tissue with ice where it now is."""
         np.subtract(self._shaped(temperature), BODY_TEMPERATURE, out=self._theta[1:-1, 1:-1, 1:-1], casting="same_kind")
-        self._move_ice(_box_of(self._shaped(temperature) < self._problem.relation.liquid[0]))
+        self._move_ice(box_of(self._shaped(temperature) < self._problem.relation.liquid[0]))
 
     def _move_ice(self, box: Box) -> None:
         """Take up the conductivity of tissue with ice, which is now in this ``box``."""
@@ -241,7 +198,7 @@ class VoxelStepper:
                 self._cuts.thaw()
             here = box
         else:
-            here = _hull(box, self._ice_box)
+            here = hull(box, self._ice_box)
         self._ice_box = box
         if here[1] == 0:
             return
@@ -273,7 +230,7 @@ class VoxelStepper:
             self._sink,
             sums,
         )
-        fastest, extent = float(sums[..., 3].max()), _extent(sums[..., 4], sums[..., 5])
+        fastest, extent = float(sums[..., 3].max()), box_of_rows(sums[..., 4], sums[..., 5])
         flow, blood, border = (float(sums[..., index].sum()) for index in range(3))
         probes = 0.0
         for contact, g in zip(self._contacts, self._conductances, strict=True):
@@ -281,7 +238,7 @@ class VoxelStepper:
             rate.ravel()[contact.places] += heat * self._inverse.ravel()[contact.places]
             self._sink.ravel()[contact.places] += g
             fastest = max(fastest, float(np.abs(rate.ravel()[contact.places]).max(initial=0.0)))
-            extent = _hull(extent, contact.box)
+            extent = hull(extent, contact.box)
             probes += float(heat.sum())
         if self._source[0] is not action.power:
             self._source = (action.power, float(action.power.sum()))
@@ -325,7 +282,7 @@ class VoxelStepper:
     def _clear(self) -> None:
         """Forget the increments of the last step."""
         for work in (self._here, self._before):
-            work[_inside(self._box)] = 0.0
+            work[inside(self._box)] = 0.0
 
     def _reached(self, stages: int) -> Box:
         """The box of nodes that a step of ``stages`` can change."""
@@ -341,7 +298,7 @@ class VoxelStepper:
 
     def _march(self, step: float, scheme: Scheme, run: Callable[[Stage, float], Array]) -> Array:
         """All stages; afterwards ``_here`` holds the change of v. Returns the time integral of the lines, J."""
-        box = _inside(self._box)
+        box = inside(self._box)
         np.multiply(self._first[box], self._grid.dtype(scheme.first * step), out=self._here[box])
 
         def one(stage: Stage) -> Array:
@@ -395,7 +352,7 @@ class VoxelStepper:
         ice = np.empty((box[1] - box[0], box[3] - box[2], 2), np.int64)
         phase_kernels.stage_temperature(self._shaped(self._state.v), self._here, *self._phases, box, theta, ice)
         if self._frozen.size:
-            self._move_ice(_extent(ice[..., 0], ice[..., 1]))
+            self._move_ice(box_of_rows(ice[..., 0], ice[..., 1]))
         steady, sink = self._power, self._loss
         bare = [(c.places, steady.ravel()[c.places], sink.ravel()[c.places]) for c in self._contacts]
         probes = 0.0
