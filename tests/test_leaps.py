@@ -144,6 +144,13 @@ def test_longest_step_is_kept_to() -> None:
     assert run(steady(problem, duration=100.0, control=Control(max_step=10.0)), 37.0 + shape).steps == 10
 
 
+def test_ordinary_steps_are_taken_where_they_are_cheaper() -> None:
+    """A slow decay, of which ten seconds are nothing: three stages a step do."""
+    problem, shape, _ = mode()
+    done = run(steady(problem, duration=100.0, control=Control(max_step=10.0)), 37.0 + 0.1 * shape)
+    assert done.stages < 4 * done.steps
+
+
 def test_ordinary_steps_where_something_follows_the_temperature() -> None:
     """A damage law, a conductivity that rises, a drive that may change: steps as short as their errors ask for."""
     problem, shape, _ = mode()

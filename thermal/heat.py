@@ -362,8 +362,9 @@ class HeatStepper(Protocol):
         """One step of ``step`` s by a ``scheme`` for linear equations, on the state in place.
 
         None, and the state as before, where ice or vapour come in, so that the equation is not linear. What else makes
-        it so (coefficients that follow the temperature, probes) is the caller's to know. ``error`` is that of the
-        scheme, zero here. Raises ``FloatingPointError``, the state being as before, when the result is not finite.
+        it so (coefficients that follow the temperature, probes) is the caller's to know. ``error`` is what a step of
+        :meth:`advance` as long as this one would have had. Raises ``FloatingPointError``, the state being as before,
+        when the result is not finite.
         """
         ...
 

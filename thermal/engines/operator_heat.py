@@ -194,28 +194,24 @@ class OperatorStepper:
         if self._plain:
             done = self._within_liquid(step, scheme)
             if done is not None:
-                change, lines, stored = done
-                return Stepped(lines, stored, self._error(change, step))
+                return done
             self._plain = False
         change, lines = self._run(self._step, self._first, self._lines, step, scheme, False)
         return Stepped(lines, self._settle(change), None)
 
     def leap(self, step: float, scheme: Scheme) -> Stepped | None:
         """See :meth:`thermal.heat.HeatStepper.leap`."""
-        done = self._within_liquid(step, scheme) if self._plain else None
-        return None if done is None else Stepped(done[1], done[2], 0.0)
+        return self._within_liquid(step, scheme) if self._plain else None
 
-    def _within_liquid(self, step: float, scheme: Scheme) -> tuple[Array, Array, float] | None:
-        """A step that meets neither ice nor vapour: the change of v (n,), the lines and the heat stored, J.
-
-        None, and the state as before, if it does meet them.
-        """
+    def _within_liquid(self, step: float, scheme: Scheme) -> Stepped | None:
+        """A step that meets neither ice nor vapour; None, and the state as before, if it does."""
         engine, (liquidus, onset) = self._engine, self._problem.relation.liquid
         change, lines = self._run(self._step, self._first, self._lines, step, scheme, True)
         liquid = self._step.state.v + change + BODY_TEMPERATURE
         if not (liquidus < engine.minimum(liquid) and engine.maximum(liquid) < onset):
             return None
-        return change, lines, self._settle(change)
+        stored = self._settle(change)
+        return Stepped(lines, stored, self._error(change, step))
 
     def _settle(self, change: Array) -> float:
         """Bring the state to the end of the step; returns the heat stored, J."""

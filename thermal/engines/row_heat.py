@@ -8,7 +8,7 @@ increments within the step are in the working precision. Steps with ice or vapou
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -183,8 +183,7 @@ class RowStepper:
 
     def leap(self, step: float, scheme: Scheme) -> Stepped | None:
         """See :meth:`thermal.heat.HeatStepper.leap`."""
-        done = self._within_liquid(step, scheme) if self._at_work is self else None
-        return None if done is None else replace(done, error=0.0)
+        return self._within_liquid(step, scheme) if self._at_work is self else None
 
     def _within_liquid(self, step: float, scheme: Scheme) -> Stepped | None:
         """A step that meets neither ice nor vapour; None, and the state as before, if it does."""

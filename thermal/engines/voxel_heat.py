@@ -7,7 +7,7 @@ within the step are in the working precision, so that single precision loses dig
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -264,8 +264,7 @@ class VoxelStepper:
 
     def leap(self, step: float, scheme: Scheme) -> Stepped | None:
         """See :meth:`thermal.heat.HeatStepper.leap`."""
-        done = self._within_liquid(step, scheme) if self._plain else None
-        return None if done is None else replace(done, error=0.0)
+        return self._within_liquid(step, scheme) if self._plain else None
 
     def _within_liquid(self, step: float, scheme: Scheme) -> Stepped | None:
         """A step that meets neither ice nor vapour; None, and the state as before, if it does."""

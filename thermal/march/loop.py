@@ -172,17 +172,16 @@ class Loop:
         step, lands = fit(min(proposal, self.control.max_step), target - now)
         drive = self.source.drive(progress.state, step)
         earlier = progress.state.temperature.copy() if self._looks_back or drive.contacts else None
-        linear = self._linear(drive)
-        before = replace(progress.copy(), span=None) if not linear and self._wanted(now, now + step) else None
+        before = replace(progress.copy(), span=None) if self._wanted(now, now + step) else None
         rates, kept = self._begin(progress, drive, 0.5 * step)
-        leap = self._leap(now, target, rates) if linear else None
+        leap = self._leap(now, target, rates, step) if self._linear(drive) else None
         if leap is None:
             stages = stage_count(step * rates.decay)
             stepped = self._advance(now, step, stages)
             following = self._next_step(step, proposal, stepped, progress.state.temperature)
         else:
-            step, lands, stages, stepped = leap
-            following = proposal
+            before, (step, lands, stages, stepped) = None, leap
+            following = self._next_step(step, step, stepped, progress.state.temperature)
         temperature = progress.state.temperature
         if drive.held is not None:
             temperature[kept] = self._holding(drive, now + step)[0].value[kept]
@@ -226,15 +225,20 @@ class Loop:
         """Whether the equation stays linear until the next target, as far as there is neither ice nor vapour."""
         return drive.steady and not drive.contacts and drive.held is None and not self._looks_back
 
-    def _leap(self, now: float, target: float, rates: Rates) -> tuple[float, bool, int, Stepped] | None:
+    def _leap(
+        self, now: float, target: float, rates: Rates, ordinary: float
+    ) -> tuple[float, bool, int, Stepped] | None:
         """A step of a linear equation, exact in time: its length, whether it lands on ``target``, stages, what it did.
 
-        Not beyond a moment that is to be saved: within such a step it is not known. None where there is ice or vapour.
+        Not beyond a moment that is to be saved: within such a step it is not known. None where there is ice or vapour,
+        or where ``ordinary`` steps (s) get there with fewer stages.
         """
         end = min([target, *self._wanted(now, target)])
         longest = min(self.control.max_step, self.control.farthest / max(rates.heating, 1e-30))
         step, lands = fit(longest, end - now)
         scheme = chebyshev(step * rates.decay, self.control.unnoticed / max(step * rates.heating, 1e-30))
+        if scheme.stages > step / ordinary * stage_count(ordinary * rates.decay):
+            return None
         stepped = self._stepper.leap(step, scheme)
         return None if stepped is None else (step, lands and end == target, scheme.stages, stepped)
 
