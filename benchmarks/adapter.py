@@ -101,8 +101,12 @@ def heat(
     tolerance: float,
     max_step: float,
     precision: Precision,
+    steady: bool,
 ) -> Heat:
-    """The Gaussian source in tissue with cell numbers (m,) W/m/K, J/m3/K and W/m3/K, held at 37 degC where ``held``."""
+    """The Gaussian source in tissue with cell numbers (m,) W/m/K, J/m3/K and W/m3/K, held at 37 degC where ``held``.
+
+    Not ``steady``: by ordinary steps, as if the source might change with the temperature.
+    """
     nodes = len(engine.volume)
     nothing = np.zeros(nodes)
     bioheat = Bioheat(
@@ -118,7 +122,7 @@ def heat(
     power = works.source(engine.points) * engine.volume
     loop = Loop(
         bioheat,
-        PlainSource(lambda state, step: Drive(power, steady=True)),
+        PlainSource(lambda state, step: Drive(power, steady=steady)),
         {},
         Control(tolerance=tolerance, max_step=max_step, precision=precision),
         works.DURATION,

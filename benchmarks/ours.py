@@ -1,6 +1,6 @@
 """``thermal`` itself.
 
-python ours.py gaussian CELLS      [--precision double|single] [--tolerance 0.02] [--max_step 10]
+python ours.py gaussian CELLS      [--precision double|single] [--tolerance 0.02] [--max_step 10] [--steady 1]
 python ours.py tetrahedra CELLS    the same
 python ours.py MEDIUM CELLS        elliptic
 python ours.py liver 0             the gold case of the liver, from anatomy to summary
@@ -57,8 +57,8 @@ def tetrahedra(options: argparse.Namespace) -> None:
     _march(options, problem, setup, probes)
 
 
-def _control(options: argparse.Namespace) -> tuple[float, float, str]:
-    return float(options.tolerance), float(options.max_step), options.precision
+def _control(options: argparse.Namespace) -> tuple[float, float, str, bool]:
+    return float(options.tolerance), float(options.max_step), options.precision, options.steady == "1"
 
 
 def _march(options: argparse.Namespace, problem: adapter.Heat, setup: float, places: object) -> None:
@@ -155,7 +155,7 @@ def liver(options: argparse.Namespace) -> None:
 
 def main() -> None:
     """One work."""
-    options = entry.arguments("precision=double", "tolerance=0.02", "max_step=10")
+    options = entry.arguments("precision=double", "tolerance=0.02", "max_step=10", "steady=1")
     {"gaussian": gaussian, "tetrahedra": tetrahedra, "liver": liver}.get(options.work, elliptic)(options)
 
 

@@ -64,6 +64,10 @@ within the limit, as ours are; both stand in `benchmarks/plan.py`. On bricks the
 it leaves seven entries of a row out of 27 and makes the mass diagonal, so that they are several times as fast as with
 full Q1, which is shown for comparison. So is PyAMG in place of the diagonal. FiPy cannot assemble once.
 
+**Our steps** are exact in time here, since nothing follows the temperature, and end where the error is looked at
+([physics](physics.md#time)). Rows of *ordinary steps* are those of cases in which damage, perfusion, conductivity or
+the source follows it.
+
 **Seconds** are those of the march, or of making the preconditioner and solving; the median of up to five repetitions of
 short ones. *Set-up* is everything before, from arrays to a solver that is ready; for us with loading of compiled code.
 **Memory** is the largest resident memory of the process (of all ranks) without that of a bare Python with NumPy.

@@ -13,6 +13,7 @@ OURS = "thermal"
 class Engine:
     """One way to run a program: ``environment``, ``script``, its ``options``, and MPI ``ranks`` (0: without MPI).
 
+    ``ordinary``: by the steps of cases in which something follows the temperature.
     ``largest``: greatest size of each work that is tried; beyond, the row says why not.
     """
 
@@ -21,6 +22,7 @@ class Engine:
     script: str
     options: str = ""
     ranks: int = 0
+    ordinary: bool = False
     largest: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -33,7 +35,8 @@ class Engine:
 class Work:
     """One work: ``key`` and ``size`` as the programs take them, and the largest error that counts (``limit``).
 
-    ``steps``: options of the peers, ``control``: ours, the fastest that were found to keep the error within the limit.
+    ``steps``: options of the peers, ``control``: ours, ``ordinary``: ours for ordinary steps; each the fastest that
+    were found to keep the error within the limit.
     """
 
     key: str
@@ -43,16 +46,20 @@ class Work:
     engines: tuple[Engine, ...]
     steps: str = ""
     control: str = ""
+    ordinary: str = ""
 
     def options(self, engine: Engine) -> list[str]:
         """What ``engine`` is started with after key and size."""
-        return [*engine.options.split(), *(self.steps if engine.peer else self.control).split()]
+        ours = self.ordinary if engine.ordinary else self.control
+        return [*engine.options.split(), *(self.steps if engine.peer else ours).split()]
 
 
 TOO_SLOW = {"gaussian": 80}
 
 VOXEL_SINGLE = Engine("thermal voxel, float32", OURS, "ours.py", "--precision single")
 VOXEL_DOUBLE = Engine("thermal voxel, float64", OURS, "ours.py", "--precision double")
+VOXEL_ORDINARY = Engine("thermal voxel, float32, ordinary steps", OURS, "ours.py", "--precision single", ordinary=True)
+MESH_ORDINARY = Engine("thermal mesh, float32, ordinary steps", OURS, "ours.py", "--precision single", ordinary=True)
 MESH_SINGLE = Engine("thermal mesh, float32", OURS, "ours.py", "--precision single")
 MESH_DOUBLE = Engine("thermal mesh, float64", OURS, "ours.py", "--precision double")
 STEADY = Engine("thermal voxel", OURS, "ours.py")
@@ -69,14 +76,15 @@ PETSC = Engine("PETSc CG + GAMG, 2 ranks", "dolfinx", "peer_dolfinx.py", ranks=2
 PYAMG = Engine("SciPy CG + PyAMG", "scikit-fem", "peer_skfem.py")
 
 ON_VOXELS = (VOXEL_SINGLE, VOXEL_DOUBLE)
-QUICK_ON_BRICKS = (*ON_VOXELS, DOLFINX, DOLFINX_FULL, DOLFINX_ALONE, SKFEM, SKFEM_AMG, NGSOLVE, SFEPY)
+QUICK_ON_BRICKS = (*ON_VOXELS, VOXEL_ORDINARY, DOLFINX, DOLFINX_FULL, DOLFINX_ALONE, SKFEM, SKFEM_AMG, NGSOLVE, SFEPY)
 FOR_BRICKS = (*QUICK_ON_BRICKS, FIPY)  # which takes longer than all the others together
-FOR_TETRAHEDRA = (MESH_SINGLE, MESH_DOUBLE, DOLFINX, DOLFINX_ALONE, SKFEM, SKFEM_AMG, NGSOLVE, SFEPY)
+FOR_TETRAHEDRA = (MESH_SINGLE, MESH_DOUBLE, MESH_ORDINARY, DOLFINX, DOLFINX_ALONE, SKFEM, SKFEM_AMG, NGSOLVE, SFEPY)
 STEADY_ONES = (STEADY, PETSC, PYAMG)
 
 
 OURS_EXACT = "--tolerance 0.02 --max_step 300"
 """Nothing depends on the temperature here, so our steps are exact in time and end where the error is looked at."""
+ORDINARY = "--steady 0 --tolerance 0.1 --max_step 60"
 EVEN = "--tolerance 1e-6 --steps 5"
 LATER_LONGER = "--tolerance 1e-6 --steps 5:120,10"
 SHORT_AT_FIRST = "--tolerance 1e-6 --steps 2.5:10,5"
@@ -86,13 +94,14 @@ ON_TETRAHEDRA = "--tolerance 1e-6 --steps 5:60,10"
 def gaussian(size: int, limit: float, engines: tuple[Engine, ...], steps: str = EVEN) -> Work:
     """The perfused Gaussian on ``size``^3 bricks."""
     title = f"perfused Gaussian, {size}^3 cells"
-    return Work("gaussian", size, title, limit, engines, steps, OURS_EXACT)
+    return Work("gaussian", size, title, limit, engines, steps, OURS_EXACT, ORDINARY)
 
 
-def tetrahedra(size: int) -> Work:
-    """The heterogeneous tetrahedra."""
+def tetrahedra(size: int, tolerance: float = 0.018) -> Work:
+    """The heterogeneous tetrahedra, with the tolerance of our ordinary steps in K."""
     title = f"heterogeneous tetrahedra, {(size + 1) ** 3} nodes"
-    return Work("tetrahedra", size, title, 0.02, FOR_TETRAHEDRA, ON_TETRAHEDRA, OURS_EXACT)
+    ordinary = f"--steady 0 --tolerance {tolerance:g} --max_step 40"
+    return Work("tetrahedra", size, title, 0.02, FOR_TETRAHEDRA, ON_TETRAHEDRA, OURS_EXACT, ordinary)
 
 
 def elliptic(size: int) -> list[Work]:
@@ -103,7 +112,7 @@ def elliptic(size: int) -> list[Work]:
 
 LIVER = Work("liver", 0, "the liver's gold case, whole", 1e-6, (Engine("thermal run", OURS, "ours.py"),))
 
-QUICK = [gaussian(40, 0.8, QUICK_ON_BRICKS), tetrahedra(27), *elliptic(64)]
+QUICK = [gaussian(40, 0.8, QUICK_ON_BRICKS), tetrahedra(27, 0.012), *elliptic(64)]
 FULL = [
     gaussian(80, 0.2, FOR_BRICKS, LATER_LONGER),
     gaussian(160, 0.05, FOR_BRICKS, SHORT_AT_FIRST),

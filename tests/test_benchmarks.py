@@ -127,12 +127,12 @@ def test_conductances_of_the_peers_are_those_of_the_voxel_engine() -> None:
 # ------------------------------------------------------------------------------------------- regression
 
 
-def gaussian(cells: int, precision: Precision = "double") -> adapter.Heat:
+def gaussian(cells: int, precision: Precision = "double", max_step: float = 10.0, steady: bool = False) -> adapter.Heat:
     engine = adapter.voxel_engine(cells)
     numbers = (np.full(cells**3, value) for value in (works.CONDUCTIVITY, works.CAPACITY, works.BLOOD))
     held = np.zeros(engine.domain.shape, dtype=bool)
     held[[0, -1]] = held[:, [0, -1]] = held[:, :, [0, -1]] = True
-    return adapter.heat(engine, *numbers, held.ravel(), 0.02, 10.0, precision)
+    return adapter.heat(engine, *numbers, held.ravel(), 0.02, max_step, precision, steady)
 
 
 def test_stages_of_the_perfused_gaussian() -> None:
@@ -143,6 +143,15 @@ def test_stages_of_the_perfused_gaussian() -> None:
     assert abs(at_300[0] - works.exact_at_centre(300.0) - 0.78) < 0.05
     assert last.stages <= 130
     assert last.steps <= 45
+
+
+def test_stages_of_the_same_by_steps_that_are_exact_in_time() -> None:
+    """One step to each time that is looked at; the error is that of space alone."""
+    (at_60, at_300), last = gaussian(40, max_step=300.0, steady=True).observe([41**3 // 2])
+    assert last.steps == 2
+    assert last.stages <= 50
+    assert abs(at_60[0] - works.exact_at_centre(60.0) - 0.385) < 0.01
+    assert abs(at_300[0] - works.exact_at_centre(300.0) - 0.785) < 0.01
 
 
 def test_stages_grow_like_the_root_of_the_stiffness() -> None:

@@ -204,3 +204,12 @@ def test_state_is_left_alone_when_a_leap_is_refused() -> None:
         before = replace(state, v=v, temperature=temperature, coldest=temperature, hottest=temperature)
         for name in ("v", "temperature", "coldest", "hottest"):
             assert np.array_equal(getattr(state, name), getattr(before, name))
+
+
+def test_leaps_are_short_enough_to_hear_of() -> None:
+    """However stiff: at most some 500 stages before progress is shown and a checkpoint can be written."""
+    engine = cube(8, 1e-3)
+    problem = bioheat(engine, held=faces(engine))
+    done = states(steady(problem, 1e6 * engine.volume, duration=3600.0, control=Control(1e-3, 1e9)))
+    assert len(done) > 3
+    assert max(np.diff([0, *(progress.stages for progress in done)])) < 600

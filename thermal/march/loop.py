@@ -19,7 +19,7 @@ from thermal.engines.chebyshev import chebyshev
 from thermal.engines.legendre import stage_count
 from thermal.heat import BUDGET, HeatState, HeatStepper, Nodes, Rates, Stepped
 from thermal.march.moment import Progress, Span
-from thermal.march.steps import APART, SMALLEST_STEP, Control, fit, marks
+from thermal.march.steps import APART, LONGEST_LEAP, SMALLEST_STEP, Control, fit, marks
 from thermal.physics.bioheat import Bioheat
 from thermal.physics.damage import Law
 from thermal.physics.drug import Drug
@@ -234,7 +234,11 @@ class Loop:
         or where ``ordinary`` steps (s) get there with fewer stages.
         """
         end = min([target, *self._wanted(now, target)])
-        longest = min(self.control.max_step, self.control.farthest / max(rates.heating, 1e-30))
+        longest = min(
+            self.control.max_step,
+            self.control.farthest / max(rates.heating, 1e-30),
+            LONGEST_LEAP / max(rates.decay, 1e-30),
+        )
         step, lands = fit(longest, end - now)
         scheme = chebyshev(step * rates.decay, self.control.unnoticed / max(step * rates.heating, 1e-30))
         if scheme.stages > step / ordinary * stage_count(ordinary * rates.decay):

@@ -19,6 +19,8 @@ FRONT_STEP = 10.0  # s; largest step while there is ice or vapour
 SHARP_STEP = 5.0  # s; the same where latent heat is taken up within less than SHARP: beyond, fronts begin to flutter
 SHARP = 2.0  # K
 SAFETY = 0.8
+LONGEST_LEAP = 2e4
+"""Longest step that is exact in time, in units of the fastest decay: some 400 stages, so that runs show progress."""
 ROUND_OFF: dict[Precision, float] = {"single": 2e-6, "double": 1e-14}
 """What hundreds of stages leave of it in a step, relative to the way it would go at the rate of its start."""
 
