@@ -15,6 +15,7 @@ from golden_runs import Golden, file_of, goldens, numbers, read, runnable
 
 from thermal import simulate
 from thermal.simulation.workshop import Workshop
+from thermal.view.wording import known
 
 ALL = goldens()
 QUICK = {
@@ -37,8 +38,10 @@ def marked(golden: Golden) -> object:
 
 @pytest.mark.parametrize("golden", [marked(golden) for golden in ALL])
 def test_a_case_gives_its_golden_numbers(golden: Golden, tmp_path: Path, workshop: Workshop) -> None:
-    lines = golden.differences(numbers(simulate(golden.load(), tmp_path / "run", workshop=workshop)))
+    run = simulate(golden.load(), tmp_path / "run", workshop=workshop)
+    lines = golden.differences(numbers(run))
     assert lines == [], f"{golden.name}: review, then: make golden CASES={golden.name}"
+    assert [key for key in run.summary if known(key) is None] == []  # add them to thermal/view/wording.toml
 
 
 def test_every_case_has_golden_numbers_and_nothing_else_has() -> None:

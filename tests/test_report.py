@@ -11,11 +11,14 @@ import pytest
 from sample_run import write_sample
 
 from thermal import load_case, simulate
+from thermal.comparison.measures import MEASURES
 from thermal.errors import CaseError
 from thermal.report import write, write_report
-from thermal.report.content import content, readable
+from thermal.report.content import content
 from thermal.store import Run, read_run
 from thermal.store.files import write_json
+from thermal.view import wording
+from thermal.view.wording import readable
 
 CASE = """
 schema_version = 1
@@ -52,6 +55,10 @@ def flat(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(target, "rendering_problem", lambda: "not drawn in this test")
 
 
+OTHERWISE = {"mechanical.killed.tumour", "dose.tumour_fraction"}
+"""Keys that comparisons name by their context."""
+
+
 class Page(HTMLParser):
     """Pictures without a text, and everything that a page would fetch."""
 
@@ -62,11 +69,15 @@ class Page(HTMLParser):
         self.pictures = 0
         self.words: list[str] = []
         self.tags: set[str] = set()
+        self.first: list[str] = []
+        """of each row of a table"""
+        self._cells = 0
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         self.tags.add(tag)
+        self._cells = 0 if tag == "tr" else self._cells + (tag in ("td", "th"))
         if tag == "img":
             self.pictures += 1
             if not (given.get("alt") or "").strip():
@@ -75,8 +86,14 @@ class Page(HTMLParser):
             if (place := given.get(name)) and not place.startswith(("data:", "#")):
                 self.fetched.append(place)
 
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "table":
+            self._cells = 0
+
     def handle_data(self, data: str) -> None:
         self.words.append(data)
+        if self._cells == 1 and data.strip():
+            self.first.append(data.strip())
 
 
 @pytest.mark.usefixtures("flat")
@@ -95,17 +112,66 @@ def test_one_file_that_needs_nothing_else(run: Run, tmp_path: Path) -> None:
 def test_it_says_what_the_run_says(run: Run, tmp_path: Path) -> None:
     words = " ".join(Page(write_report([run], tmp_path / "r.html").read_text(encoding="utf-8")).words)
     for key, unit in (("zone.volume", "ml"), ("zone.minimum_margin", "mm"), ("peak_temperature", "°C")):
-        value, shown = readable(run.value(key), run.summary[key]["unit"])
+        name, value, shown = wording.entry(key, run.value(key), run.summary[key]["unit"])
         assert shown == unit
+        assert name in words
         assert value in words, key
     numbers = run.resolved["library"]["numbers"]
     unverified = sum(number["unverified"] for number in numbers)
     assert f"{unverified} numbers are marked u: unverified" in words
     assert words.count(" u ") >= unverified > 0
     assert numbers[0]["source"] in words
-    assert "probe.middle.temperature" in words
+    assert "middle: temperature" in words
     assert "Not estimated" in words  # no discretisation error was asked for
     assert run.provenance["case_hash"] in words
+
+
+KEY = re.compile(r"[a-z0-9]\.[a-z]|_")
+"""What a key has and words have not."""
+
+
+@pytest.mark.usefixtures("flat")
+def test_rows_are_words(run: Run, tmp_path: Path) -> None:
+    """No row of any table begins with a key, in the page as in Markdown."""
+    page = Page(write_report([run], tmp_path / "r.html").read_text(encoding="utf-8"))
+    lines = write_report([run], tmp_path / "r.md").read_text(encoding="utf-8").splitlines()
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in lines if line.startswith("| ")]
+    assert len(page.first) > 60
+    assert len(rows) > 60
+    numbered = re.compile(r"input anatomy|\[\d")  # files and numbers of sources
+    assert [text for text in (*page.first, *rows) if KEY.search(text) and not numbered.search(text)] == []
+    assert "Heat brought by blood (negative: carried away)" in page.first
+    assert "heating, frequency" in page.first
+
+
+def test_one_name_for_one_number() -> None:
+    """Reports and comparisons call a number the same."""
+    single = [measure for measure in MEASURES if len(measure.keys) == 1 and measure.keys[0] not in OTHERWISE]
+    assert len(single) > 20
+    for measure in single:
+        assert wording.said(measure.keys[0]) == measure.name
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "unit", "expected"),
+    [
+        ("zone.lost.portal_vein", 1e-6, "m^3", ("Lost: portal vein", "1", "ml")),
+        ("zone.tumour_coverage", 0.99999, "", ("Tumour covered", "99.9", "%")),
+        ("zone.tumour_coverage", 1.0, "", ("Tumour covered", "100.0", "%")),
+        ("collateral.liver.lost_share", 2.7e-3, "", ("Lost: liver", "0.27", "%")),
+        ("law.cem43.volume", 4e-6, "m^3", ("Zone volume by thermal dose CEM43", "4", "ml")),
+        ("isotherm.-20.volume", 4e-6, "m^3", ("Volume that passed -20 °C", "4", "ml")),
+        ("part2.light.escaped.x+", 2e-4, "W", ("Part 2: light that left by x+", "0.2", "mW")),
+        ("error.zone.volume", 1e-7, "m^3", ("Zone volume, ±", "0.1", "ml")),
+        ("probe.edge.temperature", 50.04, "degC", ("edge: temperature", "50.04", "°C")),
+        ("heating.maximum_field", 2e4, "A/m", ("Largest field in the window", "20", "kA/m")),
+        ("nodes", 531441, "", ("Nodes of the grid", "531441", "")),
+        ("delivery.kind", "intra_arterial", "", ("Way of delivery", "intra arterial", "")),
+        ("unheard.of_entry", 3.0, "m^2", ("unheard, of entry", "30000", "cm²")),
+    ],
+)  # fmt: skip
+def test_entries_read_out(key: str, value: object, unit: str, expected: tuple[str, str, str]) -> None:
+    assert wording.entry(key, value, unit) == expected
 
 
 @pytest.mark.usefixtures("flat")
@@ -193,7 +259,7 @@ def test_zeros_of_organs_that_lost_nothing_are_left_out(tmp_path: Path) -> None:
     }
     write_json(folder / "summary.json", summary)
     (chapter,) = content([read_run(folder)]).chapters
-    assert [row[0] for row in chapter.zone if row[0].startswith("zone.lost.")] == ["zone.lost.liver"]
+    assert [row for row in chapter.zone if row[0].startswith("Lost")] == [("Lost: liver", "1", "ml")]
 
 
 @pytest.mark.parametrize(

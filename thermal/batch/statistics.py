@@ -16,6 +16,7 @@ from thermal.batch.probability import write_probability
 from thermal.batch.sweep import Sample, Sweep
 from thermal.store.files import write_json, write_text
 from thermal.units import Array
+from thermal.view import style, wording
 from thermal.view.tornado import Bar, draw_tornado
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -76,9 +77,17 @@ def write_statistics(
             entry |= {"sensitivity": found, "measure": MEASURES[sweep.sample.method]}
             for outcome, bars in found.items():
                 picture = folder / f"sensitivity_{number}_{outcome.replace('.', '_')}.png"
-                draw_tornado([Bar(name, *bars[name]) for name in table.names], outcome, entry["measure"], picture)
+                words = f"{entry['measure']} of {wording.lower(wording.said(outcome))}"
+                factor = 1.0
+                if sweep.sample.method == "morris":  # in the unit of the outcome
+                    factor, unit = wording.scaled(
+                        outcome, max(abs(weight) for weight, _ in bars.values()), table.units[outcome]
+                    )
+                    words += f" ({unit})"
+                drawn = [Bar(style.words(name), *(factor * number for number in bars[name])) for name in table.names]
+                draw_tornado(drawn, words, picture)
                 files.append(picture)
-                lines += [f"![{entry['measure']} of {outcome}]({picture.name})", ""]
+                lines += [f"![{words}]({picture.name})", ""]
         if sweep.keep != "summary" and len(table.members) > 1 and sweep.sample is not None:
             target = write_probability(folder, f"probability_{number}", table.members, table.title)
             if target is not None:
@@ -136,10 +145,10 @@ def _quantile_lines(table: Table, quantiles: Mapping[str, Mapping[str, Any]]) ->
     heads = [f"{share:.0%}" for share in QUANTILES]
     lines = [f"| outcome | mean | sd | {' | '.join(heads)} |", f"| --- |{' ---: |' * (len(heads) + 2)}"]
     for outcome, row in quantiles.items():
-        cells = [f"{row[key]:.4g}" for key in ("mean", "sd", *heads)]
-        lines.append(
-            f"| {outcome}{f' ({table.units[outcome]})' if table.units[outcome] else ''} | {' | '.join(cells)} |"
-        )
+        columns = ("mean", "sd", *heads)
+        factor, unit = wording.scaled(outcome, max(abs(row[key]) for key in columns), table.units[outcome])
+        cells = [f"{factor * row[key]:.4g}" for key in columns]
+        lines.append(f"| {wording.said(outcome)}{f' ({unit})' if unit else ''} | {' | '.join(cells)} |")
     return [*lines, ""]
 
 

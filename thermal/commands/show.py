@@ -18,21 +18,27 @@ if TYPE_CHECKING:
 
 
 def _loaded(folders: Sequence[Path]) -> list[Run]:
-    """Runs, with fewer nodes where there are very many; meanwhile another process finds out whether drawing works."""
+    """Runs, with fewer nodes where there are very many.
+
+    Three things that take about a second each go on at once: a process finds out whether drawing works, what the first
+    picture needs is read, and what draws is imported.
+    """
     from thermal.store import read_run
-    from thermal.view.lighter import lighter
+    from thermal.view.lighter import ready
     from thermal.view.rendering import rendering_problem
 
-    with ThreadPoolExecutor(1) as other:
+    with ThreadPoolExecutor(2) as others:
         runs = [read_run(folder) for folder in folders]  # before anything is started: it says what is wrong with them
-        other.submit(rendering_problem)
-        from thermal.view import player  # noqa: F401  (takes a second, as the other does)
+        others.submit(rendering_problem)
+        read = others.submit(lambda: [ready(run) for run in runs])
+        from thermal.view import player  # noqa: F401
 
-        for run in runs:
-            if run.zone_field not in run.static:
-                log = logging.getLogger("thermal")
-                log.warning("%s: holds no field %r: no ablation zone is shown", run.folder, run.zone_field)
-        return [lighter(run) for run in runs]
+        light = read.result()
+    for run in light:
+        if run.zone_field not in run.static:
+            log = logging.getLogger("thermal")
+            log.warning("%s: holds no field %r: no ablation zone is shown", run.folder, run.zone_field)
+    return light
 
 
 def view(

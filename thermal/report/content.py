@@ -11,34 +11,21 @@ from thermal.comparison.differences import anatomy_differences
 from thermal.comparison.limits import what_limited
 from thermal.comparison.measures import MEASURES
 from thermal.library import OWN
-from thermal.report.parameters import Parameters, parameters, plain
+from thermal.report.parameters import Parameters, parameters
 from thermal.store import Run
-from thermal.view import style
+from thermal.view import style, wording
 from thermal.view.sheet import number
 from thermal.view.treatment import Treatment
+from thermal.view.wording import plain, readable, spoken
 
-READABLE: Mapping[str, tuple[tuple[float, str], ...]] = {
-    "m": ((1e3, "mm"), (1e6, "µm"), (1e9, "nm")),
-    "m^3": ((1e6, "ml"), (1e9, "µl")),
-    "m^2": ((1e4, "cm²"),),
-    "m^3/s": ((6e7, "ml/min"), (6e10, "µl/min")),
-    "kg": ((1e6, "mg"), (1e9, "µg")),
-    "kg/m^3": ((1.0, "mg/ml"), (1e3, "µg/ml")),
-    "s": ((1.0 / 60.0, "min"), (1.0, "s"), (1e3, "ms")),
-    "degC": ((1.0, "°C"),),
-    "Pa": ((1e-3, "kPa"), (1.0, "Pa")),
-    "B": ((1e-6, "MB"),),
-    "W/m^2": ((1e-4, "W/cm²"),),
-}
-"""SI unit of a summary -> factors and units for people, the largest unit first."""
-LEADING = 0.1
-"""A value below this is shown in the next smaller unit."""
 PROTOCOL = ("particles", "delivery", "heating", "bioheat", "boundaries", "zone", "numerics")
 """Tables of the case that say what was done."""
 
+DOSE = ("dose.", "delivery.", "earlier.", "heating.", "light.", "drug.", "mechanical.", "part")
+"""Beginnings of the entries of a summary that say what was given."""
 ZONE = (
-    "zone.", "margin.", "residual.", "heat_sink.", "peak_temperature", "lowest_temperature", "energy.delivered",
-    "treatment_time",
+    "zone.", "margin.", "residual.", "heat_sink.", "peak_temperature", "lowest_temperature", "isotherm.", "law",
+    "reference.", "energy.delivered", "treatment_time",
 )  # fmt: skip
 """Beginnings of the entries of a summary that say what the zone is like."""
 HURT = (43.0, 5.0)
@@ -147,8 +134,8 @@ def _chapter(treatment: Treatment) -> Chapter:
         modality=treatment.modality,
         asked=case.read_text(encoding="utf-8", errors="replace") if case.exists() else "",
         anatomy=list(library.get("anatomy", {}).get("notes", [])),
-        protocol=[_spoken(row) for table in PROTOCOL for row in _flat(run.resolved.get(table), table)],
-        dose=_entries(summary, ("dose.", "delivery.", "light.", "magnetic.")),
+        protocol=[row for table in PROTOCOL for row in _flat(run.resolved.get(table), table)],
+        dose=_entries(summary, DOSE),
         zone=_entries(summary, ZONE),
         organs=_organs(summary),
         probes=_entries(summary, ("probe.",)),
@@ -174,12 +161,12 @@ def _parameter(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _entries(summary: Mapping[str, Any], beginnings: tuple[str, ...]) -> Rows:
-    """Key, value and unit of the entries of a summary that begin so; zeros of organs that lost nothing are left out."""
-    rows: Rows = []
-    for key, entry in summary.items():
-        if key.startswith(beginnings) and not (key.startswith("zone.lost.") and not entry["value"]):
-            rows.append((key, *readable(entry["value"], str(entry["unit"]))))
-    return rows
+    """Words, value and unit of the entries of a summary that begin so, but organs that lost nothing."""
+    return [
+        wording.entry(key, found["value"], str(found["unit"]))
+        for key, found in summary.items()
+        if key.startswith(beginnings) and not (key.startswith("zone.lost.") and not found["value"])
+    ]
 
 
 def _organs(summary: Mapping[str, Any]) -> Rows:
@@ -197,40 +184,26 @@ def _organs(summary: Mapping[str, Any]) -> Rows:
     return [row for _, row in sorted(found, key=lambda entry: entry[0])]
 
 
-def readable(value: Any, unit: str) -> tuple[str, str]:
-    """A value of a summary and its unit as a clinician reads them."""
-    if value is None:
-        return "-", ""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return style.law_words(value) if isinstance(value, str) else str(value), ""
-    units = READABLE.get(unit, ((1.0, unit),))
-    factor, shown = next((pair for pair in units if abs(value) * pair[0] >= LEADING), units[-1 if value else 0])
-    return plain(value * factor), shown
-
-
 def _flat(value: Any, key: str) -> Rows:
     """A resolved table as rows of key and value; what is not set is left out."""
     if value is None or value == [] or value == {}:
         return []
     if isinstance(value, Mapping) and set(value) == {"value", "unit"}:
-        return [(key, " ".join(readable(value["value"], str(value["unit"]))).strip())]
+        return [(spoken(key), " ".join(readable(value["value"], str(value["unit"]))).strip())]
     if isinstance(value, Mapping):
         return [row for name, item in value.items() for row in _flat(item, f"{key}.{name}")]
     if isinstance(value, list) and all(isinstance(item, Mapping) and set(item) == {"value", "unit"} for item in value):
-        return [(key, ", ".join(" ".join(readable(i["value"], str(i["unit"]))).strip() for i in value))]
+        return [(spoken(key), ", ".join(" ".join(readable(i["value"], str(i["unit"]))).strip() for i in value))]
     if isinstance(value, list) and any(isinstance(item, (Mapping, list)) for item in value):
         return [row for index, item in enumerate(value) for row in _flat(item, f"{key}[{index}]")]
-    return [(key, ", ".join(map(str, value)) if isinstance(value, list) else str(value))]
-
-
-def _spoken(row: tuple[str, ...]) -> tuple[str, ...]:
-    """A row with the key of the case as one would say it: ``heating.electrode.tip`` is heating, electrode, tip."""
-    return (", ".join(style.words(part) for part in row[0].split(".")), *row[1:])
+    return [(spoken(key), readable(value, "")[0])]
 
 
 def _provenance(given: Mapping[str, Any]) -> Rows:
     rows: Rows = [
-        (key, str(given[key])) for key in ("started", "ended", "python", "platform", "case_hash") if key in given
+        (style.words(key), str(given[key]))
+        for key in ("started", "ended", "python", "platform", "case_hash")
+        if key in given
     ]
     rows += [("case files", ", ".join(map(str, given.get("case_files", []))))]
     rows += [("overrides", ", ".join(map(str, given.get("overrides", []))) or "none")]

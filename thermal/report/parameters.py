@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from thermal.library import OWN
 from thermal.store import Run
 from thermal.view import style
+from thermal.view.wording import plain, spoken
 
 CASE = "given by the case"
 """Source of what the library did not give."""
@@ -27,6 +27,16 @@ class Number:
     unverified: bool
     runs: str
     """which of the runs used it, where not all that have such a number do; else empty"""
+
+    @property
+    def words(self) -> str:
+        """The key as one would say it."""
+        return spoken(self.key)
+
+    @property
+    def unit_words(self) -> str:
+        """The unit as it is printed."""
+        return style.raised(self.unit)
 
 
 @dataclass(frozen=True)
@@ -86,11 +96,5 @@ def _in_grid(number: Number) -> bool:
 
 def _heading(number: Number) -> str:
     name = style.words(number.key.split(".")[2])
-    return f"{name} ({number.unit})" if number.unit not in ("", "1") else name
-
-
-def plain(value: float) -> str:
-    """A number with as many digits as matter."""
-    if not math.isfinite(value):
-        return "-"
-    return f"{value:.4g}" if abs(value) >= 1e-3 or value == 0.0 else f"{value:.2e}"
+    unit = style.raised(number.unit)
+    return f"{name} ({unit})" if unit else name

@@ -39,6 +39,18 @@ class LightRun(Run):
         return self.thinned
 
 
+def ready(run: Run, most: int = MOST) -> Run:
+    """The run, :func:`lighter` where it is large, with what its first picture needs read from the file."""
+    light = lighter(run, most)
+    for values, names in (
+        (light.domain.shares, list(light.domain.shares)),
+        (light.static, [name for name in (light.zone_field, "concentration") if name in light.static]),
+    ):
+        for name in names:
+            values[name]
+    return light
+
+
 def lighter(run: Run, most: int = MOST) -> Run:
     """The run itself, or one of at most about ``most`` cells if it has more and lies on voxels.
 

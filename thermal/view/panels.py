@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from thermal.store import History, Run
-from thermal.view import style
+from thermal.view import style, wording
 from thermal.view.cells import body_nodes, region_index
 from thermal.view.outlines import Outline, finish, outlines, view_box, zone_outline
 from thermal.view.planes import PLANES, Cut, sample
@@ -92,7 +92,7 @@ def draw_history(history: History, path: Path) -> Path | None:
                 _, factor = _ZONE.get(name, (unit, 1.0))
                 known = np.isfinite(history.columns[name])
                 times, values = history.time[known] / 60.0, factor * history.columns[name][known]
-                axes.plot(times, values, color=colour, ls=dashes, lw=1.8, label=style.words(name))
+                axes.plot(times, values, color=colour, ls=dashes, lw=1.8, label=wording.said(name))
             axes.set(xlabel="time (min)", ylabel=UNITS[unit])
             axes.grid(color="#e6e6e6", lw=0.8)
             if len(names) > 1:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from thermal.domain import Domain, VoxelDomain
 from thermal.units import Array
@@ -148,6 +147,8 @@ def corners(domain: VoxelDomain, point: Array) -> tuple[npt.NDArray[np.int64], A
 
 def sample_image(background: tuple[Array, Array], cut: Cut) -> Array:
     """An image (values and affine from voxel index to m) on the pixels of a cut, (rows, columns)."""
+    from scipy import ndimage  # a third of a second, for which who sees no image does not wait
+
     values, affine = background
     places = cut.points().reshape(-1, 3).T / MM
     voxel = np.linalg.inv(affine) @ np.concatenate([places, np.ones((1, places.shape[1]))])

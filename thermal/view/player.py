@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyvista as pv
+import pyvista.plotting  # pyvista itself waits with it until the first plotter
 from vtkmodules.vtkRenderingAnnotation import vtkScalarBarActor
 from vtkmodules.vtkRenderingCore import vtkCellPicker
 

@@ -117,7 +117,13 @@ def law_words(law: str) -> str:
 def unit_words(unit: str) -> str:
     """A unit as a reader expects it: 1 kg/m3 is 1 mg/ml."""
     plain = unit.replace("^", "").replace("**", "").replace("³", "3")
-    return {"kg/m3": "mg/ml", "degC": "°C", "1": ""}.get(plain, unit)
+    return {"kg/m3": "mg/ml"}.get(plain, raised(unit))
+
+
+def raised(unit: str) -> str:
+    """A unit as it is printed, without another one in its place."""
+    printed = unit.replace("^2", "²").replace("^3", "³").replace("*", "·")
+    return {"degC": "°C", "1": ""}.get(printed, printed)
 
 
 def percent(share: float) -> str:

@@ -20,8 +20,8 @@ class Bar:
     half_width: float
 
 
-def draw_tornado(bars: Sequence[Bar], outcome: str, measure: str, path: Path) -> Path:
-    """Draw the bars, the longest on top."""
+def draw_tornado(bars: Sequence[Bar], measure: str, path: Path) -> Path:
+    """Draw the bars, the longest on top; ``measure``: what their lengths are, with its unit."""
     ordered = sorted(bars, key=lambda bar: abs(bar.weight))
     figure = Figure(figsize=(7.0, 1.2 + 0.4 * len(ordered)), layout="constrained")
     axes = figure.subplots()
@@ -31,7 +31,7 @@ def draw_tornado(bars: Sequence[Bar], outcome: str, measure: str, path: Path) ->
     )
     axes.set_yticks(places, [bar.name for bar in ordered])
     axes.axvline(0.0, color="black", linewidth=0.8)
-    axes.set_xlabel(f"{measure} of {outcome} (lines: 95 % intervals)")
+    axes.set_xlabel(f"{measure} (lines: 95 % intervals)")
     with atomic(path) as scratch:
         figure.savefig(scratch, dpi=150)
     return path
