@@ -15,7 +15,6 @@ from thermal.store import Run
 
 BODY_CT = ("body_ct_3mm.nii.gz", "body_labels_3mm.nii.gz")
 """What the tests marked ``realdata`` need, all in one folder."""
-ROOT = Path(__file__).parent.parent
 CATALOGUE = Path(__file__).parent / "catalogue"
 
 
@@ -29,17 +28,13 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):  # nohup has it ignored, and programs that tests start would inherit that
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
-    if worker is not None:
-        _side_by_side(worker, int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        _side_by_side(int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
 
 
-def _side_by_side(worker: str, count: int) -> None:
-    """A worker of several (``pytest -n``) has its share of the cores and compiled kernels of its own: numba does not
-    lock its folder, and two that compile the same kernel for other types at the same time could mix them up."""
-    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or ROOT / ".pytest_cache" / "kernels")
-    os.environ["NUMBA_CACHE_DIR"] = str(folder / worker)
-    import numba  # reads that variable once
+def _side_by_side(count: int) -> None:
+    """A worker of several (``pytest -n``) has its share of the cores."""
+    import numba
 
     from thermal.engines.threads import find_tbb
 

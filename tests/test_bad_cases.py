@@ -10,6 +10,8 @@ import os
 import time
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from thermal.cli import REFUSED, main
@@ -134,6 +136,44 @@ def test_bad_case(change: tuple[str, str, tuple[str, ...]], tmp_path: Path, caps
     assert all(line.startswith("error: ") and "case.toml" in line and line.isprintable() for line in lines)
     assert any(all(word in line for word in words) for line in lines), lines
     assert os.listdir(tmp_path) == ["case.toml"]
+
+
+FILES = {
+    "a device that never ends": ("/dev/zero", "is no ordinary file"),
+    "a pipe that nobody writes to": ("pipe", "is no ordinary file"),
+    "a name that no disk takes": ("n" * 300, "cannot be looked for (File name too long)"),
+    "the home of nobody": ("~nobody-of-that-name/labels.nii", "no such file"),
+    "a circle of links": ("circle", "no such file"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("key", ["segmentation", "ct", "mesh"])
+def test_files_that_are_none(name: str, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Never waited for, and never a failure of the program."""
+    file, words = FILES[name]
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to("circle")
+    nibabel.save(nibabel.Nifti1Image(np.full((9, 9, 9), 5, np.uint8), np.eye(4)), tmp_path / "labels.nii")
+    image = 'labels = { liver = 5 }\nvoxel_size = "4 mm"\ncentre = ["4 mm", "4 mm", "4 mm"]'
+    tables = {
+        "segmentation": f'kind = "image"\nsegmentation = "{file}"\n{image}',
+        "ct": f'kind = "image"\nsegmentation = "labels.nii"\nct = "{file}"\n{image}',
+        "mesh": f'kind = "mesh"\nfile = "{file}"',
+    }
+    head, _, rest = GOOD.partition("[anatomy]")
+    text = head.replace(HEATING + "\n", "") + f"[anatomy]\n{tables[key]}\n" + rest[rest.index("[bioheat]") :]
+    code, lines = complaints(tmp_path, capsys, text)
+    assert code == REFUSED
+    assert any(words in line for line in lines), lines
+
+
+@pytest.mark.parametrize("file", ["/dev/zero", "pipe", "n" * 300, "circle"])
+def test_cases_that_are_no_files(file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to("circle")
+    assert main(["validate", str(tmp_path / file)]) == REFUSED
+    assert complaints(tmp_path, capsys, f'extends = "{file}"\n')[0] == REFUSED
 
 
 LARGE = {

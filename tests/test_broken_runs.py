@@ -136,6 +136,28 @@ def test_what_no_run_writes_is_not_believed(run: Path, capsys: pytest.CaptureFix
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+@pytest.mark.parametrize("name", ["case.toml", "fields.h5", "log.txt", "export/series.pvd"])
+def test_nothing_in_a_run_folder_leads_elsewhere(
+    run: Path, capsys: pytest.CaptureFixture[str], name: str, kind: str
+) -> None:
+    """Or a report would hold a file of the reader, an export overwrite one, and a pipe be waited for."""
+    elsewhere, inside_run = run.parent / "elsewhere", run / name
+    elsewhere.write_text("precious")
+    inside_run.parent.mkdir(exist_ok=True)
+    inside_run.unlink(missing_ok=True)
+    if kind == "link":
+        inside_run.symlink_to(elsewhere)
+    else:
+        os.mkfifo(inside_run)
+    for command in ("report", "export"):
+        code, error = said(capsys, run, command)
+        assert code == 2
+        assert f"{name}: is a link, a pipe or a device" in error
+    assert elsewhere.read_text() == "precious"
+    assert not list(run.parent.glob("out*"))
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_is_no_run_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
     (tmp_path / "file").write_text("x")

@@ -146,6 +146,14 @@ def test_repeated_freezing() -> None:
     assert not freeze(Cryo(), (-39.0, 90.0), (-39.0, 90.0))
 
 
+def test_time_in_the_cold_counts_within_ramps() -> None:
+    """From 30 degC to -50 degC the last 3/8 of the way lie below -20 degC, back the first; from -20 degC down all."""
+    law = Cryo(repeated=Repeated())
+    start, end = np.array([30.0, -50.0, -20.0, 0.0]), np.array([-50.0, 30.0, -40.0, -20.0])
+    held = law.accumulate(law.initial(4), start, end, 80.0)[:, 1]
+    assert held == pytest.approx([30.0, 30.0, 80.0, 0.0], abs=1e-12)
+
+
 def test_one_long_freeze_is_one_freeze() -> None:
     law = Cryo(repeated=Repeated())
     value = after(law, [0, 10, 20, 30, 40, 50], [37, -30, -5, -30, -1, -30])[None]

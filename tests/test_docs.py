@@ -256,6 +256,23 @@ def test_heat_source_of_the_extension_page(tmp_path: Path) -> None:
     assert weights @ np.ones(len(weights)) == pytest.approx(1.0)
 
 
+def test_a_run_with_the_heat_source_of_the_extension_page(folder: Path) -> None:
+    """All that the page lets one write is enough for a run, which stays below the rod's Curie temperature."""
+    path = folder / "thermoseed.py"
+    path.write_text(of_the_extension_page("heating/thermoseed.py").text, encoding="utf-8")
+    seed = module_of(path).Thermoseed.model_validate(
+        {"kind": "thermoseed", "start": ["-5 mm", "0 mm", "0 mm"], "end": ["5 mm", "0 mm", "0 mm"], "radius": "0.5 mm",
+         "power": "2 W"}
+    )  # fmt: skip
+    (folder / "base.toml").write_text(BASE.replace("= {\n  ", "= { ").replace("[\n  ", "["), encoding="utf-8")
+    case = load_case("base.toml", overrides=["output.pictures=false"]).model_copy(update={"heating": seed})
+    run = simulate(case, folder / "run")
+    assert 38.0 < run.value("peak_temperature") < 55.0
+    power = run.history["power"][1:]
+    assert 0.0 < power[-1] < power[0] < 2.0  # ever less as the rod warms
+    assert run.value("ledger.energy_error") < 1e-12
+
+
 def of_the_extension_page(file: str) -> Block:
     (found,) = [
         block for block in blocks("python")

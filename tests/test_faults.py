@@ -261,3 +261,28 @@ def test_a_run_that_is_done_stays_done(case: Case, undisturbed: Run, capsys: pyt
         assert main(["run", str(case.origin.path), "--out", str(undisturbed.folder), *more]) == 0
         assert "already done" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in undisturbed.folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["log.txt", "history.csv", "frames", "checkpoint.npz", "status", "lock"])
+def test_a_run_writes_to_no_link_of_its_folder(case: Case, tmp_path: Path, name: str) -> None:
+    """The folder may come from somebody who wishes that this process would write elsewhere."""
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    with pytest.raises(KeyboardInterrupt), RunFolder.open(folder, case):
+        raise KeyboardInterrupt
+    elsewhere.write_text("precious")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(elsewhere)
+    for resume in (True, False):
+        with pytest.raises(CaseError, match=f"{name}: is a link, a pipe or a device"):
+            RunFolder.open(folder, case, resume=resume, force=not resume)
+    assert elsewhere.read_text() == "precious"
+
+
+def test_a_lock_that_is_a_link(case: Case, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("precious")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").symlink_to(elsewhere)
+    with pytest.raises(CaseError, match=r"cannot be written to .*symbolic links"):
+        RunFolder.open(tmp_path / "run", case)
+    assert elsewhere.read_text() == "precious"

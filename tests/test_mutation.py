@@ -6,7 +6,7 @@ import ast
 
 import mutation
 import pytest
-from mutation import COUNT, LEAST, ROOT, TESTS, chosen, mutants
+from mutation import COUNT, EQUIVALENT, LEAST, ROOT, TESTS, chosen, mutants, named
 
 
 def test_the_list_is_the_same_every_time_and_each_mutant_is_a_program() -> None:
@@ -19,6 +19,19 @@ def test_the_list_is_the_same_every_time_and_each_mutant_is_a_program() -> None:
         assert whole[mutant.start :].startswith(mutant.old.encode())
         changed = whole[: mutant.start] + mutant.new.encode() + whole[mutant.start + len(mutant.old.encode()) :]
         assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(whole))
+
+
+def test_what_is_left_out_is_there() -> None:
+    """Each change that is said to change nothing is one of those that could be drawn, and is not."""
+    there = {
+        named(mutant, text)
+        for module in TESTS
+        for text in [(ROOT / "thermal" / module).read_text()]
+        for mutant in mutants(module, text)
+    }
+    assert set(EQUIVALENT) <= there
+    taken = {named(mutant, (ROOT / "thermal" / mutant.module).read_text()) for mutant in chosen()}
+    assert not taken & set(EQUIVALENT)
 
 
 def test_what_may_be_changed() -> None:

@@ -23,7 +23,7 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
 def data_folders(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
     """Folders in which ``"data:NAME"`` is looked for, in order: ``$THERMAL_DATA`` when set, then the cache."""
     given = environment.get(VARIABLE, "")
-    return (*((Path(given).expanduser(),) if given else ()), cache_folder(environment))
+    return (*((_at_home(given),) if given else ()), cache_folder(environment))
 
 
 def resolve(name: str, base: Path, place: str, environment: Mapping[str, str] = os.environ) -> Path:
@@ -37,13 +37,26 @@ def resolve(name: str, base: Path, place: str, environment: Mapping[str, str] = 
         candidates = [folder / bare for folder in data_folders(environment)]
         remedy = f"{REMEDY} or set {VARIABLE} to the folder that holds it"
     else:
-        candidates = [base / Path(name).expanduser()]
+        candidates = [base / _at_home(name)]
         remedy = "paths are relative to the folder of the case file that names them"
     for candidate in candidates:
-        if candidate.exists():
-            return candidate
+        try:
+            if candidate.is_file() or candidate.is_dir():
+                return candidate
+            if candidate.exists():  # a pipe or a device, which may never end
+                raise CaseError(f'{place} = "{name}": is no ordinary file')
+        except OSError as error:
+            raise CaseError(f'{place} = "{name}": cannot be looked for ({error.strerror})') from None
     looked = " and ".join(f'"{candidate}"' for candidate in candidates)
     raise CaseError(f'{place} = "{name}": no such file; looked for {looked}; {remedy}')
+
+
+def _at_home(name: str) -> Path:
+    """A path, a tilde at its beginning being the home folder of who is known here."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # of a user who is not
+        return Path(name)
 
 
 def sha256(path: Path) -> str:

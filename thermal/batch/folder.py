@@ -18,6 +18,7 @@ from thermal.batch.members import Named
 from thermal.errors import CaseError
 from thermal.store.files import atomic, read_json, write_json, write_text
 from thermal.store.lock import Lock
+from thermal.store.ordinary import check_ordinary
 
 RUNS, ANATOMIES, INDEX, TABLE = "runs", "anatomies", "index.csv", "index.parquet"
 SEAL, ZONE = "seal.json", "zone.npy"
@@ -67,8 +68,9 @@ class BatchFolder:
         if not (folder / SEAL).exists():
             return None
         try:
-            seal = read_json(folder / SEAL)
-            whole = all(sha256(folder / file) == digest for file, digest in seal["files"].items())
+            check_ordinary(folder)
+            files = read_json(folder / SEAL)["files"].items()
+            whole = all(Path(file).name == file and sha256(folder / file) == digest for file, digest in files)
             return Outcome(name, "done", "", read_json(folder / "summary.json")) if whole else None
         except (CaseError, OSError, KeyError, AttributeError):
             return None

@@ -86,14 +86,18 @@ def read_file(path: Path, asked_at: str = "") -> CaseFile:
     """Read one file; ``asked_at`` says which line wants it."""
     at = f"{asked_at}: " if asked_at else ""
     name = shown(path)
-    if path.is_dir():
+    try:
+        is_there, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
+    except OSError as error:  # of a name that is too long, in a folder that is closed
+        raise CaseError(f"{at}{name}: cannot be read ({error.strerror})") from None
+    if is_folder:
         raise CaseError(f"{at}{name}: is a folder; expected a case file (.toml)")
-    if not path.exists():
+    if not is_there:
         folder = path.parent if path.parent.is_dir() else None
         near = nearest(path.name, [other.name for other in folder.glob("*.toml")]) if folder else None
         remedy = f'did you mean "{shown(path.parent / near)}"?' if near else "check the path"
         raise CaseError(f"{at}{name}: no such file; {remedy}")
-    if not path.is_file():
+    if not is_file:
         raise CaseError(f"{at}{name}: is no ordinary file; expected a case file (.toml)")
     try:
         if path.stat().st_size > LARGEST_FILE:

@@ -38,6 +38,8 @@ def read_table(path: Path, place: str) -> dict[str, list[list[str]]]:
     """
     name = os.path.relpath(path)
     try:
+        if path.exists() and not path.is_file():
+            raise CaseError(f"{place}: {name}: is no file; expected a CSV file with time and concentrations")
         if path.stat().st_size > LARGEST_TABLE:
             raise CaseError(
                 f"{place}: {name} is larger than {LARGEST_TABLE} bytes; a table over time has a few kilobytes"

@@ -15,11 +15,10 @@ Sanders, Math. Comp. 41 (1983) 321, doi:10.1090/S0025-5718-1983-0717689-8), so m
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engines.compiled import compiled_serial
+from thermal.engines.compiled import compiled_inline, compiled_serial
 from thermal.units import Array, Mask
 
 Index = npt.NDArray[np.int64]
@@ -145,8 +144,8 @@ def continuations(
                 best, behind[e], ratio[e] = cosine, w, length / distance
 
 
-@nb.njit(cache=True, inline="always")
-def _stick(i, c, capacity, eager, room, stuck):  # type: ignore[no-untyped-def]
+@compiled_inline
+def _stick(i: int, c: Array, capacity: Array, eager: Array, room: Array, stuck: Array) -> None:
     """Particles of node i stick for half a step: ``dm/dt = -k m r / R`` for m kg that are mobile and r of R kg of room.
 
     As m and r fall alike, their difference is constant and the solution closed.
@@ -167,16 +166,16 @@ def _stick(i, c, capacity, eager, room, stuck):  # type: ignore[no-untyped-def]
     c[i] = rest / capacity[i]
 
 
-@nb.njit(cache=True, inline="always")
-def _fade(i, c, capacity, fading, lost):  # type: ignore[no-untyped-def]
+@compiled_inline
+def _fade(i: int, c: Array, capacity: Array, fading: Array, lost: Array) -> None:
     """First-order removal at node i for half a step."""
     gone = c[i] * fading[i]
     lost[i] += capacity[i] * gone
     c[i] -= gone
 
 
-@nb.njit(cache=True, inline="always")
-def _loosen(i, c, capacity, loose, stuck):  # type: ignore[no-untyped-def]
+@compiled_inline
+def _loosen(i: int, c: Array, capacity: Array, loose: Array, stuck: Array) -> None:
     """What sticks at node i comes off for half a step."""
     freed = stuck[i] * loose[i]
     stuck[i] -= freed

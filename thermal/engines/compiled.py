@@ -12,6 +12,7 @@ import numba as nb
 import numpy as np
 from numba.core import event
 
+from thermal.engines.kernel_cache import kernel_cache
 from thermal.engines.threads import find_tbb
 
 find_tbb()
@@ -33,9 +34,8 @@ def compiled_fast(function: _Function) -> _Function:
 
 
 def _both(function: _Function, liberties: set[str]) -> _Function:
-    options: dict[str, Any] = {"cache": True, "fastmath": liberties}
-    many = nb.njit(parallel=True, **options)(function)
-    one = nb.njit(**options)(_renamed(function))
+    many = _kept(function, fastmath=liberties, parallel=True)
+    one = _kept(_renamed(function), fastmath=liberties)
 
     @functools.wraps(function)
     def chosen(*arguments: Any) -> object:
@@ -50,7 +50,7 @@ def _both(function: _Function, liberties: set[str]) -> _Function:
 def compiled_part(function: _Function) -> _Function:
     """Compiled for one core: what kernels call (once for all their variants; loops over planes compile much faster so),
     and what runs now and then, not in a loop."""
-    return cast(_Function, nb.njit(cache=True, fastmath={"contract"})(function))
+    return cast(_Function, _kept(function, fastmath={"contract"}))
 
 
 @contextmanager
@@ -74,7 +74,19 @@ def announced(say: Callable[[str], None]) -> Iterator[None]:
 
 def compiled_serial(function: _Function) -> _Function:
     """Compiled for one core (ordered sweeps, scatters along edges), kept on disk."""
-    return cast(_Function, nb.njit(cache=True)(function))
+    return cast(_Function, _kept(function))
+
+
+def compiled_inline(function: _Function) -> _Function:
+    """A few lines that kernels call, put in their place."""
+    return cast(_Function, nb.njit(inline="always")(function))
+
+
+def _kept(function: Callable[..., object], **options: Any) -> Any:
+    """A kernel, kept on disk."""
+    kernel = nb.njit(**options)(function)
+    kernel._cache = kernel_cache(function)
+    return kernel
 
 
 def _renamed(function: Callable[..., object]) -> Callable[..., object]:

@@ -107,7 +107,7 @@ def read_segmented(path: Path, label: int | None) -> Volume:
 
     Raises ``CaseError``.
     """
-    if not path.exists():
+    if not (path.is_file() or path.is_dir()):
         raise CaseError(f"--against: {path}: no such file or folder")
     volume = Volume(*read_dicom(path, "--against", label), path) if is_dicom(path) else read_volume(path, "--against")
     inside = volume.values > 0 if label is None else volume.values == label

@@ -63,7 +63,7 @@ class Quantity:
 
 def read_shown(path: Path, place: str) -> Shown:
     """Read a NIfTI file (3-D, or 4-D with echoes) or a folder with a DICOM series. Raises ``CaseError``."""
-    if not path.exists():
+    if not (path.is_file() or path.is_dir()):
         raise CaseError(f"{place}: {path}: no such file or folder; thermal image RUN --modality ct makes images")
     if not is_dicom(path):
         values, affine = read_row(path, place)

@@ -42,6 +42,7 @@ from thermal.store.names import (
     STATUS,
     SUMMARY,
 )  # fmt: skip
+from thermal.store.ordinary import check_ordinary
 from thermal.store.provenance import describe_machine, now, peak_memory, thermal_version
 from thermal.units import Array
 
@@ -109,6 +110,8 @@ class RunFolder:
         files = input_hashes(case)
         made = not path.exists()
         lock = Lock(path)
+        if os.path.lexists(path / STATUS):
+            check_ordinary(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
             lock.acquire()

@@ -16,6 +16,7 @@ from thermal.store.files import read_json
 from thermal.store.history import History, read_history
 from thermal.store.lock import Lock
 from thermal.store.names import FIELDS, HISTORY, PROVENANCE, RESOLVED, STATUS, SUMMARY
+from thermal.store.ordinary import check_ordinary
 from thermal.units import Array
 
 
@@ -124,6 +125,7 @@ def read_run(path: str | Path) -> Run:
         raise CaseError(
             f"{folder}: is no run folder (it has no file {STATUS}); make one with: thermal run CASE --out DIR"
         )
+    check_ordinary(folder)
     status = read_json(folder / STATUS)
     state = status.get("state")
     if state != "done":

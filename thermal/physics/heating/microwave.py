@@ -16,7 +16,6 @@ from thermal.physics.heating.pattern import LinePattern
 from thermal.physics.heating.schedule import Switched, one_or_many
 from thermal.physics.heating.source import PlainSource
 from thermal.physics.scene import Contact, Device, Drive, Reading, Scene, State
-from thermal.physics.tissue import Tissues
 from thermal.units import Absorption, Array, Fraction, PositiveFraction, Power
 
 LIVER = 48.0
@@ -68,9 +67,6 @@ class Microwave(Switched):
             device("antenna", f"antenna {index + 1}", antenna, place)
             for index, (antenna, place) in enumerate(zip(self.antenna, self.places, strict=True))
         )
-
-    def check(self, tissues: Tissues) -> None:
-        """Nothing is needed: the pattern is that of one tissue."""
 
     def prepare(self, scene: Scene) -> PlainSource:
         """The pattern on the nodes. Raises ``CaseError`` for antennas outside of the tissue."""

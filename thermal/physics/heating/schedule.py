@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import AfterValidator, model_validator
 
 from thermal.physics.scene import Device
+from thermal.physics.tissue import Tissues
 from thermal.units import Duration, Instant, Spec, Temperature
 
 MOST_SWITCHES = 100_000
@@ -91,6 +92,9 @@ class Switched(Spec):
     def devices(self) -> tuple[Device, ...]:
         """What it places: nothing, unless it says so."""
         return ()
+
+    def check(self, tissues: Tissues) -> None:
+        """What the anatomy must have for it: nothing, unless it says so."""
 
     def is_enabled(self, time: float) -> bool:
         """Whether ``time`` (s) lies in an ``on`` interval, pulses aside."""
