@@ -160,21 +160,36 @@ def learn(
     rise = np.where(thermometer.reliable, nominal[-1] - thermometer.base, -np.inf)
     where = np.argsort(rise.ravel())[::-1][:SEEN]
     where = where[np.isfinite(rise.ravel()[where])]
-    seen = np.concatenate([image.values.ravel()[where] for image in chosen])
-    expected = np.concatenate([(frame - thermometer.base).ravel()[where] for frame in nominal])
-    error = np.hypot(thermometer.control.thermometry.deviation, MODEL * expected)
+    rises = np.stack([(frame - thermometer.base).ravel()[where] for frame in nominal])
+    root = np.linalg.inv(np.linalg.cholesky(spread_of(thermometer.deviation.ravel()[where], rises)))
+
+    def bare(frames: list[Array]) -> Array:
+        shown = np.stack([frame.ravel()[where] for frame in frames], axis=1)
+        return np.asarray((root @ shown[..., None]).ravel())
 
     def forward(factors: Array) -> Array:
-        frames = replay(model, thermometer, looks, levels, times, factors)
-        return np.concatenate([frame.ravel()[where] for frame in frames])
+        return bare(replay(model, thermometer, looks, levels, times, factors))
+
+    seen = bare([image.values for image in chosen])
 
     centre, reach = np.zeros_like(spread), spread
     found = None
     for _ in range(STAGES):
-        found = estimate(emulate(forward, centre, reach), seen, error, FACTORS, spread, members, seed)
+        found = estimate(emulate(forward, centre, reach), seen, np.ones(len(seen)), FACTORS, spread, members, seed)
         centre, reach = np.log(found.median), np.minimum(np.maximum(found.deviation, NARROW), spread)
     assert found is not None
     return found
+
+
+def spread_of(deviation: Array, rises: Array) -> Array:
+    """(v, f, f) K^2, covariance of what f images show of v voxels, from rises (f, v) and deviations by noise (v,) in K.
+
+    A temperature is the phase of one image less that of the first, whose noise is in all of them; half of the variance
+    by noise is of either.
+    """
+    count = len(rises)
+    noise = 0.5 * deviation[:, None, None] ** 2 * (np.eye(count) + np.ones((count, count)))
+    return np.asarray(noise + MODEL**2 * np.eye(count) * rises.T[:, :, None] ** 2)
 
 
 def replay(

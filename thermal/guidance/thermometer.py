@@ -74,6 +74,13 @@ class Thermometer:
         found._reader = Reader(how, first, reliable, found._quiet(prepared))
         return found
 
+    @property
+    def deviation(self) -> Array:
+        """(a, b, c) K, standard deviation of a temperature: the larger, the less signal iron, lung and fat leave."""
+        water = (self.scenery.signal - self.scenery.fat) * self.scenery.iron
+        how = self.control.thermometry
+        return np.divide(how.deviation, water, out=np.full(self.grid.shape, np.inf), where=water > 0.0)
+
     def _quiet(self, prepared: Prepared) -> Mask:
         """Voxels far from everything that heats, for the drift."""
         power = self.way.density(np.abs(next(iter(_power(prepared)), np.zeros_like(prepared.initial))))
