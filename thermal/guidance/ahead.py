@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from thermal.case.guided import Control
 from thermal.guidance.estimate import MODEL, Estimate, emulate, estimate
@@ -161,14 +162,15 @@ def learn(
     where = np.argsort(rise.ravel())[::-1][:SEEN]
     where = where[np.isfinite(rise.ravel()[where])]
     rises = np.stack([(frame - thermometer.base).ravel()[where] for frame in nominal])
-    root = np.linalg.inv(np.linalg.cholesky(spread_of(thermometer.deviation.ravel()[where], rises)))
+    root = np.linalg.cholesky(spread_of(thermometer.deviation.ravel()[where], thermometer.common, rises))
 
     def bare(frames: list[Array]) -> Array:
-        shown = np.stack([frame.ravel()[where] for frame in frames], axis=1)
-        return np.asarray((root @ shown[..., None]).ravel())
+        shown = np.concatenate([frame.ravel()[where] for frame in frames])
+        return np.asarray(solve_triangular(root, shown, lower=True))
 
     def forward(factors: Array) -> Array:
-        return bare(replay(model, thermometer, looks, levels, times, factors))
+        frames = replay(model, thermometer, looks, levels, times, factors)
+        return bare([thermometer.as_read(frame) for frame in frames])
 
     seen = bare([image.values for image in chosen])
 
@@ -181,15 +183,17 @@ def learn(
     return found
 
 
-def spread_of(deviation: Array, rises: Array) -> Array:
-    """(v, f, f) K^2, covariance of what f images show of v voxels, from rises (f, v) and deviations by noise (v,) in K.
+def spread_of(deviation: Array, common: float, rises: Array) -> Array:
+    """(f v, f v) K^2, covariance of what f images show of v voxels, image after image, from rises (f, v) in K.
 
-    A temperature is the phase of one image less that of the first, whose noise is in all of them; half of the variance
-    by noise is of either.
+    ``deviation`` (v,) K is that of each voxel by noise, ``common`` K one that all have together. A temperature is the
+    phase of one image less that of the first, whose noise is in all of them: half of the variance is of either.
     """
     count = len(rises)
-    noise = 0.5 * deviation[:, None, None] ** 2 * (np.eye(count) + np.ones((count, count)))
-    return np.asarray(noise + MODEL**2 * np.eye(count) * rises.T[:, :, None] ** 2)
+    images = 0.5 * (np.eye(count) + np.ones((count, count)))
+    found = np.kron(images, np.diag(deviation**2) + common**2)
+    np.fill_diagonal(found, found.diagonal() + (MODEL * rises.ravel()) ** 2)
+    return np.asarray(found)
 
 
 def replay(

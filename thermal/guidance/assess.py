@@ -19,7 +19,6 @@ from thermal.errors import CaseError
 from thermal.guidance.case_file import case_text, moved
 from thermal.guidance.next_step import Step, suggest
 from thermal.imaging.dicom import ABLATED, MASS, Segment, Study, write_segmentation
-from thermal.imaging.grid import Onto, mean_of
 from thermal.imaging.nifti import write_nifti
 from thermal.imaging.patient import Patient
 from thermal.store import Run
@@ -32,6 +31,9 @@ NEXT = "next.toml"
 """File with the case of the next treatment."""
 MARGIN = 5e-3
 """m, margin that is wanted by default (M. Ahmed et al. 2014: 5 mm at least)."""
+ROUNDED = 3
+"""Digits of a share at a node: one half, amid voxels of which half are inside, shall not hang on how a place is
+written."""
 NEAR = 10e-3
 """m, from the tumour's border, within which the map of margins goes."""
 
@@ -65,12 +67,12 @@ class Assessment:
     @cached_property
     def maps(self) -> dict[str, npt.NDArray[Any]]:
         """On voxels: ``zone``, ``planned``, ``tumour`` and ``residual`` (one inside), and ``margin`` in mm."""
-        patient, way = self.patient, self.patient.way
-        zone = _inside(way, patient.body, self.zone)
+        patient = self.patient
+        zone = _inside(patient, self.zone)
         tumour = patient.share(patient.run.tumour) >= 0.5
         return {
             "zone": zone,
-            "planned": _inside(way, patient.body, self.planned),
+            "planned": _inside(patient, self.planned),
             "tumour": tumour,
             "residual": tumour & ~zone,
             "margin": self._margins(),
@@ -98,8 +100,11 @@ def _value(patient: Patient, measure: Array, at: Array) -> Array:
     return found
 
 
-def _inside(way: Onto, body: Array, zone: Extent) -> npt.NDArray[np.bool_]:
-    return np.nan_to_num(mean_of(way, (zone.measure >= zone.level).astype(float), body)) >= 0.5
+def _inside(patient: Patient, zone: Extent) -> npt.NDArray[np.bool_]:
+    """(a, b, c) voxels whose middle lies in the zone, of those that are tissue."""
+    grid = patient.grid
+    value = _value(patient, zone.measure, grid.centres.reshape(3, -1).T).reshape(grid.shape)
+    return np.asarray((value >= zone.level) & (patient.body >= 0.5))
 
 
 def read_segmented(path: Path, label: int | None) -> Volume:
@@ -156,7 +161,7 @@ def _on_nodes(patient: Patient, image: Volume) -> Array:
             f"--against {image.path}: lies outside the run's window; check that both are of the same patient space "
             "(NIfTI is RAS, DICOM is LPS)"
         )
-    return np.nan_to_num(sampled).astype(float)
+    return np.round(np.nan_to_num(sampled).astype(float), ROUNDED)
 
 
 def _agreement(patient: Patient, zone: Extent, planned: Extent) -> dict[str, tuple[float, str]]:
