@@ -236,6 +236,40 @@ def test_an_interrupted_treatment_goes_on(tmp_path: Path, controller: str) -> No
     np.testing.assert_array_equal(again.closed.levels, expected.closed.levels)
 
 
+INFUSED = """\
+[particles]
+material = "gold_nanorod_41x10"
+[delivery]
+kind = "infusion"
+entry = ["40 mm", "18 mm", "18 mm"]
+tip = ["18 mm", "18 mm", "18 mm"]
+port_radius = "1 mm"
+flow = "0.05 ml/min"
+duration = "10 min"
+concentration = "0.03 mg/ml"
+"""
+
+
+def test_the_pump_gives_way(tmp_path: Path) -> None:
+    """In a patient whose tissue lets half as much through, the planned flow doubles the pressure;
+    the controlled pump keeps the limit and gives the same volume. The plan, which keeps it too, does not know."""
+    text = CASE.replace("[heating]\n", INFUSED + "[heating]\n", 1)
+    thick = {f"tissues.{name}.hydraulic_conductivity": 0.5 for name in ("liver", "tumour")}
+    table = "{" + ", ".join(f"'{key}'={value}" for key, value in thick.items()) + "}"
+    short = [f"control.patient={table}", "control.controller={kind='pid'}", *SHORT]
+    free = control_case(write(tmp_path, text), tmp_path / "free", set=short)
+    pressure, volume = (float(free.open.run.value(f"delivery.{key}")) for key in ("port_pressure", "infused_volume"))
+    assert free.closed.run.value("delivery.port_pressure") == pytest.approx(pressure)
+    limit = 0.4 * pressure  # below what the plan would need in the patient that it knows
+    found = control_case(tmp_path / "case.toml", tmp_path / "out", set=[*short, f"control.pressure='{limit} Pa'"])
+    assert found.open.run.value("delivery.port_pressure") == pytest.approx(2.0 * limit, rel=2e-3)
+    assert found.closed.run.value("delivery.port_pressure") <= 1.001 * limit
+    for one in (found.open, found.closed):
+        assert one.run.value("delivery.infused_volume") == pytest.approx(volume, rel=1e-6)
+    with pytest.raises(CaseError, match="has no pump"):
+        control_case(write(tmp_path), tmp_path / "none", set=["control.pressure='1 kPa'"])
+
+
 def test_command_and_what_cannot_be_controlled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bare = CASE[: CASE.index("[control]")]
     assert main(["control", str(write(tmp_path, bare))]) == 2

@@ -90,13 +90,16 @@ def test_islands_are_volumes_of_their_own(tmp_path: Path) -> None:
         own = found.triangles[(found.sides == part).any(axis=1)]
         edges = np.sort(own[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
         assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()
-    text = CASE.replace("[tissues.tumour]", """\
+    text = CASE.replace(
+        "[tissues.tumour]",
+        """\
 [[anatomy.shapes]]
 region = "tumour"
 shape = "sphere"
 centre = ["4 mm", "4 mm", "4 mm"]
 radius = "3.5 mm"
-[tissues.tumour]""")
+[tissues.tumour]""",
+    )
     built = load_case(write(tmp_path, text)).anatomy.build(tmp_path)
     try:
         importlib.import_module("gmsh")
