@@ -12,11 +12,11 @@ from scenes import tumour_in_liver
 from thermal import load_case
 from thermal.cli import main
 from thermal.errors import CaseError
-from thermal.guidance.ahead import learn, replay
+from thermal.guidance.ahead import learn, spread_of
 from thermal.guidance.control import control_case
 from thermal.guidance.estimate import emulate, estimate
 from thermal.guidance.steered import Twin
-from thermal.guidance.thermometer import Image, Thermometer
+from thermal.guidance.thermometer import Thermometer
 from thermal.physics.control.kinds import FRESH, BangBang, Pid, allowed
 from thermal.simulation import Prepared, prepare
 
@@ -134,22 +134,29 @@ def test_a_quadratic_stands_for_the_model() -> None:
 
 
 def test_planted_perfusion_and_dose_are_found(model: Prepared) -> None:
-    """From images with noise of a model with other factors: within the stated interval, narrower than before."""
+    """From what a thermometer shows of a patient with other factors, amid noise and in a box small enough for its
+    coldest corners to warm a little: within the stated interval, narrower than before."""
     control = model.case.control
     assert control is not None
     looks = np.arange(0.0, 240.0, 10.0)
     planted, levels = np.array([1.3, 0.85]), np.ones(12)
-    thermometer = Thermometer.of(model, control)
-    times = [30.0, 60.0, 90.0, 120.0]
-    frames = replay(model, thermometer, looks, levels, times, planted)
-    chance, noise = np.random.default_rng(4), control.thermometry.deviation
-    images = [
-        Image(time, frame + noise * chance.standard_normal(frame.shape))
-        for time, frame in zip(times, frames, strict=True)
-    ]
+    thermometer, patient = Thermometer.of(model, control), Twin(model, looks, *planted)
+    thermometer.take(0.0, patient.progress.state.temperature)
+    for look in looks[1:13]:
+        thermometer.take(float(look), patient.advance(1.0, float(look)))
+    images = [image for image in thermometer.seen(120.0) if image.taken > 0.0]
     found = learn(model, thermometer, looks, levels, images, np.array([0.3, 0.2]), 100, 1)
     assert ((found.interval[:, 0] <= planted) & (planted <= found.interval[:, 1])).all(), found.text()
     assert (found.deviation < 0.5 * np.array([0.3, 0.2])).all()
+
+
+def test_the_noise_of_images() -> None:
+    """Of 4000 rows of three images by a thermometer: each less the first, and all less one mean that they share."""
+    chance, deviation, common, rows = np.random.default_rng(5), np.array([1.0, 2.0]), 0.5, 4000
+    frames = chance.standard_normal((rows, 4, 2)) * deviation + common * chance.standard_normal((rows, 4, 1))
+    shown = ((frames[:, 1:] - frames[:, :1]) / np.sqrt(2.0)).reshape(rows, 6)
+    expected = spread_of(deviation, common, np.zeros((3, 2)))
+    np.testing.assert_allclose(np.cov(shown.T), expected, atol=5.0 * expected.max() * np.sqrt(2.0 / rows))
 
 
 def test_a_twin_goes_where_the_treatment_goes(model: Prepared) -> None:
