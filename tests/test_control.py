@@ -12,11 +12,11 @@ from scenes import tumour_in_liver
 from thermal import load_case
 from thermal.cli import main
 from thermal.errors import CaseError
-from thermal.guidance.ahead import learn, replay
+from thermal.guidance.ahead import learn, spread_of
 from thermal.guidance.control import control_case
 from thermal.guidance.estimate import emulate, estimate
 from thermal.guidance.steered import Twin
-from thermal.guidance.thermometer import Image, Thermometer
+from thermal.guidance.thermometer import Thermometer
 from thermal.physics.control.kinds import FRESH, BangBang, Pid, allowed
 from thermal.simulation import Prepared, prepare
 
@@ -134,22 +134,29 @@ def test_a_quadratic_stands_for_the_model() -> None:
 
 
 def test_planted_perfusion_and_dose_are_found(model: Prepared) -> None:
-    """From images with noise of a model with other factors: within the stated interval, narrower than before."""
+    """From what a thermometer shows of a patient with other factors, amid noise and in a box small enough for its
+    coldest corners to warm a little: within the stated interval, narrower than before."""
     control = model.case.control
     assert control is not None
     looks = np.arange(0.0, 240.0, 10.0)
     planted, levels = np.array([1.3, 0.85]), np.ones(12)
-    thermometer = Thermometer.of(model, control)
-    times = [30.0, 60.0, 90.0, 120.0]
-    frames = replay(model, thermometer, looks, levels, times, planted)
-    chance, noise = np.random.default_rng(4), control.thermometry.deviation
-    images = [
-        Image(time, frame + noise * chance.standard_normal(frame.shape))
-        for time, frame in zip(times, frames, strict=True)
-    ]
+    thermometer, patient = Thermometer.of(model, control), Twin(model, looks, *planted)
+    thermometer.take(0.0, patient.progress.state.temperature)
+    for look in looks[1:13]:
+        thermometer.take(float(look), patient.advance(1.0, float(look)))
+    images = [image for image in thermometer.seen(120.0) if image.taken > 0.0]
     found = learn(model, thermometer, looks, levels, images, np.array([0.3, 0.2]), 100, 1)
     assert ((found.interval[:, 0] <= planted) & (planted <= found.interval[:, 1])).all(), found.text()
     assert (found.deviation < 0.5 * np.array([0.3, 0.2])).all()
+
+
+def test_the_noise_of_images() -> None:
+    """Of 4000 rows of three images by a thermometer: each less the first, and all less one mean that they share."""
+    chance, deviation, common, rows = np.random.default_rng(5), np.array([1.0, 2.0]), 0.5, 4000
+    frames = chance.standard_normal((rows, 4, 2)) * deviation + common * chance.standard_normal((rows, 4, 1))
+    shown = ((frames[:, 1:] - frames[:, :1]) / np.sqrt(2.0)).reshape(rows, 6)
+    expected = spread_of(deviation, common, np.zeros((3, 2)))
+    np.testing.assert_allclose(np.cov(shown.T), expected, atol=5.0 * expected.max() * np.sqrt(2.0 / rows))
 
 
 def test_a_twin_goes_where_the_treatment_goes(model: Prepared) -> None:
@@ -234,6 +241,40 @@ def test_an_interrupted_treatment_goes_on(tmp_path: Path, controller: str) -> No
     again = control_case(path, tmp_path / "parts", set=changes)  # all is done
     assert again.estimates.keys() == found.estimates.keys() == expected.estimates.keys()
     np.testing.assert_array_equal(again.closed.levels, expected.closed.levels)
+
+
+INFUSED = """\
+[particles]
+material = "gold_nanorod_41x10"
+[delivery]
+kind = "infusion"
+entry = ["40 mm", "18 mm", "18 mm"]
+tip = ["18 mm", "18 mm", "18 mm"]
+port_radius = "1 mm"
+flow = "0.05 ml/min"
+duration = "10 min"
+concentration = "0.03 mg/ml"
+"""
+
+
+def test_the_pump_gives_way(tmp_path: Path) -> None:
+    """In a patient whose tissue lets half as much through, the planned flow doubles the pressure;
+    the controlled pump keeps the limit and gives the same volume. The plan, which keeps it too, does not know."""
+    text = CASE.replace("[heating]\n", INFUSED + "[heating]\n", 1)
+    thick = {f"tissues.{name}.hydraulic_conductivity": 0.5 for name in ("liver", "tumour")}
+    table = "{" + ", ".join(f"'{key}'={value}" for key, value in thick.items()) + "}"
+    short = [f"control.patient={table}", "control.controller={kind='pid'}", *SHORT]
+    free = control_case(write(tmp_path, text), tmp_path / "free", set=short)
+    pressure, volume = (float(free.open.run.value(f"delivery.{key}")) for key in ("port_pressure", "infused_volume"))
+    assert free.closed.run.value("delivery.port_pressure") == pytest.approx(pressure)
+    limit = 0.4 * pressure  # below what the plan would need in the patient that it knows
+    found = control_case(tmp_path / "case.toml", tmp_path / "out", set=[*short, f"control.pressure='{limit} Pa'"])
+    assert found.open.run.value("delivery.port_pressure") == pytest.approx(2.0 * limit, rel=2e-3)
+    assert found.closed.run.value("delivery.port_pressure") <= 1.001 * limit
+    for one in (found.open, found.closed):
+        assert one.run.value("delivery.infused_volume") == pytest.approx(volume, rel=1e-6)
+    with pytest.raises(CaseError, match="has no pump"):
+        control_case(write(tmp_path), tmp_path / "none", set=["control.pressure='1 kPa'"])
 
 
 def test_command_and_what_cannot_be_controlled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,6 +53,16 @@ def test_margins_of_concentric_balls() -> None:
     )  # a quarter of a voxel
 
 
+@pytest.mark.parametrize("radius", [11.3, 12.6, 13.0, 13.3])
+def test_a_target_covered_to_its_border(radius: float) -> None:
+    """Where the borders of zone and target cut the same voxels, as much of them is covered as lies in both."""
+    engine = cube(16 * MM, 2 * H, {"tumour": smooth_ball(8 * MM)})
+    found = measure_margins(engine, zone(engine, radius * MM), "tumour", ())
+    assert found is not None
+    volume, covered = (found.readings[f"margin.target_5mm.{name}"].value for name in ("volume", "coverage"))
+    assert covered == pytest.approx(min(ball(radius * MM) / volume, 1.0), abs=0.02)  # second order: (h / R)^2
+
+
 def test_margin_below_the_capsule() -> None:
     """The liver ends 2 mm above the tumour, the zone 4 mm above it and 7 mm to all other sides: 7 mm are in the organ.
 

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from thermal import load_case
 from thermal.anatomy import tetrahedra
 from thermal.anatomy.meshers import NoMeshError, Surface
-from thermal.anatomy.tetrahedra import borders, check, dominant, fill, oriented, repaired
+from thermal.anatomy.tetrahedra import borders, check, dominant, fill, oriented, parted, repaired
 from thermal.cli import main
 from thermal.errors import CaseError
 
@@ -38,9 +38,10 @@ def test_contacts_along_edges_are_repaired() -> None:
     labels = np.ones((6, 6, 6), np.uint16)
     labels[2, 2, 2] = labels[3, 3, 2] = 2
     labels[1, 4, 4] = labels[1, 3, 3] = 3
-    noise = np.random.default_rng(0).standard_normal((3, 16, 16, 16))
+    noise = np.random.default_rng(0).standard_normal((5, 16, 16, 16))
     blobs = (1 + np.argmax([gaussian_filter(one, 1.5) for one in noise], axis=0)).astype(np.uint16)
-    for given in (labels, blobs):
+    fine = (1 + np.argmax([gaussian_filter(one, 0.7) for one in noise[:, :10, :10, :10]], axis=0)).astype(np.uint16)
+    for given in (labels, blobs, fine):
         found = repaired(given)
         for first, second in ((0, 1), (0, 2), (1, 2)):
             turned = np.moveaxis(found, (first, second), (0, 1))
@@ -73,6 +74,41 @@ def test_borders_are_closed_and_lie_between_labels() -> None:
         edges = np.sort(found.triangles[own][:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
         assert (np.unique(edges, axis=0, return_counts=True)[1] % 2 == 0).all()
     assert np.ptp(found.points, axis=0) == pytest.approx([8e-3] * 3, rel=1e-4)
+
+
+def test_islands_are_volumes_of_their_own(tmp_path: Path) -> None:
+    """Two islands between the same labels: connected parts by number, borders that are closed around each, and with Gmsh
+    a mesh that holds both."""
+    labels = np.ones((9, 9, 9), np.uint16)
+    labels[1:4, 1:4, 1:4] = labels[5:8, 5:8, 5:8] = 2
+    labels[4, 1, 7] = 3
+    parts, owners = parted(labels)
+    assert owners.tolist() == [0, 1, 2, 2, 3]
+    assert (owners[parts] == labels).all()
+    found = borders(parts, np.zeros(3), 1e-3, 0.3e-3)
+    for part in range(1, 5):
+        own = found.triangles[(found.sides == part).any(axis=1)]
+        edges = np.sort(own[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+        assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()
+    text = CASE.replace(
+        "[tissues.tumour]",
+        """\
+[[anatomy.shapes]]
+region = "tumour"
+shape = "sphere"
+centre = ["4 mm", "4 mm", "4 mm"]
+radius = "3.5 mm"
+[tissues.tumour]""",
+    )
+    built = load_case(write(tmp_path, text)).anatomy.build(tmp_path)
+    try:
+        importlib.import_module("gmsh")
+    except (ImportError, OSError) as error:
+        pytest.skip(f"needs the extra mesh: {error}")
+    mesh = fill(built, "gmsh")
+    assert not mesh.tried
+    before, after = mesh.volumes["tumour"]
+    assert after == pytest.approx(before, rel=0.1)
 
 
 def test_volumes_are_checked() -> None:

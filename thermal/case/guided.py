@@ -52,6 +52,8 @@ class Control(Spec):
     seen; by default it goes on to the end of heating.on"""
     field_limit: Annotated[float, *quantity("A/m*Hz", gt=0, le=1e13)] | None = None
     """of a magnetic field: amplitude times frequency, which bounds the power as well"""
+    pressure: Annotated[float, *quantity("Pa", gt=0, le=1e7)] | None = None
+    """limit of the pressure in the needle of an infusion: the pump gives way, and takes longer for the same volume"""
     thermometry: Thermometry = Thermometry()
     """how the temperature is seen"""
     voxel: Length | None = None

@@ -81,10 +81,12 @@ def control(
             if treated.excess > 0.0
             else f"kept with {-treated.excess:.2f} K to spare"
         )
+        needle = treated.run.summary.get("delivery.port_pressure")
         print(
             f"  {name:<12} tumour covered {treated.coverage:7.2%}, margin "
             f"{1e3 * float(treated.run.value('zone.minimum_margin')):6.2f} mm, healthy tissue lost "
             f"{1e6 * float(treated.run.value('zone.healthy_volume')):6.2f} ml, limits {word}"
+            + ("" if needle is None else f", needle {1e-3 * float(needle['value']):.0f} kPa")
         )
     print(f"wrote {found.closed.run.folder.parent / 'control.json'}")
     print(PURPOSE)

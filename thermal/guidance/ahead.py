@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from thermal.case.guided import Control
 from thermal.guidance.estimate import MODEL, Estimate, emulate, estimate
@@ -160,21 +161,39 @@ def learn(
     rise = np.where(thermometer.reliable, nominal[-1] - thermometer.base, -np.inf)
     where = np.argsort(rise.ravel())[::-1][:SEEN]
     where = where[np.isfinite(rise.ravel()[where])]
-    seen = np.concatenate([image.values.ravel()[where] for image in chosen])
-    expected = np.concatenate([(frame - thermometer.base).ravel()[where] for frame in nominal])
-    error = np.hypot(thermometer.control.thermometry.deviation, MODEL * expected)
+    rises = np.stack([(frame - thermometer.base).ravel()[where] for frame in nominal])
+    root = np.linalg.cholesky(spread_of(thermometer.deviation.ravel()[where], thermometer.common, rises))
+
+    def bare(frames: list[Array]) -> Array:
+        shown = np.concatenate([frame.ravel()[where] for frame in frames])
+        return np.asarray(solve_triangular(root, shown, lower=True))
 
     def forward(factors: Array) -> Array:
         frames = replay(model, thermometer, looks, levels, times, factors)
-        return np.concatenate([frame.ravel()[where] for frame in frames])
+        return bare([thermometer.as_read(frame) for frame in frames])
+
+    seen = bare([image.values for image in chosen])
 
     centre, reach = np.zeros_like(spread), spread
     found = None
     for _ in range(STAGES):
-        found = estimate(emulate(forward, centre, reach), seen, error, FACTORS, spread, members, seed)
+        found = estimate(emulate(forward, centre, reach), seen, np.ones(len(seen)), FACTORS, spread, members, seed)
         centre, reach = np.log(found.median), np.minimum(np.maximum(found.deviation, NARROW), spread)
     assert found is not None
     return found
+
+
+def spread_of(deviation: Array, common: float, rises: Array) -> Array:
+    """(f v, f v) K^2, covariance of what f images show of v voxels, image after image, from rises (f, v) in K.
+
+    ``deviation`` (v,) K is that of each voxel by noise, ``common`` K one that all have together. A temperature is the
+    phase of one image less that of the first, whose noise is in all of them: half of the variance is of either.
+    """
+    count = len(rises)
+    images = 0.5 * (np.eye(count) + np.ones((count, count)))
+    found = np.kron(images, np.diag(deviation**2) + common**2)
+    np.fill_diagonal(found, found.diagonal() + (MODEL * rises.ravel()) ** 2)
+    return np.asarray(found)
 
 
 def replay(

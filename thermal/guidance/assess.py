@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import brentq
 
 from thermal.anatomy.dicom import is_dicom, read_dicom
 from thermal.anatomy.volume import Volume, read_volume, sample_at
@@ -19,7 +20,7 @@ from thermal.errors import CaseError
 from thermal.guidance.case_file import case_text, moved
 from thermal.guidance.next_step import Step, suggest
 from thermal.imaging.dicom import ABLATED, MASS, Segment, Study, write_segmentation
-from thermal.imaging.grid import Onto, mean_of
+from thermal.imaging.grid import to_nodes
 from thermal.imaging.nifti import write_nifti
 from thermal.imaging.patient import Patient
 from thermal.store import Run
@@ -32,6 +33,9 @@ NEXT = "next.toml"
 """File with the case of the next treatment."""
 MARGIN = 5e-3
 """m, margin that is wanted by default (M. Ahmed et al. 2014: 5 mm at least)."""
+ROUNDED, LEVELS = 4, (0.25, 0.75)
+"""Digits of the share of a seen zone at a node, which shall not hang on how a place is written, and the lowest and the
+highest share at which its border may lie."""
 NEAR = 10e-3
 """m, from the tumour's border, within which the map of margins goes."""
 
@@ -65,12 +69,12 @@ class Assessment:
     @cached_property
     def maps(self) -> dict[str, npt.NDArray[Any]]:
         """On voxels: ``zone``, ``planned``, ``tumour`` and ``residual`` (one inside), and ``margin`` in mm."""
-        patient, way = self.patient, self.patient.way
-        zone = _inside(way, patient.body, self.zone)
+        patient = self.patient
+        zone = _inside(patient, self.zone)
         tumour = patient.share(patient.run.tumour) >= 0.5
         return {
             "zone": zone,
-            "planned": _inside(way, patient.body, self.planned),
+            "planned": _inside(patient, self.planned),
             "tumour": tumour,
             "residual": tumour & ~zone,
             "margin": self._margins(),
@@ -98,8 +102,11 @@ def _value(patient: Patient, measure: Array, at: Array) -> Array:
     return found
 
 
-def _inside(way: Onto, body: Array, zone: Extent) -> npt.NDArray[np.bool_]:
-    return np.nan_to_num(mean_of(way, (zone.measure >= zone.level).astype(float), body)) >= 0.5
+def _inside(patient: Patient, zone: Extent) -> npt.NDArray[np.bool_]:
+    """(a, b, c) voxels whose middle lies in the zone, of those that are tissue."""
+    grid = patient.grid
+    value = _value(patient, zone.measure, grid.centres.reshape(3, -1).T).reshape(grid.shape)
+    return np.asarray((value >= zone.level) & (patient.body >= 0.5))
 
 
 def read_segmented(path: Path, label: int | None) -> Volume:
@@ -130,7 +137,7 @@ def assess(run: Run, against: Volume | None = None, margin: float = MARGIN) -> A
     if not 0.0 <= margin <= NEAR:
         raise CaseError(f"--margin: found {margin * 1e3:g} mm; expected 0 to 10 mm")
     planned = Extent(np.asarray(run.static[run.zone_field].values), run.zone_level)
-    zone = planned if against is None else Extent(_on_nodes(patient, against), 0.5)
+    zone = planned if against is None else _seen(patient, against)
     vessels = [name for name, entry in (run.resolved.get("tissues") or {}).items() if entry.get("temperature")]
     vessels = [name for name in vessels if name in engine.shares]
     readings = measure_zone(engine, zone.measure, zone.level, tumour).as_readings()
@@ -147,16 +154,26 @@ def assess(run: Run, against: Volume | None = None, margin: float = MARGIN) -> A
     return Assessment(patient, zone, planned, margin, readings, suggest(engine, planned, left))
 
 
-def _on_nodes(patient: Patient, image: Volume) -> Array:
-    """(n,) share of the image's inside at the nodes. Raises ``CaseError`` where the two do not meet."""
-    sampled = sample_at(image, patient.engine.points.T)
-    solid = patient.engine.volume > 0.0
-    if not np.isfinite(sampled[solid]).any():
+def _seen(patient: Patient, image: Volume) -> Extent:
+    """The zone of an image on the run's nodes, of the image's own volume in the body: what its voxels smooth off is
+    made up for by the level. Raises ``CaseError`` where the two do not meet."""
+    engine = patient.engine
+    solid = engine.volume > 0.0
+    if not np.isfinite(sample_at(image, engine.points[solid].T)).any():
         raise CaseError(
             f"--against {image.path}: lies outside the run's window; check that both are of the same patient space "
             "(NIfTI is RAS, DICOM is LPS)"
         )
-    return np.nan_to_num(sampled).astype(float)
+    share, volume = to_nodes(engine, image)
+    share = np.round(share, ROUNDED)
+
+    def spare(level: float) -> float:
+        return float(engine.inside(share, level) @ engine.cell_volume) - volume
+
+    low, high = LEVELS
+    if not share.max() >= high or spare(low) <= 0.0:
+        return Extent(share, low)
+    return Extent(share, high if spare(high) >= 0.0 else float(brentq(spare, low, high, xtol=1e-3)))
 
 
 def _agreement(patient: Patient, zone: Extent, planned: Extent) -> dict[str, tuple[float, str]]:

@@ -19,6 +19,7 @@ from thermal.guidance.ahead import FACTORS, Ahead, plan_levels
 from thermal.guidance.estimate import Estimate
 from thermal.guidance.goal import Dose, Goal
 from thermal.guidance.pilots import Recorded, Simple, most_level
+from thermal.guidance.pump import PRESSURE, eased, slowed
 from thermal.guidance.steered import steer
 from thermal.guidance.thermometer import Thermometer, limits_at
 from thermal.physics.control import Predictive
@@ -98,8 +99,13 @@ def control_case(
     folder = out if out is not None else Path("results") / case.name
     real = _without_end(patient_of(case, control, path, overrides, anatomy))
     workshop = Workshop(2)
-    model = prepare(_without_end(case), report, workshop)
-    truth = prepare(real, report, workshop)
+
+    def ready(one: Case) -> Prepared:
+        return prepare(one, report, workshop)
+
+    model, flow = eased(ready(_without_end(case)), control.pressure, ready)
+    truth = ready(slowed(real, flow, control.pressure))
+    watched, _ = eased(truth, control.pressure, ready)
     for source in (model.source, truth.source):
         if source.memory():
             raise CaseError("control: this heating remembers what it did, so a model of it cannot be run beside it; "
@@ -111,8 +117,8 @@ def control_case(
     levels = plan_levels(model, control, looks, horizon)
     planned = Recorded(levels, looks)
     opened = _treat(truth, planned, looks, folder / "open", control, report, force)
-    pilot = _pilot(model, truth, control, looks)
-    closed = _treat(truth, pilot, looks, folder / "closed", control, report, force)
+    pilot = _pilot(model, watched, control, looks)
+    closed = _treat(watched, pilot, looks, folder / "closed", control, report, force)
     acted = read_json(closed.folder / PILOT)
     found = Controlled(
         Treated(opened, _excess(truth, control, opened), levels),
@@ -166,6 +172,7 @@ _UNITS = {
     "heated_for": "s",
     "peak_temperature": "degC",
     "limit_passed_by": "K",
+    "needle_pressure": "Pa",
     "times": "s",
     "levels": "share of the power of the case",
 }
@@ -181,6 +188,7 @@ def _table(found: Controlled, looks: Array) -> dict[str, Any]:
             "peak_temperature": run.value("peak_temperature"),
             "limit_passed_by": treated.excess,
             "healthy_volume": run.value("zone.healthy_volume"),
+            **({"needle_pressure": run.value(PRESSURE)} if PRESSURE in run.summary else {}),
             "heated_for": float((treated.levels > 0.0).sum() * np.diff(looks).min(initial=0.0)),
             "levels": treated.levels,
         }

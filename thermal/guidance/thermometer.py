@@ -6,19 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import ndimage
 
 from thermal.case.guided import Control
 from thermal.errors import CaseError
 from thermal.imaging.grid import Grid, Onto, grid_over, mean_of, onto
 from thermal.imaging.patient import scenery_of
 from thermal.physics.imaging.mr import Mr
-from thermal.physics.imaging.thermometry import Reader, Scenery, highest_within, show
+from thermal.physics.imaging.thermometry import Reader, Scenery, coldest, highest_within, show
 from thermal.simulation import Prepared
 from thermal.units import Array, Mask
 from thermal.zone import share_of
 
 BLIND = 0.5
 """Share of the tumour that thermometry must see."""
+HEATING = 1e-3
+"""Share of the largest density of power from which a voxel counts as heated."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,27 @@ class Thermometer:
         found._reader = Reader(how, first, reliable, found._quiet(prepared))
         return found
 
+    @property
+    def deviation(self) -> Array:
+        """(a, b, c) K, standard deviation of a temperature: the larger, the less signal iron, lung and fat leave."""
+        water = (self.scenery.signal - self.scenery.fat) * self.scenery.iron
+        how = self.control.thermometry
+        return np.asarray(np.divide(how.deviation, water, out=np.full(self.grid.shape, np.inf), where=water > 0.0))
+
+    @property
+    def common(self) -> float:
+        """K, standard deviation that all voxels have in common, of what is taken off for the drift."""
+        return self._reader.common
+
     def _quiet(self, prepared: Prepared) -> Mask:
-        """Voxels far from everything that heats, for the drift."""
+        """Voxels that are the farthest from everything that heats, for the drift."""
         power = self.way.density(np.abs(next(iter(_power(prepared)), np.zeros_like(prepared.initial))))
-        return np.asarray((power <= 1e-3 * power.max()) & (self.body > 0.5))
+        away = ndimage.distance_transform_edt(power <= HEATING * power.max(), sampling=self.grid.spacing)
+        return coldest(-away, self.body > 0.5)
+
+    def as_read(self, temperature: Array) -> Array:
+        """What images without noise would show of temperatures on voxels (a, b, c), where they show anything."""
+        return np.asarray(self.base + self._reader.corrected(temperature - self.base))
 
     def take(self, time: float, temperature: Array) -> Image | None:
         """Take an image of the true temperature (n,), and return the newest that can be seen by now, if any."""

@@ -16,13 +16,10 @@ from thermal.imaging.nifti import write_nifti
 from thermal.imaging.patient import Patient
 from thermal.physics.imaging.ct import Ct
 from thermal.physics.imaging.mr import Mr
-from thermal.physics.imaging.thermometry import Reader, Thermometry, show
+from thermal.physics.imaging.thermometry import Reader, Thermometry, coldest, show
 from thermal.physics.imaging.visibility import Visible, in_ct, in_mr, in_projection, in_ultrasound
 from thermal.store import Run
 from thermal.units import Array, Spec
-
-HEATED = 0.5
-"""K, below which tissue counts as not heated when the drift of the field is taken off."""
 
 
 class Visibility(Spec):
@@ -122,7 +119,7 @@ def _thermometry(how: Thermometry, to: Folder, seed: int) -> Pictures:
     reliable = scenery.reliable(how.snr)
     start = run.temperature(0)
     hottest = run.static["highest_temperature"].values if "highest_temperature" in run.static else start
-    quiet = np.nan_to_num(patient.mean(hottest - start), nan=np.inf) < HEATED
+    quiet = coldest(np.nan_to_num(patient.mean(hottest - start)), patient.body > 0.5)
     chance = np.random.default_rng(seed)
     base = patient.mean(start)
     times = np.arange(0.0, float(run.times[-1]) + 1e-6, how.period)

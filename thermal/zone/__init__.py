@@ -2,13 +2,14 @@
 
 from thermal.zone.distance import Distance, triangle_areas
 from thermal.zone.measure import Zone, grown, measure_zone
-from thermal.zone.overlap import Agreement, Extent, compare_zones, dice, share_of
+from thermal.zone.overlap import Agreement, Extent, common, compare_zones, dice, share_of
 
 __all__ = [
     "Agreement",
     "Distance",
     "Extent",
     "Zone",
+    "common",
     "compare_zones",
     "dice",
     "grown",

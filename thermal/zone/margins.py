@@ -16,7 +16,7 @@ import numpy.typing as npt
 from thermal.engine import Engine, Surface
 from thermal.physics.scene import Reading
 from thermal.units import Array
-from thermal.zone import Distance, Extent, share_of, triangle_areas
+from thermal.zone import Distance, Extent, common, share_of, triangle_areas
 
 WANTED = (5e-3, 10e-3)
 """m, margins that guidelines speak of: 5 mm at least, 10 mm for metastases (M. Ahmed et al. 2014)."""
@@ -88,15 +88,15 @@ def _host(engine: Engine, away: Array, tumour: str, others: Sequence[str]) -> st
 
 def _shells(engine: Engine, zone: Extent, away: Array, tumour: str, host: str | None) -> dict[str, Reading]:
     """Tumour with a margin of 5 and 10 mm within its organ: how much there is, and which share the zone covers."""
-    wanted = engine.shares[tumour] + (engine.shares[host] if host is not None else 0.0)
-    inside = engine.inside(*zone)
+    wanted = (engine.shares[tumour] + (engine.shares[host] if host is not None else 0.0)) * engine.cell_volume
     found = {}
     for margin in WANTED:
-        target = engine.inside(-away, -margin) * wanted * engine.cell_volume
-        volume = float(target.sum())
+        shell = Extent(-away, -margin)
+        volume = float(engine.inside(*shell) @ wanted)
+        covered = float(common(engine, zone, shell) @ wanted)
         name = f"margin.target_{1e3 * margin:.0f}mm"
         found[f"{name}.volume"] = Reading(volume, "m^3")
-        found[f"{name}.coverage"] = Reading(float(inside @ target) / volume if volume > 0.0 else 0.0, "")
+        found[f"{name}.coverage"] = Reading(covered / volume if volume > 0.0 else 0.0, "")
     return found
 
 

@@ -49,14 +49,19 @@ def compare_zones(engine: Engine, a: Extent, b: Extent) -> Agreement:
 def dice(engine: Engine, a: Extent, b: Extent) -> float:
     """Twice the common volume of two zones over the sum of both volumes, 0 to 1; 1 for two empty zones."""
     inside_a, inside_b = engine.inside(*a), engine.inside(*b)
-    volume = engine.cell_volume
-    common = inside_a * inside_b
-    split = np.flatnonzero((common > 0.0) & (inside_a < 1.0) & (inside_b < 1.0) & (volume > 0.0))
+    both = float((inside_a + inside_b) @ engine.cell_volume)
+    return 2.0 * float(common(engine, a, b) @ engine.cell_volume) / both if both > 0.0 else 1.0
+
+
+def common(engine: Engine, a: Extent, b: Extent) -> Array:
+    """(m,) share of each cell that lies in both of two zones, by the angle between their borders (:func:`_overlap`)."""
+    inside_a, inside_b = engine.inside(*a), engine.inside(*b)
+    found = inside_a * inside_b
+    split = np.flatnonzero((found > 0.0) & (inside_a < 1.0) & (inside_b < 1.0) & (engine.cell_volume > 0.0))
     if len(split):
         gradients = _Gradients(engine, split)
-        common[split] = _overlap(inside_a[split], inside_b[split], _cosine(gradients(a.measure), gradients(b.measure)))
-    both = float((inside_a + inside_b) @ volume)
-    return 2.0 * float(common @ volume) / both if both > 0.0 else 1.0
+        found[split] = _overlap(inside_a[split], inside_b[split], _cosine(gradients(a.measure), gradients(b.measure)))
+    return found
 
 
 def share_of(engine: Engine, region: str) -> Array:

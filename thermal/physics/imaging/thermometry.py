@@ -14,6 +14,8 @@ GYROMAGNETIC = 42.577478518e6
 """Hz/T of the proton (CODATA 2018)."""
 FAINT = 3.0
 """Signal over noise below which a phase means nothing."""
+COLDEST = 0.25
+"""Share of the body's voxels that the drift is taken from (chosen)."""
 FATTY = 0.3
 """Share of fat from which the phase of a voxel no longer follows its temperature (chosen)."""
 
@@ -36,7 +38,7 @@ class Thermometry(Spec):
     drift: Number = 0.0
     """of the field, ppm per hour"""
     corrected: bool = True
-    """take the drift off by the median of the voxels that nothing heats"""
+    """take the drift off by the mean of the voxels that nothing heats"""
 
     @property
     def per_kelvin(self) -> float:
@@ -126,10 +128,30 @@ class Reader:
         whole = np.round((self._phase - turn(self.first, image)) / (2.0 * np.pi))
         self._phase = turn(self.first, image) + 2.0 * np.pi * whole
         self._last = image
-        phase = self._phase
-        if self.how.corrected and (still := self.quiet & self.reliable).any():
-            phase = phase - np.median(phase[still])
-        return np.where(self.reliable, phase / self.how.per_kelvin, np.nan)
+        return np.where(self.reliable, self.corrected(self._phase) / self.how.per_kelvin, np.nan)
+
+    def corrected(self, shown: Array) -> Array:
+        """A phase or a rise (a, b, c) less what it is where nothing heats: the mean there, weighed by the square of the
+        signal, since a median of temperatures in noise would follow what little warms."""
+        still = self._still
+        if not still.any():
+            return shown
+        return np.asarray(shown - np.average(shown[still], weights=np.abs(self.first[still]) ** 2))
+
+    @property
+    def common(self) -> float:
+        """K, standard deviation by noise of what :meth:`corrected` takes off, which all voxels have in common."""
+        signal = float((np.abs(self.first[self._still]) ** 2).sum())
+        return self.how.deviation / np.sqrt(signal) if signal > 0.0 else 0.0
+
+    @property
+    def _still(self) -> Mask:
+        return self.quiet & self.reliable & self.how.corrected
+
+
+def coldest(warmth: Array, body: Mask) -> Mask:
+    """(a, b, c) the share :data:`COLDEST` of the body's voxels that is the least warm, by any measure of it."""
+    return np.asarray(body & (warmth <= np.quantile(warmth[body], COLDEST))) if body.any() else body
 
 
 def highest_within(means: Array) -> Array:
