@@ -128,6 +128,24 @@ def test_roll_off_pauses_and_comes_back() -> None:
     assert source.summary["heating.first_rolloff"].value == 10.0
 
 
+def test_the_last_roll_off_ends_the_treatment() -> None:
+    """No power and no coolant after the second, though the tissue is wet again."""
+    engine = cube(12 * MM, 2 * MM)
+    rolloff = {"rise": "10 ohm", "pause": "15 s", "ends_after": 2}
+    spec = rfa(power="30 W", rolloff=rolloff, cooling={"temperature": "10 degC"}, electrode=needle(0, 0))
+    source = spec.prepare(scene(engine, duration=100.0))
+    course = [(0.0, 37.0, 30.0), (5.0, 110.0, 0.0), (20.0, 80.0, 30.0), (25.0, 110.0, 0.0), (40.0, 80.0, 0.0),
+              (90.0, 50.0, 0.0)]  # fmt: skip
+    for time, temperature, power in course:
+        drive = source.drive(at(engine, time, temperature), 1.0)
+        assert drive.readings["power"].value == pytest.approx(power, rel=1e-12), time
+        assert bool(drive.contacts) == (time <= 20.0)
+    assert source.summary["heating.rolloffs"].value == 2.0
+    again = spec.prepare(scene(engine, duration=100.0))
+    again.recall(source.memory())
+    assert again.drive(at(engine, 95.0, 50.0), 1.0).readings["power"].value == 0.0
+
+
 def test_switching_drives_one_electrode_after_another() -> None:
     engine = cube(14 * MM, 2 * MM)
     spec = rfa(power="10 W", switching="30 s", electrodes=[needle(-5, 0), needle(5, 0)])
@@ -171,7 +189,10 @@ def test_protocols_by_name() -> None:
     assert (spec.rolloff.rise, spec.rolloff.pause) == (10.0, 15.0)
     assert rfa(protocol="cool_tip", power="80 W", electrode=needle(0, 0)).power == 80.0
     assert rfa(protocol="rita", electrode=needle(0, 0)).target_temperature == 105.0
-    assert rfa(protocol="leveen", electrode=needle(0, 0)).ramp == pytest.approx(1 / 6)
+    leveen = rfa(protocol="leveen", electrode=needle(0, 0))
+    assert leveen.ramp == pytest.approx(1 / 6)
+    assert leveen.rolloff is not None
+    assert leveen.rolloff.ends_after == 2
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ def simulated(row: dict[str, Any], numbers: Callable[[Sequence[str]], Mapping[st
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # up to four treatments of a quarter of an hour each, on machines that may be busy
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_simulated_against_measured(folder: Path, tmp_path: Path) -> None:
     """What is said to be met is; what is said to be missed still is, so that the pages stay true."""

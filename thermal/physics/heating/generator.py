@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Self
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from thermal.units import Array, Current, Duration, Power, Spec, Temperature, Voltage, quantity
 
@@ -30,6 +30,8 @@ class RollOff(Spec):
     """without power after each roll-off"""
     step_down: Annotated[float, *quantity("", gt=0, le=1)] = 1.0
     """factor on what the generator holds after each roll-off"""
+    ends_after: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """number of the roll-off that ends the treatment, coolant included; none does when absent"""
 
 
 class Generator(Spec):
@@ -145,6 +147,12 @@ class Operation:
     gap: float = 0.0
     """K from the target at the last look"""
 
+    @property
+    def over(self) -> bool:
+        """Whether the roll-off that ends the treatment has come."""
+        rolloff = self.settings.rolloff
+        return rolloff is not None and rolloff.ends_after is not None and self.rolloffs >= rolloff.ends_after
+
     def look(self, time: float, group: int, impedance: float, touched: float) -> None:
         """Take note of what the meters say at ``time`` s: impedance (ohm), temperature at the electrodes (degC)."""
         if time <= self.seen:
@@ -162,6 +170,8 @@ class Operation:
             self.paused_until = time + settings.rolloff.pause - 1e-6
             self.rolloffs += 1
             self.first_rolloff = min(self.first_rolloff, time)
+            if self.over:
+                self.paused_until = np.inf
         self.seen = time
 
     def voltage(self, time: float, impedance: float, span: float) -> float:

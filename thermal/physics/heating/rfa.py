@@ -231,14 +231,15 @@ class RfaSource:
     def drive(self, state: State, step: float) -> Drive:
         """What acts from ``state.time`` to ``state.time + step``: Joule heat and coolant."""
         middle, circuit = state.time + 0.5 * step, self.circuit
+        on = self.spec.is_on(middle) and not self.operation.over
+        if on:
+            circuit.solve(state.temperature, self.connected(state.time))
+            group = self.spec.group(state.time, self.spec.actives)
+            self.operation.look(state.time, group, self.impedance, self._touched(state.temperature))
         coolants = [e.coolant for e in circuit.electrodes if e.coolant is not None]
-        contacts = tuple(coolants) if self.spec.is_enabled(middle) else ()
-        if not self.spec.is_on(middle):
+        contacts = tuple(coolants) if self.spec.is_enabled(middle) and not self.operation.over else ()
+        if not on:
             return Drive(np.zeros_like(circuit.engine.volume), contacts, readings=self._readings(0.0, 0.0, state))
-        connected = self.connected(state.time)
-        circuit.solve(state.temperature, connected)
-        group = self.spec.group(state.time, self.spec.actives)
-        self.operation.look(state.time, group, self.impedance, self._touched(state.temperature))
         self._voltage = self.operation.voltage(state.time, self.impedance, self.span)
         power = self._voltage**2 * circuit.heat(cooled=bool(contacts))
         directly = self._voltage**2 * circuit.conductance - float(np.sum(power))
