@@ -77,8 +77,8 @@ def test_borders_are_closed_and_lie_between_labels() -> None:
 
 
 def test_islands_are_volumes_of_their_own(tmp_path: Path) -> None:
-    """Two islands between the same labels: connected parts by number, borders that are closed around each, and with Gmsh
-    a mesh that holds both."""
+    """Two islands between the same labels: connected parts by number, borders that are closed around each, and with
+    Gmsh a mesh that holds both."""
     labels = np.ones((9, 9, 9), np.uint16)
     labels[1:4, 1:4, 1:4] = labels[5:8, 5:8, 5:8] = 2
     labels[4, 1, 7] = 3

@@ -31,7 +31,7 @@ class Prescribed(Switched):
         problems = []
         for index, source in enumerate(self.sources):
             try:
-                source.check(tissues.engine)
+                source.check_place(tissues.engine)
             except ValueError as error:
                 problems.append(f"heating.sources[{index}].{error}")
         if problems:

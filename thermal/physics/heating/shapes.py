@@ -27,7 +27,7 @@ SignedPower = Annotated[float, *quantity("W", ge=-1e6, le=1e6)]
 class _Placed(Switched):
     """What the sources share."""
 
-    def check(self, engine: Engine) -> None:
+    def check_place(self, engine: Engine) -> None:
         """Raises ``ValueError`` that begins with the key when the source cannot lie where it is put."""
 
 
@@ -45,7 +45,7 @@ class RegionSource(_Placed):
         """None: a region has the symmetry of the anatomy."""
         return None
 
-    def check(self, engine: Engine) -> None:
+    def check_place(self, engine: Engine) -> None:
         """Raises ``ValueError`` for an unknown region."""
         region_volume(engine, self.region, "region")
 
@@ -85,7 +85,7 @@ class SphereSource(_Placed):
         """What must keep the symmetry of the anatomy."""
         return Ball(self.centre, self.radius)
 
-    def check(self, engine: Engine) -> None:
+    def check_place(self, engine: Engine) -> None:
         """Raises ``ValueError`` for a sphere that lies outside the domain."""
         finest(engine, self._stations())
 
@@ -142,7 +142,7 @@ class BoxSource(_Placed):
         """A line across: no box is round."""
         return _across(self.centre)
 
-    def check(self, engine: Engine) -> None:
+    def check_place(self, engine: Engine) -> None:
         """Raises ``ValueError`` for a box that lies outside the domain."""
         finest(engine, self._stations())
 
@@ -242,7 +242,7 @@ class PointSource(_Placed):
         """What must keep the symmetry of the anatomy."""
         return Ball(self.position, 0.0)
 
-    def check(self, engine: Engine) -> None:
+    def check_place(self, engine: Engine) -> None:
         """Raises ``ValueError`` for a point outside the body."""
         if not engine.holds(np.array([self.position])).any():
             raise ValueError(
@@ -278,7 +278,7 @@ class LineSource(_Placed):
         """What must keep the symmetry of the anatomy."""
         return Line(self.start, self.end, 0.0)
 
-    def check(self, engine: Engine) -> None:
+    def check_place(self, engine: Engine) -> None:
         """Raises ``ValueError`` for a line that lies outside the body with its whole length."""
         stations = np.linspace(self.start, self.end, STATIONS)
         if not engine.holds(stations).any():
