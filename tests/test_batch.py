@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import errno
 import importlib.util
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
+from batches import CASE, GRID, index, until, written
 
 from thermal import load_case, run_batch, simulate
-from thermal.batch import load_sweep, statistics, work
+from thermal.batch import load_sweep, statistics
 from thermal.batch.folder import BatchFolder, Outcome
 from thermal.batch.members import Named, base_value, design, expand, named
 from thermal.batch.priors import Lognormal, Normal, Triangular, Uniform
-from thermal.batch.run import DiskFullError
 from thermal.batch.search import miss, start
 from thermal.batch.statistics import Table, sensitivity, write_statistics
 from thermal.batch.sweep import Goal, Sample
@@ -31,30 +27,6 @@ from thermal.cli import main
 from thermal.errors import CaseError
 from thermal.store import read_run
 
-CASE = """
-schema_version = 1
-heating = { kind = "magnetic", frequency = "100 kHz", amplitude = "20 kA/m" }
-particles = { material = "iron_oxide_16" }
-delivery = { kind = "uniform", region = "tumour", concentration = "5 mg/ml" }
-bioheat = { duration = "2 min" }
-output = { series = false }
-[tissues.tumour]
-perfusion = "0.004 1/s"
-[anatomy]
-kind = "phantom"
-size = "30 mm"
-voxel_size = "3 mm"
-background = "liver"
-tumour = "tumour"
-shapes = [{ region = "tumour", shape = "sphere", centre = ["0 mm", "0 mm", "0 mm"], radius = "8 mm" }]
-"""
-GRID = """
-schema_version = 1
-cases = ["ball.toml"]
-[grid]
-"delivery.concentration" = ["4 mg/ml", "8 mg/ml"]
-"heating.amplitude" = ["10 kA/m", "20 kA/m"]
-"""
 DRAWN = """
 schema_version = 1
 cases = ["ball.toml"]
@@ -73,18 +45,6 @@ mean = "0 mm"
 sd = "1 mm"
 relative = "shift"
 """
-
-
-def written(folder: Path, sweep: str, case: str = CASE) -> Path:
-    (folder / "ball.toml").write_text(case)
-    path = folder / "sweep.toml"
-    path.write_text(sweep)
-    return path
-
-
-def index(folder: Path) -> list[dict[str, str]]:
-    with (folder / "index.csv").open() as stream:
-        return list(csv.DictReader(stream))
 
 
 def numbers(summary: Any) -> dict[str, Any]:
@@ -248,103 +208,6 @@ def test_a_failed_run_stops_no_other(tmp_path: Path) -> None:
     assert again.reused == 2
 
 
-def test_a_full_disk_stops_the_batch_and_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thermal.batch.run.LocalPool", _HerePool)
-    calls = []
-
-    def failing(*arguments: Any, **options: Any) -> Any:
-        calls.append(arguments)
-        if len(calls) == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return simulate(*arguments, **options)
-
-    monkeypatch.setattr(work, "simulate", failing)
-    path = written(tmp_path, GRID)
-    with pytest.raises(DiskFullError, match="make room"):
-        run_batch(path, tmp_path / "out")
-    assert [row["status"] for row in index(tmp_path / "out")] == ["done", "waiting", "waiting", "waiting"]
-    monkeypatch.setattr(work, "simulate", simulate)
-    done = run_batch(path, tmp_path / "out")
-    assert (done.reused, len(done.outcomes)) == (1, 4)
-
-
-class _HerePool:
-    """Does tasks in this process."""
-
-    size = 1
-
-    def __init__(self, jobs: int) -> None:
-        pass
-
-    def submit(self, task: work.Task) -> Any:
-        from concurrent.futures import Future
-
-        future: Future[Outcome] = Future()
-        future.set_result(work.run_member(task))
-        return future
-
-    def is_loss(self, error: BaseException) -> bool:
-        return False
-
-    def close(self) -> None:
-        pass
-
-
-LONG = CASE.replace('duration = "2 min"', 'duration = "10 min"').replace(
-    "output = { series = false }",
-    'output = { series = false, checkpoint = "0.2 s" }\nnumerics = { max_step = "0.2 s" }',
-)
-
-
-@pytest.mark.parametrize("victim", ["worker", "batch", "asked"])
-def test_killed_amid_work(tmp_path: Path, victim: str, grid: Path) -> None:
-    """kill -9 of a working process costs nothing but time; when the batch itself is killed, or asked to end, so are its
-    processes, and the same command goes on."""
-    path = written(tmp_path, GRID.replace('["4 mg/ml", "8 mg/ml"]', '["4 mg/ml"]'), LONG)
-    command = [sys.executable, "-m", "thermal", "batch", str(path), "--out", str(tmp_path / "out"), "--quiet"]
-    batch = subprocess.Popen(command, start_new_session=True)
-    try:
-        _until(lambda: list((tmp_path / "out").glob("runs/*/checkpoint*")))
-        working = _children(batch.pid)
-        assert working
-        if victim == "worker":
-            os.kill(working[0], signal.SIGKILL)
-            assert batch.wait(300) == 0
-        else:
-            os.kill(batch.pid, signal.SIGKILL if victim == "batch" else signal.SIGTERM)
-            assert batch.wait(100) == (-signal.SIGKILL if victim == "batch" else 130)
-            _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in working))
-            assert subprocess.run(command, check=False).returncode == 0
-    finally:
-        if batch.poll() is None:
-            os.killpg(batch.pid, signal.SIGKILL)
-    assert [row["status"] for row in index(tmp_path / "out")] == ["done", "done"]
-    resumed = [json.loads(f.read_text())["resumed"] for f in (tmp_path / "out").glob("runs/*/provenance.json")]
-    assert any(resumed)
-
-
-def _until(found: Any, limit: float = 120.0) -> None:
-    end = time.monotonic() + limit
-    while not found():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def _children(parent: int) -> list[int]:
-    """Processes that run members: children that have compiled code loaded, so not the resource tracker."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                status = (entry / "stat").read_text().rpartition(")")[2].split()
-                line = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if int(status[1]) == parent and b"spawn_main" in line:
-                found.append(int(entry.name))
-    return found
-
-
 SOUGHT = """
 schema_version = 1
 cases = ["ball.toml"]
@@ -417,18 +280,6 @@ def test_limits_cost_only_beyond(tmp_path: Path) -> None:
     assert misses == pytest.approx([2.0, 0.0, 0.0, 0.0, 0.5], abs=1e-12)
 
 
-def test_dask_workers_do_the_same(grid: Path, tmp_path: Path) -> None:
-    distributed = pytest.importorskip("distributed")
-    written(tmp_path, GRID)
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        done = run_batch(tmp_path / "sweep.toml", tmp_path / "out", scheduler=cluster.scheduler_address)
-    assert done.failed == {}
-    mine, theirs = index(tmp_path / "out"), index(grid / "out")
-    for one, other in zip(mine, theirs, strict=True):
-        assert one["run"] == other["run"]
-        assert one["zone.volume (m^3)"] == other["zone.volume (m^3)"]
-
-
 def test_the_index_as_parquet(grid: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The same columns, numbers as numbers; without pyarrow none is left that is not true."""
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -480,7 +331,7 @@ def test_slurm_jobs_do_the_same(grid: Path, tmp_path: Path, monkeypatch: pytest.
     assert len(list(tmp_path.glob("*.job"))) >= 2
     for one, other in zip(index(tmp_path / "out"), index(grid / "out"), strict=True):
         assert (one["run"], one["zone.volume (m^3)"]) == (other["run"], other["zone.volume (m^3)"])
-    _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in (tmp_path / "pids").read_text().split()))
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in (tmp_path / "pids").read_text().split()))
 
 
 def test_the_script_of_a_slurm_job(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,7 +110,9 @@ def _begin(threads: int, words: Any) -> None:
     global _words
     _words = words
     logger = logging.getLogger("thermal")
-    logger.addHandler(logging.handlers.QueueHandler(words))
+    handler = logging.handlers.QueueHandler(words)
+    handler.addFilter(lambda record: record.exc_info is None)  # tracebacks belong in the log of a run
+    logger.addHandler(handler)
     logger.propagate = False
     os.environ["NUMBA_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
     for number in INTERRUPTS:

@@ -63,17 +63,8 @@ class BatchFolder:
         return self.path / RUNS / name
 
     def finished(self, name: str) -> Outcome | None:
-        """The outcome of a run that is finished and whole, else None."""
-        folder = self.run(name)
-        if not (folder / SEAL).exists():
-            return None
-        try:
-            check_ordinary(folder)
-            files = read_json(folder / SEAL)["files"].items()
-            whole = all(Path(file).name == file and sha256(folder / file) == digest for file, digest in files)
-            return Outcome(name, "done", "", read_json(folder / "summary.json")) if whole else None
-        except (CaseError, OSError, KeyError, AttributeError):
-            return None
+        """See :func:`finished`."""
+        return finished(self.run(name))
 
     def broken(self, name: str) -> bool:
         """Whether a run was finished once and is no longer whole."""
@@ -93,6 +84,19 @@ class BatchFolder:
             table.unlink(missing_ok=True)  # of an earlier batch, and no longer true
             return [self.path / INDEX]
         return [self.path / INDEX, table]
+
+
+def finished(folder: Path) -> Outcome | None:
+    """The outcome of a run that is finished and whole, else None."""
+    if not (folder / SEAL).exists():
+        return None
+    try:
+        check_ordinary(folder)
+        files = read_json(folder / SEAL)["files"].items()
+        whole = all(Path(file).name == file and sha256(folder / file) == digest for file, digest in files)
+        return Outcome(folder.name, "done", "", read_json(folder / "summary.json")) if whole else None
+    except (CaseError, OSError, KeyError, AttributeError):
+        return None
 
 
 def _columns(members: Sequence[Named], outcomes: Mapping[str, Outcome]) -> dict[str, list[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,9 +104,17 @@ def _run(sweep: Sweep, members: Sequence[Named], folder: BatchFolder, pool: Make
             work.do(members)
         else:
             tried = seek(sweep, sweep.search, work.do_points)
-    finally:
+    except OSError:
         work.close()
-        files = folder.write_index(work.members, work.outcomes)
+        with suppress(OSError):  # a full disk has no room for the index either
+            folder.write_index(work.members, work.outcomes)
+        raise
+    except BaseException:
+        work.close()
+        folder.write_index(work.members, work.outcomes)
+        raise
+    work.close()
+    files = folder.write_index(work.members, work.outcomes)
     if sweep.search is not None:
         files += write_found(sweep, tried, folder.path)
     else:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import errno
+import logging
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from thermal.batch.folder import ANATOMIES, RUNS, ZONE, Outcome, seal
+from thermal.batch.folder import ANATOMIES, RUNS, ZONE, Outcome, finished, seal
 from thermal.batch.members import Named
 from thermal.errors import CaseError
 from thermal.simulation import simulate
 from thermal.simulation.workshop import Workshop
 from thermal.store import RunFolder, read_run
 from thermal.store.files import atomic
+from thermal.store.lock import InUseError
+from thermal.store.names import FIELDS, STATUS
 
-FIELDS = "fields.h5"
 TABLES = ("summary.json", "resolved.json", "provenance.json", "history.csv", "case.toml", "status")
 
 _workshop = Workshop(2)
+_PAUSE = 1.0
+"""s, until it is looked again whether a folder is free."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +46,54 @@ def run_member(task: Task) -> Outcome:
     except KeyboardInterrupt:
         return Outcome(name, "interrupted", "interrupted; the same command goes on with it")
     except CaseError as error:
-        return Outcome(name, "failed", "; ".join(error.problems))
+        return Outcome(name, "full" if _full(error) else "failed", "; ".join(error.problems))
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return Outcome(name, "full" if full else "failed", f"{type(error).__name__}: {error}")
+        return Outcome(name, "full" if _full(error) else "failed", f"{type(error).__name__}: {error}")
     except Exception as error:
         return Outcome(name, "failed", f"{type(error).__name__}: {error}".splitlines()[0])
 
 
+def _full(error: BaseException | None) -> bool:
+    """Whether an error means that the disk is full, or came of one that does."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def _run(task: Task) -> Outcome:
+    """Begin, go on, or wait for who is at it still: a process whose batch or client was killed may live on."""
     folder = task.batch / RUNS / task.named.name
+    said = False
+    while True:
+        try:
+            return _of_remains(task, folder)
+        except InUseError as error:
+            if not said:
+                logging.getLogger("thermal").warning("%s", error)
+                said = True
+            time.sleep(_PAUSE)
+        if (done := finished(folder)) is not None:
+            return done
+
+
+def _of_remains(task: Task, folder: Path) -> Outcome:
+    """Go on with what is left of an earlier run; where that is damaged, begin again."""
+    left = (folder / STATUS).exists()
+    try:
+        return _simulated(task, folder, anew=task.anew)
+    except InUseError:
+        raise
+    except CaseError as error:
+        if task.anew or not left or _full(error):
+            raise
+    return _simulated(task, folder, anew=True)
+
+
+def _simulated(task: Task, folder: Path, *, anew: bool) -> Outcome:
     case = task.named.member.load()
-    with RunFolder.open(folder, case, resume=not task.anew, force=task.anew) as run:
+    with RunFolder.open(folder, case, resume=not anew, force=anew, sole=True) as run:
         simulate(case, run, workshop=_workshop)
     result = read_run(folder)
     if task.keep == "everything":

@@ -129,7 +129,11 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         held_field(case, engine, "concentration"),
         image_reader(engine, case.folder),
     )
-    delivered = workshop.delivered(case, lambda: case.delivery.deliver(site, lambda share: report("delivery", share)))
+    delivered = workshop.delivered(
+        case,
+        tissues,
+        lambda read: case.delivery.deliver(replace(site, tissues=read), lambda share: report("delivery", share)),
+    )
     if delivered.perfusion is not None:
         bioheat = replace(bioheat, perfusion=bioheat.perfusion * delivered.perfusion)
     earlier = Earlier.of(case, engine, anatomy.domain)

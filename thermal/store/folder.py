@@ -98,8 +98,10 @@ class RunFolder:
         self._library: dict[str, tuple[int, str]] = {}
 
     @classmethod
-    def open(cls, path: str | Path, case: Case, *, resume: bool = False, force: bool = False) -> RunFolder:
-        """Prepare ``path`` for a run of ``case``.
+    def open(
+        cls, path: str | Path, case: Case, *, resume: bool = False, force: bool = False, sole: bool = False
+    ) -> RunFolder:
+        """Prepare ``path`` for a run of ``case``; ``sole``: no other machine can be at work there.
 
         Raises ``CaseError`` when another process uses the folder, when it holds another case or an unfinished run and
         neither ``resume`` nor ``force`` is given, or when it cannot be written to.
@@ -114,7 +116,7 @@ class RunFolder:
             check_ordinary(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
+            lock.acquire(sole=sole)
         except OSError as error:
             if not force and (path / STATUS).is_file() and _judge(path, case, files, resume=True, force=False)[0]:
                 return cls(path, case, finished=True, resuming=False, lock=lock, files=files)  # nothing to be written

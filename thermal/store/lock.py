@@ -13,6 +13,10 @@ from typing import Any
 from thermal.errors import CaseError
 
 
+class InUseError(CaseError):
+    """Another process of this machine uses the folder; it may be waited for."""
+
+
 class Lock:
     """An advisory lock on ``folder/lock``.
 
@@ -25,8 +29,11 @@ class Lock:
         self.path = folder / "lock"
         self._descriptor: int | None = None
 
-    def acquire(self) -> None:
-        """Take the lock. Raises ``CaseError`` that names the holder."""
+    def acquire(self, *, sole: bool = False) -> None:
+        """Take the lock. Raises ``CaseError`` that names the holder, an :class:`InUseError` where it is alive.
+
+        ``sole``: nobody on another machine can be at work here, so that what one left behind is no hindrance.
+        """
         while True:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
             try:
@@ -34,7 +41,7 @@ class Lock:
             except BlockingIOError:
                 holder = self._holder(descriptor)
                 os.close(descriptor)
-                raise CaseError(
+                raise InUseError(
                     f"{self.path.parent}: is in use by process {holder.get('pid', 'unknown')} on "
                     f"{holder.get('host', socket.gethostname())} since {holder.get('since', 'just now')}; wait for it, "
                     "stop it, or choose another folder with --out"
@@ -48,7 +55,7 @@ class Lock:
                 break
             os.close(descriptor)  # the previous holder removed the file meanwhile
         holder = self._holder(descriptor)
-        if holder.get("host", socket.gethostname()) != socket.gethostname():
+        if not sole and holder.get("host", socket.gethostname()) != socket.gethostname():
             os.close(descriptor)
             raise CaseError(
                 f"{self.path.parent}: was taken by process {holder.get('pid')} on {holder['host']} at "

@@ -92,5 +92,9 @@ def _write_mp4(frames: Iterator[Image], path: Path, rate: int) -> None:
 
 
 def _write_gif(frames: Iterator[Image], path: Path, rate: int) -> None:
-    first, *others = [PIL.Image.fromarray(frame).quantize(128, dither=PIL.Image.Dither.NONE) for frame in frames]
+    """Each frame with a palette that reaches the ends of the scale of colours, which one by medians does not."""
+    first, *others = [
+        PIL.Image.fromarray(frame).quantize(256, PIL.Image.Quantize.MAXCOVERAGE, dither=PIL.Image.Dither.NONE)
+        for frame in frames
+    ]
     first.save(path, format="GIF", save_all=True, append_images=others, duration=round(1000 / rate), loop=0)

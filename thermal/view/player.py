@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pyvista as pv
 import pyvista.plotting  # pyvista itself waits with it until the first plotter
+from matplotlib.ticker import MaxNLocator
+from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkRenderingAnnotation import vtkScalarBarActor
 from vtkmodules.vtkRenderingCore import vtkCellPicker
 
@@ -28,6 +30,8 @@ _STRIP = 0.3
 """Height of the strip with the history under the panels, as a share of theirs."""
 _SLIDER = 0.1
 _IN_A_ROW = 3
+_TICKS = 5
+"""Intervals at most between the numbers on a scale."""
 _CLOCK = 16
 """Points at most, of the time in the corner."""
 
@@ -91,7 +95,7 @@ class Player:
         bar = vtkScalarBarActor()
         bar.SetOrientationToHorizontal()
         bar.UnconstrainedFontSizeOn()
-        bar.SetNumberOfLabels(5)
+        bar.UseCustomLabelsOn()
         bar.SetLabelFormat("%.3g")
         bar.SetPosition(0.03, 0.03)
         bar.SetWidth(0.42)
@@ -132,7 +136,8 @@ class Player:
             title = "margin (mm)" if panel.film.grows else "margin at the end (mm)"
             (low, high), colours = MARGIN_SCALE, MARGIN_COLOURS
         bar.SetLookupTable(pv.LookupTable(colours, n_values=256, scalar_range=(low, high)))
-        bar.SetTitle(title)
+        bar.SetCustomLabels(numpy_to_vtk(np.array(_round(low, high)), deep=True))
+        bar.SetTitle(f"{title}\n ")  # the empty line keeps it off the numbers
         bar.SetVisibility(bool(title))
 
     def aim(self, towards: Sequence[float] | None = None) -> None:
@@ -253,6 +258,13 @@ class Player:
     def close(self) -> None:
         """Give back what the plotter holds."""
         self.plotter.close()
+
+
+def _round(low: float, high: float) -> list[float]:
+    """The ends of a scale and round numbers between them, well apart."""
+    between = MaxNLocator(_TICKS).tick_values(low, high)
+    room = 0.5 * (high - low) / _TICKS
+    return [low, *(float(value) for value in between if low + room < value < high - room), high]
 
 
 def _said(layer: Layer, *, plain: bool, grows: bool) -> str:
