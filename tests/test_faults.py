@@ -286,3 +286,8 @@ def test_a_lock_that_is_a_link(case: Case, tmp_path: Path) -> None:
     with pytest.raises(CaseError, match=r"cannot be written to .*symbolic links"):
         RunFolder.open(tmp_path / "run", case)
     assert elsewhere.read_text() == "precious"
+
+
+def test_a_folder_whose_name_no_disk_takes(case: Case, tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match=r"cannot be written to .File name too long"):
+        RunFolder.open(tmp_path / ("n" * 300), case)

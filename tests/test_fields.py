@@ -221,6 +221,23 @@ pictures = false
 GRID_OF_CASE = np.stack(np.meshgrid(*[np.linspace(-10e-3, 10e-3, 6)] * 3, indexing="ij"), -1).reshape(-1, 3)
 
 
+def test_maps_that_claim_more_than_there_is(tmp_path: Path) -> None:
+    """VTK aborts the process that reads such a grid; here that is another one. Nor is room made for such an image."""
+    grid = (
+        '<?xml version="1.0"?><VTKFile type="ImageData" version="0.1"><ImageData WholeExtent="0 99999 0 99999 0 99999" '
+        'Origin="0 0 0" Spacing="1 1 1"><Piece Extent="0 99999 0 99999 0 99999"><PointData Vectors="H"><DataArray '
+        'type="Float32" Name="H" NumberOfComponents="3" format="ascii">0</DataArray></PointData></Piece></ImageData>'
+        "</VTKFile>"
+    )
+    (tmp_path / "map.vti").write_text(grid)
+    image = nibabel.Nifti1Image(np.zeros((2, 2, 2, 3), np.float32), np.eye(4))
+    image.header["dim"][1:4] = 30_000
+    (tmp_path / "map.nii").write_bytes(image.header.binaryblock + bytes(4000))
+    for name, words in (("map.vti", r"cannot be read by VTK \(.*bad_alloc"), ("map.nii", "GB of memory, and")):
+        with pytest.raises(CaseError, match=words):
+            reader(tmp_path)(name, "heating.field_map.file", 1.0, None)
+
+
 def test_a_case_with_a_map(tmp_path: Path) -> None:
     """Beside the case; its hash belongs to the run, and a case that extends it from elsewhere finds it."""
     (tmp_path / "base").mkdir()

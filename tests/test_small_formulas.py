@@ -15,7 +15,7 @@ from thermal import load_case, simulate
 from thermal.physics.bioheat import Bioheat
 from thermal.physics.damage import Arrhenius, Chemical, Cryo, Repeated, arrhenius_rate
 from thermal.physics.far_field import far_nodes, held_or_far
-from thermal.physics.heating.schedule import ramp_breaks
+from thermal.physics.heating.schedule import ramp_breaks, ramp_events
 from thermal.physics.light.sp3 import outflow
 from thermal.physics.optics import depolarisation, gans_rod, gold_index, gold_permittivity
 from thermal.physics.scene import Drive, Held
@@ -170,6 +170,7 @@ def test_where_a_schedule_bends() -> None:
     """A step begins afresh where the slope changes by more than half of the steepest, and at jumps; before the first
     knot and after the last the value is steady."""
     knots = ((0.0, 37.0), (10.0, 37.0), (20.0, 47.0), (30.0, 57.0), (40.0, 57.1), (40.0, 60.0), (50.0, 60.0))
+    assert ramp_events(((0.0, 37.0), (0.05, 10.0), (5.0, -100.0), (5.0, -90.0), (9.0, 0.0)), 9.0) == (0.05, 5.0)
     assert ramp_breaks(knots, 60.0) == ((10.0, 30.0, 40.0), (20.0, 50.0))
     assert ramp_breaks(knots, 40.0) == ((10.0, 30.0), (20.0,))
     assert ramp_breaks(((1.0, 37.0), (10.0, 37.01)), 20.0) == ((1.0, 10.0), ())

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -9,11 +13,16 @@ import numpy as np
 
 from thermal.anatomy.data import resolve
 from thermal.errors import CaseError
+from thermal.machine import free_memory
 from thermal.sampled import ReadVectors, VectorMap
 from thermal.units import Array
 
 NEARLY = 1e-6
 """Of the spacing: places of a table that are the same but for rounding, and how far outside still counts as inside."""
+OVERHEAD = 8 << 30
+"""Bytes of address space that VTK's libraries may have for themselves."""
+LONGEST = 600
+"""s that VTK may take to read a file."""
 
 
 def reader(base: Path) -> ReadVectors:
@@ -101,15 +110,20 @@ def _read_nifti(path: Path, label: str, length: float, array: str | None) -> Vec
 
     try:
         image = nibabel.load(path)
+        needed, free = 8.0 * float(np.prod(image.shape, dtype=float)), free_memory()
+        if free is not None and needed > free:
+            raise CaseError(f"{label}: needs {needed / 1e9:.3g} GB of memory, and {free / 1e9:.3g} GB are free")
         values = np.squeeze(np.asarray(image.dataobj, dtype=np.float64))
         affine = np.array(image.affine, dtype=float)
-    except (ImageFileError, OSError, EOFError, ValueError) as error:
+        unit = image.header.get_xyzt_units()[0]
+        affine[:3] *= {"meter": 1.0, "mm": 1e-3, "micron": 1e-6}.get(unit, 1e-3)
+        inverse = np.linalg.inv(affine)
+    except CaseError:
+        raise
+    except (ImageFileError, OSError, EOFError, ValueError, KeyError, OverflowError, zlib.error) as error:
         raise CaseError(f"{label}: cannot be read as a NIfTI image ({error})") from None
     if values.ndim != 4 or values.shape[3] != 3 or min(values.shape[:3]) < 2:
         raise CaseError(f"{label}: shape {values.shape}; expected three components on the last of four axes")
-    unit = image.header.get_xyzt_units()[0]
-    affine[:3] *= {"meter": 1.0, "mm": 1e-3, "micron": 1e-6}.get(unit, 1e-3)
-    inverse = np.linalg.inv(affine)
     last = np.array(values.shape[:3]) - 1.0
     inner = RegularGridInterpolator(
         [np.arange(count) for count in values.shape[:3]], values, bounds_error=False, fill_value=np.nan
@@ -128,12 +142,8 @@ def _read_vtk(path: Path, label: str, length: float, array: str | None) -> Vecto
     """Point data with three components of any grid or mesh that VTK reads."""
     import pyvista
 
-    try:
-        mesh = pyvista.read(path)
-    except Exception as error:  # VTK's readers raise whatever they like
-        raise CaseError(f"{label}: cannot be read by VTK ({error})") from None
-    if isinstance(mesh, pyvista.MultiBlock):
-        mesh = mesh.combine()
+    with tempfile.TemporaryDirectory() as folder:
+        mesh = pyvista.read(_written_anew(path, Path(folder) / "whole.vtk", label))
     vectors = [name for name in mesh.point_data if mesh.point_data[name].shape[1:] == (3,)]
     if array is None and len(vectors) == 1:
         array = vectors[0]
@@ -153,6 +163,21 @@ def _read_vtk(path: Path, label: str, length: float, array: str | None) -> Vecto
 
     low, high = np.reshape(mesh.bounds, (3, 2)).T * length
     return VectorMap(sample, _about(label, low, high))
+
+
+def _written_anew(path: Path, target: Path, label: str) -> Path:
+    """``target``, which holds what VTK reads in ``path``: read by another process, which may die of it."""
+    free = free_memory()
+    room = OVERHEAD + int(free) if free is not None else -1
+    command = [sys.executable, "-P", str(Path(__file__).with_name("vtk_child.py")), str(path), str(target), str(room)]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=LONGEST, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        raise CaseError(f"{label}: VTK has not read it in {LONGEST} s") from None
+    if done.returncode != 0 or not target.exists():
+        said = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()] or ["no word"]
+        raise CaseError(f"{label}: cannot be read by VTK ({said[-1].strip()[:200]})")
+    return target
 
 
 _READERS: Mapping[str, Callable[[Path, str, float, str | None], VectorMap]] = {

@@ -63,7 +63,7 @@ def init(*names: Annotated[str, Parameter(help="[TEMPLATE] FILE")]) -> int:
 def validate(*cases: Path, set: Set = None, anatomy: AnatomyName = None) -> int:
     """Check case files and everything that can be checked without solving; every problem at once."""
     from thermal.case import load_case
-    from thermal.errors import CaseError
+    from thermal.errors import CaseError, one_line
 
     if not cases:
         raise CaseError("validate: no case given; write: thermal validate CASE.toml ...")
@@ -79,7 +79,7 @@ def validate(*cases: Path, set: Set = None, anatomy: AnatomyName = None) -> int:
             bad += 1
             complain(error)
         else:
-            print(f"{path}: valid")
+            print(one_line(f"{path}: valid"))
             for note in [*case.notes(), *notes]:
                 print(f"  note: {note}")
     if bad and len(cases) > 1:

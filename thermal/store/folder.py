@@ -110,15 +110,15 @@ class RunFolder:
         if resume and force:
             raise CaseError("--resume and --force contradict each other: go on with the run, or start it again?")
         files = input_hashes(case)
-        made = not path.exists()
         lock = Lock(path)
         if os.path.lexists(path / STATUS):
             check_ordinary(path)
         try:
+            made = not path.exists()
             path.mkdir(parents=True, exist_ok=True)
             lock.acquire(sole=sole)
         except OSError as error:
-            if not force and (path / STATUS).is_file() and _judge(path, case, files, resume=True, force=False)[0]:
+            if not force and os.path.isfile(path / STATUS) and _judge(path, case, files, resume=True, force=False)[0]:
                 return cls(path, case, finished=True, resuming=False, lock=lock, files=files)  # nothing to be written
             raise CaseError(
                 f"{path}: cannot be written to ({error.strerror}); choose another folder with --out"
