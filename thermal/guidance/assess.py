@@ -164,7 +164,7 @@ def _seen(patient: Patient, image: Volume) -> Extent:
             f"--against {image.path}: lies outside the run's window; check that both are of the same patient space "
             "(NIfTI is RAS, DICOM is LPS)"
         )
-    share, volume = to_nodes(engine, image)
+    share, volume = to_nodes(engine, _around(image, 2.0 * float(engine.cell_size.max())))
     share = np.round(share, ROUNDED)
 
     def spare(level: float) -> float:
@@ -174,6 +174,16 @@ def _seen(patient: Patient, image: Volume) -> Extent:
     if not share.max() >= high or spare(low) <= 0.0:
         return Extent(share, low)
     return Extent(share, high if spare(high) >= 0.0 else float(brentq(spare, low, high, xtol=1e-3)))
+
+
+def _around(image: Volume, margin: float) -> Volume:
+    """The part of an image that holds all that is above 0, with a margin (m) around it."""
+    index = np.argwhere(image.values > 0)
+    spare = np.ceil(margin / image.spacing).astype(int) + 1
+    low = np.maximum(index.min(axis=0) - spare, 0)
+    high = np.minimum(index.max(axis=0) + spare + 1, image.values.shape)
+    a, b, c = (slice(int(i), int(j)) for i, j in zip(low, high, strict=True))
+    return image.crop((a, b, c))
 
 
 def _agreement(patient: Patient, zone: Extent, planned: Extent) -> dict[str, tuple[float, str]]:
