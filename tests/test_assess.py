@@ -77,7 +77,7 @@ def test_the_same_zone_agrees_with_itself(run: Run, tmp_path: Path) -> None:
         assert found["residual_tumour"][0] == pytest.approx(own.readings["residual_tumour"][0], rel=0.05)
         seen.append(found)
     for name in ("target.residual", "residual_tumour"):
-        assert seen[0][name][0] == pytest.approx(seen[1][name][0], rel=1e-6)
+        assert seen[0][name][0] == pytest.approx(seen[1][name][0], rel=1e-3)  # a level found to 1e-3
     with pytest.raises(CaseError, match="overlap"):
         read_segmented(tmp_path / "assessment.dcm", None)
     with pytest.raises(CaseError, match="no segment 9"):

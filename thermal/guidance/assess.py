@@ -27,7 +27,7 @@ from thermal.store import Run
 from thermal.store.files import json_safe, write_text
 from thermal.units import Array
 from thermal.zone import Distance, Extent, compare_zones, measure_zone
-from thermal.zone.margins import left_over, measure_margins, target_nodes
+from thermal.zone.margins import left_over, measure_margins, target_cover, target_nodes
 
 NEXT = "next.toml"
 """File with the case of the next treatment."""
@@ -146,11 +146,12 @@ def assess(run: Run, against: Volume | None = None, margin: float = MARGIN) -> A
     readings |= {name: (r.value, r.unit) for name, r in left_over(engine, zone, tumour).items()}
     if against is not None:
         readings |= _agreement(patient, zone, planned)
+    volume, covered = target_cover(engine, zone, tumour, margin, vessels)
     target = target_nodes(engine, tumour, margin, vessels)
     left = target[zone.measure[target] < zone.level]
     readings["residual_tumour"] = (float(readings["zone.residual_volume"][0]), "m^3")
-    readings["target.volume"] = (float(engine.volume[target].sum()), "m^3")
-    readings["target.residual"] = (float(engine.volume[left].sum()), "m^3")
+    readings["target.volume"] = (volume, "m^3")
+    readings["target.residual"] = (max(volume - covered, 0.0) if len(left) else 0.0, "m^3")
     return Assessment(patient, zone, planned, margin, readings, suggest(engine, planned, left))
 
 
