@@ -51,14 +51,15 @@ def lens(a: float, b: float, d: float) -> float:
 @pytest.mark.parametrize("lps", [False, True])
 def test_a_zone_beside_the_tumour(run: Run, tmp_path: Path, lps: bool) -> None:
     """Two balls: what is common to them, and the margin on the far side; a mask is half a voxel (0.5 mm) wrong."""
-    found = assess(run, read_segmented(write_ball(tmp_path / "ball.nii.gz", lps=lps), None)).readings
+    image = read_segmented(write_ball(tmp_path / "ball.nii.gz", lps=lps), None)
+    found = assess(run, image).readings
     whole = 4.0 / 3.0 * np.pi * TUMOUR_RADIUS**3
     left = whole - lens(TUMOUR_RADIUS, SEEN, AWAY)
     assert found["zone.minimum_margin"][0] == pytest.approx(SEEN - TUMOUR_RADIUS - AWAY, abs=5e-4)
     assert found["residual_tumour"][0] == pytest.approx(left, rel=0.1)  # 0.2 mm of its border of 3 cm2 each way
     assert found["residual.x"][0] < CENTRE[0] - 0.005  # on the side that the zone does not reach
-    # that of the mask, whose voxels count the ball to 1 %
-    assert found["zone.volume"][0] == pytest.approx(4.0 / 3.0 * np.pi * SEEN**3, rel=0.01)
+    assert found["zone.volume"][0] == pytest.approx(image.values.sum() * image.voxel_volume, rel=1e-3)  # of its level
+    assert found["zone.volume"][0] == pytest.approx(4.0 / 3.0 * np.pi * SEEN**3, rel=0.02)  # of voxels that are counted
     assert 0.7 < found["agreement.dice"][0] < 0.9
 
 
@@ -76,7 +77,7 @@ def test_the_same_zone_agrees_with_itself(run: Run, tmp_path: Path) -> None:
         assert found["residual_tumour"][0] == pytest.approx(own.readings["residual_tumour"][0], rel=0.05)
         seen.append(found)
     for name in ("target.residual", "residual_tumour"):
-        assert seen[0][name] == pytest.approx(seen[1][name], rel=1e-6)
+        assert seen[0][name][0] == pytest.approx(seen[1][name][0], rel=1e-3)  # a level found to 1e-3
     with pytest.raises(CaseError, match="overlap"):
         read_segmented(tmp_path / "assessment.dcm", None)
     with pytest.raises(CaseError, match="no segment 9"):

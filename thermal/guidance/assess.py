@@ -27,7 +27,7 @@ from thermal.store import Run
 from thermal.store.files import json_safe, write_text
 from thermal.units import Array
 from thermal.zone import Distance, Extent, compare_zones, measure_zone
-from thermal.zone.margins import left_over, measure_margins, target_nodes
+from thermal.zone.margins import left_over, measure_margins, target_cover, target_nodes
 
 NEXT = "next.toml"
 """File with the case of the next treatment."""
@@ -146,11 +146,12 @@ def assess(run: Run, against: Volume | None = None, margin: float = MARGIN) -> A
     readings |= {name: (r.value, r.unit) for name, r in left_over(engine, zone, tumour).items()}
     if against is not None:
         readings |= _agreement(patient, zone, planned)
+    volume, covered = target_cover(engine, zone, tumour, margin, vessels)
     target = target_nodes(engine, tumour, margin, vessels)
     left = target[zone.measure[target] < zone.level]
     readings["residual_tumour"] = (float(readings["zone.residual_volume"][0]), "m^3")
-    readings["target.volume"] = (float(engine.volume[target].sum()), "m^3")
-    readings["target.residual"] = (float(engine.volume[left].sum()), "m^3")
+    readings["target.volume"] = (volume, "m^3")
+    readings["target.residual"] = (max(volume - covered, 0.0) if len(left) else 0.0, "m^3")
     return Assessment(patient, zone, planned, margin, readings, suggest(engine, planned, left))
 
 
@@ -164,7 +165,7 @@ def _seen(patient: Patient, image: Volume) -> Extent:
             f"--against {image.path}: lies outside the run's window; check that both are of the same patient space "
             "(NIfTI is RAS, DICOM is LPS)"
         )
-    share, volume = to_nodes(engine, image)
+    share, volume = to_nodes(engine, _around(image, 2.0 * float(engine.cell_size.max())))
     share = np.round(share, ROUNDED)
 
     def spare(level: float) -> float:
@@ -174,6 +175,16 @@ def _seen(patient: Patient, image: Volume) -> Extent:
     if not share.max() >= high or spare(low) <= 0.0:
         return Extent(share, low)
     return Extent(share, high if spare(high) >= 0.0 else float(brentq(spare, low, high, xtol=1e-3)))
+
+
+def _around(image: Volume, margin: float) -> Volume:
+    """The part of an image that holds all that is above 0, with a margin (m) around it."""
+    index = np.argwhere(image.values > 0)
+    spare = np.ceil(margin / image.spacing).astype(int) + 1
+    low = np.maximum(index.min(axis=0) - spare, 0)
+    high = np.minimum(index.max(axis=0) + spare + 1, image.values.shape)
+    a, b, c = (slice(int(i), int(j)) for i, j in zip(low, high, strict=True))
+    return image.crop((a, b, c))
 
 
 def _agreement(patient: Patient, zone: Extent, planned: Extent) -> dict[str, tuple[float, str]]:

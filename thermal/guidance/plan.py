@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -129,7 +130,9 @@ class Search:
         """Simulate one placement, or read what it came to before."""
         case = self.case_of(where)
         key = case_hash(case, input_hashes(case))[:16]
-        run = simulate(case, RunFolder.open(self.folder / "runs" / key, case, resume=True), workshop=self.workshop)
+        level = logging.INFO if self.trials else logging.WARNING  # what is doubtful in one is so in all
+        folder = RunFolder.open(self.folder / "runs" / key, case, resume=True)
+        run = simulate(case, folder, workshop=self.workshop, level=level)
         readings = self.judge(run)
         trial = Trial(where, self.cost(readings), readings)
         self.trials.append(trial)

@@ -26,10 +26,12 @@ def simulate(
     progress: Report | None = None,
     *,
     workshop: Workshop | None = None,
+    level: int = logging.WARNING,
 ) -> Run:
     """Run ``case`` in ``folder`` (a new temporary one by default) and return its results.
 
-    ``workshop``: shares what does not change with the cases run before. A finished folder of the same case is returned
+    ``workshop``: shares what does not change with the cases run before; ``level``: of the log at which warnings are
+    given. A finished folder of the same case is returned
     as it is; an unfinished one is refused (open a ``RunFolder`` with ``resume`` to go on). Raises ``CaseError`` for bad
     input, ``NotConvergedError`` when a solve fails.
     """
@@ -37,23 +39,21 @@ def simulate(
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="thermal-")) / "run"
     if isinstance(folder, RunFolder):
-        _announced(folder, case, report, workshop or Workshop())
+        _announced(folder, case, report, workshop or Workshop(), level)
         return read_run(folder.path)
     with RunFolder.open(folder, case) as run:
-        _announced(run, case, report, workshop or Workshop())
+        _announced(run, case, report, workshop or Workshop(), level)
     return read_run(run.path)
 
 
-def _announced(run: RunFolder, case: Case, report: Report, workshop: Workshop) -> None:
+def _announced(run: RunFolder, case: Case, report: Report, workshop: Workshop, level: int) -> None:
     """Simulate; the first run after an installation says what it waits for."""
     with announced(lambda text: report(text, 0.0)):
-        _simulate_into(run, case, report, workshop)
+        _simulate_into(run, case, report, workshop, level)
 
 
-def _simulate_into(
-    run: RunFolder, case: Case, report: Report, workshop: Workshop, level: int = logging.WARNING
-) -> None:
-    """The story of one run; ``level`` is that of the log at which its warnings are given."""
+def _simulate_into(run: RunFolder, case: Case, report: Report, workshop: Workshop, level: int) -> None:
+    """The story of one run."""
     if run.finished:
         return
     started = time.perf_counter()

@@ -64,6 +64,19 @@ def target_nodes(engine: Engine, tumour: str, margin: float, others: Sequence[st
     return np.flatnonzero((away <= margin) & (organ >= 0.5))
 
 
+def target_cover(
+    engine: Engine, zone: Extent, tumour: str, margin: float, others: Sequence[str]
+) -> tuple[float, float]:
+    """Volume of the tumour with ``margin`` (m, at most 10 mm) in its organ, and of it inside the zone, m3."""
+    share = share_of(engine, tumour)
+    border = engine.isosurface(share, 0.5)
+    if not len(border.triangles):
+        part = engine.shares[tumour] * engine.cell_volume
+        return float(part.sum()), float(engine.inside(*zone) @ part)
+    away = _distance_to(engine, border, share, border)
+    return _target(engine, zone, Extent(-away, -margin), tumour, _host(engine, away, tumour, others))
+
+
 def _distance_to(engine: Engine, border: Surface, share: Array, around: Surface) -> Array:
     """(n,) signed distance to the ``border`` of a region with this ``share``: as far around a surface as the largest
     wanted margin, :data:`REMOTE` beyond."""
@@ -88,16 +101,19 @@ def _host(engine: Engine, away: Array, tumour: str, others: Sequence[str]) -> st
 
 def _shells(engine: Engine, zone: Extent, away: Array, tumour: str, host: str | None) -> dict[str, Reading]:
     """Tumour with a margin of 5 and 10 mm within its organ: how much there is, and which share the zone covers."""
-    wanted = (engine.shares[tumour] + (engine.shares[host] if host is not None else 0.0)) * engine.cell_volume
     found = {}
     for margin in WANTED:
-        shell = Extent(-away, -margin)
-        volume = float(engine.inside(*shell) @ wanted)
-        covered = float(common(engine, zone, shell) @ wanted)
+        volume, covered = _target(engine, zone, Extent(-away, -margin), tumour, host)
         name = f"margin.target_{1e3 * margin:.0f}mm"
         found[f"{name}.volume"] = Reading(volume, "m^3")
         found[f"{name}.coverage"] = Reading(covered / volume if volume > 0.0 else 0.0, "")
     return found
+
+
+def _target(engine: Engine, zone: Extent, shell: Extent, tumour: str, host: str | None) -> tuple[float, float]:
+    """Volume of tumour and organ within a shell, and of it inside the zone, m3."""
+    wanted = (engine.shares[tumour] + (engine.shares[host] if host is not None else 0.0)) * engine.cell_volume
+    return float(engine.inside(*shell) @ wanted), float(common(engine, zone, shell) @ wanted)
 
 
 def _on_surface(
