@@ -98,7 +98,7 @@ def test_port_on_flat_voxels(spacing: tuple[float, float, float]) -> None:
 
 @pytest.mark.parametrize("core", [1e-14, 1e-12, 1e-11])
 def test_port_in_a_core_of_tetrahedra(core: float) -> None:
-    """A ball of 10 mm within one of 40 mm, cells of 1.3 mm at the port: shells in series, retained by its rate alone."""
+    """A ball of 10 mm within one of 40 mm, 1.3 mm at the port: shells in series, retained by its rate alone."""
     points, cells, region, faces, border = script("make_ball_mesh").ball(10 * MM, 40 * MM, 1)
     shares = {name: (region == tag).astype(float) for name, tag in (("core", 1), ("tissue", 2))}
     engine: Any = MeshEngine(MeshDomain(points, cells, shares, {"skin": faces[border == 4]}))
