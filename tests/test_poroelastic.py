@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from scenes import MM, cube, site, tissues
 from scipy.linalg import solve_banded
 from scipy.optimize import brentq
 from scripts import script
-from test_delivery import infusion
+from test_delivery import UL_MIN, infusion
 
 from thermal.domain import MeshDomain
 from thermal.engines import skeleton
@@ -156,31 +157,49 @@ def test_a_ball_under_the_pressure_of_a_spherical_source() -> None:
 
 
 def test_what_single_nodes_take_up() -> None:
-    """Pressure that changes from node to node: each gives way as in an endless medium, by volume / (lambda + 2 mu)."""
+    """Pressure that changes from node to node. A cell gives way to its mean by at most mean^2 V / (lambda + 2 mu), as
+    much as it would in an endless medium, and to the differences within it by exactly that of each node: together no
+    more than each node by itself, and no less than the differences."""
     engine = octant(10 * MM, 6)
     cells, shear, lame = np.ones(len(engine.cells)), 5e3, 7.5e3
     skeleton = engine.skeleton(shear * cells, lame * cells, (), ())
     pressure = np.random.default_rng(3).standard_normal(len(engine.volume))
-    alone = float(pressure @ (engine.volume / (lame + 2 * shear) * pressure))
-    assert 0.8 * alone < float(pressure @ skeleton.taken_up(pressure)) <= alone  # displacements alone: a fifth of it
+    corners, modulus = pressure[engine.cells], lame + 2 * shear
+    alone = float(pressure @ (engine.volume / modulus * pressure))
+    within = float(engine.cell_volume @ corners.var(axis=1)) / modulus
+    mean = float(engine.cell_volume @ corners.mean(axis=1) ** 2) / modulus
+    assert within + mean == pytest.approx(alone, rel=1e-12)
+    assert within < float(pressure @ skeleton.taken_up(pressure)) < alone
 
 
-def in_a_ball(radius: float, source: float, time: float, flow: float, conductivity: float, modulus: float) -> Any:
-    """Pressure and outward displacement over the radius, at ``time`` s after the start of a flow through the sphere of
-    radius ``source``, in a ball whose skin is drained and held.
+def test_what_a_column_takes_up() -> None:
+    """One cell wide between sliding walls, nodes move up and down alone: each layer grows by its mean pressure."""
+    across, height = np.linspace(0, 1 * MM, 2), np.linspace(0, 10 * MM, 9)
+    engine = block(across, across, height)
+    cells, shear, lame = np.ones(len(engine.cells)), 5e3, 7.5e3
+    skeleton = engine.skeleton(shear * cells, lame * cells, ("z+",), ("x-", "x+", "y-", "y+"))
+    levels = np.random.default_rng(5).standard_normal(len(height))
+    pressure, modulus = np.interp(engine.points[:, 2], height, levels), lame + 2 * shear
+    layers = 0.5 * (levels[1:] + levels[:-1]) @ (0.5 * (levels[1:] + levels[:-1])) * (1 * MM) ** 2 * height[1]
+    within = engine.cell_volume @ pressure[engine.cells].var(axis=1)
+    found = float(pressure @ skeleton.taken_up(pressure))
+    assert found == pytest.approx((layers + within) / modulus, rel=1e-10)
+
+
+def in_a_ball(radius: float, edges: Array, load: Array, time: float, conductivity: float, modulus: float) -> Any:
+    """Pressure and outward displacement over the radius, at ``time`` s after the start of a flow ``load`` (m3/s of each
+    shell between ``edges``), in a ball whose skin is drained and held.
 
     With ``e = (p - <p>) / modulus`` (a held skin lets the mean strain be none) fluid balances as
     ``de/dt = div(K grad p) + s``: finite volumes in the radius, implicit steps that grow.
     """
-    edges = np.concatenate([[0.0], np.geomspace(source / 20, radius, 2000)])
     middle, volume = 0.5 * (edges[1:] + edges[:-1]), 4 / 3 * np.pi * np.diff(edges**3)
     between = conductivity * 4 * np.pi * edges[1:-1] ** 2 / np.diff(middle)
     skin = conductivity * 4 * np.pi * radius**2 / (radius - middle[-1])
     main = np.append(between, skin) + np.append(0.0, between)
-    load, share = np.zeros(len(middle)), volume / volume.sum()
-    load[np.searchsorted(edges, source) - 1] = flow
+    share = volume / volume.sum()
     pressure = np.zeros(len(middle))
-    steps = np.geomspace(1.0, 100.0, 300)
+    steps = np.geomspace(1.0, 100.0, 600)
     for step in steps * time / steps.sum():
         kept = volume / modulus / step
         bands = np.zeros((3, len(middle)))
@@ -192,9 +211,36 @@ def in_a_ball(radius: float, source: float, time: float, flow: float, conductivi
     return lambda r: (np.interp(r, middle, pressure), np.interp(r, edges[1:], grown / (4 * np.pi * edges[1:] ** 2)))
 
 
+@pytest.mark.parametrize(("time", "finer"), [(0.02, 0.02), (0.1, 0.015)])
+def test_consolidation_around_a_source_is_of_second_order(time: float, finer: float) -> None:
+    """A source s (1 - r^2/R^2)^2 in a ball at rest, its skin drained and held, at times c t / R^2: the error falls with
+    the square of the cell."""
+    radius, conductivity, modulus = 10 * MM, 1e-12, 2 * 5e3 * 0.7 / 0.4
+    end = time * radius**2 / (conductivity * modulus)
+    edges = np.linspace(0.0, radius, 1001)
+    shells = 4 / 3 * np.pi * np.diff(edges**3) * 1e-5 * (1 - (0.5 * (edges[1:] + edges[:-1]) / radius) ** 2) ** 2
+    exact = in_a_ball(radius, edges, shells, end, conductivity, modulus)
+    errors = []
+    for count in (4, 8):
+        engine = octant(radius, count)
+        away = np.linalg.norm(engine.points, axis=1)
+        held = Held(np.isclose(away, radius), np.zeros(len(away)))
+        medium = Medium.of(engine, tissues(engine, **elastic()), held, 0.0, "test")
+        yielding = Poroelastic(sliding=("x-", "y-", "z-")).bind(medium, tissues(engine, **elastic()))
+        ball = Consolidation(medium, yielding, np.zeros(len(away)))
+        source = engine.volume * 1e-5 * (1 - (away / radius) ** 2) ** 2
+        for _ in ball.follow(replace(medium.at_rest(), injected=source), end):
+            pass
+        expected, _ = exact(away)
+        errors.append(np.sqrt(engine.volume @ (ball.pressure - expected) ** 2 / (engine.volume @ expected**2)))
+    assert errors[1] < finer
+    assert errors[1] < errors[0] / 3.5  # four, in a few cells
+
+
 def test_a_point_source_among_coarse_cells() -> None:
-    """Cells of 1.3 mm at the port that grow to 15 mm. When pressure has diffused over one of them it is a quarter too
-    high beside the port (by displacements alone it was 1.4 times that, and below zero beyond), over three 8 %."""
+    """Cells of 1.3 mm at the port that grow to 15 mm. Pressure that has diffused over less than a cell (1 mm after a
+    minute) is not resolved there; it stays positive, and what it lacks to the steady flow on these cells is of second
+    order: four times as long after the start, at most a quarter."""
     points, cells, _, faces, border = script("make_ball_mesh").ball(10 * MM, 40 * MM, 1)
     engine = MeshEngine(MeshDomain(points, cells, {"tissue": np.ones(len(cells))}, {"skin": faces[border == 4]}))
     away = np.linalg.norm(engine.points, axis=1)
@@ -202,15 +248,24 @@ def test_a_point_source_among_coarse_cells() -> None:
     drained = Held(np.isclose(away, radius), np.zeros(len(away)))
     place = site(engine, tissues(engine, **elastic()), pressure=drained)
     near = (away > 2 * MM) & (away < 4 * MM)
-    for time, tolerance in ((60.0, 0.25), (600.0, 0.08)):
-        spec = {"flow": "3 ul/min", "duration": f"{time} s", "port_radius": "1 mm", "entry": ["39 mm", "0 mm", "0 mm"]}
-        done = infusion(poroelastic={}, **spec).deliver(place)
-        exact, moved = in_a_ball(radius, 1 * MM, time, 3e-9 / 60, 1e-12, 2 * 5e3 * 0.7 / 0.4)(away)
+    edges = np.concatenate([[0.0], np.geomspace(0.05 * MM, radius, 1000)])
+    load = np.zeros(len(edges) - 1)
+    load[np.searchsorted(edges, 1 * MM) - 1] = 3 * UL_MIN
+    spec = {"flow": "3 ul/min", "port_radius": "1 mm", "entry": ["39 mm", "0 mm", "0 mm"]}
+    steady = infusion(**spec, duration="1 s").deliver(place).fields["pressure"][0]
+    settled = 3 * UL_MIN / (4 * np.pi * 1e-12) * (1 / away[near] - 1 / radius)
+    lacking = steady[near].sum() / settled.sum()
+    beyond = []
+    for time in (60.0, 240.0):
+        done = infusion(poroelastic={}, duration=f"{time} s", **spec).deliver(place)
+        exact, moved = in_a_ball(radius, edges, load, time, 1e-12, 2 * 5e3 * 0.7 / 0.4)(away)
         pressure, displacement = done.fields["pressure"][0], done.fields["displacement"][0]
-        assert pressure[near].sum() == pytest.approx(exact[near].sum(), rel=tolerance)
+        beyond.append(abs(pressure[near].sum() / exact[near].sum() / lacking - 1))
         assert pressure.min() > -2e-3 * pressure.max()
-        ring = np.isclose(away, away[(away > 5 * MM)].min())
-        assert displacement[ring].mean() == pytest.approx(moved[ring].mean(), rel=0.15)
+        assert done.readings["ledger.mass_error"].value < 1e-12
+    assert beyond[1] < 0.25 * beyond[0]
+    ring = np.isclose(away, away[(away > 5 * MM)].min())
+    assert displacement[ring].mean() == pytest.approx(moved[ring].mean(), rel=0.15)
 
 
 def test_iterations_find_what_a_factorisation_finds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,7 +218,7 @@ def make_surroundings(case: Case, tissues: Tissues, initial: Array) -> Surroundi
 
 def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
     """The bioheat problem. Raises ``CaseError`` with all that delivery and heating miss in this anatomy."""
-    _check_treatment(case, tissues)
+    check_treatment(case, tissues)
     engine, blood = tissues.engine, case.bioheat
     regions = tissues.by_region
     capacity = _at_nodes(tissues, {name: t.density * t.heat_capacity for name, t in regions.items()})
@@ -243,7 +243,7 @@ def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
     )
 
 
-def _check_treatment(case: Case, tissues: Tissues) -> None:
+def check_treatment(case: Case, tissues: Tissues) -> None:
     """Raise ``CaseError`` with everything that delivery and heating need and this anatomy does not have."""
     problems: list[str] = []
     for part in (case.delivery, case.heating):

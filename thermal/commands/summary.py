@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 _SHOWN = (
     "peak_temperature", "lowest_temperature", "zone.law", "zone.volume", "zone.tumour_coverage", "zone.minimum_margin",
     "zone.healthy_volume", "dose.given", "dose.tumour_fraction", "dose.tumour_coverage", "dose.healthy",
-    "delivery.port_pressure", "probe.", "ledger.", "wall_time", "peak_memory", "library.",
+    "delivery.port_pressure", "drug.tumour_", "mechanical.killed.tumour", "light.emitted", "probe.", "ledger.",
+    "wall_time", "peak_memory", "library.",
 )  # fmt: skip
 """Entries of the summary that are printed, by how they begin."""
 

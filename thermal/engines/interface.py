@@ -11,7 +11,9 @@ along the interface is handed on to the next edge in the better material, where 
 The interface near an edge is taken for a plane. Its normal is the gradient of the coefficient over the voxels around
 (D. L. Youngs, in Numerical Methods for Fluid Dynamics, Academic Press 1982, 273-285), and it leaves the shares that the
 four voxels of the edge have together. Where these hold more than two materials, or a layer thinner than voxels, all is
-taken for layers: in series as far as the edge runs across, in parallel as far as it runs along.
+taken for layers: in series as far as the edge runs across, in parallel as far as it runs along. A thin layer that
+conducts less than both of its sides is in series on every edge that does not run along it: then each way through it has
+its resistance, and what flows through along the three axes adds up rightly, as the squared cosines of its normal do.
 """
 
 from __future__ import annotations
@@ -153,14 +155,15 @@ def _at(k: Array, solid: Mask, i: int, j: int, m: int, own: float) -> float:
 @compiled_part
 def _add_slope(
     k: Array, solid: Mask, x: Array, y: Array, z: Array, i: int, j: int, m: int, slope: Array, swing: Array
-) -> None:
+) -> float:
     """Add the gradient of ``k`` at a cell to ``slope`` (3,): differences over its neighbours, weighted 1 2 1 across.
 
-    To ``swing`` (3,) add the same with the differences on both sides of the cell taken as positive.
+    To ``swing`` (3,) add the same with the differences on both sides of the cell taken as positive. Returns the sum of
+    what they differ by: above zero where the cell is poorer than those around it.
 
     ``x, y, z``: edges of the cells along the axes. Beyond the window lies the mirror image.
     """
-    own = k[i, j, m]
+    own, dip = k[i, j, m], 0.0
     i0, i1, j0, j1 = max(i - 1, 0), min(i + 1, len(x) - 1), max(j - 1, 0), min(j + 1, len(y) - 1)
     m0, m1 = max(m - 1, 0), min(m + 1, len(z) - 1)
     reach = 0.5 * (x[i0] + x[i1]) + x[i], 0.5 * (y[j0] + y[j1]) + y[j], 0.5 * (z[m0] + z[m1]) + z[m]
@@ -185,6 +188,20 @@ def _add_slope(
             for axis in range(3):
                 slope[axis] += w * (after[axis] - before[axis]) / reach[axis]
                 swing[axis] += w * (abs(after[axis] - here[axis]) + abs(here[axis] - before[axis])) / reach[axis]
+                dip += w * (after[axis] - 2.0 * here[axis] + before[axis]) / reach[axis]
+    return dip
+
+
+@compiled_part
+def _film(least: Array, most: Array, solid: Mask, i: int, j: int, m: int) -> bool:
+    """Whether the poorest material of a cell fills none of those around it, so that its other side is near as well."""
+    poor = ALIKE * least[i, j, m]
+    for p in range(max(i - 1, 0), min(i + 2, least.shape[0])):
+        for q in range(max(j - 1, 0), min(j + 2, least.shape[1])):
+            for r in range(max(m - 1, 0), min(m + 2, least.shape[2])):
+                if solid[p, q, r] and most[p, q, r] <= poor:
+                    return False
+    return True
 
 
 @compiled_part
@@ -205,9 +222,9 @@ def _some_lines(
     for number in range(len(edges)):
         i, j, m = edges[number]
         slope[:], swing[:] = 0.0, 0.0
-        volume, mean, inverse, good, poor = 0.0, 0.0, 0.0, 0.0, np.inf
+        volume, mean, inverse, good, poor, dip = 0.0, 0.0, 0.0, 0.0, np.inf, 0.0
         before, behind, below, above = 0.0, 0.0, 0.0, 0.0  # widths of the voxels on either side
-        cut = thin = False
+        cut = thin = film = False
         for cj in range(max(j - 1, 0), min(j + 1, len(y))):
             for cm in range(max(m - 1, 0), min(m + 1, len(z))):
                 if not solid[i, cj, cm]:
@@ -227,12 +244,13 @@ def _some_lines(
                 else:
                     above = z[cm]
                 of_cell[:] = 0.0
-                _add_slope(k, solid, x, y, z, i, cj, cm, of_cell[0], of_cell[1])
+                dip += _add_slope(k, solid, x, y, z, i, cj, cm, of_cell[0], of_cell[1])
                 slope += of_cell[0]
                 swing += of_cell[1]
                 if high > ALIKE * low:
                     cut = True
                     thin = thin or np.sum(of_cell[0] ** 2) < THIN**2 * np.sum(of_cell[1] ** 2)
+                    film = film or _film(least, most, solid, i, cj, cm)
         if volume > 0.0:
             mean, inverse = mean / volume, inverse / volume
         row = found[number]
@@ -241,9 +259,13 @@ def _some_lines(
             continue
         share = (mean - poor) / (good - poor)
         layers = share / good + (1.0 - share) / poor
-        if thin or abs(layers - inverse) > MORE * inverse:
+        if thin or film or abs(layers - inverse) > MORE * inverse:
             across = swing[0] ** 2 / np.sum(swing**2)
-            row[1] = row[2] = across / inverse + (1.0 - across) * mean
+            if film or dip > 0.0:
+                along = (1.0 - across) ** ALONG
+                row[1] = row[2] = 1.0 / (along / mean + (1.0 - along) * inverse)
+            else:
+                row[1] = row[2] = across / inverse + (1.0 - across) * mean
             continue
         steepness = math.sqrt(np.sum(slope**2))
         if steepness <= 0.0:

@@ -59,7 +59,10 @@ def judge(
 def _isotherms(engine: Engine, last: Progress, conductivity: Conductivity) -> dict[str, Reading]:
     """Volume that was once as cold or as hot as each isotherm, m3; those that nothing passed are left out."""
     found = {}
+    lowest, highest = float(last.coldest.min()), float(last.hottest.max())
     for level in ISOTHERMS:
+        if lowest > level or level > highest:
+            continue
         if level > 37.0:
             measure = last.hottest - level
         else:

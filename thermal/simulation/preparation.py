@@ -12,9 +12,11 @@ import numpy as np
 from thermal.anatomy import Anatomy, vectors
 from thermal.anatomy.data import resolve
 from thermal.assemble import (
+    check_treatment,
     held_field,
     initial_temperature,
     make_bioheat,
+    make_surroundings,
     make_tissues,
     without_volume,
 )
@@ -120,7 +122,8 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
     anatomy, engine, tissues, library = build(case, workshop)
     check_places(case, engine)
     initial = initial_temperature(case, tissues)
-    bioheat = make_bioheat(case, tissues, initial)
+    check_treatment(case, tissues)
+    make_surroundings(case, tissues, initial)  # what is wrong with them is said before the delivery takes its time
     site = Site(
         engine,
         tissues,
@@ -134,6 +137,7 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         tissues,
         lambda read: case.delivery.deliver(replace(site, tissues=read), lambda share: report("delivery", share)),
     )
+    bioheat = make_bioheat(case, tissues, initial)  # after the delivery, which needs the memory
     if delivered.perfusion is not None:
         bioheat = replace(bioheat, perfusion=bioheat.perfusion * delivered.perfusion)
     earlier = Earlier.of(case, engine, anatomy.domain)

@@ -19,6 +19,7 @@ from thermal.domain import Ball, CutEdges, Probe
 from thermal.engine import Engine, NotConvergedError, Operator, Solver
 from thermal.errors import CaseError
 from thermal.physics.delivery.outcome import even, per_volume
+from thermal.physics.delivery.port import Port
 from thermal.physics.scene import Held
 from thermal.physics.tissue import Tissues
 from thermal.units import Array
@@ -31,54 +32,8 @@ first."""
 SETTLED = 1e-6
 """Change of the port pressure, relative, at which the permeability that follows it counts as found."""
 MOST_ROUNDS = 60
-MOST_SMEARED = 3000
-"""Nodes of a port among which distances are taken; one with more has a grid so fine that its wall is resolved."""
-LEAST_OPEN = 0.05
-"""Share of a port's nodes that a needle has to leave open."""
 WIDEST = 1e3
 """Largest factor by which pressure may change the permeability: beyond it tissue has torn, and no law is known."""
-
-
-@dataclass(frozen=True)
-class Port:
-    """An opening: the ``weights`` (n,) of the nodes it feeds and its sub-grid ``resistance``, 1/m; ``radius`` m of a
-    ball, zero of other shapes."""
-
-    weights: Array
-    resistance: float
-    radius: float = 0.0
-
-    @staticmethod
-    def of(medium: Medium, probe: Probe, place: str) -> Port:
-        """Raises ``CaseError`` naming the key ``place`` for a port outside the body or inside a needle."""
-        try:
-            weights, resistance = medium.engine.spread(probe)
-        except ValueError as error:
-            raise CaseError(f"{place}: the port lies outside the tissue ({error}); move it into the body") from None
-        if medium.room is not None:
-            weights = weights * medium.room
-            left = float(np.sum(weights))
-            if left < LEAST_OPEN:
-                raise CaseError(
-                    f"{place}: the needle of shaft_radius leaves the port no way into the tissue on this grid; use "
-                    "smaller voxels around the tip, or a thinner shaft"
-                )
-            weights = weights / left
-        return Port(weights, resistance, probe.radius if isinstance(probe, Ball) else 0.0)
-
-    def screened(self, points: Array, decay: float) -> float:
-        """The resistance (1/m) where vessels take up fluid on its way, so that pressure falls like ``exp(-decay r) /
-        r``.
-
-        The wall of the ball and the nodes it is smeared over both see less of it, each by its own distances.
-        """
-        near = np.flatnonzero(self.weights)
-        if self.radius == 0.0 or decay == 0.0 or len(near) > MOST_SMEARED:
-            return self.resistance
-        apart = np.linalg.norm(points[near][:, None] - points[near][None], axis=2)
-        less = np.divide(np.expm1(-decay * apart), apart, out=np.full_like(apart, -decay), where=apart > 0)
-        smeared = float(self.weights[near] @ less @ self.weights[near])
-        return self.resistance + (-decay / (1.0 + decay * self.radius) - smeared) / (4.0 * np.pi)
 
 
 @dataclass(frozen=True)
@@ -128,13 +83,16 @@ class Medium:
     tensors: Array | None = None
     """(m, 6) m2/Pa/s: xx, yy, zz, yz, xz, xy of cells that conduct in directions of their own; then ``permeability`` is
     their mean conductivity to a point"""
+    open: Array | None = None
+    """(m,) share of each cell that no needle takes; None where no needle has a body"""
     room: Array | None = None
-    """(n,) share of each node that no needle takes; None where no needle has a body"""
+    """(n,) the same of each node"""
 
     def around(self, share: Array) -> Medium:
         """The same where needles leave the ``share`` (m,) of each cell open."""
         tensors = None if self.tensors is None else self.tensors * share[:, None]
-        return replace(self, permeability=self.permeability * share, tensors=tensors, room=self.engine.to_nodes(share))
+        room = self.engine.to_nodes(share)
+        return replace(self, permeability=self.permeability * share, tensors=tensors, open=share, room=room)
 
     @staticmethod
     def of(engine: Engine, tissues: Tissues, held: Held, response: float, needed_by: str) -> Medium:
@@ -165,6 +123,17 @@ class Medium:
             cuts,
             tensors,
         )
+
+    def port(self, probe: Probe, place: str) -> Port:
+        """A port at ``probe``, named by the key ``place``, that feeds tissue on its side of capsules and borders."""
+        found = Port.of(self.engine, probe, place, self.room)
+        tissue = self.permeability if self.open is None else per_volume(self.permeability, self.open)
+        if not isinstance(probe, Ball) or not found.crosses(self.engine, tissue):
+            return found
+        share = (tissue > 0.0).astype(float) if self.open is None else self.open
+        tensors = None if self.tensors is None else per_volume(self.tensors.T, tissue).T
+        plain = replace(self, permeability=share, cuts=None, tensors=tensors)
+        return found.kept(self.engine, probe.centre, tissue, self.conductance(), plain.conductance())
 
     def conductance(self, change: Array | None = None) -> Operator:
         """Operator of Darcy's law, where every cell conducts ``change`` (m,) times as well as at zero pressure.
@@ -252,7 +221,7 @@ class Medium:
             rest = solved(solver, sources, held.value)
         units = [solved(solver, port.weights, zero) for port in ports]
         del solver
-        local = [float(port.weights @ engine.to_nodes(permeability)) for port in ports]
+        local = [port.conductivity(engine, permeability) for port in ports]
         matrix = np.array([[float(port.weights @ unit) for unit in units] for port in ports]).reshape(
             len(ports), len(ports)
         )

@@ -10,7 +10,8 @@ from thermal.domain import Ball, Line, Probe
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.delivery.backflow import Backflow
-from thermal.physics.delivery.flow import Flow, Medium, Port
+from thermal.physics.delivery.flow import Flow, Medium
+from thermal.physics.delivery.port import Port
 from thermal.units import Array
 
 TRACK_PARTS = 12
@@ -103,7 +104,7 @@ class Needle:
 
     def ports(self, medium: Medium) -> list[Port]:
         """The openings on the grid."""
-        return [Port.of(medium, probe, self.place) for probe in self.probes]
+        return [medium.port(probe, self.place) for probe in self.probes]
 
     def at_flow(self, medium: Medium, flow: float, backflow: Backflow | None, opening: float | None) -> Driven:
         """``flow`` m3/s through the ports, part of it along the track, or from a cavity that keeps to ``opening``
@@ -117,8 +118,8 @@ class Needle:
 
     def _along_track(self, medium: Medium, flow: float, backflow: Backflow) -> Driven:
         engine = medium.engine
-        tip = Port.of(medium, Ball(self.tip, backflow.needle_radius), self.place)
-        track = backflow.along(flow, float(tip.weights @ engine.to_nodes(medium.permeability)), self.depth)
+        tip = medium.port(Ball(self.tip, backflow.needle_radius), self.place)
+        track = backflow.along(flow, tip.conductivity(engine, medium.permeability), self.depth)
         weights = np.zeros_like(tip.weights)
         for part, share in enumerate(track.shares(TRACK_PARTS)):
             line = Line(
@@ -142,11 +143,11 @@ class Needle:
         engine = medium.engine
         radius = self.radius
         for _ in range(CAVITY_ROUNDS):
-            port = Port.of(medium, Ball(self.tip, radius), self.place)
+            port = medium.port(Ball(self.tip, radius), self.place)
             found = medium.at_flow([port], flow)
             if abs(found.port_pressure - opening) <= CLOSE * opening:
                 return Driven(found, cavity=radius)
-            local = float(port.weights @ engine.to_nodes(medium.permeability))
+            local = port.conductivity(engine, medium.permeability)
             curvature = 1.0 / radius - (found.port_pressure - opening) * 4.0 * np.pi * local / flow
             if curvature <= 1.0 / WIDEST_CAVITY:
                 break
