@@ -26,6 +26,7 @@ from thermal.batch.sweep import Goal, Sample
 from thermal.cli import main
 from thermal.errors import CaseError
 from thermal.store import read_run
+from thermal.view.treated import zone_label
 
 DRAWN = """
 schema_version = 1
@@ -361,6 +362,7 @@ def test_probability_is_the_share_of_runs_that_ablate(tmp_path: Path) -> None:
     done = run_batch(written(tmp_path, text), tmp_path / "out")
     assert done.failed == {}
     made = read_run(tmp_path / "out" / "probability_0")
+    assert zone_label(made) == "ablation zone (Arrhenius damage in 95 % of the runs or more)"
     probability = made.static["probability_of_ablation"].values
     runs = [
         simulate(member.load(), tmp_path / f"r{i}")

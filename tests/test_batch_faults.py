@@ -22,6 +22,7 @@ from thermal import run_batch, simulate
 from thermal.batch import load_sweep, work
 from thermal.batch.members import expand
 from thermal.batch.run import DiskFullError
+from thermal.crew import Crew
 
 TWO = GRID.replace('["4 mg/ml", "8 mg/ml"]', '["4 mg/ml"]')
 THREE = TWO.replace('["10 kA/m", "20 kA/m"]', '["10 kA/m", "15 kA/m", "20 kA/m"]')
@@ -154,6 +155,13 @@ def test_remains_that_are_damaged_are_done_again(tmp_path: Path, monkeypatch: py
     assert done.failed == {}
     assert done.reused == 1
     assert [numbers_of(row) for row in index(tmp_path / "out")] == [numbers_of(row) for row in before]
+
+
+def test_a_doubt_of_all_runs_is_heard_once() -> None:
+    crew = Crew(1, once=True)
+    said = ("97 % of it, within 3e-3 m", "8.5 % of it, within 0.004 m", "97 % of that, within 3e-3 m")
+    assert [crew._is_news(words) for words in said] == [True, False, True]
+    crew.close()
 
 
 # --------------------------------------------------------------------------------------------- on a cluster

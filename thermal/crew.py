@@ -11,6 +11,7 @@ import logging.handlers
 import multiprocessing
 import os
 import queue
+import re
 import signal
 import threading
 import time
@@ -24,6 +25,7 @@ from thermal.interrupts import INTERRUPTS
 from thermal.machine import cores
 
 _Result = TypeVar("_Result")
+_NUMBER = re.compile(r"[-+]?\d[\d.]*(e[-+]?\d+)?")
 _busy = threading.Event()
 _words: Any = None
 """In a process of a crew: the queue to its parent."""
@@ -41,13 +43,15 @@ def possible() -> bool:
 class Crew:
     """``size`` processes that do one piece of work after the other. Raises ``CaseError`` where that is not possible."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, once: bool = False) -> None:
+        """``once``: of what is logged with other numbers again and again, only the first is heard."""
         if not possible():
             raise CaseError(
                 "--jobs: processes cannot work side by side here, for their semaphores cannot be made; have /dev/shm "
                 "writable; comparisons also run with --jobs 1"
             )
         self.size = size
+        self._heard: set[str] | None = set() if once else None
         self._context = multiprocessing.get_context("spawn")  # threads of compiled code do not survive a fork
         self._words = self._context.Queue()
         self._executor = self._made()
@@ -73,9 +77,19 @@ class Crew:
             except queue.Empty:
                 return
             if isinstance(said, logging.LogRecord):
-                logging.getLogger(said.name).handle(said)
+                if self._is_news(said.getMessage()):
+                    logging.getLogger(said.name).handle(said)
             else:
                 yield said
+
+    def _is_news(self, message: str) -> bool:
+        """Whether nothing like it was heard before."""
+        if self._heard is None:
+            return True
+        plain = _NUMBER.sub("#", message)
+        known = plain in self._heard
+        self._heard.add(plain)
+        return not known
 
     def close(self) -> None:
         """Stop all work; runs amid their steps leave a checkpoint."""

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import qmc
@@ -97,7 +98,8 @@ def expand(sweep: Sweep, points: Array | None = None) -> list[Member]:
     combinations = 1
     for values in sweep.grid.values():
         combinations *= len(values)
-    total = len(sweep.cases) * max(len(sweep.anatomies), 1) * combinations * max(len(sweep.rows), 1) * len(points)
+    each = len(points) + (0 if sweep.coarse is None else sweep.coarse.fine)
+    total = len(sweep.cases) * max(len(sweep.anatomies), 1) * combinations * max(len(sweep.rows), 1) * each
     if total > MOST:
         raise CaseError(f"{shown(sweep.path)}: asks for {total} runs; at most {MOST} are allowed")
     lean = {} if sweep.keep == "everything" else LEAN
@@ -111,10 +113,25 @@ def expand(sweep: Sweep, points: Array | None = None) -> list[Member]:
             plain = {
                 key: value if isinstance(value, (str, int, float)) else texts[key] for key, value in chosen.items()
             }
-            members += [
-                Member(path, anatomy, {**fixed, **texts, **values}, {**plain, **numbers}) for values, numbers in drawn
-            ]
+            for more, some in _grids(sweep, drawn):
+                coarser = {key: as_toml(value) for key, value in more.items()}
+                members += [
+                    Member(path, anatomy, {**fixed, **texts, **values, **coarser}, {**plain, **more, **numbers})
+                    for values, numbers in some
+                ]
     return members
+
+
+Drawn = Sequence[tuple[dict[str, str], dict[str, float]]]
+"""What each point sets, and what the index shows of it."""
+
+
+def _grids(sweep: Sweep, drawn: Drawn) -> list[tuple[Mapping[str, Any], Drawn]]:
+    """What is set besides on each grid, and the points that are run on it."""
+    if sweep.coarse is None:
+        return [({}, drawn)]
+    chosen = {k: v if isinstance(v, (str, int, float)) else as_toml(v) for k, v in sweep.coarse.set.items()}
+    return [(chosen, drawn), ({}, drawn[: sweep.coarse.fine])]
 
 
 def _chosen(sweep: Sweep) -> Iterator[dict[str, object]]:

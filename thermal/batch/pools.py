@@ -41,7 +41,7 @@ class LocalPool:
 
     def __init__(self, jobs: int) -> None:
         self.size = jobs
-        self._crew = Crew(jobs)
+        self._crew = Crew(jobs, once=True)  # a thousand samples have one doubt, not a thousand
 
     def submit(self, task: Task) -> Future[Outcome]:
         """See :meth:`Pool.submit`."""

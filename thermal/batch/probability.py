@@ -43,6 +43,7 @@ def write_probability(batch: Path, name: str, members: Sequence[Named], title: s
         title=f"Probability of ablation: {title}",
         zone_field="probability_of_ablation",
         zone_level=LIKELY,
+        zone_law=f"{law} in {100 * LIKELY:.0f} % of the runs or more",
         static={"probability_of_ablation": Field(probability, "", f"share of {len(runs)} runs that ablate, by {law}")},
         times=np.empty(0),
         frames=KeptFrames(),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from thermal.batch.fidelity import correct, paired
 from thermal.batch.folder import Outcome
 from thermal.batch.members import Named, design, unit_problem
 from thermal.batch.probability import write_probability
@@ -44,6 +45,8 @@ class Table:
     units: Mapping[str, str]
     complete: bool
     """whether all runs of the design are there, as Sobol's and Morris's measures need"""
+    errors: Mapping[str, float] = field(default_factory=dict)
+    """of an estimate from runs on two grids: by how much one value of an outcome is probably off"""
 
 
 def write_statistics(
@@ -64,15 +67,14 @@ def write_statistics(
     if unsourced:
         lines += [f"Distributions without a source, unverified: {', '.join(unsourced)}.", ""]
     for number, table in enumerate(tables):
-        entry: dict[str, Any] = {"group": table.title, "runs": len(table.members), "quantiles": _quantiles(table)}
-        lines += [
-            f"## {table.title}",
-            "",
-            f"{len(table.members)} runs.",
-            "",
-            *_quantile_lines(table, entry["quantiles"]),
-        ]
-        if sweep.sample is not None and len(table.members) >= FEWEST:
+        count = len(table.inputs)
+        entry: dict[str, Any] = {"group": table.title, "runs": count, "quantiles": _quantiles(table)}
+        lines += [f"## {table.title}", "", f"{count} {'estimates' if table.errors else 'runs'}.", ""]
+        lines += _quantile_lines(table, entry["quantiles"])
+        if table.errors:
+            entry["errors"] = dict(table.errors)
+            lines += [_error_line(table), ""]
+        if sweep.sample is not None and count >= FEWEST:
             found = sensitivity(sweep.sample, table)
             entry |= {"sensitivity": found, "measure": MEASURES[sweep.sample.method]}
             for outcome, bars in found.items():
@@ -104,13 +106,16 @@ def write_statistics(
 def _tables(sweep: Sweep, members: Sequence[Named], outcomes: Mapping[str, Outcome]) -> Sequence[Table]:
     """Groups of finished runs."""
     drawn = [f"{name} ({prior.unit})" if prior.unit else name for name, prior in sweep.priors.items()]
-    groups: dict[tuple[object, ...], list[Named]] = {}
+    besides = set() if sweep.coarse is None else set(sweep.coarse.set)
+    groups: dict[tuple[tuple[object, ...], bool], list[Named]] = {}
     for named in members:
         member = named.member
-        chosen = tuple((key, value) for key, value in member.varied.items() if key not in drawn)
-        groups.setdefault((member.case, member.anatomy, chosen if drawn else ()), []).append(named)
-    tables = []
-    for group in groups.values():
+        chosen = tuple((key, value) for key, value in member.varied.items() if key not in drawn and key not in besides)
+        coarse = bool(besides) and besides <= set(member.varied)
+        groups.setdefault(((member.case, member.anatomy, chosen if drawn else ()), coarse), []).append(named)
+    tables: list[Table] = []
+    coarser: dict[tuple[object, ...], Table] = {}
+    for (case, coarse), group in groups.items():
         done = [named for named in group if named.name in outcomes and outcomes[named.name].status == "done"]
         if not done:
             continue
@@ -125,8 +130,39 @@ def _tables(sweep: Sweep, members: Sequence[Named], outcomes: Mapping[str, Outco
                 found[outcome] = np.array(values, dtype=float)
                 units[outcome] = outcomes[done[0].name].summary[outcome]["unit"]
         inputs = np.array([[float(named.member.varied[key]) for key in drawn] for named in done]).reshape(len(done), -1)
-        tables.append(Table(title, done, inputs, list(sweep.priors), found, units, len(done) == len(group)))
+        whole = len(done) == len(group) and (coarse or not besides)
+        tables.append(Table(title, done, inputs, list(sweep.priors), found, units, whole))
+        if coarse:
+            coarser[case] = tables[-1]
+        elif case in coarser and (estimate := _estimated(coarser[case], tables[-1])) is not None:
+            tables.append(estimate)
     return tables
+
+
+def _estimated(coarse: Table, fine: Table) -> Table | None:
+    """What the fine grid would give for all samples; None where too few were run on both."""
+    beside = paired(coarse.inputs, fine.inputs, fine.outcomes)
+    found = {name: values for name, values in beside.items() if name in coarse.outcomes}
+    if not found or any(np.isfinite(values).sum() < FEWEST for values in found.values()):
+        return None
+    made = {name: correct(coarse.outcomes[name], values) for name, values in found.items()}
+    return replace(
+        coarse,
+        title=f"{fine.title}: all samples, estimated",
+        members=(),
+        outcomes={name: one.values for name, one in made.items()},
+        errors={name: one.error for name, one in made.items()},
+    )
+
+
+def _error_line(table: Table) -> str:
+    """By how much single estimates are off."""
+    parts = []
+    for outcome, error in table.errors.items():
+        largest = float(np.abs(table.outcomes[outcome]).max())
+        factor, unit = wording.scaled(outcome, largest, table.units[outcome])
+        parts.append(f"{wording.lower(wording.said(outcome))} {factor * error:.2g} {unit}".rstrip())
+    return f"A single estimate is off by (root mean square, each pair left out in turn): {'; '.join(parts)}."
 
 
 def _quantiles(table: Table) -> dict[str, dict[str, Any]]:

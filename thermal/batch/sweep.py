@@ -33,6 +33,15 @@ class Sample(Spec):
     """of the random numbers: the same seed gives the same points"""
 
 
+class Coarse(Spec):
+    """Run the samples on a coarser grid, and a few of them as the case says too, by which all are corrected."""
+
+    set: Annotated[Values, Field(min_length=1)]
+    """key = value of the coarser runs, such as the size of a voxel"""
+    fine: Annotated[int, Field(ge=8, le=MOST)]
+    """samples that are run both ways"""
+
+
 class Goal(Spec):
     """What an entry of the summary should be: one of ``equal``, ``at_least`` and ``at_most``, or the last two."""
 
@@ -83,6 +92,8 @@ class Sweep(Spec):
     """tables of key = value that belong together, one run each"""
     sample: Sample | None = None
     """points drawn from the priors"""
+    coarse: Coarse | None = None
+    """run the samples on a coarser grid, corrected by a few on the fine one"""
     search: Search | None = None
     """look for something instead: an optimum, or what explains a measurement"""
     priors: dict[str, AnyPrior] = Field(default_factory=dict)
@@ -97,6 +108,8 @@ class Sweep(Spec):
     def _fits(self) -> Self:
         if self.sample is not None and self.search is not None:
             raise ValueError("sample and search exclude each other; points are drawn, or looked for")
+        if self.coarse is not None and (self.sample is None or self.coarse.fine > self.sample.count):
+            raise ValueError("coarse belongs to sample, of whose count it runs some on the fine grid too")
         drawn = self.sample is not None or self.search is not None
         if drawn != bool(self.priors):
             lacking = "[priors.KEY] with a distribution" if drawn else "[sample] with a method and a count, or [search]"

@@ -89,6 +89,8 @@ class Player:
         self.plotter.add_text(style.RESEARCH_NOTE, position="lower_right", font_size=7, color="grey")
         clock = self.plotter.add_text(" ", position="upper_right", font_size=11, color="black")
         clock.SetMaximumFontSize(_CLOCK)
+        clock.GetTextProperty().SetBackgroundColor(1.0, 1.0, 1.0)  # a vessel may lie beneath it
+        clock.GetTextProperty().SetBackgroundOpacity(0.75)
         self._clocks.append(clock)
         if index == 0:
             self._explain(count)
@@ -99,7 +101,7 @@ class Player:
         bar.SetLabelFormat("%.3g")
         bar.SetPosition(0.03, 0.03)
         bar.SetWidth(0.42)
-        bar.SetHeight(0.12)
+        bar.SetHeight(0.15)
         bar.SetBarRatio(0.3)
         bar.SetVerticalTitleSeparation(6)
         for text, size in ((bar.GetTitleTextProperty(), 13), (bar.GetLabelTextProperty(), 12)):

@@ -110,8 +110,9 @@ _LAWS = {
 
 
 def law_words(law: str) -> str:
-    """The criterion of death as one would say it."""
-    return _LAWS.get(law, words(law))
+    """The criterion of death as one would say it, with what stands behind its name."""
+    name, space, more = law.partition(" ")
+    return _LAWS.get(name, words(name)) + space + more
 
 
 def unit_words(unit: str) -> str:
