@@ -412,6 +412,15 @@ def test_two_images_must_lie_on_the_same_voxels(run: Run, tmp_path: Path) -> Non
         quantify(before, after, element="silica")
 
 
+def test_what_is_said_of_images_must_be_known(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image_run(run, QUIET_CT, tmp_path)
+    images = [str(tmp_path / f"{name}.nii.gz") for name in ("before", "after")]
+    assert main(["quantify", *images, "--set", "echoes=[0.001]"]) == 2
+    assert "a ct image has no echoes; its keys are: modality, kvp" in " ".join(capsys.readouterr().err.split())
+    assert main(["quantify", *images, "--set", 'modality="mr"']) == 2
+    assert "no row of echoes" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_run_without_particles_shows_none(run: Run, tmp_path: Path) -> None:
     text = CASE[: CASE.index("[particles]")] + CASE[CASE.index("[heating]") :]
     (tmp_path / "case.toml").write_text(text)

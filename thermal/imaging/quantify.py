@@ -16,7 +16,7 @@ from thermal.imaging.nifti import read_about, read_row, write_nifti
 from thermal.physics.imaging import ct, mr
 from thermal.physics.imaging.ct import Ct, Measured
 from thermal.physics.imaging.mr import Mr
-from thermal.units import Array, Mask, Si
+from thermal.units import Array, Mask, Si, Spec
 
 SURE = 3.0
 """Standard deviations from which a voxel is said to hold particles."""
@@ -96,11 +96,17 @@ def quantify(
             f"quantify: {before.path} and {after.path} do not lie on the same voxels; register and resample one to the "
             "other first"
         )
-    modality = str(after.about.get("Modality", before.about.get("Modality", "ct")))
+    changes = dict(changes or {})
+    said = changes.pop("modality", after.about.get("Modality", before.about.get("Modality", "ct")))
+    modality = str(said)
     if modality not in ("ct", "mr"):
         raise CaseError(f"quantify: found images of modality {modality}; expected ct or mr")
+    kinds: Mapping[str, type[Spec]] = {"ct": Ct, "mr": Mr}
+    if unknown := [key for key in changes if key not in kinds[modality].model_fields]:
+        keys = ", ".join(kinds[modality].model_fields)
+        raise CaseError(f"quantify: a {modality} image has no {', '.join(unknown)}; its keys are: {keys}")
     named = element or str(after.about.get("Element", ""))
-    taken = {**_taken(before), **_taken(after), **(changes or {})}
+    taken = {**_taken(before), **_taken(after), **changes}
     measured = (_by_ct if modality == "ct" else _by_mr)(before, after, named, noise, taken)
     inside = _inside(within, after, measured.concentration.shape)
     affine = after.affine
