@@ -12,6 +12,7 @@ import numba as nb
 import numpy as np
 import pytest
 
+from thermal import load_case
 from thermal.heat import Precision
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -217,3 +218,11 @@ def test_stage_is_not_far_from_the_triad(precision: Precision, limit: float) -> 
 
 def test_bandwidth_is_that_of_memory() -> None:
     assert 0.1 < triad.bandwidth(1e6, 1) < 2000.0  # GB/s: between a slow disk and any cache
+
+
+def test_cases_of_infusions_are_those_of_their_goal() -> None:
+    folder = Path(page.__file__).parent
+    slow, fast = (load_case(folder / f"{name}.toml") for name in ("infusion", "infusion_fast"))
+    assert (126e-3 / slow.anatomy.voxel_size[0]) ** 3 == pytest.approx(2e6, rel=1e-3)
+    assert fast.delivery.flow == pytest.approx(100.0 * slow.delivery.flow)
+    assert slow.delivery.time == pytest.approx(1800.0)

@@ -168,12 +168,13 @@ def test_what_single_nodes_take_up() -> None:
     alone = float(pressure @ (engine.volume / modulus * pressure))
     within = float(engine.cell_volume @ corners.var(axis=1)) / modulus
     mean = float(engine.cell_volume @ corners.mean(axis=1) ** 2) / modulus
-    assert within + mean == pytest.approx(alone, rel=1e-12)
+    assert (within + mean) / alone == pytest.approx(1.0, rel=1e-12)
     assert within < float(pressure @ skeleton.taken_up(pressure)) < alone
 
 
 def test_what_a_column_takes_up() -> None:
-    """One cell wide between sliding walls, nodes move up and down alone: each layer grows by its mean pressure."""
+    """One cell wide between sliding walls, nodes move up and down alone, and if all of a level by as much, each layer
+    grows by its mean pressure: no less is taken up, for displacements are those that take up most."""
     across, height = np.linspace(0, 1 * MM, 2), np.linspace(0, 10 * MM, 9)
     engine = block(across, across, height)
     cells, shear, lame = np.ones(len(engine.cells)), 5e3, 7.5e3
@@ -182,8 +183,9 @@ def test_what_a_column_takes_up() -> None:
     pressure, modulus = np.interp(engine.points[:, 2], height, levels), lame + 2 * shear
     layers = 0.5 * (levels[1:] + levels[:-1]) @ (0.5 * (levels[1:] + levels[:-1])) * (1 * MM) ** 2 * height[1]
     within = engine.cell_volume @ pressure[engine.cells].var(axis=1)
-    found = float(pressure @ skeleton.taken_up(pressure))
-    assert found == pytest.approx((layers + within) / modulus, rel=1e-10)
+    alone = pressure @ (engine.volume * pressure)
+    found = float(pressure @ skeleton.taken_up(pressure)) * modulus
+    assert 0.9 * alone < layers + within < found < alone
 
 
 def in_a_ball(radius: float, edges: Array, load: Array, time: float, conductivity: float, modulus: float) -> Any:
@@ -255,17 +257,20 @@ def test_a_point_source_among_coarse_cells() -> None:
     steady = infusion(**spec, duration="1 s").deliver(place).fields["pressure"][0]
     settled = 3 * UL_MIN / (4 * np.pi * 1e-12) * (1 / away[near] - 1 / radius)
     lacking = steady[near].sum() / settled.sum()
-    beyond = []
+    beyond, moved = [], []
     for time in (60.0, 240.0):
         done = infusion(poroelastic={}, duration=f"{time} s", **spec).deliver(place)
-        exact, moved = in_a_ball(radius, edges, load, time, 1e-12, 2 * 5e3 * 0.7 / 0.4)(away)
-        pressure, displacement = done.fields["pressure"][0], done.fields["displacement"][0]
+        exact, outwards = in_a_ball(radius, edges, load, time, 1e-12, 2 * 5e3 * 0.7 / 0.4)(away)
+        pressure = done.fields["pressure"][0]
+        moved.append((done.fields["displacement"][0], outwards))
         beyond.append(abs(pressure[near].sum() / exact[near].sum() / lacking - 1))
         assert pressure.min() > -2e-3 * pressure.max()
         assert done.readings["ledger.mass_error"].value < 1e-12
     assert beyond[1] < 0.25 * beyond[0]
-    ring = np.isclose(away, away[(away > 5 * MM)].min())
-    assert displacement[ring].mean() == pytest.approx(moved[ring].mean(), rel=0.15)
+    # where no pressure has come yet, tissue makes room for what was infused, whatever the cells at the port
+    for ring in (np.isclose(away, away[away > start].min()) for start in (5 * MM, 9 * MM)):
+        found, outwards = (each[ring].mean() for each in moved[0])
+        assert found == pytest.approx(outwards, rel=0.04)  # twenty sides to a shell
 
 
 def test_iterations_find_what_a_factorisation_finds(monkeypatch: pytest.MonkeyPatch) -> None:

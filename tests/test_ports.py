@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import half_planes
 import numpy as np
 import pytest
 from scenes import MM, cube, on_faces, site, tissues
@@ -113,3 +114,18 @@ def test_port_in_a_core_of_tetrahedra(core: float) -> None:
     retained = found.readings["dose.deposited"].value / found.readings["dose.infused"].value
     assert retained == pytest.approx(1 - (1 - np.exp(-0.6)) / 0.6, rel=1e-3)
     assert found.readings["ledger.mass_error"].value < 1e-12
+
+
+@pytest.mark.parametrize("ratio", [1e-6, 0.1, 10.0, 1e3])
+def test_port_on_an_axis_from_a_border(ratio: float) -> None:
+    """The same on rings, a triangle of half a millimetre from the plane."""
+    points, triangles = half_planes.rectangle(np.linspace(0, 8, 17) * MM, np.linspace(-8, 8, 33) * MM)
+    engine: Any = half_planes.engine(points, triangles, {"far": lambda _r, z: z > 0.5 * MM})
+    rim = (engine.points[:, 0] > 7.99 * MM) | (np.abs(engine.points[:, 2]) > 7.99 * MM)
+    turned = engine.points[:, [2, 0, 1]]
+    held = Held(rim, beside_a_plane(turned, ratio * K, 0.5 * MM, 0.25 * MM))
+    far = {"far": {"hydraulic_conductivity": f"{ratio * K} m^2/Pa/s"}}
+    spec = infusion(duration="1 s", entry=["0 mm", "0 mm", "8 mm"])
+    found = spec.deliver(site(engine, tissues(engine, far), pressure=held))
+    exact = FLOW / (4 * np.pi * K) * (1 / (0.25 * MM) + (1 - ratio) / (1 + ratio) / (1 * MM))
+    assert found.readings["delivery.port_pressure"].value == pytest.approx(exact, rel=0.05)
