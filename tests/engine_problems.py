@@ -181,7 +181,7 @@ def march(engine: Any) -> Iterator[tuple[str, Array]]:
     )
     probe = engine.contact(Ball((-3e-3, -2e-3, -1e-3), 3e-3))
     spots = np.random.default_rng(6).normal((3e-3, 2e-3, 1e-3), 1e-3, (50, 3))
-    power = engine.deposit(np.full(50, 0.03), spots)
+    power = engine.deposit(np.full(50, 0.05), spots)
 
     def drive(state: State, step: float) -> Drive:
         return Drive(power if state.time < 40.0 else 0.0 * power, (Contact(probe, -190.0),))

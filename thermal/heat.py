@@ -169,6 +169,28 @@ class Conductivity:
         """W/m/K at ``temperature`` (degC)."""
         return self.with_ice(self.unfrozen(temperature), temperature)
 
+    def mean(self, one: Array, other: Array) -> Array:
+        """W/m/K, the mean over all temperatures between ``one`` and ``other`` (degC).
+
+        The bend at 100 degC is left out, and the slope of unfrozen tissue below the liquidus.
+        """
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        if self.frozen is None:
+            return self.unfrozen(0.5 * (low + high))
+        above, below = np.maximum(low, self.liquidus), np.minimum(high, self.liquidus)
+        iceless = self.unfrozen(np.full_like(low, self.liquidus))
+        ice = self._ice_to(np.minimum(low, self.liquidus)) - self._ice_to(below)
+        warm = np.maximum(high - above, 0.0) * self.unfrozen(0.5 * (above + np.maximum(high, above)))
+        cold = np.maximum(below - low, 0.0) * iceless + ice * (self.frozen - iceless)
+        span = high - low
+        return np.where(span > 1e-9, (warm + cold) / np.maximum(span, 1e-9), self(low))
+
+    def _ice_to(self, temperature: Array) -> Array:
+        """K: the share of frozen conductivity, integrated from ``temperature`` (degC) up to the liquidus."""
+        below, width = self.liquidus - temperature, self.liquidus - self.solidus
+        mushy = np.minimum(below, width)
+        return np.asarray(below - mushy + (0.5 * mushy**2 / width if width > 0.0 else 0.0))
+
     def unfrozen(self, temperature: Array) -> Array:
         """W/m/K at ``temperature`` (degC) if nothing froze."""
         if not self.rises:
@@ -279,13 +301,25 @@ class Touch:
     conductivity: Conductivity
 
     def conductance(self, temperature: Array) -> Array:
-        """(t,) W/K between each node, at ``temperature`` (t,), and the probe's coolant or wall."""
-        bare = self.factor * self.conductivity(temperature)
-        return np.asarray(bare / (1.0 + bare / self.film))
+        """(t,) W/K between each node, at ``temperature`` (t,), and the probe's coolant or wall.
+
+        What lies between wall and node is at all temperatures from one to the other, of which heat sees the mean
+        conductivity (G. Kirchhoff): at a cold probe most of it is ice before the node itself begins to freeze.
+        """
+        wall = temperature + (self.temperature - temperature) / (1.0 + self._bare(self.conductivity(temperature)))
+        return self._through(self.conductivity.mean(wall, temperature))
 
     def frozen(self) -> Array:
         """(t,) W/K when all of the tissue at it is frozen, for the spectral bound."""
-        return self.conductance(np.full(self.nodes.size, self.conductivity.solidus - 1.0))
+        return self._through(self.conductivity(np.full(self.nodes.size, self.conductivity.solidus - 1.0)))
+
+    def _bare(self, conductivity: Array) -> Array:
+        """(t,) conductance of the tissue over that of the film."""
+        return self.factor * conductivity / self.film
+
+    def _through(self, conductivity: Array) -> Array:
+        """(t,) W/K of tissue and film one after the other."""
+        return np.asarray(self.factor * conductivity / (1.0 + self._bare(conductivity)))
 
 
 @dataclass(frozen=True)

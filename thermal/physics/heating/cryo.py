@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from thermal.engine import Engine, inner
 from thermal.errors import CaseError
-from thermal.heat import Nodes
+from thermal.heat import Conductivity, Nodes
 from thermal.physics.heating.applicator import Applicator, BallTip, Needle, contact_factor, device
 from thermal.physics.heating.schedule import ramp_events, ramp_within
 from thermal.physics.heating.source import PlainSource
@@ -205,7 +205,8 @@ class Cryo(Spec):
         by = 'heating.kind = "cryo"'
         icy = "frozen_conductivity" if tissues.freezes else "conductivity"
         warm, frozen = (tissues.nodes(name, by)[nodes] for name in ("conductivity", icy))
-        return Limit(self.duty * self.cooling_power, factor, nodes, warm, frozen)
+        conductivity = Conductivity(warm, np.zeros_like(warm), frozen, *FROZEN)
+        return Limit(self.duty * self.cooling_power, factor, nodes, conductivity)
 
 
 STRETCHES = 8
@@ -248,20 +249,18 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Limit:
-    """The most that one probe can draw: ``most`` W, its shape ``factor`` (n,) m; ``nodes`` (t,) and the conductivities
-    (t,) W/m/K of the unfrozen and of the frozen tissue there."""
+    """The most that one probe can draw: ``most`` W, its shape ``factor`` (n,) m; ``nodes`` (t,) and the conductivity of
+    the tissue there."""
 
     most: float
     factor: Array
     nodes: Nodes
-    warm: Array
-    frozen: Array
+    conductivity: Conductivity
 
     def drawn(self, temperature: Array, wall: Array) -> Drawn | None:
         """What it draws from tissue at (n,) degC when a wall at (t,) degC would ask for too much; None if not."""
         near = temperature[self.nodes]
-        ice = np.clip((FROZEN[1] - near) / (FROZEN[1] - FROZEN[0]), 0.0, 1.0)
-        conductance = (self.warm + ice * (self.frozen - self.warm)) * self.factor[self.nodes]
+        conductance = self.conductivity.mean(wall, near) * self.factor[self.nodes]
         if float(conductance @ (near - wall)) <= self.most:
             return None
         total = float(np.sum(conductance))
