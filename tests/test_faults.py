@@ -263,6 +263,19 @@ def test_a_run_that_is_done_stays_done(case: Case, undisturbed: Run, capsys: pyt
     assert {path: path.stat().st_mtime_ns for path in undisturbed.folder.iterdir()} == before
 
 
+@pytest.mark.parametrize("name", ["history.csv", "frames"])
+def test_what_a_checkpoint_builds_on_is_not_believed(case: Case, tmp_path: Path, name: str) -> None:
+    """A flipped bit in a frame or a digit of the history would end up in the results."""
+    killed(case, tmp_path, "stage:bioheat:9")
+    folder = tmp_path / "0"
+    path = folder / name if name != "frames" else sorted((folder / name).iterdir())[0]
+    whole = path.read_bytes()
+    place = whole.rindex(b"37.") + 1 if name != "frames" else len(whole) - 1
+    path.write_bytes(whole[: place - 1] + bytes([whole[place - 1] ^ 1]) + whole[place:])
+    with pytest.raises(CaseError, match=f"{name} of this unfinished run are not what its checkpoint knows of"):
+        resumed(case, folder)
+
+
 @pytest.mark.parametrize("name", ["log.txt", "history.csv", "frames", "checkpoint.npz", "status", "lock"])
 def test_a_run_writes_to_no_link_of_its_folder(case: Case, tmp_path: Path, name: str) -> None:
     """The folder may come from somebody who wishes that this process would write elsewhere."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import os
@@ -92,7 +93,7 @@ class RunFolder:
         self._lock = lock
         self._started = time.monotonic()
         self._history: HistoryFile | None = None
-        self._frames: list[tuple[float, Path]] = []
+        self._frames: list[tuple[float, Path, str]] = []  # with their hashes
         self._handler: logging.Handler | None = None
         self._made = False
         self._library: dict[str, tuple[int, str]] = {}
@@ -226,7 +227,7 @@ class RunFolder:
 
     def save_checkpoint(self, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
         """Keep what the run needs to go on; ``meta`` is JSON and must hold ``time`` in s."""
-        save_checkpoint(self.path, Checkpoint(arrays, {"version": thermal_version(), **meta}))
+        save_checkpoint(self.path, Checkpoint(arrays, {"version": thermal_version(), "kept": self._kept(), **meta}))
 
     def load_checkpoint(self) -> Checkpoint | None:
         """The checkpoint to go on from, history and frames rewound to it; ``None`` to start at the beginning."""
@@ -244,7 +245,22 @@ class RunFolder:
                 f"{thermal_version()}; start again with --force"
             )
         self._rewind(float(checkpoint.meta["time"]))
+        kept, expected = self._kept(), checkpoint.meta.get("kept", {})
+        wrong = [name for name, digest in kept.items() if expected.get(name) != digest]
+        if wrong:
+            raise CaseError(
+                f"{self.path}: {' and '.join(wrong)} of this unfinished run are not what its checkpoint knows of; they "
+                "were damaged or changed: start again with --force"
+            )
         return checkpoint
+
+    def _kept(self) -> dict[str, str]:
+        """Hashes of what lies beside a checkpoint and belongs to it."""
+        if self._history is None:
+            self._rewind(-np.inf)
+        assert self._history is not None
+        frames = hashlib.sha256("".join(digest for _, _, digest in self._frames).encode()).hexdigest()
+        return {HISTORY: self._history.digest(), FRAMES: frames}
 
     def _rewind(self, time: float) -> None:
         path = self.path / HISTORY
@@ -255,7 +271,7 @@ class RunFolder:
         for frame in sorted((self.path / FRAMES).glob("*.npy")):
             instant = float(frame.stem.partition("_")[2])
             if instant <= time:
-                self._frames.append((instant, frame))
+                self._frames.append((instant, frame, sha256(frame)))
             else:
                 frame.unlink()
 
@@ -282,17 +298,17 @@ class RunFolder:
         np.save(whole, np.stack([temperature, zone], dtype=np.float32, casting="same_kind"))
         with atomic(path) as scratch:
             scratch.write_bytes(whole.getbuffer())
-        self._frames.append((time, path))
+        self._frames.append((time, path, hashlib.sha256(whole.getbuffer()).hexdigest()))
 
     @property
     def frame_times(self) -> Array:
         """(k,) s."""
-        return np.array([time for time, _ in self._frames])
+        return np.array([time for time, _, _ in self._frames])
 
     @property
     def frames(self) -> FrameFiles:
         """The frames kept so far."""
-        return FrameFiles([path for _, path in self._frames])
+        return FrameFiles([path for _, path, _ in self._frames])
 
     # -------------------------------------------------------------------------------------------- at the end
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -82,7 +83,7 @@ class HistoryFile:
 
     def append(self, time: float, readings: Mapping[str, Reading]) -> None:
         """Add the row of one instant (``time`` in s). A name met for the first time adds a column."""
-        row = {"time": time, **{name: reading.value for name, reading in readings.items()}}
+        row = {"time": float(time), **{name: float(reading.value) for name, reading in readings.items()}}
         self._rows.append(row)
         new = {name: reading.unit for name, reading in readings.items() if name not in self._units}
         if new:
@@ -98,6 +99,13 @@ class HistoryFile:
             self._units |= {name: reading.unit for name, reading in row.items() if name not in self._units}
             self._rows.append({name: reading.value for name, reading in row.items()})
         self._rewrite()
+
+    def digest(self) -> str:
+        """SHA-256 of the numbers of all rows so far, whatever columns come later."""
+        rows = [
+            sorted((name, repr(value)) for name, value in row.items() if math.isfinite(value)) for row in self._rows
+        ]
+        return hashlib.sha256(repr(rows).encode()).hexdigest()
 
     def history(self) -> History:
         """All rows so far."""
