@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,6 @@ from typing import Any, Self
 import numpy as np
 
 from thermal.anatomy.data import resolve, sha256
-from thermal.case.describe import differences
 from thermal.case.places import dotted, entries
 from thermal.case.schema import FILE_KEYS, Case, case_hash
 from thermal.errors import CaseError
@@ -29,6 +28,7 @@ from thermal.store.fields import Fields, write_fields
 from thermal.store.files import atomic, read_json, sweep, write_json, write_text
 from thermal.store.frames import FrameFiles
 from thermal.store.history import History, HistoryFile, read_history
+from thermal.store.judge import RESULTS, judge
 from thermal.store.lock import Lock
 from thermal.store.names import (
     CASE_FILE,
@@ -48,11 +48,6 @@ from thermal.store.provenance import describe_machine, now, peak_memory, thermal
 from thermal.units import Array
 
 _OURS = (STATUS, RESOLVED, PROVENANCE, SUMMARY, HISTORY, DELIVERY, FIELDS, LOG, CASE_FILE, "overview.png", "slices.png")
-RESULTS = (SUMMARY, RESOLVED, HISTORY, FIELDS)
-"""Files of a finished run whose hashes stand in its status."""
-_ABOUT_FILES = ("library", "input_files")
-"""Keys of resolved.json that are not part of the case."""
-
 _log = logging.getLogger("thermal")
 
 
@@ -119,13 +114,13 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             lock.acquire(sole=sole)
         except OSError as error:
-            if not force and os.path.isfile(path / STATUS) and _judge(path, case, files, resume=True, force=False)[0]:
+            if not force and os.path.isfile(path / STATUS) and judge(path, case, files, resume=True, force=False)[0]:
                 return cls(path, case, finished=True, resuming=False, lock=lock, files=files)  # nothing to be written
             raise CaseError(
                 f"{path}: cannot be written to ({error.strerror}); choose another folder with --out"
             ) from None
         try:
-            finished, resuming = _judge(path, case, files, resume=resume, force=force)
+            finished, resuming = judge(path, case, files, resume=resume, force=force)
             folder = cls(path, case, finished=finished, resuming=resuming, lock=lock, files=files)
             folder._made = made
             if finished:
@@ -358,59 +353,3 @@ def _clear(path: Path) -> None:
     shutil.rmtree(path / FRAMES, ignore_errors=True)
     for name in _OURS:
         (path / name).unlink(missing_ok=True)
-
-
-def _foreign(names: Iterable[str]) -> list[str]:
-    return sorted(name for name in names if not name.startswith(".") and name != "lock")
-
-
-def _judge(path: Path, case: Case, files: Mapping[str, str], *, resume: bool, force: bool) -> tuple[bool, bool]:
-    """Whether the folder holds this case finished, and whether to resume. Raises ``CaseError`` for a refusal."""
-    if not (path / STATUS).exists():
-        present = _foreign(os.listdir(path))
-        if present:
-            raise CaseError(
-                f'{path}: holds other files ("{present[0]}" ...) and no run; choose an empty or a new folder with --out'
-            )
-        return False, False
-    if force:
-        return False, False
-    status = read_json(path / STATUS)
-    state = status.get("state")
-    if status.get("case_hash") != case_hash(case, files):
-        changed = _changes(path, case, files)
-        raise CaseError(
-            f"{path}: holds a run of another case ({changed}); choose another folder with --out, or replace it "
-            "with --force"
-        )
-    if state == "done":
-        lost = [name for name in RESULTS if not (path / name).is_file()]
-        sealed: Mapping[str, str] = status.get("results", {})
-        damaged = [name for name, digest in sealed.items() if name not in lost and sha256(path / name) != digest]
-        for names, what in ((lost, "gone"), (damaged, "damaged or has been changed")):
-            if names:
-                raise CaseError(
-                    f"{path}: this case is done, but of its results {', '.join(names)} is {what}; run it again with "
-                    "--force"
-                )
-        return True, False
-    if resume:
-        return False, has_checkpoint(path)
-    reason = f" ({status['message']})" if status.get("message") else ""
-    words = "failed" if state == "failed" else "was interrupted"
-    raise CaseError(
-        f"{path}: holds an unfinished run of this case that {words}{reason}; go on with --resume, or start again with "
-        "--force"
-    )
-
-
-def _changes(path: Path, case: Case, files: Mapping[str, str]) -> str:
-    try:
-        old = read_json(path / RESOLVED)
-    except CaseError:
-        return "its resolved.json cannot be read"
-    old_files = old.get("input_files", {})
-    plain = {key: value for key, value in old.items() if key not in _ABOUT_FILES}
-    found = list(differences(plain, case.resolved()))
-    found += [f"{name}: the file has changed" for name in files if old_files.get(name) != files[name]]
-    return "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "") or "unknown difference"
