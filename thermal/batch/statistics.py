@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,8 @@ MEASURES = {
     "morris": "mean absolute effect",
 }
 """Method of sampling -> what its sensitivity means."""
+LARGEST = {"latin_hypercube": 1.0}
+"""Method of sampling -> the largest that its sensitivity can be."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def write_statistics(
                     )
                     words += f" ({unit})"
                 drawn = [Bar(style.words(name), *(factor * number for number in bars[name])) for name in table.names]
-                draw_tornado(drawn, words, picture)
+                draw_tornado(drawn, words, picture, LARGEST.get(sweep.sample.method, math.inf))
                 files.append(picture)
                 lines += [f"![{words}]({picture.name})", ""]
         if sweep.keep != "summary" and len(table.members) > 1 and sweep.sample is not None:
