@@ -330,7 +330,9 @@ def test_sources_tell_library_from_case():
         "m",
     )
     assert "Rosensweig" in found["particles.saturation_magnetisation"]["source"]
-    assert found["particles.anisotropy"]["unverified"]
+    assert not found["particles.anisotropy"]["unverified"]
+    cluster = ANY.validate_python({**library.values("particles", "magnetic_cluster"), "material": "magnetic_cluster"})
+    assert any(number["unverified"] for number in Particle(cluster).sources())
     own = ANY.validate_python({"kind": "gold_rod", "length": "40 nm", "diameter": "10 nm", "plasmon_peak": "800 nm"})
     units = {number["key"]: number["unit"] for number in Particle(own).sources()}
     constants = {"particles.optical_constants": "rows"}

@@ -223,7 +223,7 @@ def test_damaged_results_are_not_taken_for_done(tmp_path: Path, case: Case, name
 def test_a_finished_run_may_lie_where_nothing_can_be_written(
     tmp_path: Path, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read_only(_: Lock) -> None:
+    def read_only(_: Lock, *, sole: bool) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     with RunFolder.open(tmp_path / "out", case) as folder:
