@@ -171,7 +171,7 @@ def march(engine: Any) -> Iterator[tuple[str, Array]]:
         4e4 * engine.volumes["liver"],
         37.0,
         500.0 * engine.volume,
-        Surroundings(film, 20.0 * film, Held(engine.areas[held_face] > 0, np.full(body.shape, 37.0))),
+        Surroundings(film, 5.0 * film, Held(engine.areas[held_face] > 0, np.full(body.shape, 37.0))),
         CutConductivity.of(
             engine.cut_edges({"liver": 0.2, "tumour": 1.5}),
             engine.cut_edges({"liver": 2.0, "tumour": 0.7}),

@@ -75,9 +75,9 @@ def summary(folder: Path) -> dict[str, Any]:
     return {key: entry["value"] for key, entry in json.loads((folder / "summary.json").read_text()).items()}
 
 
-@pytest.mark.parametrize(("text", "tolerance"), [(IRON, 1e-9), (RFA, 1e-4)], ids=["iron", "rfa"])
+@pytest.mark.parametrize(("text", "tolerance"), [(IRON, 1e-9), (RFA, 6e-4)], ids=["iron", "rfa"])
 def test_the_same_summary_on_two_ranks(tmp_path: Path, text: str, tolerance: float) -> None:
-    """Nothing is solved for iron but the march; the potential of RFA is solved to 1e-5 by another preconditioner."""
+    """Nothing is solved for iron but the march; the potential of RFA is solved to 3e-4 by each, in its own way."""
     case = write(tmp_path, text)
     out = tmp_path / "spread"
     done = under_mpirun(2, "run", case, "--set", "numerics.engine=dolfinx", "--out", out, "--quiet")
