@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thermal.engines.compiled import compiled, compiled_fast
-from thermal.engines.heat_kernels import Box, Number, Real
+from thermal.engines.heat_kernels import ONE, Box, Number, Real
 from thermal.engines.padded import Padded
 from thermal.heat import BODY_TEMPERATURE, CutConductivity
 from thermal.units import Array
@@ -104,27 +104,28 @@ def _linear_stage(
     sums: Array,
 ) -> None:
     """:func:`thermal.engines.heat_kernels.linear_stage` from the conductances of the edges."""
-    lo, hi = box[4] - 1, box[5] + 1
-    count = box[5] - box[4]
-    for i in nb.prange(box[0], box[1]):
-        for j in range(box[2], box[3]):
-            c, o = here[i, j, lo:hi], before[i, j, lo:hi]
-            xm, xp, ym, yp = here[i - 1, j, lo:hi], here[i + 1, j, lo:hi], here[i, j - 1, lo:hi], here[i, j + 1, lo:hi]
-            x0, x1, y0, y1 = gx[i - 1, j, lo:hi], gx[i, j, lo:hi], gy[i, j - 1, lo:hi], gy[i, j, lo:hi]
-            z, s, w, f = gz[i, j, lo:hi], sink[i, j, lo:hi], inverse[i, j, lo:hi], first[i, j, lo:hi]
+    bounds = box.astype(np.uint64)
+    for plane in nb.prange(box[0], box[1]):
+        i = np.uint64(plane)
+        for j in range(bounds[2], bounds[3]):
+            c, o = here[i, j], before[i, j]
+            xm, xp, ym, yp = here[i - ONE, j], here[i + ONE, j], here[i, j - ONE], here[i, j + ONE]
+            x0, x1, y0, y1 = gx[i - ONE, j], gx[i, j], gy[i, j - ONE], gy[i, j]
+            z, s, w, f = gz[i, j], sink[i, j], inverse[i, j], first[i, j]
             nothing = gx.dtype.type(0.0)
             held, lost = nothing, nothing
-            for m in range(1, count + 1):
+            for m in range(bounds[4], bounds[5]):
+                lo, hi = m - ONE, m + ONE
                 u = c[m]
                 q = x1[m] * (xp[m] - u) + x0[m] * (xm[m] - u) + y1[m] * (yp[m] - u) + y0[m] * (ym[m] - u)
-                q += z[m] * (c[m + 1] - u) + z[m - 1] * (c[m - 1] - u)
+                q += z[m] * (c[hi] - u) + z[lo] * (c[lo] - u)
                 taken = s[m] * u
                 q -= taken
                 o[m] = mu * u + nu * o[m] + now * (w[m] * q) + start * f[m]
                 held += nothing if w[m] > nothing else q
                 lost += taken
-            sums[i - box[0], j - box[2], 0] = held
-            sums[i - box[0], j - box[2], 1] = lost
+            sums[i - bounds[0], j - bounds[2], 0] = held
+            sums[i - bounds[0], j - bounds[2], 1] = lost
 
 
 @compiled_fast
@@ -150,33 +151,29 @@ def _phase_stage(
     sums: Array,
 ) -> None:
     """:func:`thermal.engines.phase_kernels.phase_stage` from the conductances of the edges."""
-    lo, hi = box[4] - 1, box[5] + 1
-    count = box[5] - box[4]
-    for i in nb.prange(box[0], box[1]):
-        for j in range(box[2], box[3]):
-            c = theta[i, j, lo:hi]
-            xm, xp, ym, yp = (
-                theta[i - 1, j, lo:hi],
-                theta[i + 1, j, lo:hi],
-                theta[i, j - 1, lo:hi],
-                theta[i, j + 1, lo:hi],
-            )
-            x0, x1, y0, y1 = gx[i - 1, j, lo:hi], gx[i, j, lo:hi], gy[i, j - 1, lo:hi], gy[i, j, lo:hi]
-            z, o, h, w = gz[i, j, lo:hi], before[i, j, lo:hi], here[i, j, lo:hi], inverse[i, j, lo:hi]
-            f, p, b, t = first[i, j, lo:hi], steady[i, j, lo:hi], blood[i, j, lo:hi], sink[i, j, lo:hi]
+    bounds = box.astype(np.uint64)
+    for plane in nb.prange(box[0], box[1]):
+        i = np.uint64(plane)
+        for j in range(bounds[2], bounds[3]):
+            c = theta[i, j]
+            xm, xp, ym, yp = theta[i - ONE, j], theta[i + ONE, j], theta[i, j - ONE], theta[i, j + ONE]
+            x0, x1, y0, y1 = gx[i - ONE, j], gx[i, j], gy[i, j - ONE], gy[i, j]
+            z, o, h, w = gz[i, j], before[i, j], here[i, j], inverse[i, j]
+            f, p, b, t = first[i, j], steady[i, j], blood[i, j], sink[i, j]
             nothing = gx.dtype.type(0.0)
             held, bled = nothing, nothing
-            for m in range(1, count + 1):
+            for m in range(bounds[4], bounds[5]):
+                lo, hi = m - ONE, m + ONE
                 u = c[m]
                 q = x1[m] * (xp[m] - u) + x0[m] * (xm[m] - u) + y1[m] * (yp[m] - u) + y0[m] * (ym[m] - u)
-                q += z[m] * (c[m + 1] - u) + z[m - 1] * (c[m - 1] - u)
+                q += z[m] * (c[hi] - u) + z[lo] * (c[lo] - u)
                 from_blood = b[m] * (arterial - u) if u > liquidus else nothing
                 q += p[m] - t[m] * u + from_blood
                 o[m] = mu * h[m] + nu * o[m] + now * (w[m] * q) + start * f[m]
                 held += nothing if w[m] > nothing else q
                 bled += from_blood
-            sums[i - box[0], j - box[2], 0] = held
-            sums[i - box[0], j - box[2], 1] = bled
+            sums[i - bounds[0], j - bounds[2], 0] = held
+            sums[i - bounds[0], j - bounds[2], 1] = bled
 
 
 @dataclass(frozen=True)

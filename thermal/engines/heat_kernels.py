@@ -27,6 +27,8 @@ Real = npt.NDArray[np.floating[Any]]
 Box = npt.NDArray[np.int64]
 Number = np.floating[Any]
 """A number in the working precision: a Python float would pull the arithmetic up to double precision."""
+ONE = np.uint64(1)
+"""The step to the next node in the stages: an unsigned index is never taken from the end, so that none is asked."""
 
 
 @compiled_fast
@@ -219,38 +221,33 @@ def linear_stage(
     at a prescribed temperature take from their neighbours and heat that the sink takes, W, both beyond those of the
     start of the step.
     """
-    lo, hi = box[4] - 1, box[5] + 1
-    count = box[5] - box[4]
-    for i in nb.prange(box[0], box[1]):
-        for j in range(box[2], box[3]):
-            c, xm, xp, ym, yp = (
-                here[i, j, lo:hi],
-                here[i - 1, j, lo:hi],
-                here[i + 1, j, lo:hi],
-                here[i, j - 1, lo:hi],
-                here[i, j + 1, lo:hi],
-            )
-            k00, k01, k10, k11 = kv[i - 1, j - 1, lo:hi], kv[i - 1, j, lo:hi], kv[i, j - 1, lo:hi], kv[i, j, lo:hi]
-            o, s, w, f = before[i, j, lo:hi], sink[i, j, lo:hi], inverse[i, j, lo:hi], first[i, j, lo:hi]
-            x0, x1, y0, y1, z = rx[i - 1], rx[i], ry[j - 1], ry[j], rz[lo:hi]
+    bounds = box.astype(np.uint64)
+    for plane in nb.prange(box[0], box[1]):
+        i = np.uint64(plane)
+        for j in range(bounds[2], bounds[3]):
+            c, xm, xp, ym, yp = here[i, j], here[i - ONE, j], here[i + ONE, j], here[i, j - ONE], here[i, j + ONE]
+            k00, k01, k10, k11 = kv[i - ONE, j - ONE], kv[i - ONE, j], kv[i, j - ONE], kv[i, j]
+            o, s, w, f = before[i, j], sink[i, j], inverse[i, j], first[i, j]
+            x0, x1, y0, y1 = rx[i - ONE], rx[i], ry[j - ONE], ry[j]
             nothing = kv.dtype.type(0.0)
             held, lost = nothing, nothing
-            for m in range(1, count + 1):
-                a00, a01 = k00[m - 1] + k00[m], k01[m - 1] + k01[m]
-                a10, a11 = k10[m - 1] + k10[m], k11[m - 1] + k11[m]
-                below = (k00[m - 1] + k01[m - 1]) + (k10[m - 1] + k11[m - 1])
+            for m in range(bounds[4], bounds[5]):
+                lo, hi = m - ONE, m + ONE
+                a00, a01 = k00[lo] + k00[m], k01[lo] + k01[m]
+                a10, a11 = k10[lo] + k10[m], k11[lo] + k11[m]
+                below = (k00[lo] + k01[lo]) + (k10[lo] + k11[lo])
                 above = (k00[m] + k01[m]) + (k10[m] + k11[m])
                 u = c[m]
                 q = x1 * (a10 + a11) * (xp[m] - u) + x0 * (a00 + a01) * (xm[m] - u)
                 q += y1 * (a01 + a11) * (yp[m] - u) + y0 * (a00 + a10) * (ym[m] - u)
-                q += z[m] * above * (c[m + 1] - u) + z[m - 1] * below * (c[m - 1] - u)
+                q += rz[m] * above * (c[hi] - u) + rz[lo] * below * (c[lo] - u)
                 taken = s[m] * u
                 q -= taken
                 o[m] = mu * u + nu * o[m] + now * (w[m] * q) + start * f[m]
                 held += nothing if w[m] > nothing else q
                 lost += taken
-            sums[i - box[0], j - box[2], 0] = held
-            sums[i - box[0], j - box[2], 1] = lost
+            sums[i - bounds[0], j - bounds[2], 0] = held
+            sums[i - bounds[0], j - bounds[2], 1] = lost
 
 
 @compiled_fast
