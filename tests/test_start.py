@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from thermal.engines import beside
 from thermal.units import _COMMON, _registry, common, parse
 
 CASE = """\
@@ -78,3 +79,69 @@ def test_compilation_is_announced_once_and_never_when_warm(tmp_path: Path) -> No
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         said.append(done.stderr.count("compiling kernels once"))
     assert said == [1, 0]
+
+
+@pytest.mark.parametrize("idle", [True, False])
+def test_an_idle_core_compiles_beside_until_the_run_ends(monkeypatch: pytest.MonkeyPatch, idle: bool) -> None:
+    started: list[list[str]] = []
+    ended: list[str] = []
+
+    class Process:
+        def __init__(self, command: list[str], **streams: int) -> None:
+            started.append(command)
+
+        def terminate(self) -> None:
+            ended.append("told")
+
+        def wait(self) -> None:
+            ended.append("awaited")
+
+    monkeypatch.setattr(beside, "idle_core", lambda: idle)
+    monkeypatch.setattr(beside.subprocess, "Popen", Process)
+    with beside.compiling_beside("double") as start:
+        assert started == []
+        start()
+        assert started == ([[sys.executable, "-m", "thermal.engines.beside", "double"]] if idle else [])
+        assert ended == []
+    assert ended == (["told", "awaited"] if idle else [])
+
+
+BALL = """\
+background = "liver"
+tumour = "tumour"
+[[anatomy.shapes]]
+region = "tumour"
+shape = "ellipsoid"
+centre = ["21.3 mm", "20.7 mm", "19.9 mm"]
+radii = ["6.3 mm", "6.3 mm", "6.3 mm"]"""
+
+COMPILED_IN_A_MARCH = """
+import sys
+from numba.core import event
+from thermal import simulate
+from thermal.case import load_case
+
+class March(event.Listener):
+    def on_start(self, happening):
+        kernel = happening.data["dispatcher"].py_func
+        if kernel.__module__.rpartition(".")[2] in ("heat_kernels", "phase_kernels", "cut_heat"):
+            print("compiled", kernel.__name__)
+    def on_end(self, happening):
+        pass
+
+event.register("numba:compile", March())
+simulate(load_case(sys.argv[1]), sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_a_march_finds_on_disk_what_was_compiled_beside(tmp_path: Path, precision: str) -> None:
+    path = tmp_path / "case.toml"
+    large = CASE.replace("8 mm", "40 mm").replace("2 mm", "1 mm").replace('background = "liver"', BALL)
+    path.write_text(f'{large}[numerics]\nprecision = "{precision}"\n')
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-m", "thermal.engines.beside", precision], check=True, env=environment)
+    march = [sys.executable, "-c", COMPILED_IN_A_MARCH, str(path), str(tmp_path / "run")]
+    done = subprocess.run(march, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == ""

@@ -54,7 +54,7 @@ def compiled_part(function: _Function) -> _Function:
 
 
 @contextmanager
-def announced(say: Callable[[str], None]) -> Iterator[None]:
+def announced(say: Callable[[], None]) -> Iterator[None]:
     """Say once, when the first kernel is met that is not on disk yet, that compiling takes its time."""
 
     class FirstTime(event.Listener):  # type: ignore[misc]  # untyped in numba
@@ -62,7 +62,7 @@ def announced(say: Callable[[str], None]) -> Iterator[None]:
 
         def on_start(self, happening: event.Event) -> None:
             if not self.said:
-                say("compiling kernels once, about 30 s; later runs find them on disk")
+                say()
             self.said = True
 
         def on_end(self, happening: event.Event) -> None:

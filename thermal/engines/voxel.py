@@ -6,10 +6,9 @@ by 90 degrees. Cells outside the body conduct nothing and hold nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from types import MappingProxyType
 
 import numpy as np
@@ -17,47 +16,20 @@ import numpy.typing as npt
 import scipy.sparse as sparse
 
 from thermal.carriage import Carriage
-from thermal.domain import FACES, SURFACE, CutEdges, Probe, VoxelDomain
+from thermal.domain import CutEdges, Probe, VoxelDomain
 from thermal.engine import Flight, Operator, Packets, Skeleton, Surface, Turbid
 from thermal.engines import interface, kernels, marching, oblique, photons, probes
 from thermal.engines.elliptic import GraphSolver
 from thermal.engines.multigrid import Multigrid
 from thermal.engines.serial import OneProcess
 from thermal.engines.streams import Streams, VoxelFlow
+from thermal.engines.voxel_borders import Borders
 from thermal.engines.voxel_heat import VoxelStepper
 from thermal.engines.voxel_operator import VoxelOperator
+from thermal.engines.voxel_places import VoxelPlaces
 from thermal.engines.voxel_window import FineShares, VoxelWindow
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
-
-BORDER = 1e-9
-"""Share of a cell's edge (of the window's, at its faces) within which a point counts as on the border (round-off)."""
-
-
-SKIN_SMOOTHING = 1.0
-"""Standard deviation in voxels of the smoothing that gives the skin its normal."""
-
-
-@dataclass(frozen=True)
-class Borders(Mapping[str, Array]):
-    """Lumped areas (n,) of the six faces, made when one is asked for, and of the skin."""
-
-    grid: VoxelEngine
-
-    def __getitem__(self, name: str) -> Array:
-        if name == SURFACE:
-            return self.grid.skin_area
-        if name not in FACES:
-            raise KeyError(name)
-        number = FACES.index(name)
-        return self.grid.face_area(number // 2, -(number % 2))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter((*FACES, SURFACE))
-
-    def __len__(self) -> int:
-        return len(FACES) + 1
-
 
 MOST_CUTS = 6
 """Coefficients of which the edges beside cut voxels are kept, some 10 MB each in a third of a million nodes."""
@@ -114,50 +86,7 @@ class VoxelEngine(OneProcess):
     @cached_property
     def areas(self) -> Mapping[str, Array]:
         """Face or ``surface`` -> (n,) lumped area, m2."""
-        return Borders(self)
-
-    @cached_property
-    def skin_area(self) -> Array:
-        """(n,) lumped area of the border between tissue and void, m2; see :meth:`_skin_area`."""
-        return self._skin_area(self.domain.solid.reshape(self.domain.cell_shape))
-
-    def face_area(self, axis: int, end: int) -> Array:
-        """(n,) lumped area of the first (0) or last (-1) face of the window across an axis, m2."""
-        solid = np.moveaxis(self.domain.solid.reshape(self.domain.cell_shape), axis, 0)
-        across = [self._spacings[a] for a in range(3) if a != axis]
-        lumped = np.zeros(self.domain.shape)
-        np.moveaxis(lumped, axis, 0)[end] = _to_corners(across[0][:, None] * across[1][None, :] * solid[end])
-        return lumped.ravel()
-
-    def _skin_area(self, solid: Mask) -> Array:
-        """(n,) lumped area of the border between tissue and void, m2.
-
-        The faces of the voxels are stairs, by half too large for a ball. Each counts by the cosine between its own
-        normal and that of the body, the gradient of the smoothed voxels: right for planes of any slope and for balls to
-        2 %; the edges of a box lose about half a voxel each.
-        """
-        if solid.all():
-            return np.zeros(self.volume.shape)
-        from scipy.ndimage import gaussian_filter
-
-        smooth = gaussian_filter(solid.astype(np.float64), SKIN_SMOOTHING, mode="nearest")
-        normal = [
-            np.gradient(smooth, centre, axis=axis) if len(centre) > 1 else np.zeros_like(smooth)
-            for axis, centre in enumerate(self.domain.centres())
-        ]
-        numbers = np.arange(self.volume.size).reshape(self.domain.shape)
-        nodes, lumped = [], []
-        for axis in range(3):
-            order = (axis, *(a for a in range(3) if a != axis))
-            moved, at = np.transpose(solid, order), np.transpose(numbers, order)
-            i, j, k = np.nonzero(moved[1:] != moved[:-1])
-            slopes = [np.transpose(normal[a], order) for a in order]
-            parts = np.stack([slope[i, j, k] + slope[i + 1, j, k] for slope in slopes])
-            cosine = np.abs(parts[0]) / np.maximum(np.linalg.norm(parts, axis=0), 1e-300)
-            area = self._spacings[order[1]][j] * self._spacings[order[2]][k] * cosine
-            nodes += [at[i + 1, j + dj, k + dk] for dj in (0, 1) for dk in (0, 1)]
-            lumped += [0.25 * area] * 4
-        return np.bincount(np.concatenate(nodes), np.concatenate(lumped), self.volume.size).astype(float)
+        return Borders(self.domain)
 
     @cached_property
     def cell_size(self) -> Array:
@@ -180,13 +109,13 @@ class VoxelEngine(OneProcess):
 
     def spacing(self, point: tuple[float, float, float]) -> float:
         """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the window."""
-        cells, _ = self._locate(np.asarray(point, dtype=float)[None, :])
+        cells, _ = self._places.locate(np.asarray(point, dtype=float)[None, :])
         return max(float(h[cell[0]]) for h, cell in zip(self._spacings, cells, strict=True))
 
     def holds(self, at: Array) -> Mask:
         """(q,) whether points (q, 3) lie inside the window and inside the body, borders included."""
-        within = self._in_window(at)
-        within[within] = self._in_body(np.asarray(at)[within])[2]
+        within = self._places.in_window(at)
+        within[within] = self._places.in_body(np.asarray(at)[within])[2]
         return within
 
     def cut_edges(self, values: Mapping[str, float]) -> CutEdges | None:
@@ -329,75 +258,17 @@ class VoxelEngine(OneProcess):
         volume = self.volume
         return np.divide(self._gather(k * self.cell_volume), volume, out=np.zeros_like(volume), where=volume > 0)
 
-    def _in_window(self, at: Array) -> Mask:
-        """(q,) whether points (q, 3) lie in the window, give or take round-off."""
-        lower, upper = (np.array([axis[end] for axis in self.domain.axes]) for end in (0, -1))
-        slack = BORDER * (upper - lower)
-        return np.asarray(((at >= lower - slack) & (at <= upper + slack)).all(axis=1))
-
-    def _locate(self, at: Array) -> tuple[list[npt.NDArray[np.int64]], list[Array]]:
-        """Cell index and position in the cell (0..1) along each axis, for points (q, 3)."""
-        cells, fractions = [], []
-        for name, axis, coordinate in zip("xyz", self.domain.axes, np.asarray(at, dtype=float).T, strict=True):
-            slack = BORDER * (axis[-1] - axis[0])
-            outside = ~((coordinate >= axis[0] - slack) & (coordinate <= axis[-1] + slack))
-            if outside.any():
-                raise ValueError(
-                    f"{name} = {1e3 * coordinate[outside][0]:.4g} mm lies outside the window, which spans "
-                    f"{1e3 * axis[0]:.4g} to {1e3 * axis[-1]:.4g} mm"
-                )
-            cell = np.clip(np.searchsorted(axis, coordinate, side="right") - 1, 0, len(axis) - 2)
-            cells.append(cell)
-            fractions.append(np.clip((coordinate - axis[cell]) / (axis[cell + 1] - axis[cell]), 0.0, 1.0))
-        return cells, fractions
-
-    def _in_body(self, at: Array) -> tuple[list[npt.NDArray[np.int64]], list[Array], Mask]:
-        """As :meth:`_locate`, and whether the cell is inside the body (q,); on a border one that is, is taken."""
-        cells, fractions = self._locate(at)
-        solid = self.domain.solid.reshape(self.domain.cell_shape)
-        inside = solid[tuple(cells)]
-        aside = [np.where(f < BORDER, -1, np.where(f > 1.0 - BORDER, 1, 0)) for f in fractions]
-        stray = np.flatnonzero(~inside & np.any(aside, axis=0))
-        for across in list(product((0, 1), repeat=3))[1:]:
-            steps = [
-                np.clip(cell[stray] + on * step[stray], 0, count - 1) - cell[stray]
-                for cell, step, on, count in zip(cells, aside, across, solid.shape, strict=True)
-            ]
-            found = solid[tuple(cell[stray] + step for cell, step in zip(cells, steps, strict=True))]
-            for cell, fraction, step in zip(cells, fractions, steps, strict=True):
-                moved = np.flatnonzero(found & (step != 0))
-                cell[stray[moved]] += step[moved]
-                fraction[stray[moved]] = np.where(step[moved] < 0, 1.0, 0.0)
-            inside[stray[found]] = True
-            stray = stray[~found]
-        return cells, fractions, inside
-
-    def _corners(
-        self, cells: list[npt.NDArray[np.int64]], fractions: list[Array]
-    ) -> tuple[npt.NDArray[np.int64], Array]:
-        """Node numbers (q, 8) and trilinear weights (q, 8)."""
-        (i, j, k), (a, b, c) = cells, fractions
-        _, ny, nz = self.domain.shape
-        nodes, weights = [], []
-        for di, wa in ((0, 1 - a), (1, a)):
-            for dj, wb in ((0, 1 - b), (1, b)):
-                for dk, wc in ((0, 1 - c), (1, c)):
-                    nodes.append(((i + di) * ny + j + dj) * nz + k + dk)
-                    weights.append(wa * wb * wc)
-        return np.stack(nodes, axis=1), np.stack(weights, axis=1)
+    @property
+    def _places(self) -> VoxelPlaces:
+        return VoxelPlaces(self.domain)
 
     def interpolation(self, at: Array) -> tuple[npt.NDArray[np.int64], Array]:
-        """Nodes (q, 8) and trilinear weights (q, 8) of points (q, 3). Raises ``ValueError`` outside the window."""
-        return self._corners(*self._locate(at))
+        """See :meth:`thermal.engines.voxel_places.VoxelPlaces.interpolation`."""
+        return self._places.interpolation(at)
 
     def deposition(self, at: Array) -> tuple[npt.NDArray[np.int64], Array]:
-        """As :meth:`interpolation`, without weight outside the body; any points will do."""
-        within = self._in_window(at)
-        cells, fractions, inside = self._in_body(np.asarray(at)[within])
-        nodes, weights = np.zeros((len(within), 8), np.int64), np.zeros((len(within), 8))
-        nodes[within], weights[within] = self._corners(cells, fractions)
-        weights[within] *= inside[:, None]
-        return nodes, weights
+        """See :meth:`thermal.engines.voxel_places.VoxelPlaces.deposition`."""
+        return self._places.deposition(at)
 
     def sample(self, u: Array, at: Array) -> Array:
         """Trilinear interpolation of nodal ``u`` at points (q, 3). Raises ``ValueError`` outside the window."""
@@ -428,12 +299,3 @@ class VoxelEngine(OneProcess):
     def isosurface(self, u: Array, level: float) -> Surface:
         """Triangles of ``u = level``."""
         return marching.voxel_surface(self.domain.axes, u, level, self.domain.solid)
-
-
-def _to_corners(face: Array) -> Array:
-    """A quarter of each face to its four corners, (a, b) -> (a+1, b+1)."""
-    corners = np.zeros((face.shape[0] + 1, face.shape[1] + 1))
-    for i in (0, 1):
-        for j in (0, 1):
-            corners[i : i + face.shape[0], j : j + face.shape[1]] += 0.25 * face
-    return corners

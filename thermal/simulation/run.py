@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from thermal.case import Case
+from thermal.engines.beside import compiling_beside
 from thermal.engines.compiled import announced
 from thermal.errors import CaseError
 from thermal.simulation.accuracy import Companion, companion, estimate
@@ -48,8 +49,14 @@ def simulate(
 
 def _announced(run: RunFolder, case: Case, report: Report, workshop: Workshop, level: int) -> None:
     """Simulate; the first run after an installation says what it waits for."""
-    with announced(lambda text: report(text, 0.0)):
-        _simulate_into(run, case, report, workshop, level)
+    with compiling_beside(case.numerics.precision) as start:
+
+        def say() -> None:
+            start()
+            report("compiling kernels once, a minute or two; later runs find them on disk", 0.0)
+
+        with announced(say):
+            _simulate_into(run, case, report, workshop, level)
 
 
 def _simulate_into(run: RunFolder, case: Case, report: Report, workshop: Workshop, level: int) -> None:
