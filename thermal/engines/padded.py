@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from thermal.domain import VoxelDomain
-from thermal.engines.heat_kernels import Real
+from thermal.engines.heat_kernels import Box, Real
 from thermal.heat import Nodes, Precision
 from thermal.units import Array
 
@@ -25,6 +25,12 @@ class Padded:
         """of the cells' edges along each axis, 1/m2"""
         quarter = 0.25 * widths[0][:, None, None] * widths[1][None, :, None] * widths[2][None, None, :]
         self._solid_quarter = np.where(domain.solid.reshape(domain.cell_shape), quarter, 0.0)
+
+    @property
+    def whole(self) -> Box:
+        """The box of all nodes."""
+        nx, ny, nz = self.shape
+        return np.array([1, nx + 1, 1, ny + 1, 1, nz + 1])
 
     def nodes(self) -> Real:
         """Zeros at nodes."""

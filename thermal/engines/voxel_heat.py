@@ -15,11 +15,12 @@ from thermal.domain import VoxelDomain
 from thermal.engines import heat_kernels as kernels
 from thermal.engines import phase_kernels
 from thermal.engines.ahead import Ahead
-from thermal.engines.cut_heat import CutFlows, Edges
+from thermal.engines.cut_heat import Edges
 from thermal.engines.heat_kernels import Box, Real
 from thermal.engines.legendre import legendre
 from thermal.engines.padded import Padded
 from thermal.engines.voxel_boxes import Contact, box_of, box_of_rows, hull, inside
+from thermal.engines.voxel_conductivity import NOTHING, VoxelConductivity
 from thermal.heat import (
     BODY_TEMPERATURE,
     Action,
@@ -32,9 +33,6 @@ from thermal.heat import (
 )
 from thermal.scheme import Scheme, Stage
 from thermal.units import Array, Mask
-
-NOTHING = np.zeros((0, 0, 0))
-"""Stands for coefficients that a problem does not have."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +57,17 @@ class VoxelStepper:
         """``volume`` (n,) m3 lumped."""
         self._problem = problem
         grid = self._grid = Padded(domain, precision)
-        relation, cells = problem.relation, problem.cells
+        relation = problem.relation
         self._capacity = volume * relation.capacity
         self._solid = volume > 0
         self._negligible = NEGLIGIBLE if precision == "single" else 0.0
-        self._base = grid.conducting(cells.at_37)
-        self._slope = cells.slope.reshape(self._base.shape) if cells.rises else NOTHING
-        self._frozen = NOTHING if cells.frozen is None else grid.conducting(cells.frozen)
+        self._conducting = VoxelConductivity(grid, problem)
         self._film_nodes = np.flatnonzero(problem.film)
         crossed = bool(self._film_nodes.size) or bool(problem.border.any())
         self._film = self._shaped(problem.film) if crossed else NOTHING
         self._border_heat = self._shaped(problem.border) if crossed else NOTHING
         self._source = (problem.film, 0.0)  # the power that was last summed up, and its sum
         self._film_places = grid.places(self._film_nodes)
-        self._none: Edges = (NOTHING.astype(grid.dtype),) * 3
         self._stiff = NOTHING
         ice_width = ice_ratio = steam_width = NOTHING
         self._solidus = self._liquidus = -np.inf
@@ -85,15 +80,9 @@ class VoxelStepper:
             steam_width = self._shaped(steam.width)
             onset, dry = steam.start - BODY_TEMPERATURE, steam.end - BODY_TEMPERATURE
         self._phases = (ice_width, ice_ratio, self._solidus, self._liquidus, steam_width, onset, dry)
-        self._cuts = None if problem.cuts is None else CutFlows(grid, problem.cuts, self._whole)
-        self._ice_box: Box | None = None
-        """nodes around which the coefficients with ice are others than those of unfrozen tissue; None if all may be"""
-        self._warm = grid.cells()
-        self._fill_warm(np.full_like(volume, BODY_TEMPERATURE))
-        self._icy = grid.cells() if self._frozen.size else self._warm
         self._sink, self._first, self._last, self._here, self._before = (grid.nodes() for _ in range(5))
-        self._theta = grid.nodes() if self._frozen.size or steam_width.size else self._here
-        self._box = self._whole
+        self._theta = grid.nodes() if self._conducting.freezes or steam_width.size else self._here
+        self._box = grid.whole
         self._blood = grid.nodes()
         self._steady_of = np.zeros(0), np.zeros(0, np.bool_)  # the power and the free nodes of the arrays kept
         self._decay = 0.0
@@ -107,34 +96,18 @@ class VoxelStepper:
     def _shaped(self, u: Array) -> Array:
         return u.reshape(self._grid.shape)
 
-    @property
-    def _whole(self) -> Box:
-        """The box of all nodes."""
-        nx, ny, nz = self._grid.shape
-        return np.array([1, nx + 1, 1, ny + 1, 1, nz + 1])
-
-    def _fill_warm(self, temperature: Array) -> None:
-        rises = self._problem.cells.rises
-        kernels.fill_conductivity(self._shaped(temperature), self._base, self._slope, rises, self._warm)
-        if self._cuts is not None:
-            self._cuts.fill_warm(self._warm)
-        self._ice_box = None
-
     def _take_frozen_decay(self) -> None:
         """Take up the largest decay rate of all that could freeze, frozen, beside the probes of this step."""
         probes = [contact.touch.frozen() * contact.free for contact in self._contacts]
         together = np.concatenate([np.zeros(0), *probes])
         known = self._frozen_probes
-        if not self._frozen.size or (known is not None and np.array_equal(together, known)):
+        if not self._conducting.freezes or (known is not None and np.array_equal(together, known)):
             return
         self._frozen_probes = together
         self._sink[1:-1, 1:-1, 1:-1] = self._film if self._film.size else 0.0
         for contact, g in zip(self._contacts, probes, strict=True):
             self._sink.ravel()[contact.places] += g
-        self._icy[1:-1, 1:-1, 1:-1] = self._frozen
-        self._ice_box = None
-        edges = self._none if self._cuts is None else self._cuts.freeze(self._icy)
-        self._frozen_decay = self._largest_decay(self._icy, edges)
+        self._frozen_decay = self._largest_decay(*self._conducting.frozen())
 
     def _largest_decay(self, kv: Real, edges: Edges) -> float:
         rows = np.empty(self._grid.shape[:2])
@@ -167,44 +140,22 @@ class VoxelStepper:
         changing = self._problem.cells.rises
         foreseen = middle() if changing or self._contacts else state.temperature
         if changing:
-            self._fill_warm(foreseen)
+            self._conducting.thaw(self._shaped(foreseen))
         at = foreseen if self._plain else state.temperature
         self._conductances = [contact.conductance(at[contact.touch.nodes]) for contact in self._contacts]
         if self._cold:
             self._take_frozen_decay()
             self._take_ice(state.temperature)
         self._lines, self._fastest, self._extent = self._flow(self._first, self._cold)
-        self._decay = self._largest_decay(self._warm, self._edges(False))
+        self._decay = self._largest_decay(*self._conducting.now(cold=False))
         if self._cold:
             self._decay = max(self._decay, self._frozen_decay)
         return Rates(self._decay, self._fastest)
 
-    def _edges(self, cold: bool) -> Edges:
-        """Conductances beside cut voxels; ``cold``: there may be ice."""
-        if self._cuts is None:
-            return self._none
-        return self._cuts.icy if cold else self._cuts.warm
-
     def _take_ice(self, temperature: Array) -> None:
         """Take up the conductivity of tissue with ice where it now is."""
         np.subtract(self._shaped(temperature), BODY_TEMPERATURE, out=self._theta[1:-1, 1:-1, 1:-1], casting="same_kind")
-        self._move_ice(box_of(self._shaped(temperature) < self._problem.relation.liquid[0]))
-
-    def _move_ice(self, box: Box) -> None:
-        """Take up the conductivity of tissue with ice, which is now in this ``box``."""
-        if self._ice_box is None:
-            np.copyto(self._icy, self._warm)
-            if self._cuts is not None:
-                self._cuts.thaw()
-            here = box
-        else:
-            here = hull(box, self._ice_box)
-        self._ice_box = box
-        if here[1] == 0:
-            return
-        phase_kernels.follow_ice(self._theta, self._warm, self._frozen, self._solidus, self._liquidus, here, self._icy)
-        if self._cuts is not None:
-            self._cuts.follow_ice(self._icy, self._theta, here)
+        self._conducting.follow_ice(self._theta, box_of(self._shaped(temperature) < self._problem.relation.liquid[0]))
 
     def _flow(self, rate: Real, cold: bool) -> tuple[Array, float, Box]:
         """Fill ``rate`` K/s and the sink; the lines of the ledger, W, the largest rate and the box of all rates.
@@ -213,11 +164,12 @@ class VoxelStepper:
         """
         problem, action, temperature = self._problem, self._action, self._state.temperature
         sums = np.empty((*self._grid.shape[:2], 6))
+        cells, edges = self._conducting.now(cold=cold)
         kernels.first_flow(
             self._shaped(temperature),
-            self._icy if cold else self._warm,
+            cells,
             *self._grid.inverse_squares,
-            *self._edges(cold),
+            *edges,
             self._shaped(action.power),
             self._shaped(action.blood),
             self._film,
@@ -255,7 +207,7 @@ class VoxelStepper:
                 return done
             self._plain = False
         self._clear()
-        self._box = self._whole
+        self._box = self._grid.whole
         self._steady()
         lines = self._march(step, scheme, self._phase_stage)
         weight = self._weighed(lines)
@@ -288,7 +240,7 @@ class VoxelStepper:
         if self._extent[1] == 0:
             return np.array([1, 2, 1, 2, 1, 2])
         reach = np.array([-stages, stages] * 3)
-        return np.asarray(np.clip(self._extent + reach, 1, self._whole[1::2].repeat(2)))
+        return np.asarray(np.clip(self._extent + reach, 1, self._grid.whole[1::2].repeat(2)))
 
     def _rows(self, count: int) -> Array:
         """Room for sums of the rows of the box."""
@@ -317,13 +269,14 @@ class VoxelStepper:
         sink, inverse, first, here, before = self._sink, self._inverse, self._first, self._here, self._before
         mu, nu, now = number(stage.mu), number(stage.nu), number(stage.now * step)
         start = number((stage.now + stage.start) * step)
-        if self._cuts is None:
+        cells, cuts = self._conducting.warm, self._conducting.cuts
+        if cuts is None:
             rx, ry, rz = self._grid.inverse_squares
             kernels.linear_stage(
-                self._warm, rx, ry, rz, sink, inverse, first, here, before, mu, nu, now, start, self._box, sums
+                cells, rx, ry, rz, sink, inverse, first, here, before, mu, nu, now, start, self._box, sums
             )
         else:
-            self._cuts.linear_stage((sink, inverse, first, here, before), (mu, nu, now, start), self._box, sums)
+            cuts.linear_stage((sink, inverse, first, here, before), (mu, nu, now, start), self._box, sums)
         held, lost = float(sums[..., 0].sum()), float(sums[..., 1].sum())
         by_probes = sum(taken)
         beyond = np.array([0.0, lost - by_film - by_probes, by_film, by_probes, held])
@@ -350,8 +303,7 @@ class VoxelStepper:
         box = self._box
         ice = np.empty((box[1] - box[0], box[3] - box[2], 2), np.int64)
         phase_kernels.stage_temperature(self._shaped(self._state.v), self._here, *self._phases, box, theta, ice)
-        if self._frozen.size:
-            self._move_ice(box_of_rows(ice[..., 0], ice[..., 1]))
+        self._conducting.follow_ice(theta, box_of_rows(ice[..., 0], ice[..., 1]))
         steady, sink = self._power, self._loss
         bare = [(c.places, steady.ravel()[c.places], sink.ravel()[c.places]) for c in self._contacts]
         probes = 0.0
@@ -366,12 +318,13 @@ class VoxelStepper:
         work = (steady, self._blood, sink, self._inverse, self._first, self._here, self._before)
         levels = (number(self._problem.arterial_temperature - BODY_TEMPERATURE), number(self._liquidus))
         weights = (number(stage.mu), number(stage.nu), number(stage.now * step), number(stage.start * step))
-        if self._cuts is None:
+        cells, cuts = self._conducting.icy, self._conducting.cuts
+        if cuts is None:
             phase_kernels.phase_stage(
-                theta, self._icy, *grid.inverse_squares, *work[:3], *levels, *work[3:], *weights, self._box, sums
+                theta, cells, *grid.inverse_squares, *work[:3], *levels, *work[3:], *weights, self._box, sums
             )
         else:
-            self._cuts.phase_stage(theta, work, (*levels, *weights), self._box, sums)
+            cuts.phase_stage(theta, work, (*levels, *weights), self._box, sums)
         for places, power, loss in bare:
             steady.ravel()[places], sink.ravel()[places] = power, loss
         held, blood = float(sums[..., 0].sum()), float(sums[..., 1].sum())
@@ -432,7 +385,8 @@ class VoxelStepper:
     def _flow_with_phases(self) -> None:
         """Flow at the end of a step with ice or vapour, where they are now."""
         temperature = self._state.temperature
-        if self._frozen.size:
+        freezes = self._conducting.freezes
+        if freezes:
             self._take_ice(temperature)
         self._conductances = [contact.conductance(temperature[contact.touch.nodes]) for contact in self._contacts]
-        self._last_lines, _, _ = self._flow(self._last, bool(self._frozen.size))
+        self._last_lines, _, _ = self._flow(self._last, freezes)
