@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import pytest
+from batches import GRID, index, written
 from sample_run import write_sample
 
 from thermal.cli import main
@@ -236,3 +239,21 @@ def test_requests_that_make_no_sense(
 ) -> None:
     assert main(["view", *(word.format(run=run) for word in words)]) == 2
     assert re.search(expected, capsys.readouterr().err)
+
+
+def test_nothing_in_the_current_folder_is_imported(tmp_path: Path, run: Path) -> None:
+    """Not by the processes that a batch starts either, nor by those that draw: it may be a stranger's run folder."""
+    for module in ("json", "multiprocessing", "numpy", "pickle", "pyvista", "thermal"):
+        (run / f"{module}.py").write_text("open('imported', 'a').write(__name__)\nraise SystemExit(3)\n")
+    script = tmp_path / "thermal_as_installed.py"
+    script.write_text(
+        "import sys\nfrom thermal.__main__ import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
+    )
+    sweep = written(tmp_path, GRID.replace('"delivery.concentration" = ["4 mg/ml", "8 mg/ml"]\n', ""))
+    for command in (["batch", str(sweep), "--jobs", "2", "--out", str(tmp_path / "batch")], ["report", "."]):
+        done = subprocess.run(
+            [sys.executable, str(script), *command], cwd=run, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert not (run / "imported").exists()
+    assert {row["status"] for row in index(tmp_path / "batch")} == {"done"}

@@ -101,7 +101,7 @@ def test_an_idle_core_compiles_beside_until_the_run_ends(monkeypatch: pytest.Mon
     with beside.compiling_beside("double") as start:
         assert started == []
         start()
-        assert started == ([[sys.executable, "-m", "thermal.engines.beside", "double"]] if idle else [])
+        assert started == ([[sys.executable, "-P", "-m", "thermal.engines.beside", "double"]] if idle else [])
         assert ended == []
     assert ended == (["told", "awaited"] if idle else [])
 

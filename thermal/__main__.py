@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
 
 def main() -> int:
-    """Load the command line and run it; Ctrl-C before it is there ends the program at once, without a word."""
+    """Load the command line and run it; Ctrl-C before it is there ends the program at once, without a word.
+
+    Processes that it starts import nothing from the current folder, which may be a run folder of someone else.
+    """
+    os.environ["PYTHONSAFEPATH"] = "1"
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if heeded:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

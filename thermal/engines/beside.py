@@ -44,7 +44,7 @@ def compiling_beside(precision: Precision) -> Iterator[Callable[[], None]]:
 
     def start() -> None:
         if idle_core():
-            command = [sys.executable, "-m", __name__, precision]
+            command = [sys.executable, "-P", "-m", __name__, precision]  # -P: nothing from the current folder
             quiet = subprocess.DEVNULL
             started.append(subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet))
 

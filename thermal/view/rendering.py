@@ -62,7 +62,7 @@ def _probe() -> tuple[dict[str, str], str | None]:
     for settings in attempts:
         try:
             done = subprocess.run(
-                [sys.executable, "-c", _PROBE],
+                [sys.executable, "-P", "-c", _PROBE],
                 env={**os.environ, **settings},
                 capture_output=True,
                 text=True,
