@@ -154,12 +154,22 @@ def test_time_in_the_cold_counts_within_ramps() -> None:
     assert held == pytest.approx([30.0, 30.0, 80.0, 0.0], abs=1e-12)
 
 
-def test_one_long_freeze_is_one_freeze() -> None:
-    law = Cryo(repeated=Repeated())
-    value = after(law, [0, 10, 20, 30, 40, 50], [37, -30, -5, -30, -1, -30])[None]
-    assert (law.measure(value, value, 1.0) < law.level).all()
-    value = after(law, [0, 10, 20, 30], [37, -30, 1, -30])[None]
-    assert (law.measure(value, value, 1.0) >= law.level).all()
+@pytest.mark.parametrize("thaw", [-10.0, 0.0])
+def test_a_freeze_ends_where_the_tissue_thaws(thaw: float) -> None:
+    """Warming to just below the thaw goes on with the same freeze, just above it ends it."""
+    law = Cryo(repeated=Repeated(thaw=Si(thaw)))
+    once = after(law, [0, 10, 20, 30, 40, 50], [37, -30, thaw - 1, -30, thaw - 0.1, -30])[None]
+    assert (law.measure(once, once, 1.0) < law.level).all()
+    twice = after(law, [0, 10, 20, 30], [37, -30, thaw + 0.1, -30])[None]
+    assert (law.measure(twice, twice, 1.0) >= law.level).all()
+
+
+def test_the_middle_of_an_ice_ball_dies_of_the_second_freeze() -> None:
+    """What a passive thaw of minutes leaves at -3 degC is as dead as its warmer neighbours that melted."""
+    law = Cryo(repeated=Repeated(freezes=2, hold=Si(180.0)))
+    for between in (-3.0, 1.0, 20.0):
+        value = after(law, [0, 60, 660, 960, 1020, 1620], [37, -30, -30, between, -30, -30])[None]
+        assert (law.measure(value, value, 1.0) >= law.level).all()
 
 
 def test_cold_that_changes_nothing_is_handed_back() -> None:
@@ -172,6 +182,8 @@ def test_cold_that_changes_nothing_is_handed_back() -> None:
 def test_a_milder_temperature_must_be_milder() -> None:
     with pytest.raises(ValidationError, match="not above lethal_temperature"):
         Cryo.model_validate({"lethal_temperature": "-20 degC", "repeated": {"temperature": "-30 degC"}})
+    with pytest.raises(ValidationError, match="thaw = -25 degC is not above temperature = -20 degC"):
+        Repeated.model_validate({"thaw": "-25 degC"})
 
 
 # ---------------------------------------------------------------------------------- the Arrhenius break

@@ -126,6 +126,11 @@ def test_roll_off_pauses_and_comes_back() -> None:
         assert again == pytest.approx([power, power], rel=1e-12), time
     assert source.summary["heating.rolloffs"].value == 2.0
     assert source.summary["heating.first_rolloff"].value == 10.0
+    dried, paused = (
+        first(source, engine, temperature, time)["impedance"] for time, temperature in ((50, 110), (55, 37))
+    )
+    assert paused == dried  # without current nothing is measured, and no potential solved for
+    assert first(source, engine, 37.0, 65.0)["impedance"] < dried - 10.0
 
 
 def test_the_last_roll_off_ends_the_treatment() -> None:
@@ -158,6 +163,27 @@ def test_switching_drives_one_electrode_after_another() -> None:
         assert drive.readings["driven_electrode"].value == 2.0 - share
     single = first(rfa(power="10 W", electrode=needle(-5, 0)).prepare(scene(engine)), engine)
     assert source.impedance == pytest.approx(single["impedance"], rel=1e-6)
+
+
+def test_a_roll_off_hands_over_to_the_next_electrode() -> None:
+    """The one that dried is passed over while its pause lasts; when both have dried the generator waits."""
+    engine = cube(14 * MM, 2 * MM)
+    spec = rfa(power="10 W", switching="30 s", rolloff={"rise": "10 ohm", "pause": "45 s"},
+               electrodes=[needle(-5, 0), needle(5, 0)])  # fmt: skip
+    source = spec.prepare(scene(engine, duration=200.0))
+    left = engine.points[:, 0] < 0
+    wet, dry = 37.0, 110.0
+    course = [(0.0, wet, wet, 1, 10.0), (10.0, dry, wet, 2, 10.0), (30.0, dry, wet, 2, 10.0), (40.0, wet, wet, 2, 10.0),
+              (45.0, wet, dry, 2, 0.0), (50.0, wet, dry, 2, 0.0), (55.0, wet, dry, 1, 10.0),
+              (85.0, wet, dry, 1, 10.0), (95.0, wet, wet, 1, 10.0), (115.0, wet, wet, 2, 10.0)]  # fmt: skip
+    for time, here, there, driven, power in course:
+        state = at(engine, time)
+        state.temperature[:] = np.where(left, here, there)
+        for _ in range(2):  # a step may be looked at twice
+            readings = source.drive(state, 1.0).readings
+            assert readings["driven_electrode"].value == driven, time
+            assert readings["power"].value == pytest.approx(power, rel=1e-12), time
+    assert source.summary["heating.rolloffs"].value == 2.0
 
 
 def test_resumed_generator_goes_on_bit_for_bit() -> None:
@@ -193,6 +219,10 @@ def test_protocols_by_name() -> None:
     assert leveen.ramp == pytest.approx(1 / 6)
     assert leveen.rolloff is not None
     assert leveen.rolloff.ends_after == 2
+    turns = rfa(protocol="switching", electrodes=[needle(-5, 0), needle(5, 0)])
+    assert turns.switching == 30.0
+    assert turns.rolloff is not None
+    assert turns.rolloff.rise == 30.0
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def conjugate_gradients(
     Raises :class:`~thermal.engine.NotConvergedError` with figures and advice; never returns an unconverged vector.
     """
     kernel = None if null is None else np.asarray(null, float) / np.linalg.norm(null)
-    size = float(np.linalg.norm(rhs))
+    size = float(np.sqrt(inner(rhs, rhs)))
     if not np.isfinite(size):
         raise NotConvergedError("the right-hand side of a linear solve is not finite; look for NaN in the sources")
     x = np.zeros_like(rhs, dtype=float) if guess is None else np.array(guess, dtype=float)

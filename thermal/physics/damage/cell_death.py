@@ -60,8 +60,9 @@ class CellDeath(Unbound):
     def accumulate(self, value: Array, start: Array, end: Array, step: float) -> Array:
         """(n, 2) shares alive and dead after the step; nodes at rest below the onset are not touched."""
         hot = (start > self.onset) | (end > self.onset)
-        rest = self.alive_at_rest * (1.0 - value[:, 1])
-        touched = np.flatnonzero(hot | (value[:, 0] < rest))
+        touched = np.flatnonzero(hot | (value[:, 0] < self.alive_at_rest))
+        alive, dead = value[touched].T
+        touched = touched[hot[touched] | (alive < self.alive_at_rest * (1.0 - dead))]
         if touched.size == 0:
             return value
         after = value.copy()
@@ -81,22 +82,35 @@ class CellDeath(Unbound):
         return np.where(alive < rest, rest - (rest - alive) * np.exp(-self.recovery_rate * duration), alive)
 
     def _integrate(self, alive: Array, dead: Array, first: Array, last: Array, duration: Array) -> tuple[Array, Array]:
-        """Shares (k,) after linear ramps of ``duration`` (k,) s above the onset, by classical Runge-Kutta steps."""
+        """Shares (k,) after linear ramps of ``duration`` (k,) s above the onset, each in as many steps as it needs."""
+        fastest = self._forward(np.maximum(first, last)) + self.recovery_rate
+        count = np.maximum(np.ceil(duration * fastest / PER_STEP), 1.0)
+        alive, dead = alive.copy(), dead.copy()
+        for steps in np.unique(count):
+            those = np.flatnonzero(count == steps)
+            alive[those], dead[those] = self._ramp(
+                alive[those], dead[those], first[those], last[those], duration[those], int(steps)
+            )
+        return alive, dead
 
-        def forward(share: float) -> Array:
-            temperature = np.minimum(first + share * (last - first), HOTTEST)
-            return np.asarray(self.forward_rate * np.exp(temperature / self.temperature_scale))
+    def _forward(self, temperature: Array) -> Array:
+        """kf (k,) 1/s at (k,) degC, but for the share that is not alive."""
+        return np.asarray(self.forward_rate * np.exp(np.minimum(temperature, HOTTEST) / self.temperature_scale))
 
-        fastest = np.maximum(forward(0.0), forward(1.0)) + self.recovery_rate
-        count = max(1, int(np.ceil(float(np.max(duration * fastest)) / PER_STEP)))
+    def _ramp(
+        self, alive: Array, dead: Array, first: Array, last: Array, duration: Array, count: int
+    ) -> tuple[Array, Array]:
+        """Shares (k,) after ``count`` classical Runge-Kutta steps along the ramps."""
         h = duration / count
 
         def slopes(k: Array, a: Array, d: Array) -> tuple[Array, Array]:
             vulnerable, rate = 1.0 - a - d, k * (1.0 - a)
             return -rate * a + self.recovery_rate * vulnerable, rate * vulnerable
 
+        k2 = self._forward(first)
         for index in range(count):
-            k0, k1, k2 = (forward((index + part) / count) for part in (0.0, 0.5, 1.0))
+            middle, end = (first + (index + part) / count * (last - first) for part in (0.5, 1.0))
+            k0, k1, k2 = k2, self._forward(middle), self._forward(end)
             a1, d1 = slopes(k0, alive, dead)
             a2, d2 = slopes(k1, alive + 0.5 * h * a1, dead + 0.5 * h * d1)
             a3, d3 = slopes(k1, alive + 0.5 * h * a2, dead + 0.5 * h * d2)

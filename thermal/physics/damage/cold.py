@@ -12,8 +12,6 @@ from thermal.physics.damage.law import Sense, Unbound, share_above
 from thermal.units import Array, Spec, quantity
 
 LethalCold = Annotated[float, *quantity("degC", ge=-200, le=0)]
-THAWED = 0.0
-"""degC above which a freeze has ended."""
 UNHURT = 1e3
 """degC that stands for a freeze that has not happened."""
 PER_SECOND = 0.05
@@ -28,9 +26,21 @@ class Repeated(Spec):
     """that it must reach in each freeze; -20 degC is the usual lower bound (A. A. Gage, J. Baust, Cryobiology 37 (1998)
     171-186, doi:10.1006/cryo.1998.2115)"""
     freezes: Annotated[int, Field(ge=2, le=10)] = 2
-    """number of freezes, with a thaw above 0 degC between them"""
+    """number of freezes, between which it must warm to ``thaw``"""
+    thaw: Annotated[float, *quantity("degC", ge=-200, le=20)] = -10.0
+    """above which a freeze has ended: ice of tissue begins to melt and its crystals grow together; 0 degC asks for a
+    complete thaw, which the middle of an ice ball does not see within the minutes of a passive one (a choice)"""
     hold: Annotated[float, *quantity("s", ge=0, le=1e5)] = 0.0
     """time at or below it that it takes, over all freezes"""
+
+    @model_validator(mode="after")
+    def _warmer(self) -> Self:
+        if self.thaw <= self.temperature:
+            raise ValueError(
+                f"thaw = {self.thaw:g} degC is not above temperature = {self.temperature:g} degC, which the tissue "
+                "must reach again in the next freeze; write e.g. -10 degC"
+            )
+        return self
 
 
 class Cryo(Unbound):
@@ -79,7 +89,8 @@ class Cryo(Unbound):
         lower = np.minimum(start, end)
         if self.repeated is None:
             return np.asarray(np.minimum(value, lower, out=lower)) if bool((lower < value).any()) else value
-        frozen = np.flatnonzero((lower < THAWED) | (value[:, 2] < UNHURT))
+        thaw = self.repeated.thaw
+        frozen = np.flatnonzero((lower < thaw) | (value[:, 2] < UNHURT))
         if not frozen.size and not bool((lower < value[:, 0]).any()):
             return value
         after = value.copy()
@@ -88,10 +99,8 @@ class Cryo(Unbound):
         mild = self.repeated.temperature
         below = (first <= mild) & (last <= mild)
         after[frozen, 1] += step * np.where(below, 1.0, share_above(-first, -last, -mild))
-        after[frozen, 2] = np.where(
-            lower[frozen] < THAWED, np.minimum(after[frozen, 2], lower[frozen]), after[frozen, 2]
-        )
-        thawed = frozen[(last > THAWED) & (after[frozen, 2] < UNHURT)]
+        after[frozen, 2] = np.where(lower[frozen] < thaw, np.minimum(after[frozen, 2], lower[frozen]), after[frozen, 2])
+        thawed = frozen[(last > thaw) & (after[frozen, 2] < UNHURT)]
         after[thawed, 3:] = np.sort(after[thawed, 2:], axis=1)[:, :-1]
         after[thawed, 2] = UNHURT
         return after

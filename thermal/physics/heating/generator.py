@@ -7,7 +7,7 @@ than a tick after something has happened. A step that is looked at twice is deci
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Self
 
 import numpy as np
@@ -60,7 +60,8 @@ class Generator(Spec):
     rolloff: RollOff | None = None
     """pause when the impedance has risen"""
     switching: Duration | None = None
-    """time after which the generator goes on to the next active electrode; all are driven together when absent"""
+    """time after which the generator goes on to the next active electrode, at a roll-off at once; one that has dried is
+    passed over while its pause lasts. All are driven together when absent"""
     interval: Duration = 5.0
     """ticks at which roll-off, temperature, ramp and switching are looked at"""
 
@@ -105,10 +106,6 @@ class Generator(Spec):
             return self.power
         return min(self.power, self.start_power + self.ramp * on_for)
 
-    def group(self, time: float, active: int) -> int:
-        """Which of ``active`` electrodes is driven at ``time`` s; 0 where all are."""
-        return int((time + 1e-6) // self.switching) % active if self.switching is not None and active else 0
-
     def voltage_for(self, impedance: float, power: float, share: float, span: float) -> float:
         """Voltage (rms) against ``impedance`` (ohm); ``power`` W is what power control may give.
 
@@ -128,18 +125,26 @@ class Generator(Spec):
 
 @dataclass
 class Operation:
-    """A generator at work: what it remembers from tick to tick."""
+    """A generator at work: what it remembers from tick to tick. Electrodes that take turns count from 0; where all are
+    driven together, there is the turn 0 alone."""
 
     settings: Generator
+    turns: int
+    """number of electrodes that take turns; one where all are driven together"""
     gain: float
     """K/s at the electrodes per W of power"""
-    first_impedances: dict[int, float]
-    """ohm, of each group of electrodes when it was first driven"""
     begun: float
     """s, when it is first switched on"""
+    driven: int = 0
+    """whose turn it is"""
+    ends: float = np.inf
+    """s, when that turn ends"""
+    first_impedances: dict[int, float] = field(default_factory=dict)
+    """ohm, when each was first driven"""
+    paused_until: dict[int, float] = field(default_factory=dict)
+    """s, of those that have dried"""
     seen: float = -np.inf
     """s, when it looked last"""
-    paused_until: float = -np.inf
     rolloffs: int = 0
     first_rolloff: float = np.inf
     holding: float = 0.0
@@ -147,16 +152,50 @@ class Operation:
     gap: float = 0.0
     """K from the target at the last look"""
 
+    @staticmethod
+    def of(settings: Generator, turns: int, begun: float) -> Operation:
+        """Before it is switched on at ``begun`` s; ``turns``: the active electrodes."""
+        if settings.switching is None:
+            return Operation(settings, 1, 1.0, begun)
+        return Operation(settings, turns, 1.0, begun, ends=settings.switching)
+
     @property
     def over(self) -> bool:
         """Whether the roll-off that ends the treatment has come."""
         rolloff = self.settings.rolloff
         return rolloff is not None and rolloff.ends_after is not None and self.rolloffs >= rolloff.ends_after
 
-    def look(self, time: float, group: int, impedance: float, touched: float) -> None:
-        """Take note of what the meters say at ``time`` s: impedance (ohm), temperature at the electrodes (degC)."""
-        if time <= self.seen:
+    def paused(self, time: float, turn: int) -> bool:
+        """Whether an electrode gets no power at ``time`` s because it has dried."""
+        return time < self.paused_until.get(turn, -np.inf)
+
+    def turn(self, time: float) -> None:
+        """Go on to the electrode whose turn it is at ``time`` s."""
+        if self.settings.switching is None:
             return
+        while time > self.ends - 1e-6:
+            self.driven = (self.driven + 1) % self.turns
+            self.ends += self.settings.switching
+        if self.paused(time, self.driven):
+            self._hand_over(time)
+
+    def _hand_over(self, time: float) -> bool:
+        """Go on to the next electrode that has not dried, for a turn from now on; whether there is one."""
+        following = [(self.driven + step) % self.turns for step in range(1, self.turns)]
+        ready = [turn for turn in following if not self.paused(time, turn)]
+        if not ready or self.settings.switching is None:
+            return False
+        self.driven, self.ends = ready[0], time + self.settings.switching
+        return True
+
+    def look(self, time: float, impedance: float, touched: float) -> bool:
+        """Take note of what the meters say at ``time`` s: impedance (ohm), temperature at the electrodes (degC).
+
+        Returns whether another electrode is driven now than the one that was measured.
+        """
+        first = self.first_impedances.setdefault(self.driven, impedance)
+        if time <= self.seen:
+            return False
         settings = self.settings
         if settings.target_temperature is not None and settings.power is not None:
             gone = time - self.seen if np.isfinite(self.seen) else 0.0
@@ -165,19 +204,19 @@ class Operation:
             gained = self.gap * gone / (self.gain * reset * max(SETTLING, 2.0 * settings.interval))
             # beside its limits the integral does not run away
             self.holding = float(np.clip(self.holding + gained, 0.0, settings.power))
-        first = self.first_impedances.setdefault(group, impedance)
-        if settings.rolloff is not None and time >= self.paused_until and impedance > first + settings.rolloff.rise:
-            self.paused_until = time + settings.rolloff.pause - 1e-6
-            self.rolloffs += 1
-            self.first_rolloff = min(self.first_rolloff, time)
-            if self.over:
-                self.paused_until = np.inf
         self.seen = time
+        rolloff = settings.rolloff
+        if rolloff is None or self.paused(time, self.driven) or impedance <= first + rolloff.rise:
+            return False
+        self.paused_until[self.driven] = time + rolloff.pause - 1e-6
+        self.rolloffs += 1
+        self.first_rolloff = min(self.first_rolloff, time)
+        return not self.over and self._hand_over(time)
 
     def voltage(self, time: float, impedance: float, span: float) -> float:
         """Voltage (rms) from ``time`` s on; zero in a pause."""
         settings = self.settings
-        if time < self.paused_until:
+        if self.over or self.paused(time, self.driven):
             return 0.0
         power = 0.0
         if settings.power is not None:
@@ -190,13 +229,22 @@ class Operation:
 
     def memory(self) -> Mapping[str, Array]:
         """All of it."""
-        first = np.array([[group, ohm] for group, ohm in self.first_impedances.items()]).reshape(-1, 2)
-        numbers = [self.seen, self.paused_until, self.rolloffs, self.first_rolloff, self.holding, self.gap]
-        return {"generator": np.array(numbers, dtype=float), "first_impedances": first}
+        numbers = [self.seen, self.rolloffs, self.first_rolloff, self.holding, self.gap, self.driven, self.ends]
+        return {
+            "generator": np.array(numbers, dtype=float),
+            "first_impedances": _rows(self.first_impedances),
+            "paused_until": _rows(self.paused_until),
+        }
 
     def recall(self, memory: Mapping[str, Array]) -> None:
         """Go on from what :meth:`memory` gave."""
-        seen, paused, rolloffs, first, holding, gap = (float(value) for value in memory["generator"])
-        self.seen, self.paused_until, self.rolloffs = seen, paused, int(rolloffs)
-        self.first_rolloff, self.holding, self.gap = first, holding, gap
-        self.first_impedances = {int(group): float(ohm) for group, ohm in memory["first_impedances"]}
+        seen, rolloffs, first, holding, gap, driven, ends = (float(value) for value in memory["generator"])
+        self.seen, self.rolloffs, self.first_rolloff = seen, int(rolloffs), first
+        self.holding, self.gap, self.driven, self.ends = holding, gap, int(driven), ends
+        self.first_impedances = {int(turn): float(ohm) for turn, ohm in memory["first_impedances"]}
+        self.paused_until = {int(turn): float(time) for turn, time in memory["paused_until"]}
+
+
+def _rows(of_turns: Mapping[int, float]) -> Array:
+    """(k, 2): keys and values."""
+    return np.array([[turn, value] for turn, value in of_turns.items()], dtype=float).reshape(-1, 2)

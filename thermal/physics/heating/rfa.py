@@ -136,7 +136,7 @@ class Rfa(Switched, Generator):
         source = RfaSource(
             self,
             circuit,
-            Operation(self, 1.0, {}, self.on[0][0] if self.on else 0.0),
+            Operation.of(self, self.actives, self.on[0][0] if self.on else 0.0),
             span,
             self.switch_times(scene.duration),
             self.ticks(scene.duration),
@@ -144,7 +144,7 @@ class Rfa(Switched, Generator):
             self.devices,
             () if self.protocol is None else tuple(library.sources("generators", self.protocol)),
         )
-        circuit.solve(scene.initial_temperature, source.connected(0.0), cooled=False)
+        circuit.solve(scene.initial_temperature, source.connected, cooled=False)
         source.operation.gain = self._gain(circuit, tissues, by)
         source.first_impedance = source.impedance
         return source
@@ -220,11 +220,12 @@ class RfaSource:
         density = np.divide(power, volume, out=np.zeros_like(power), where=volume > 0)
         return {"potential": (self._voltage * self.circuit.potential, "V"), "absorbed_power": (density, "W/m^3")}
 
-    def connected(self, time: float) -> tuple[bool, ...]:
-        """Which electrodes the generator drives at ``time`` s; return electrodes always are connected."""
-        group, index, found = self.spec.group(time, self.spec.actives), 0, []
+    @property
+    def connected(self) -> tuple[bool, ...]:
+        """Which electrodes the generator drives now; return electrodes always are connected."""
+        index, found = 0, []
         for electrode in self.circuit.electrodes:
-            found.append(not electrode.active or self.spec.switching is None or index == group)
+            found.append(not electrode.active or self.spec.switching is None or index == self.operation.driven)
             index += electrode.active
         return tuple(found)
 
@@ -233,9 +234,12 @@ class RfaSource:
         middle, circuit = state.time + 0.5 * step, self.circuit
         on = self.spec.is_on(middle) and not self.operation.over
         if on:
-            circuit.solve(state.temperature, self.connected(state.time))
-            group = self.spec.group(state.time, self.spec.actives)
-            self.operation.look(state.time, group, self.impedance, self._touched(state.temperature))
+            self.operation.turn(state.time)
+            touched, changed = self._touched(state.temperature), True
+            while changed:
+                if not self.operation.paused(state.time, self.operation.driven):  # without current nothing is measured
+                    circuit.solve(state.temperature, self.connected)
+                changed = self.operation.look(state.time, self.impedance, touched)
         coolants = [e.coolant for e in circuit.electrodes if e.coolant is not None]
         contacts = tuple(coolants) if self.spec.is_enabled(middle) and not self.operation.over else ()
         if not on:
@@ -262,7 +266,7 @@ class RfaSource:
         if self.circuit.electrodes:
             readings["electrode_temperature"] = Reading(self._touched(state.temperature), "degC")
         if self.spec.switching is not None:
-            readings["driven_electrode"] = Reading(1.0 + self.spec.group(state.time, self.spec.actives), "")
+            readings["driven_electrode"] = Reading(1.0 + self.operation.driven, "")
         return readings
 
     def memory(self) -> Mapping[str, Array]:
