@@ -112,6 +112,39 @@ def test_blood_makes_every_zone_smaller(run_case: RunCase) -> None:
         assert sizes[0] > sizes[1] > sizes[2] > 0.0, (name, sizes)
 
 
+def test_embolisation_makes_a_zone_larger(run_case: RunCase) -> None:
+    """No blood, arterial blood alone closed, all blood: in steps, and none left is as if there had been none."""
+    heated = ("heating.power=10 W", "bioheat.duration=2 min", "tissues.tissue.perfusion=0.015 1/s")
+    left = [
+        run_case("rfa_control", *heated, f"bioheat.embolisation.tissue={share}").value("isotherm.50.volume")
+        for share in (0.0, 0.75, 1.0)
+    ]
+    assert left[0] > left[1] > left[2] > 0.0
+    bloodless = run_case("rfa_control", *heated[:2], "tissues.tissue.perfusion=0 1/s")
+    assert left[0] == pytest.approx(bloodless.value("isotherm.50.volume"), rel=1e-9)
+
+
+@pytest.mark.parametrize("power", [4.0, 1000.0])
+def test_ice_of_several_probes(run_case: RunCase, power: float) -> None:
+    """Far apart each grows as if alone. Close by, probes at their temperature get in each other's way and freeze less
+    than the sum; those that draw all the heat they can lose less of it to what they do not freeze, and freeze more."""
+
+    def ice(*places: float) -> float:
+        probes = ",".join(
+            f'{{entry=["{x} mm", "0 mm", "20 mm"], tip=["{x} mm", "0 mm", "-8 mm"], radius="1 mm", '
+            'active_length="16 mm"}'
+            for x in places
+        )
+        changes = ("anatomy.size=['60 mm', '40 mm', '40 mm']", f"heating.cooling_power={power} W")
+        return run_case("cryo_limited", *changes, f"heating.probes=[{probes}]").value("isotherm.0.volume")
+
+    alone, apart, close = ice(0.0), ice(-16.0, 16.0), ice(-3.0, 3.0)
+    assert apart == pytest.approx(2.0 * alone, rel=0.02)
+    assert alone < close
+    assert bool(close > 1.05 * apart) == (power < 10.0)
+    assert bool(close < 0.95 * apart) == (power > 10.0)
+
+
 def run_of(**summary: float) -> Run:
     """A run by RFA of which nothing is known but these numbers."""
     numbers = {name.replace("__", "."): {"value": value, "unit": ""} for name, value in summary.items()}

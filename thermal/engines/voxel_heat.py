@@ -85,6 +85,7 @@ class VoxelStepper:
         self._box = grid.whole
         self._blood = grid.nodes()
         self._steady_of = np.zeros(0), np.zeros(0, np.bool_)  # the power and the free nodes of the arrays kept
+        self._power = grid.nodes()
         self._decay = 0.0
         self._free = np.zeros(0, np.bool_)
         self._release(self._solid)
@@ -285,16 +286,24 @@ class VoxelStepper:
     def _steady(self) -> None:
         """Fill the parts of a phase stage that stay the same from stage to stage."""
         problem, action, grid = self._problem, self._action, self._grid
-        free = action.free & self._solid
-        if self._steady_of[0] is not action.power or not np.array_equal(self._steady_of[1], free):
-            self._steady_of = action.power, free
-            self._wasted = float(action.power[~free].sum())
-            border = np.where(free, problem.border - BODY_TEMPERATURE * problem.film, 0.0)
+        power, free = self._steady_of
+        moved = not np.array_equal(free, action.free)
+        if moved:
+            free = action.free.copy()
+            self._within = free & self._solid
+            border = np.where(self._within, problem.border - BODY_TEMPERATURE * problem.film, 0.0)
             self._border = float(border.sum())
-            self._power = grid.fill(np.where(free, action.power, 0.0) + border)
-            self._loss = grid.fill(np.where(free, problem.film, 0.0))
+            self._passive = border if border.any() else NOTHING
+            self._loss = grid.fill(np.where(self._within, problem.film, 0.0))
+            self._outside = np.flatnonzero(~self._within)
+        if moved or power is not action.power:
+            self._steady_of = action.power, free
+            self._wasted = float(action.power[self._outside].sum())
+            acting = action.power + self._passive if self._passive.size else action.power
+            self._power[1:-1, 1:-1, 1:-1] = self._shaped(acting)
+            self._power.ravel()[grid.places(self._outside)] = 0.0
         blood = self._blood[1:-1, 1:-1, 1:-1]
-        np.multiply(self._shaped(action.blood), free.reshape(grid.shape), out=blood, casting="same_kind")
+        np.multiply(self._shaped(action.blood), self._within.reshape(grid.shape), out=blood, casting="same_kind")
 
     def _phase_stage(self, stage: Stage, step: float) -> Array:
         """A stage with ice or vapour; returns the lines of the ledger (W) of the stage before."""

@@ -54,18 +54,20 @@ class CellDeath(Unbound):
         return float(np.log(self.threshold / (1.0 - self.threshold)))
 
     def initial(self, n: int) -> Array:
-        """Living tissue at rest, (n, 2): shares alive and dead."""
-        return np.tile([self.alive_at_rest, 0.0], (n, 1))
+        """Living tissue at rest, (n, 2): shares alive and dead, each on end in memory."""
+        value = np.zeros((n, 2), order="F")
+        value[:, 0] = self.alive_at_rest
+        return value
 
     def accumulate(self, value: Array, start: Array, end: Array, step: float) -> Array:
         """(n, 2) shares alive and dead after the step; nodes at rest below the onset are not touched."""
         hot = (start > self.onset) | (end > self.onset)
         touched = np.flatnonzero(hot | (value[:, 0] < self.alive_at_rest))
-        alive, dead = value[touched].T
-        touched = touched[hot[touched] | (alive < self.alive_at_rest * (1.0 - dead))]
+        below = value[touched, 0] < self.alive_at_rest * (1.0 - value[touched, 1])
+        touched = touched[hot[touched] | below]
         if touched.size == 0:
             return value
-        after = value.copy()
+        after = value.copy(order="K")
         alive, dead = after[touched, 0], after[touched, 1]
         first, last = start[touched], end[touched]
         active = share_above(first, last, self.onset) * step

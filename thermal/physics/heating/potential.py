@@ -64,8 +64,11 @@ class ElectricalConductivity:
 
     def __call__(self, temperature: Array) -> Array:
         """S/m at the temperature of the places, degC."""
-        wet = self.at_body + self.rise * (np.clip(temperature, 0.0, BOILING) - BODY)
-        sigma = np.asarray(np.maximum(wet, DRY_SHARE * self.at_body))
+        sigma = np.clip(temperature, 0.0, BOILING)
+        sigma -= BODY
+        sigma *= self.rise
+        sigma += self.at_body
+        np.maximum(sigma, DRY_SHARE * self.at_body, out=sigma)
         hot = np.flatnonzero(temperature > BOILING)  # powers of every cell would take longer than all the rest
         dried = np.minimum((temperature[hot] - BOILING) / (DRY - BOILING), 1.0)
         sigma[hot] *= DRY_SHARE ** (dried**2 * (3.0 - 2.0 * dried))
@@ -73,7 +76,10 @@ class ElectricalConductivity:
 
 
 def _changed(new: Array, old: Array) -> bool:
-    return bool(np.max(np.abs(new - old) - RESOLVE_ABOVE * old, initial=-np.inf) > 0.0)
+    change = new - old
+    np.abs(change, out=change)
+    change -= RESOLVE_ABOVE * old
+    return bool(np.max(change, initial=-np.inf) > 0.0)
 
 
 @dataclass(frozen=True)
