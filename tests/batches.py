@@ -1,4 +1,4 @@
-"""Small sweeps for tests of batches, and what shows how one is getting on."""
+"""A small case with sweeps of it for tests that run several, and what shows how a batch is getting on."""
 
 from __future__ import annotations
 
@@ -36,9 +36,18 @@ cases = ["ball.toml"]
 "heating.amplitude" = ["10 kA/m", "20 kA/m"]
 """
 
-LONG = CASE.replace('duration = "2 min"', 'duration = "10 min"').replace(
-    "output = { series = false }",
-    'output = { series = false, checkpoint = "0.2 s" }\nnumerics = { max_step = "0.2 s" }',
+
+def altered(**lines: str) -> str:
+    """The case with other values of these top-level keys, or with keys more; TOML text each."""
+    table = {key: f"{key} = {value}" for key, value in lines.items()}
+    kept = [table.pop(line.partition(" = ")[0], line) for line in CASE.strip().splitlines()]
+    return "\n".join([kept[0], *table.values(), *kept[1:], ""])
+
+
+LONG = altered(
+    bioheat='{ duration = "10 min" }',
+    output='{ series = false, checkpoint = "0.2 s" }',
+    numerics='{ max_step = "0.2 s" }',
 )
 
 

@@ -275,6 +275,53 @@ def test_bad_searches_are_told(tmp_path: Path, change: tuple[str, str], words: s
         run_batch(written(tmp_path, text, probed), tmp_path / "out")
 
 
+def test_validate_says_what_a_sweep_asks_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, GRID)
+    assert main(["validate", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "sweep.toml: valid sweep of 4 runs" in said
+    assert "heating.amplitude: 2 values, 10 kA/m, 20 kA/m" in said
+    assert "ball: 1,331 nodes: a run takes about 0.4 GB of memory and, within a factor of three, about" in said
+    assert main(["validate", str(written(tmp_path, DRAWN))]) == 0
+    said = capsys.readouterr().out
+    assert "valid sweep of 9 runs" in said
+    # a lognormal distribution ends at three standard deviations of the logarithm: 1.3 ** 3 = 2.197
+    assert "tissues.liver.perfusion: 0.4552 to 2.197 times its value, 1 in the middle" in said
+    assert "anatomy.shapes.0.centre.0: -3 to 3 mm more than its value" in said
+
+
+@pytest.mark.parametrize(
+    ("sweep", "words"),
+    [
+        (GRID.replace("heating.amplitude", "heating.amplitud"), "sweep.toml:6: heating.amplitud: unknown key"),
+        (GRID.replace('"10 kA/m"', '"10 mm"'), 'sweep.toml:6: heating.amplitude: "10 mm" is a length; expected'),
+        (GRID.replace('["4 mg/ml", "8 mg/ml"]', "[]"), 'sweep.toml:5: grid."delivery.concentration": has 0 entries'),
+        (GRID.replace('"ball.toml"', '"bal.toml"'), 'bal.toml: no such file; did you mean "'),
+        (DRAWN.replace("centre.0", "centr.0"), "sweep.toml:12: anatomy.shapes.0.centr.0: the case has"),
+        (DRAWN.replace('mean = "0 mm"', 'mean = "90 mm"'), "delete it (with tissues.liver.perfusion = "),
+        (
+            GRID.replace("[grid]", 'set = { "heating.amplitude" = "1 kA/m" }\n[grid]'),
+            "sweep.toml: sweep: heating.amplitude is set by set and by grid; leave it to one of them",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_sweep_has_its_place(
+    sweep: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["validate", str(written(tmp_path, sweep))]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_cases_and_sweeps_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, GRID)
+    assert main(["run", str(path)]) == 2
+    assert "sweep.toml:3: cases: is a list of cases, so the file is a sweep" in capsys.readouterr().err
+    assert main(["batch", str(tmp_path / "ball.toml")]) == 2
+    assert "anatomy: belongs to a case; expected a sweep" in capsys.readouterr().err
+    assert main(["validate", str(path), "--set", "heating.amplitude=1 kA/m"]) == 2
+    assert "is a sweep, which --set and --anatomy do not change" in capsys.readouterr().err
+
+
 def test_limits_cost_only_beyond(tmp_path: Path) -> None:
     goal = Goal(at_least="5 mm", at_most="10 mm", within="2 mm")
     misses = [miss(goal, 1e-3 * value, "m", "zone.minimum_margin") for value in (1.0, 5.0, 7.0, 10.0, 11.0)]
@@ -447,5 +494,5 @@ assert statistics.FEWEST == 8  # the design above has just as many runs
 def test_the_sweeps_of_the_repository_are_valid(path: Path) -> None:
     sweep = load_sweep(path)
     points = None if sweep.search is None else start(sweep.search, len(sweep.priors))
-    members = named(expand(sweep, points), str(path))
+    members = named(expand(sweep, points), sweep)
     assert len({member.name for member in members}) == len(members) >= 10

@@ -219,7 +219,7 @@ def test_validate_says_all_of_all(here: Path, capsys: pytest.CaptureFixture[str]
     assert "bad.toml:6: anatomy.voxel_size" in captured.err
     assert 'bad.toml:12: bioheat.duratoin: unknown key (found "10 s"); did you mean "duration"?' in captured.err
     assert "worse.toml:1: no valid TOML" in captured.err
-    assert "2 of 3 cases have problems" in captured.err
+    assert "2 of 3 files have problems" in captured.err
 
 
 def test_validate_looks_at_the_built_anatomy(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from batches import altered
 from sample_run import write_sample
 
 from thermal import load_case, simulate
@@ -20,24 +21,12 @@ from thermal.store.files import write_json
 from thermal.view import wording
 from thermal.view.wording import readable
 
-CASE = """
-schema_version = 1
-title = "Warm & <b>round</b> | one"
-heating = { kind = "magnetic", frequency = "100 kHz", amplitude = "20 kA/m" }
-particles = { material = "iron_oxide_16" }
-delivery = { kind = "uniform", region = "tumour", concentration = "5 mg/ml" }
-bioheat = { duration = "90 s" }
-output = { every = "30 s" }
-[anatomy]
-kind = "phantom"
-size = "30 mm"
-voxel_size = "3 mm"
-background = "liver"
-tumour = "tumour"
-shapes = [{ region = "tumour", shape = "sphere", centre = ["0 mm", "0 mm", "0 mm"], radius = "8 mm" }]
-[probes.middle]
-position = ["0 mm", "0 mm", "0 mm"]
-"""
+CASE = altered(
+    title='"Warm & <b>round</b> | one"',
+    bioheat='{ duration = "90 s" }',
+    output='{ every = "30 s" }',
+    probes='{ middle = { position = ["0 mm", "0 mm", "0 mm"] } }',
+)
 
 
 @pytest.fixture(scope="module")

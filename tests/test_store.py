@@ -207,7 +207,7 @@ def test_a_finished_run_of_the_same_case_is_reused(tmp_path: Path, case: Case) -
         assert not (out / "summary.json").exists()
 
 
-@pytest.mark.parametrize("name", ["summary.json", "resolved.json", "history.csv", "fields.h5"])
+@pytest.mark.parametrize("name", ["summary.json", "resolved.json", "history.csv", "fields.h5", "provenance.json"])
 def test_damaged_results_are_not_taken_for_done(tmp_path: Path, case: Case, name: str) -> None:
     with RunFolder.open(tmp_path / "out", case) as folder:
         finish(folder)
@@ -215,6 +215,8 @@ def test_damaged_results_are_not_taken_for_done(tmp_path: Path, case: Case, name
     content[len(content) // 2] ^= 1
     (tmp_path / "out" / name).write_bytes(content)
     assert f"of its results {name} is damaged or has been changed" in refusal(tmp_path / "out", case)
+    with pytest.raises(CaseError, match=rf"{name}: is damaged or has been changed since the run wrote it"):
+        read_run(tmp_path / "out").fields  # noqa: B018  # only reading them opens the file
     with RunFolder.open(tmp_path / "out", case, force=True) as folder:
         finish(folder)
     assert RunFolder.open(tmp_path / "out", case).finished

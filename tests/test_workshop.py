@@ -6,34 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from batches import altered
 
 from thermal import load_case, simulate
 from thermal.anatomy.phantom import Phantom
 from thermal.physics.delivery.infusion import Infusion
 from thermal.simulation.workshop import Workshop
 
-CASE = """
-schema_version = 1
-heating = { kind = "magnetic", frequency = "100 kHz", amplitude = "20 kA/m" }
-particles = { material = "iron_oxide_16" }
-bioheat = { duration = "30 s" }
-output = { series = false, pictures = false }
-[delivery]
-kind = "infusion"
-entry = ["15 mm", "0 mm", "0 mm"]
-tip = ["0 mm", "0 mm", "0 mm"]
-port_radius = "2 mm"
-flow = "0.1 ml/min"
-duration = "1 min"
-concentration = "5 mg/ml"
-[anatomy]
-kind = "phantom"
-size = "30 mm"
-voxel_size = "3 mm"
-background = "liver"
-tumour = "tumour"
-shapes = [{ region = "tumour", shape = "sphere", centre = ["0 mm", "0 mm", "0 mm"], radius = "8 mm" }]
-"""
+CASE = altered(
+    bioheat='{ duration = "30 s" }',
+    output="{ series = false, pictures = false }",
+    delivery='{ kind = "infusion", entry = ["15 mm", "0 mm", "0 mm"], tip = ["0 mm", "0 mm", "0 mm"], '
+    'port_radius = "2 mm", flow = "0.1 ml/min", duration = "1 min", concentration = "5 mg/ml" }',
+)
 CHANGES = (
     ([], 1),
     (["tissues.liver.conductivity=0.6 W/m/K"], 1),

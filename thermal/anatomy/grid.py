@@ -18,8 +18,6 @@ CELL_LIMIT = 60_000_000
 """Cells beyond which a grid is refused: one float64 field of that size takes 0.5 GB."""
 CELL_BYTES = 600.0
 """Memory of a run for each voxel, from peaks of 390 (magnetic, 0.5 M nodes) to 550 (gold with its light, 0.3 M)."""
-SMALL_GRID = 1_000_000
-"""Cells below which nobody is told of memory."""
 
 
 def _spread(value: object) -> object:
@@ -150,12 +148,12 @@ def make_axes(window: Window, place: str = "anatomy") -> tuple[Axes, tuple[str, 
                 f"{len(spacing)} voxels fill the window of {size[a] * 1e3:.6g} mm"
             )
     cells = math.prod(len(axis) - 1 for axis in axes)
-    notes += _memory_notes(cells, place)
+    _check_memory(cells, place)
     return (axes[0], axes[1], axes[2]), tuple(notes)
 
 
-def _memory_notes(cells: int, place: str) -> list[str]:
-    """What to say of the memory that a run on so many cells takes. Raises ``CaseError`` when there is not as much."""
+def _check_memory(cells: int, place: str) -> None:
+    """Raises ``CaseError`` when there is not the memory that a run on so many cells takes."""
     needed, free = CELL_BYTES * cells, free_memory()
     if free is not None and needed > free:
         factor = (needed / free) ** (1 / 3)
@@ -164,7 +162,6 @@ def _memory_notes(cells: int, place: str) -> list[str]:
             f"are free here; use voxels {1.05 * factor:.2g} times larger, a smaller window, or [{place}.refine] to "
             "have small voxels only where they are needed"
         )
-    return [f"{cells:,} voxels: a run needs about {needed / 1e9:.1f} GB of memory"] if cells > SMALL_GRID else []
 
 
 def _fine_boxes(window: Window, place: str) -> list[tuple[float, float, float, float] | None]:

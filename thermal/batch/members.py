@@ -155,7 +155,7 @@ def _drawn(
             try:
                 texts.append((key, _texts(base, key, prior, drawn)))
             except CaseError as error:
-                problems += [f"{shown(sweep.path)}: priors.{name}: {problem}" for problem in error.problems]
+                problems += [sweep.placed(f"--set: {problem}") for problem in error.problems]
         heading = f"{name} ({prior.unit})" if prior.unit else name
         columns.append((heading, drawn.tolist(), texts))
     if problems:
@@ -221,11 +221,8 @@ def _of_the_library(case: Case, key: str) -> tuple[float, str]:
     raise CaseError(f"{key}: neither the case nor the library has a value for it; give it in the case")
 
 
-def named(members: Sequence[Member], sweep: str) -> list[Named]:
-    """Every member read and checked. Raises ``CaseError`` with the problems of all, each said once.
-
-    ``sweep``: what messages call the file that sets the values.
-    """
+def named(members: Sequence[Member], sweep: Sweep) -> list[Named]:
+    """Every member of a sweep read and checked. Raises ``CaseError`` with the problems of all, each said once."""
     found: list[Named] = []
     problems: dict[str, None] = {}
     files: dict[tuple[object, ...], dict[str, str]] = {}
@@ -245,7 +242,7 @@ def named(members: Sequence[Member], sweep: str) -> list[Named]:
                 Named(member, case_hash(case, files[key])[:NAME], digest({"anatomy": anatomy, "files": names})[:NAME])
             )
         except CaseError as error:
-            problems |= dict.fromkeys(problem.replace("--set", sweep) for problem in error.problems)
+            problems |= dict.fromkeys(map(sweep.placed, error.problems))
     if problems:
         raise CaseError(*problems)
     return found

@@ -16,7 +16,6 @@ from thermal.batch.search import Tried, seek, start, write_found
 from thermal.batch.statistics import write_statistics
 from thermal.batch.sweep import Sweep, load_sweep
 from thermal.batch.work import Task
-from thermal.case.load import shown
 from thermal.errors import CaseError
 from thermal.progress import Report
 from thermal.store.files import write_text
@@ -77,7 +76,7 @@ def run_batch(
     report("reading cases", 0.0)
     if sweep.search is not None:
         start(sweep.search, len(sweep.priors))  # says what is wrong with it
-    members = named(expand(sweep), shown(sweep.path))
+    members = named(expand(sweep), sweep)
     folder = BatchFolder.open(Path(out) if out is not None else Path("results") / sweep.name)
     try:
         write_text(folder.path / "sweep.toml", sweep.path.read_text(encoding="utf-8"))
@@ -135,7 +134,7 @@ class _Work:
 
     def do_points(self, points: Array) -> list[tuple[Named, Outcome | None]]:
         """Run points (k, d) of the unit cube of the priors."""
-        members = named(expand(self._sweep, points), shown(self._sweep.path))
+        members = named(expand(self._sweep, points), self._sweep)
         self.do(members)
         return [(member, self.outcomes.get(member.name)) for member in members]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -9,6 +10,7 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from thermal.batch.priors import AnyPrior
 from thermal.case.load import read_file, shown
+from thermal.case.places import Keys, Place
 from thermal.case.report import Reporter
 from thermal.errors import CaseError
 from thermal.units import Spec
@@ -103,6 +105,7 @@ class Sweep(Spec):
     outcomes: tuple[str, ...] = OUTCOMES
     """entries of the summary that the statistics look at"""
     _path: Path = PrivateAttr(default=Path("sweep.toml"))
+    _places: dict[Keys, Place] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -116,7 +119,19 @@ class Sweep(Spec):
             raise ValueError(f"priors and sample belong together; add {lacking}")
         if self.search is not None and (len(self.cases) > 1 or len(self.anatomies) > 1 or self.grid or self.rows):
             raise ValueError("search looks at one case on one anatomy; leave out what would make several")
+        homes: dict[str, str | int] = {}
+        for key, home in self._setters():
+            if homes.setdefault(key, home[0]) != home[0]:
+                raise ValueError(f"{key} is set by {homes[key]} and by {home[0]}; leave it to one of them")
         return self
+
+    def _setters(self) -> Iterator[tuple[str, Keys]]:
+        """Every key of the cases that this file sets, and where it does."""
+        yield from ((key, ("set", key)) for key in self.set)
+        yield from ((key, ("grid", key)) for key in self.grid)
+        yield from ((key, ("rows", number, key)) for number, row in enumerate(self.rows) for key in row)
+        for name, prior in self.priors.items():
+            yield from ((key, ("priors", name)) for key in prior.keys or (name,))
 
     @property
     def path(self) -> Path:
@@ -128,15 +143,31 @@ class Sweep(Spec):
         """Name of the file without its ending."""
         return self._path.stem
 
+    def placed(self, problem: str) -> str:
+        """A problem of one of the cases, with the line of this file that sets the key it begins with."""
+        if not problem.startswith("--set: "):
+            return problem
+        told = problem.removeprefix("--set: ")
+        for key, keys in self._setters():
+            if told.startswith(key) and keys in self._places:
+                return f"{self._places[keys]}: {told}"
+        return f"{shown(self._path)}: {told}"
+
 
 def load_sweep(path: str | Path) -> Sweep:
     """Read a sweep file. Raises ``CaseError`` with every problem found: ``file:line: key: found; expected; remedy``."""
     start = Path(path)
     file = read_file(start)
+    if not file.is_sweep and (case := file.layer.data.keys() & {"anatomy", "extends"}):
+        key = sorted(case)[0]
+        raise CaseError(
+            f"{file.layer.place((key,))}: {key}: belongs to a case; expected a sweep, with schema_version and cases = "
+            f'["{start.name}"]; a single case is run with: thermal run {shown(start)}'
+        )
     try:
         sweep = Sweep.model_validate(file.layer.data)
     except ValidationError as error:
         reporter = Reporter(Sweep, file.layer, shown(start))
         raise CaseError(*(reporter.line(problem) for problem in reporter.problems(error))) from None
-    sweep._path = start
+    sweep._path, sweep._places = start, dict(file.layer.places)
     return sweep

@@ -13,9 +13,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from thermal.case.cross import cross_check
 from thermal.case.places import Keys, Layer, Place, dotted, entries, forget, key_lines, merge
 from thermal.case.report import MOST_PROBLEMS, CrossError, Problem, Reporter, nearest, show, suggest
-from thermal.case.schema import FILE_KEYS, SCHEMA_VERSION, Case, Origin, cross_check
+from thermal.case.schema import FILE_KEYS, SCHEMA_VERSION, Case, Origin
 from thermal.case.tables import with_tables
 from thermal.errors import CaseError
 
@@ -48,6 +49,11 @@ class CaseFile:
         """The file it extends, as it says."""
         return self.layer.data.get("extends")
 
+    @property
+    def is_sweep(self) -> bool:
+        """Whether it lists cases, and is none itself."""
+        return "cases" in self.layer.data and not self.layer.data.keys() & {"anatomy", "extends"}
+
 
 def load_case(path: str | Path, overrides: Sequence[str] = (), anatomy: str | Path | None = None) -> Case:
     """Read a case file with what it extends.
@@ -58,6 +64,11 @@ def load_case(path: str | Path, overrides: Sequence[str] = (), anatomy: str | Pa
     """
     start = Path(path)
     chain = _chain(start, anatomy)
+    if chain[0].is_sweep:
+        raise CaseError(
+            f"{chain[0].layer.place(('cases',))}: cases: is a list of cases, so the file is a sweep; expected a case; "
+            f"check it with: thermal validate {shown(start)}, run it with: thermal batch {shown(start)}"
+        )
     layer = Layer({}, {})
     problems: list[str] = []
     for file in reversed(chain):

@@ -92,7 +92,7 @@ class Reporter:
     def line(self, problem: Problem) -> str:
         """The line shown to the user."""
         place = self.layer.place(problem.keys) or self.fallback
-        return f"{place}: {dotted(problem.keys) or 'case'}: {problem.message}"
+        return f"{place}: {dotted(problem.keys) or self.schema.__name__.lower()}: {problem.message}"
 
     def problems(self, error: ValidationError) -> list[Problem]:
         """The first problems of a validation error: union tags stripped, consequences of another one left out."""

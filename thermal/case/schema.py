@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, model_valida
 
 from thermal import library
 from thermal.anatomy import AnatomyEntry
+from thermal.case.cross import cross_check, makes, zone_law
 from thermal.case.describe import complete_or_extending, digest, json_schema, resolved_value
 from thermal.case.expected import Expected
 from thermal.case.guided import Control, Earlier, Plan
@@ -28,7 +29,7 @@ from thermal.case.parts import (
     Zone,
 )
 from thermal.case.places import Keys, Place
-from thermal.case.report import CrossError, Problem
+from thermal.case.report import CrossError
 from thermal.errors import CaseError
 from thermal.physics.delivery import DeliveryEntry, NoDelivery
 from thermal.physics.heating import HeatingEntry, NoHeating
@@ -38,8 +39,6 @@ from thermal.units import Spec, printable
 
 SCHEMA_VERSION = 1
 LONGEST_TITLE = 200
-MOST_FRAMES = 10_000  # temperature fields kept over time; each has a number a node
-MOST_STEPS = 10_000_000  # of the longest allowed; a run takes some milliseconds for each at the least
 FILE_KEYS: tuple[tuple[str, ...], ...] = (
     ("anatomy", "segmentation"),
     ("anatomy", "ct"),
@@ -131,7 +130,7 @@ class Case(Spec):
     @property
     def zone_law(self) -> Law:
         """The law that the ablation zone is judged by."""
-        return self.damage.law(_zone_law(self.zone, self.heating))
+        return self.damage.law(zone_law(self.zone, self.heating))
 
     @property
     def perfusion_law(self) -> str | None:
@@ -190,10 +189,7 @@ class Case(Spec):
         unused = {"potential": "heating", "pressure": "delivery", "concentration": "delivery"}
         for name, boundary in self.boundaries.items():
             for key, table in unused.items():
-                kinds = _PROVIDERS[key][1]
-                if getattr(boundary, key) is not None and not any(
-                    part.kind in kinds for part in _acting(getattr(self, table))
-                ):
+                if getattr(boundary, key) is not None and not makes(getattr(self, table), key):
                     notes.append(f"boundaries.{name}.{key}: no {key} is solved for with {table}.kind = "
                                  f'"{getattr(self, table).kind}", so it plays no part')  # fmt: skip
         return tuple(notes)
@@ -206,163 +202,6 @@ class Case(Spec):
 
 _KEYS = re.compile(r'[A-Za-z_]\w*(?:\.(?:[\w\-]+|"[^"]+")|\[\d+\])*')
 _PART = re.compile(r'"[^"]+"|[\w\-]+')
-
-_PROVIDERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "concentration": ("delivery", ("infusion", "uniform", "systemic", "intra_arterial", "image")),
-    "pore_concentration": ("delivery", ("infusion",)),
-    "deposited_concentration": ("delivery", ("infusion",)),
-    "pressure": ("delivery", ("infusion",)),
-    "fluence": ("heating", ("photothermal",)),
-    "emission": ("heating", ("photothermal",)),
-    "potential": ("heating", ("rfa",)),
-    "field_amplitude": ("heating", ("magnetic",)),
-    "absorbed_power": ("heating", ("prescribed", "photothermal", "magnetic", "rfa", "microwave")),
-}
-"""Field -> the table and those of its kinds that make this field."""
-
-_LAWS = ("arrhenius", "cem43", "cell_death", "isotherm", "chemical")
-"""Fields that a damage law of the same name makes."""
-
-_COLD = ("cryo",)
-"""Heating kinds whose zone is judged by the lethal isotherm."""
-
-_NEEDS_PARTICLES = ("magnetic",)
-"""Heating kinds that act on nothing but particles."""
-_ACTS_ON = {"magnetic": ("feels_field", "magnetic"), "photothermal": ("absorbs_light", "optical")}
-"""Heating kind -> what delivered particles must be able to do, and what those that cannot have none of."""
-_UNDELIVERED = tuple((kind, "none") for kind in _NEEDS_PARTICLES)
-
-
-def _acting(table: Any) -> tuple[Any, ...]:
-    """The parts of a combined heating, or what stands there alone; nothing for a table that is absent."""
-    return () if table is None else tuple(getattr(table, "parts", (table,)))
-
-
-def _zone_law(zone: Zone, heating: Any) -> str:
-    return zone.law or ("cryo" if all(part.kind in _COLD for part in _acting(heating)) else "arrhenius")
-
-
-def cross_check(parts: Mapping[str, Any]) -> list[Problem]:
-    """Problems between values that are right one by one; a part that is absent from ``parts`` is not judged."""
-    problems: list[Problem] = []
-    heating: Any = parts.get("heating")
-    delivery: Any = parts.get("delivery")
-    zone: Any = parts.get("zone")
-    damage: Any = parts.get("damage")
-    if "particles" in parts and parts["particles"] is None:
-        problems += [
-            Problem(
-                ("heating", "kind"),
-                f'found "{part.kind}", which heats only particles, but the case has none; add [particles] with '
-                "material = ... (thermal materials lists them) and a [delivery]",
-            )
-            for part in _acting(heating)
-            if part.kind in _NEEDS_PARTICLES
-        ]
-        if delivery is not None and delivery.kind != "none":
-            problems.append(Problem(
-                ("delivery", "kind"),
-                f'found "{delivery.kind}", but the case has no particles to deliver; add [particles] with '
-                'material = ... (thermal materials lists them) or write delivery.kind = "none"',
-            ))  # fmt: skip
-    elif None not in (parts.get("particles"), heating, delivery):
-        problems += [
-            Problem(
-                ("heating", "kind"),
-                f'found "{part.kind}", which heats only particles, but nothing delivers them; add a [delivery]',
-            )
-            for part in _acting(heating)
-            if (part.kind, delivery.kind) in _UNDELIVERED and parts.get("earlier") is None
-        ]
-    if None not in (parts.get("particles"), heating, delivery) and delivery.kind != "none":
-        for part in _acting(heating):
-            problems += _idle_particles(parts["particles"], part.kind)
-        pure, given = getattr(parts["particles"], "density", None), getattr(delivery, "concentration", None)
-        if pure is not None and isinstance(given, float) and given > pure:
-            problems.append(Problem(
-                ("delivery", "concentration"),
-                f"{given:g} kg/m^3 of {parts['particles'].mass_of} is more than the pure agent has, {pure:g} kg/m^3",
-            ))  # fmt: skip
-    grounded = [part for part in _acting(heating) if part.kind == "rfa" and not part.all_electrodes]
-    if "boundaries" in parts and grounded:
-        potentials = {entry.potential for entry in parts["boundaries"].values() if entry.potential is not None}
-        if len(potentials) < 2:
-            problems.append(Problem(
-                ("heating",),
-                "no current can flow; give heating.electrode, or two [boundaries] with different potentials",
-            ))  # fmt: skip
-    if None not in (zone, damage) and (zone.law or heating) and (law := _zone_law(zone, heating)) not in damage.laws:
-        found = f'found "{law}"' if zone.law else f'the default "{law}"'
-        problems.append(Problem(
-            ("zone", "law"), f"{found} is not among damage.laws ({', '.join(damage.laws)}); add it there or choose one"
-        ))  # fmt: skip
-    bioheat: Any = parts.get("bioheat")
-    if None not in (bioheat, damage) and bioheat.perfusion_law not in (None, *damage.laws):
-        problems.append(Problem(
-            ("bioheat", "perfusion_law"),
-            f'found "{bioheat.perfusion_law}", which is not among damage.laws ({", ".join(damage.laws)}); add it there',
-        ))  # fmt: skip
-    problems += _too_many(parts)
-    for name, probe in (parts.get("probes") or {}).items():
-        for index, wanted in enumerate(probe.fields):
-            if wanted in _LAWS and damage is not None and wanted not in damage.laws:
-                problems.append(Problem(
-                    ("probes", name, "fields", index),
-                    f'found "{wanted}", which is not among damage.laws ({", ".join(damage.laws)}); add it there',
-                ))  # fmt: skip
-            if wanted.startswith("drug_") and getattr(parts.get("particles"), "payload", None) is None:
-                problems.append(Problem(
-                    ("probes", name, "fields", index),
-                    f'found "{wanted}", but the particles carry nothing; give [particles.payload], or particles that '
-                    'come with one, such as material = "liposome_thermosensitive"',
-                ))  # fmt: skip
-            if wanted == "emission" and getattr(parts.get("particles"), "kind", "") != "upconversion":
-                problems.append(Problem(
-                    ("probes", name, "fields", index),
-                    'found "emission", but no particles emit light; give particles.material = "upconversion"',
-                ))  # fmt: skip
-            table, kinds = _PROVIDERS.get(wanted, ("", ()))
-            provider = parts.get(table)
-            if provider is not None and not any(part.kind in kinds for part in _acting(provider)):
-                problems.append(Problem(
-                    ("probes", name, "fields", index),
-                    f'found "{wanted}", which {table}.kind = "{provider.kind}" does not make; it needs {table}.kind = '
-                    + " or ".join(f'"{kind}"' for kind in kinds),
-                ))  # fmt: skip
-    return problems
-
-
-def _idle_particles(particles: Any, heating: str) -> list[Problem]:
-    """Delivered particles on which this heating cannot act."""
-    able, lack = _ACTS_ON.get(heating, ("", ""))
-    if not able or getattr(particles, able):
-        return []
-    return [Problem(
-        ("particles", "material" if particles.material is not None else "kind"),
-        f'"{particles.material or particles.kind}" has no {lack} properties, which heating.kind = "{heating}" needs; '
-        'choose particles that have (thermal materials lists them), or write delivery.kind = "none"',
-    )]  # fmt: skip
-
-
-def _too_many(parts: Mapping[str, Any]) -> list[Problem]:
-    """Kept fields and steps that no machine could keep or take in the simulated time."""
-    bioheat, output, numerics = (parts.get(name) for name in ("bioheat", "output", "numerics"))
-    problems = []
-    if bioheat is not None and output is not None and bioheat.duration > MOST_FRAMES * output.every:
-        problems.append(Problem(
-            ("output", "every"),
-            f"{output.every:g} s would keep {bioheat.duration / output.every:.2g} temperature fields of the "
-            f"{bioheat.duration:g} s simulated, more than {MOST_FRAMES}; write at least "
-            f'"{bioheat.duration / MOST_FRAMES:g} s"',
-        ))  # fmt: skip
-    if bioheat is not None and numerics is not None and bioheat.duration > MOST_STEPS * numerics.max_step:
-        problems.append(Problem(
-            ("numerics", "max_step"),
-            f"{numerics.max_step:g} s would take {bioheat.duration / numerics.max_step:.2g} steps for the "
-            f"{bioheat.duration:g} s simulated, more than {MOST_STEPS}; write at least "
-            f'"{bioheat.duration / MOST_STEPS:g} s", or leave it out',
-        ))  # fmt: skip
-    return problems
 
 
 def case_json_schema() -> dict[str, Any]:

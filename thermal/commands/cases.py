@@ -61,8 +61,9 @@ def init(*names: Annotated[str, Parameter(help="[TEMPLATE] FILE")]) -> int:
 
 
 def validate(*cases: Path, set: Set = None, anatomy: AnatomyName = None) -> int:
-    """Check case files and everything that can be checked without solving; every problem at once."""
-    from thermal.case import load_case
+    """Check case and sweep files and everything that can be checked without solving; every problem at once. Says what
+    a run will take of time and memory."""
+    from thermal.case.load import read_file
     from thermal.errors import CaseError, one_line
 
     if not cases:
@@ -70,21 +71,45 @@ def validate(*cases: Path, set: Set = None, anatomy: AnatomyName = None) -> int:
     bad = 0
     for path in cases:
         try:
-            case = load_case(path, set or (), anatomy)
-            from thermal import simulation  # imported only once the file itself is right: it takes seconds
-
-            with placed(case):
-                notes = simulation.check(case)
+            if read_file(path).is_sweep:
+                what, notes = _sweep_notes(path, set, anatomy)
+            else:
+                what, notes = "valid", _case_notes(path, set, anatomy)
         except CaseError as error:
             bad += 1
             complain(error)
         else:
-            print(one_line(f"{path}: valid"))
-            for note in [*case.notes(), *notes]:
-                print(f"  note: {note}")
+            print(one_line(f"{path}: {what}"))
+            for note in notes:
+                print(f"  note: {one_line(note)}")
     if bad and len(cases) > 1:
-        print(f"{bad} of {len(cases)} cases have problems", file=sys.stderr)
+        print(f"{bad} of {len(cases)} files have problems", file=sys.stderr)
     return REFUSED if bad else DONE
+
+
+def _case_notes(path: Path, set: Sequence[str] | None, anatomy: str | None) -> list[str]:
+    from thermal.case import load_case
+
+    case = load_case(path, set or (), anatomy)
+    from thermal import simulation  # imported only once the file itself is right: it takes seconds
+
+    with placed(case):
+        return [*case.notes(), *simulation.check(case)]
+
+
+def _sweep_notes(path: Path, set: Sequence[str] | None, anatomy: str | None) -> tuple[str, list[str]]:
+    """What the sweep is, and notes on it."""
+    from thermal.batch.preview import preview
+    from thermal.batch.sweep import load_sweep
+    from thermal.errors import CaseError
+
+    if set or anatomy is not None:
+        raise CaseError(
+            f"{path}: is a sweep, which --set and --anatomy do not change; write set = {{ ... }} and anatomies = [...] "
+            "into it"
+        )
+    found = preview(load_sweep(path))
+    return f"valid sweep of {found.runs} run{'s' if found.runs > 1 else ''}", list(found.notes)
 
 
 def run(

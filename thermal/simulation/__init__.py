@@ -2,7 +2,8 @@
 
 from thermal.simulation.conclusion import conclude
 from thermal.simulation.course import follow
-from thermal.simulation.preparation import Prepared, Report, build, check, prepare
+from thermal.simulation.effort import Effort
+from thermal.simulation.preparation import Prepared, Report, build, check, examine, prepare
 from thermal.simulation.run import simulate
 
-__all__ = ["Prepared", "Report", "build", "check", "conclude", "follow", "prepare", "simulate"]
+__all__ = ["Effort", "Prepared", "Report", "build", "check", "conclude", "examine", "follow", "prepare", "simulate"]

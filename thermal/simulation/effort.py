@@ -1,10 +1,13 @@
-"""How much work a step of a case asks for, judged before time starts (the schema counts steps and kept fields)."""
+"""How much work a case asks for, judged before time starts (the schema counts steps and kept fields)."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from thermal.case import Case
+from thermal.engine import Engine
 from thermal.engines.legendre import stage_count
 from thermal.heat import HeatState
 from thermal.physics.bioheat import Bioheat
@@ -13,6 +16,53 @@ from thermal.units import Array
 
 MOST_STAGES = 1e4
 """Stages of one step beyond which a warning is given; the shipped cases need 10 to 100."""
+
+BARE, BARE_MEMORY = 5.0, 0.35e9
+"""Seconds and bytes of a run on hardly any nodes: imports, library, files."""
+NODE, NODE_MEMORY = 60e-6, 600.0
+"""Seconds and bytes a node takes besides its steps: delivery, light, judging and writing."""
+NODE_STEP = 0.3e-6
+"""Seconds a node takes in a step: heat, damage, ledgers and, where there is one, a potential."""
+TYPICAL_STEP = 0.4
+"""Of the longest step: how long steps are on average, as source and fronts have it."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a run will take, as the shipped cases do on one core of the year 2024; nobody knows better than within a
+    factor of three before it is run."""
+
+    nodes: int
+    seconds: float
+    memory: float
+    """B"""
+
+    @classmethod
+    def of(cls, case: Case, engine: Engine) -> Effort:
+        """From the number of nodes that have a volume and the steps that are likely."""
+        nodes = int(np.count_nonzero(engine.volume > 0.0))
+        steps = case.bioheat.duration / (TYPICAL_STEP * min(case.numerics.max_step, case.bioheat.duration))
+        seconds = BARE + nodes * (NODE + NODE_STEP * steps)
+        return cls(nodes, seconds, BARE_MEMORY + NODE_MEMORY * nodes)
+
+    @property
+    def gigabytes(self) -> str:
+        """The memory in words."""
+        return f"about {max(self.memory / 1e9, 0.1):.1f} GB"
+
+    @staticmethod
+    def duration(seconds: float) -> str:
+        """Such a time in words."""
+        for unit, length in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+            if seconds >= 2.0 * length:
+                return f"about {seconds / length:.2g} {unit}"
+        return f"about {seconds:.2g} s"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.nodes:,} nodes: a run takes {self.gigabytes} of memory and, within a factor of three, "
+            f"{self.duration(self.seconds)} on one core"
+        )
 
 
 def effort_warnings(case: Case, bioheat: Bioheat, temperature: Array) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ from thermal.physics.particles import Particle
 from thermal.physics.scene import Mapped, Payload, Scene, Source
 from thermal.physics.tissue import Tissues
 from thermal.simulation.earlier import Earlier
-from thermal.simulation.effort import effort_warnings
+from thermal.simulation.effort import Effort, effort_warnings
 from thermal.simulation.places import check_places, ill_sized
 from thermal.simulation.results import Spot, locate_probes
 from thermal.simulation.until import Endable
@@ -88,19 +88,34 @@ class Prepared:
         return {} if drug is None or progress.drug is None else drug.fields(progress.drug)
 
 
+@dataclass(frozen=True)
+class Examined:
+    """A case that was looked at without solving: notes for the user, and what a run of it will take."""
+
+    notes: tuple[str, ...]
+    effort: Effort
+
+
 def check(case: Case) -> list[str]:
     """Build the anatomy and look at everything that can be checked without solving.
 
     Returns notes for the user. Raises ``CaseError`` with all problems that were found.
     """
-    anatomy, engine, tissues, _ = build(case)
+    found = examine(case)
+    return [*found.notes, str(found.effort)]
+
+
+def examine(case: Case, workshop: Workshop | None = None) -> Examined:
+    """The same, with what a run will take in numbers."""
+    anatomy, engine, tissues, _ = build(case, workshop)
     initial = initial_temperature(case, tissues)
     make_bioheat(case, tissues, initial)
     check_places(case, engine)
     input_hashes(case)
     if isinstance(case.heating, Mapped):
         case.heating.check_maps(vectors.reader(case.folder), engine.points[engine.volume > 0.0])
-    return [*anatomy.notes, *(f"warning: {text}" for text in _early_warnings(case, anatomy, engine))]
+    notes = (*anatomy.notes, *(f"warning: {text}" for text in _early_warnings(case, anatomy, engine)))
+    return Examined(notes, Effort.of(case, engine))
 
 
 def _early_warnings(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[str, ...]:

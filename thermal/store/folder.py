@@ -28,7 +28,7 @@ from thermal.store.fields import Fields, write_fields
 from thermal.store.files import atomic, read_json, sweep, write_json, write_text
 from thermal.store.frames import FrameFiles
 from thermal.store.history import History, HistoryFile, read_history
-from thermal.store.judge import RESULTS, judge
+from thermal.store.judge import judge
 from thermal.store.lock import Lock
 from thermal.store.names import (
     CASE_FILE,
@@ -45,6 +45,7 @@ from thermal.store.names import (
 )  # fmt: skip
 from thermal.store.ordinary import check_ordinary
 from thermal.store.provenance import describe_machine, now, peak_memory, thermal_version
+from thermal.store.seal import RESULTS
 from thermal.units import Array
 
 _OURS = (STATUS, RESOLVED, PROVENANCE, SUMMARY, HISTORY, DELIVERY, FIELDS, LOG, CASE_FILE, "overview.png", "slices.png")

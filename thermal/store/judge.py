@@ -6,16 +6,14 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from thermal.anatomy.data import sha256
 from thermal.case.describe import differences
 from thermal.case.schema import Case, case_hash
 from thermal.errors import CaseError
 from thermal.store.checkpoint import has_checkpoint
 from thermal.store.files import read_json
-from thermal.store.names import FIELDS, HISTORY, RESOLVED, STATUS, SUMMARY
+from thermal.store.names import RESOLVED, STATUS
+from thermal.store.seal import RESULTS, changed, sealed
 
-RESULTS = (SUMMARY, RESOLVED, HISTORY, FIELDS)
-"""Files of a finished run whose hashes stand in its status."""
 _ABOUT_FILES = ("library", "input_files")
 """Keys of resolved.json that are not part of the case."""
 
@@ -38,15 +36,14 @@ def judge(path: Path, case: Case, files: Mapping[str, str], *, resume: bool, for
     status = read_json(path / STATUS)
     state = status.get("state")
     if status.get("case_hash") != case_hash(case, files):
-        changed = _changes(path, case, files)
+        difference = _changes(path, case, files)
         raise CaseError(
-            f"{path}: holds a run of another case ({changed}); choose another folder with --out, or replace it "
+            f"{path}: holds a run of another case ({difference}); choose another folder with --out, or replace it "
             "with --force"
         )
     if state == "done":
         lost = [name for name in RESULTS if not (path / name).is_file()]
-        sealed: Mapping[str, str] = status.get("results", {})
-        damaged = [name for name, digest in sealed.items() if name not in lost and sha256(path / name) != digest]
+        damaged = changed(path, sealed(path, status), RESULTS)
         for names, what in ((lost, "gone"), (damaged, "damaged or has been changed")):
             if names:
                 raise CaseError(

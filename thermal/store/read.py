@@ -17,6 +17,7 @@ from thermal.store.history import History, read_history
 from thermal.store.lock import Lock
 from thermal.store.names import FIELDS, HISTORY, PROVENANCE, RESOLVED, STATUS, SUMMARY
 from thermal.store.ordinary import check_ordinary
+from thermal.store.seal import check_unchanged, sealed
 from thermal.units import Array
 
 
@@ -30,6 +31,8 @@ class Run:
     resolved: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     message: str = ""
+    seals: Mapping[str, str] = field(default_factory=dict)
+    """hashes of the results, as the run wrote them"""
 
     def value(self, key: str) -> Any:
         """Value of a summary entry in SI (degC for temperatures); ``None`` where there is none."""
@@ -44,7 +47,8 @@ class Run:
 
     @cached_property
     def fields(self) -> Fields:
-        """Everything spatial."""
+        """Everything spatial. Raises ``CaseError`` for a file that is not what the run wrote."""
+        check_unchanged(self.folder, self.seals, FIELDS)
         return read_fields(self.folder / FIELDS)
 
     @property
@@ -137,6 +141,8 @@ def read_run(path: str | Path) -> Run:
         raise CaseError(
             f"{folder}: the run is not finished ({words}); finish it with: thermal run CASE --out {folder} --resume"
         )
+    seals = sealed(folder, status)
+    check_unchanged(folder, seals, SUMMARY, RESOLVED, HISTORY, PROVENANCE)
     summary = read_json(folder / SUMMARY)
     if any(not isinstance(entry, dict) or set(entry) != {"value", "unit"} for entry in summary.values()):
         raise CaseError(f"{folder / SUMMARY}: is damaged; run the case again with --force")
@@ -146,4 +152,5 @@ def read_run(path: str | Path) -> Run:
         resolved=read_json(folder / RESOLVED),
         provenance=read_json(folder / PROVENANCE),
         message=str(status.get("message", "")),
+        seals=seals,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -54,6 +54,7 @@ class Visit:
 class Infusion(Kinetics):
     """Infusion through ports of a needle or catheter, then a wait."""
 
+    makes: ClassVar[tuple[str, ...]] = ("concentration", "pore_concentration", "deposited_concentration", "pressure")
     kind: Literal["infusion"]
     entry: Point
     """where the needle enters the body"""

@@ -50,6 +50,7 @@ class IntraArterial(Spec):
     """Injection through a catheter into the artery that feeds the tumour."""
 
     devices: ClassVar[tuple[Device, ...]] = ()
+    makes: ClassVar[tuple[str, ...]] = ("concentration",)
     kind: Literal["intra_arterial"]
     injected_mass: Mass
     """of particles"""

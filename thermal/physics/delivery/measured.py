@@ -21,6 +21,7 @@ class FromImage(Spec):
 
     devices: ClassVar[tuple[Device, ...]] = ()
     time: ClassVar[float] = 0.0
+    makes: ClassVar[tuple[str, ...]] = ("concentration",)
     kind: Literal["image"]
     file: str
     """NIfTI file of concentrations in mg per ml of tissue, relative to the case file, or "data:..." """

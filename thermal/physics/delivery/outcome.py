@@ -89,6 +89,11 @@ class Delivery(Protocol):
         ...
 
     @property
+    def makes(self) -> tuple[str, ...]:
+        """Fields it makes, which probes may record."""
+        ...
+
+    @property
     def time(self) -> float:
         """How long it takes before the heating can begin, s."""
         ...

@@ -18,6 +18,7 @@ class NoDelivery(Spec):
 
     devices: ClassVar[tuple[Device, ...]] = ()
     time: ClassVar[float] = 0.0
+    makes: ClassVar[tuple[str, ...]] = ()
     kind: Literal["none"] = "none"
 
     def check(self, tissues: Tissues) -> None:
@@ -33,6 +34,7 @@ class Uniform(Spec):
 
     devices: ClassVar[tuple[Device, ...]] = ()
     time: ClassVar[float] = 0.0
+    makes: ClassVar[tuple[str, ...]] = ("concentration",)
     kind: Literal["uniform"]
     concentration: Concentration
     """mass of particles per volume of tissue"""

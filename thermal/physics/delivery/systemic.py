@@ -60,6 +60,7 @@ class Systemic(Spec):
 
     devices: ClassVar[tuple[Device, ...]] = ()
     time: ClassVar[float] = 0.0
+    makes: ClassVar[tuple[str, ...]] = ("concentration",)
     kind: Literal["systemic"]
     injected_mass: Mass
     """of particles, in the whole body"""

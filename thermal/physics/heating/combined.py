@@ -11,6 +11,7 @@ from pydantic import Field
 
 from thermal.errors import CaseError
 from thermal.physics.heating.cryo import Cryo
+from thermal.physics.heating.kind import HeatingKind
 from thermal.physics.heating.magnetic import Magnetic
 from thermal.physics.heating.microwave import Microwave
 from thermal.physics.heating.photothermal import Photothermal
@@ -19,7 +20,7 @@ from thermal.physics.heating.rfa import Rfa
 from thermal.physics.scene import Device, Drive, Finer, Held, Mapped, Reading, Scene, Source, State
 from thermal.physics.tissue import Tissues
 from thermal.sampled import ReadVectors
-from thermal.units import Array, Spec
+from thermal.units import Array
 
 Part = Annotated[
     Photothermal | Magnetic | Rfa | Cryo | Microwave | Prescribed | PrescribedTemperature, Field(discriminator="kind")
@@ -27,7 +28,7 @@ Part = Annotated[
 """What may be combined."""
 
 
-class Combined(Spec):
+class Combined(HeatingKind):
     """Heat sources that act together, or one after the other by their own ``on``.
 
     In history and summary what belongs to a part begins with ``part1.``, ``part2.`` ...; fields of later parts end with
@@ -37,6 +38,11 @@ class Combined(Spec):
     kind: Literal["combined"]
     parts: Annotated[tuple[Part, ...], Field(min_length=2)]
     """the sources, each a table as ``[heating]`` itself"""
+
+    @property
+    def acting(self) -> tuple[Part, ...]:
+        """The parts."""
+        return self.parts
 
     @property
     def devices(self) -> tuple[Device, ...]:

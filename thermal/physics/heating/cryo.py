@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -13,6 +13,7 @@ from thermal.engine import Engine, inner
 from thermal.errors import CaseError
 from thermal.heat import Conductivity, Nodes
 from thermal.physics.heating.applicator import Applicator, BallTip, Needle, contact_factor, device
+from thermal.physics.heating.kind import HeatingKind
 from thermal.physics.heating.schedule import ramp_events, ramp_within
 from thermal.physics.heating.source import PlainSource
 from thermal.physics.scene import Contact, Device, Drive, Reading, Scene, State
@@ -40,7 +41,7 @@ class Cycle(Spec):
     """time of the thaw after it"""
 
 
-class Cryo(Spec):
+class Cryo(HeatingKind):
     """Cryoprobes that share one course of temperature, given in one of two ways.
 
     ``cycles`` of freezing at ``temperature``, reached linearly within ``cooldown``, and thawing: passive, or at
@@ -49,6 +50,7 @@ class Cryo(Spec):
     probe passive from its time on; a repeated time is a jump.
     """
 
+    zone_law: ClassVar[Literal["arrhenius", "cryo"]] = "cryo"
     kind: Literal["cryo"]
     probes: tuple[Applicator, ...] = Field(min_length=1)
     """each {entry, tip, radius, active_length} or {centre, radius}"""

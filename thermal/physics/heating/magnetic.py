@@ -6,7 +6,7 @@ sources are in phase and add up as vectors.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, model_validator
@@ -60,6 +60,9 @@ class Magnetic(Switched):
     """Magnetic heating of the particles: ``amplitude`` of a uniform field, or ``coils``, ``helmholtz`` pairs,
     ``solenoid`` and ``field_map`` in phase, whose fields add."""
 
+    makes: ClassVar[tuple[str, ...]] = ("field_amplitude", "absorbed_power")
+    asks_of_particles: ClassVar[tuple[str, str] | None] = ("feels_field", "magnetic")
+    heats_only_particles: ClassVar[bool] = True
     kind: Literal["magnetic"]
     frequency: Frequency
     """of the field"""

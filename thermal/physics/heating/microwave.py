@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field
@@ -37,6 +37,7 @@ class Microwave(Switched):
     proportion, so that the power stays what it is.
     """
 
+    makes: ClassVar[tuple[str, ...]] = ("absorbed_power",)
     kind: Literal["microwave"]
     power: Power
     """that the generator gives to each antenna"""

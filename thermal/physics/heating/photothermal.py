@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
@@ -45,6 +45,8 @@ class Photothermal(Switched):
     the one found from the optics. ``refractive_index``: of the tissue at the skin, instead of the tissue table's.
     """
 
+    makes: ClassVar[tuple[str, ...]] = ("fluence", "emission", "absorbed_power")
+    asks_of_particles: ClassVar[tuple[str, str] | None] = ("absorbs_light", "optical")
     kind: Literal["photothermal"]
     wavelength: Wavelength
     """of the light, in vacuum"""

@@ -8,12 +8,13 @@ import numpy as np
 from pydantic import Field
 
 from thermal.errors import CaseError
+from thermal.physics.heating.kind import HeatingKind
 from thermal.physics.heating.schedule import Ramp, Switched, ramp_breaks, ramp_within
 from thermal.physics.heating.shapes import PrescribedSource, region_volume
 from thermal.physics.heating.source import PlainSource
 from thermal.physics.scene import Device, Drive, Held, Reading, Scene, State, region_nodes
 from thermal.physics.tissue import Tissues
-from thermal.units import Array, Spec
+from thermal.units import Array
 
 LOST_SHARE = 1e-3
 """Share of a shape's power that may fall outside the tissue before a warning is given."""
@@ -22,6 +23,7 @@ LOST_SHARE = 1e-3
 class Prescribed(Switched):
     """Heat sources written down in the case; they add up. ``on`` and ``pulses`` here switch all of them together."""
 
+    makes: ClassVar[tuple[str, ...]] = ("absorbed_power",)
     kind: Literal["prescribed"]
     sources: tuple[PrescribedSource, ...] = Field(min_length=1)
     """they add up"""
@@ -87,7 +89,7 @@ class Prescribed(Switched):
         )  # fmt: skip
 
 
-class PrescribedTemperature(Spec):
+class PrescribedTemperature(HeatingKind):
     """A region, or everything, held at a temperature that follows a schedule, linear between its knots.
 
     A repeated time in ``schedule`` is a jump; before the first knot and after the last the value stays.
@@ -142,7 +144,7 @@ class PrescribedTemperature(Spec):
         return PlainSource(act, events, ticks=ticks)
 
 
-class NoHeating(Spec):
+class NoHeating(HeatingKind):
     """No heat source."""
 
     devices: ClassVar[tuple[Device, ...]] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -34,6 +34,7 @@ class Rfa(Switched, Generator):
     Without electrodes the boundaries alone set the potential: between two values, scaled to what the generator holds.
     """
 
+    makes: ClassVar[tuple[str, ...]] = ("potential", "absorbed_power")
     kind: Literal["rfa"]
     protocol: str | None = None
     """settings of a generator by name, from the library"""
@@ -70,6 +71,11 @@ class Rfa(Switched, Generator):
     def all_electrodes(self) -> tuple[ElectrodeEntry, ...]:
         """The electrode or electrodes."""
         return self.electrodes if self.electrode is None else (self.electrode,)
+
+    @property
+    def needs_potentials(self) -> bool:
+        """Without electrodes."""
+        return not self.all_electrodes
 
     @property
     def actives(self) -> int:

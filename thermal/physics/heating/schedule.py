@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import AfterValidator, model_validator
 
+from thermal.physics.heating.kind import HeatingKind
 from thermal.physics.scene import Device
 from thermal.physics.tissue import Tissues
 from thermal.units import Duration, Instant, Spec, Temperature
@@ -73,7 +74,7 @@ class Pulses(Spec):
         return self
 
 
-class Switched(Spec):
+class Switched(HeatingKind):
     """Base of the specifications that can be switched on and off.
 
     Without ``on`` the source acts all the time; ``pulses`` chops each interval into a pulse train.
