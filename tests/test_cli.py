@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -343,3 +344,24 @@ def test_interrupting_before_anything_is_done(here: Path) -> None:
     assert "Traceback" not in said
     if run.returncode == 130:
         assert "interrupted" in said
+
+
+def test_a_failure_that_cannot_even_be_logged_is_told(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full, and with it the folder of temporary files."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere/summary.json")
+
+    monkeypatch.setattr("thermal.case.load.read_file", full)
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", full)
+    assert main(["validate", "box.toml"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("failed: somewhere/summary.json: No space left on device (there is no log")
+    assert len(said.splitlines()) == 1
+
+
+def test_a_comparison_that_cannot_be_written_is_refused_first(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "box.toml", "--out", "box.toml"]) == 2
+    assert "box.toml: cannot be written to (File exists); choose another folder" in capsys.readouterr().err

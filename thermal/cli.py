@@ -57,16 +57,29 @@ def _explain(error: BaseException) -> int:
     from thermal.engine import NotConvergedError  # not sooner: an interrupted import of NumPy cannot be repeated
 
     if not any(note.startswith("log: ") for note in notes):
-        with tempfile.NamedTemporaryFile("w", prefix="thermal-", suffix=".log", delete=False, encoding="utf-8") as log:
-            log.write("".join(traceback.format_exception(error)))
-        notes.append(f"log: {log.name}")
-    words = str(error).splitlines() or [type(error).__name__]
+        notes.append(_logged(error))
+    words = (_of_system(error) if isinstance(error, OSError) else str(error)).splitlines() or [type(error).__name__]
     if isinstance(error, NotConvergedError):
         print(f"not converged: {words[0]} ({'; '.join(notes)})", file=sys.stderr)
         return NOT_CONVERGED
     name = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
     print(f"failed: {name}{words[0]} ({'; '.join(notes)})", file=sys.stderr)
     return FAILED
+
+
+def _logged(error: BaseException) -> str:
+    """Write the traceback to a file of its own and say where it is."""
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="thermal-", suffix=".log", delete=False, encoding="utf-8") as log:
+            log.write("".join(traceback.format_exception(error)))
+    except OSError as full:
+        return f"there is no log, for it cannot be written either: {full.strerror}; THERMAL_DEBUG=1 shows more"
+    return f"log: {log.name}"
+
+
+def _of_system(error: OSError) -> str:
+    """What the system refuses, and of which file."""
+    return f"{error.filename}: {error.strerror}" if error.filename is not None and error.strerror else str(error)
 
 
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)

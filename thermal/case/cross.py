@@ -141,7 +141,8 @@ def _idle_particles(particles: Any, heating: HeatingKind) -> list[Problem]:
     return [Problem(
         ("particles", "material" if particles.material is not None else "kind"),
         f'"{particles.material or particles.kind}" has no {lack} properties, which heating.kind = '
-        f'"{_name(type(heating))}" needs; choose particles that have (thermal materials lists them), or write delivery.kind = "none"',
+        f'"{_name(type(heating))}" needs; choose particles that have (thermal materials lists them), or write '
+        'delivery.kind = "none"',
     )]  # fmt: skip
 
 

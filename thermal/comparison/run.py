@@ -50,6 +50,12 @@ def compare(
     entries = _load(targets, anatomy)
     if protocol is not None:
         entries = [entry if isinstance(entry, Run) else protocol.of(entry) for entry in entries]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CaseError(
+            f"{folder}: cannot be written to ({error.strerror}); choose another folder with --out"
+        ) from None
     cases = [entry for entry in entries if not isinstance(entry, Run)]
     todo = dict(zip(_folder_names(cases), cases, strict=True))
     with Aside() as aside:
