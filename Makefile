@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 VENV_MPI := $(ROOT)/.venv-mpi
 RENDER_PACKAGES := libegl1 libgl1 libxrender1
 
-.PHONY: demo test test-slow test-mpi golden lint docs bench bench-env clean render-libraries
+.PHONY: demo test test-slow test-mpi coverage golden lint docs bench bench-env clean render-libraries
 
 demo: $(VENV)/installed render-libraries
 	@cd "$(ROOT)" && if "$(BIN)/python" meshes/fetch_body_ct.py; then \
@@ -24,6 +24,11 @@ test: $(VENV)/installed-test render-libraries
 
 test-slow: $(VENV)/installed-test render-libraries
 	@cd "$(ROOT)" && "$(BIN)/python" -m pytest -m slow
+
+# Which lines of thermal/ the tests run; what is not counted is said in CONTRIBUTING.md.
+coverage: $(VENV)/installed-dev render-libraries
+	@cd "$(ROOT)" && "$(BIN)/python" -m pytest --numprocesses "$(WORKERS)" --maxprocesses 4 --dist worksteal \
+	  --cov=thermal --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 # Run the shipped cases, renew their golden numbers and print what changed. CASES="liver-gold liver-rfa": only these.
 golden: $(VENV)/installed-test
