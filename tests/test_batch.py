@@ -281,7 +281,7 @@ def test_validate_says_what_a_sweep_asks_for(tmp_path: Path, capsys: pytest.Capt
     said = capsys.readouterr().out
     assert "sweep.toml: valid sweep of 4 runs" in said
     assert "heating.amplitude: 2 values, 10 kA/m, 20 kA/m" in said
-    assert "ball: 1,331 nodes: a run takes about 0.4 GB of memory and, within a factor of three, about" in said
+    assert "ball: 1,331 nodes: a run takes about 0.4 GB of memory and, by a rough guess, about" in said
     assert main(["validate", str(written(tmp_path, DRAWN))]) == 0
     said = capsys.readouterr().out
     assert "valid sweep of 9 runs" in said
