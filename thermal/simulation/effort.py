@@ -29,8 +29,8 @@ TYPICAL_STEP = 0.4
 
 @dataclass(frozen=True)
 class Effort:
-    """What a run will take, guessed from its nodes and steps alone: the gold case on the liver is met (40 s on one core),
-    and small phantoms; what solves a potential in every step, or has fronts of ice, may take several times as long."""
+    """What a run will take, guessed from its nodes and steps alone, by the gold case on the liver (40 s on a core) and
+    small phantoms; what solves a potential in every step, or has fronts of ice, may take several times as long."""
 
     nodes: int
     seconds: float
