@@ -12,13 +12,17 @@ from scenes import tumour_in_liver
 from thermal import load_case
 from thermal.cli import main
 from thermal.errors import CaseError
-from thermal.guidance.ahead import learn, spread_of
+from thermal.guidance.ahead import FACTORS, Ahead, learn, spread_of
 from thermal.guidance.control import control_case
-from thermal.guidance.estimate import emulate, estimate
-from thermal.guidance.steered import Twin
-from thermal.guidance.thermometer import Thermometer
-from thermal.physics.control.kinds import FRESH, BangBang, Pid, allowed
+from thermal.guidance.estimate import MODEL, Estimate, emulate, estimate
+from thermal.guidance.goal import Goal
+from thermal.guidance.peaks import Peaks
+from thermal.guidance.steered import Steered, Twin
+from thermal.guidance.thermometer import Image, Thermometer
+from thermal.imaging.grid import mean_of
+from thermal.physics.control.kinds import FRESH, BangBang, Pid, Predictive, allowed
 from thermal.simulation import Prepared, prepare
+from thermal.zone import share_of
 
 CASE = (
     tumour_in_liver(36, 3, 6)
@@ -173,6 +177,67 @@ def test_a_twin_goes_where_the_treatment_goes(model: Prepared) -> None:
     np.testing.assert_allclose(parts.progress.state.temperature, whole.progress.state.temperature, atol=1e-6)
 
 
+def test_a_target_is_reached_between_its_nodes_too(model: Prepared) -> None:
+    """All nodes of the tumour destroyed and none beside it: the zone ends short of the tumour's border somewhere."""
+    control = model.case.control
+    assert control is not None
+    goal, twin = Goal.of(model, control.model_copy(update={"cover": 0.0})), Twin(model, np.arange(0.0, 240.0, 10.0))
+    assert goal is not None
+    damage = twin.progress.state.damage[goal.law.kind]
+    twin.progress.hottest[:] = 60.0
+    damage[:], damage[goal.nodes] = 1e-3, 1.1
+    assert not goal.reached(twin)
+    share = share_of(model.engine, "tumour")
+    damage[share > 0.0] = 1.1
+    assert goal.reached(twin)  # its border lies between nodes that have some of it, as the coverage of a run counts
+    damage[goal.nodes[0]] = 0.9
+    assert not goal.reached(twin)
+
+
+def test_peaks_that_images_cut_off(model: Prepared) -> None:
+    """A peak as narrow as a voxel, of which the images of a plan show less: rises are raised by what is missing, where
+    it is hot, and nowhere else."""
+    control = model.case.control
+    assert control is not None
+    thermometer = Thermometer.of(model, control)
+    peaks = Peaks(thermometer)
+    rise = 40.0 * np.exp(-0.5 * ((model.engine.points - 0.018) ** 2).sum(axis=1) / 0.003**2)
+    image = Image(10.0, thermometer.base + np.nan_to_num(mean_of(thermometer.way, rise, thermometer.body)))
+    assert thermometer.hottest(image).max() < 67.0
+    peaks.watch(model.engine, model.initial + rise)
+    thermometer.sharp = peaks.factor
+    assert thermometer.hottest(image).max() == pytest.approx(77.0, abs=1e-6)
+    assert peaks.factor[0, 0, 0] == 1.0
+    smooth = Peaks(thermometer)
+    smooth.watch(model.engine, model.initial + 20.0)
+    np.testing.assert_allclose(smooth.factor, 1.0, atol=1e-12)
+
+
+def test_image_and_model_together(model: Prepared) -> None:
+    """Before anything is learned an image has nearly all the say; later the model takes half of the noise away."""
+    control = model.case.control
+    assert control is not None
+    looks, thermometer = np.arange(0.0, 240.0, 10.0), Thermometer.of(model, control)
+    predictive = control.controller
+    assert isinstance(predictive, Predictive)
+    pilot = Ahead(predictive, thermometer, model, looks, 2.0)
+    hot = tuple(n // 2 for n in thermometer.grid.shape)
+    shown = thermometer.base.copy()
+    shown[hot] += 40.0
+    pilot._shown[10.0] = shown
+    seen = Image(10.0, shown + 2.0)
+    assert shown[hot] + 1.9 < pilot._likely(seen)[hot] <= shown[hot] + 2.0  # an image of 0.4 K, a model of 8 K
+    pilot.estimates[10.0] = Estimate(FACTORS, np.array([[0.1, -0.1] * 20, [0.01, -0.01] * 20]))
+    model_error = 40.0 * np.hypot(MODEL, pilot.estimates[10.0].deviation[1])
+    gain = model_error**2 / (model_error**2 + thermometer.deviation[hot] ** 2 + thermometer.common**2)
+    assert pilot._likely(seen)[hot] == pytest.approx(shown[hot] + 2.0 * gain)
+    cold = (0, 0, 0)
+    assert pilot._likely(seen)[cold] == pytest.approx(shown[cold], abs=1e-3)  # no rise that a model could miss
+    easiest = pilot._easiest.loop.source
+    assert isinstance(easiest, Steered)
+    assert easiest.factor > 1.2  # limits are kept for nine of ten that are held possible beforehand
+
+
 # -------------------------------------------------------------------------------------------------------- treatments
 
 
@@ -188,15 +253,30 @@ def test_control_keeps_its_limits_and_covers_more_than_the_plan(tmp_path: Path) 
     assert last.interval[1, 0] <= 1.0 <= last.interval[1, 1]
     table = json.loads((tmp_path / "out" / "control.json").read_text())
     assert len(table["closed"]["levels"]) == len(table["times"]) == 24
+    assert table["closed"]["heated_for"] == 10.0 * np.count_nonzero(table["closed"]["levels"]) > 0.0
+
+
+BETTER, WORSE = (f"{{'tissues.liver.perfusion'={x},'tissues.tumour.perfusion'={x}}}" for x in (1.3, 0.7))
+MORE, LESS = (f"{{'heating.sources.0.peak'={x}}}" for x in (1.3, 0.7))
 
 
 @pytest.mark.slow
-def test_limits_are_kept_where_less_blood_cools(tmp_path: Path) -> None:
-    """With 30 % less perfusion than planned for; full power would pass the limit by a hundred kelvin in a look."""
-    changes = ["control.patient={'tissues.liver.perfusion'=0.7,'tissues.tumour.perfusion'=0.7}"]
+@pytest.mark.parametrize("patient", [BETTER, WORSE, MORE, LESS])
+@pytest.mark.parametrize("kind", ["pid", "predictive"])
+def test_no_wrong_model_lets_a_limit_pass_or_a_tumour_live(tmp_path: Path, patient: str, kind: str) -> None:
+    """30 % wrong either way, images with a noise of 1 K, and a peak as narrow as their voxels: all of the tumour is
+    destroyed and the limit kept, where the plan passes it or leaves half of the tumour."""
+    changes = [f"control.patient={patient}", "control.thermometry.snr=30", "control.caution='3 K'",
+               "control.cover='0 mm'", f"control.controller={{kind='{kind}'}}"]  # fmt: skip
+    if kind == "predictive":
+        changes[-1] = "control.controller={kind='predictive',learn=['30 s','60 s']}"
     found = control_case(write(tmp_path), tmp_path / "out", set=changes)
     assert found.closed.excess <= 0.0
-    assert found.closed.coverage > 0.95
+    assert found.closed.coverage >= min(found.open.coverage, 1.0 - 1e-9)
+    if patient in (MORE, LESS):
+        assert (found.open.excess > 0.0) == (patient == MORE)
+    if patient == LESS:
+        assert found.closed.coverage > found.open.coverage + 0.1
 
 
 SHORT = ["bioheat.duration='100 s'", "heating.on=[['0 s','100 s']]"]

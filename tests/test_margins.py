@@ -15,7 +15,7 @@ from thermal.case.parts import ReferenceZone
 from thermal.engines.voxel import VoxelEngine
 from thermal.units import Array
 from thermal.zone import Extent, measure_zone
-from thermal.zone.margins import collateral, heat_sinks, left_over, measure_margins
+from thermal.zone.margins import collateral, heat_sinks, left_over, measure_margins, target_nodes, target_surface
 
 H = 1.0 * MM
 
@@ -61,6 +61,23 @@ def test_a_target_covered_to_its_border(radius: float) -> None:
     assert found is not None
     volume, covered = (found.readings[f"margin.target_5mm.{name}"].value for name in ("volume", "coverage"))
     assert covered == pytest.approx(min(ball(radius * MM) / volume, 1.0), abs=0.02)  # second order: (h / R)^2
+
+
+@pytest.mark.parametrize("margin", [0.0, 3.0])
+def test_the_surface_of_a_target(margin: float) -> None:
+    """Of a ball: on a sphere, except beside a vessel. Its nodes alone end half a voxel below it."""
+    vessel: Share = lambda x: (x[:, 2] > 7 * MM).astype(float)  # noqa: E731
+    tumour: Share = lambda x: smooth_ball(8 * MM)(x) * (1.0 - vessel(x))  # noqa: E731
+    engine = cube(14 * MM, H, {"tumour": tumour, "vessel": vessel})
+    asked = (engine, "tumour", margin * MM, ("vessel",))
+    points, radius = target_surface(*asked), (8.0 + margin) * MM
+    away = np.linalg.norm(points, axis=1)
+    assert points[:, 2].max() < 7 * MM  # nothing of what is cut off by the vessel
+    below = points[:, 2] < 0.0
+    np.testing.assert_allclose(away[below], radius, atol=0.25 * MM)  # a quarter of a voxel
+    assert below.sum() > 0.5 * len(points) > 100
+    nodes = engine.points[target_nodes(*asked)]
+    assert np.linalg.norm(nodes, axis=1).max() < radius + 0.25 * MM
 
 
 def test_margin_below_the_capsule() -> None:

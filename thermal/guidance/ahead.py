@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
+from scipy import stats
 from scipy.linalg import solve_triangular
 
 from thermal.case.guided import Control
+from thermal.engine import Engine
 from thermal.guidance.estimate import MODEL, Estimate, emulate, estimate
 from thermal.guidance.goal import Goal
 from thermal.guidance.pilots import most_level
@@ -39,8 +41,9 @@ COLD = np.array([1.0, -1.0])
 class Ahead:
     """A controller with a model: learns its perfusion and absorption, and lets through what the limits allow.
 
-    It ends when the target is destroyed in the model and in one that is harder to heat than a share ``sure`` of all
-    that the last estimate holds for possible.
+    Limits are kept for a share ``sure`` of all that the last estimate holds for possible, by a model that is easier to
+    heat than those, and what is held for possible beforehand until there is one. It ends when the target is destroyed
+    in the model and in one that is harder to heat than that share.
     """
 
     controller: Predictive
@@ -56,7 +59,8 @@ class Ahead:
     def __post_init__(self) -> None:
         control = self.thermometer.control
         self._limits = limits_at(self.model, control) - control.caution
-        self._twins = [Twin(self.model, self.looks)]
+        self._shown: dict[float, Array] = {}
+        self._follow(0.0)
 
     def look(self, time: float, temperature: Array) -> tuple[float, float]:
         """Take an image, learn from all where that is due, and look ahead."""
@@ -64,6 +68,7 @@ class Ahead:
         if self.levels:
             for twin in self._twins:
                 twin.advance(self.levels[-1], time)
+            self._show(time)
         every, last = self.thermometer.control.every, max(self.controller.learn, default=0.0)
         if any(time - every + 1e-6 < due <= time for due in self.controller.learn):
             self._learn(time)
@@ -72,13 +77,14 @@ class Ahead:
         self.ended = self.ended or (self.goal is not None and all(map(self.goal.reached, self._twins)))
         level = 0.0
         if not self.ended:
-            level = look_ahead(self._twins[0], self.looks, time, self.controller.horizon, self._limits, self.most)
+            level = look_ahead(self._easiest, self.looks, time, self.controller.horizon, self._limits, self.most)
         if self.controller.learn and not self.estimates:
             level = min(level, self.controller.start)
         room = float("nan")
         if image is not None:
             room = self.thermometer.room(image)
-            if room + self.thermometer.control.caution < 0.0:  # seen beyond a limit, whatever the model says
+            likely = Image(image.taken, self._likely(image))
+            if self.thermometer.room(likely) + self.thermometer.control.caution < 0.0:  # beyond a limit by what is seen
                 level = 0.0
         self.levels.append(level)
         return level, room
@@ -96,18 +102,49 @@ class Ahead:
 
     def _follow(self, time: float) -> None:
         """March models with what was learned up to ``time`` (s), under the levels that there were."""
-        factors = [np.ones(2)]
+        sure, factors = self.controller.sure, [np.ones(2)]
         if self.estimates:
             latest = self.estimates[max(self.estimates)]
-            factors = [latest.median]
-            if self.goal is not None:
-                factors.append(latest.member(COLD, self.controller.sure))
+            factors = [latest.median, latest.member(-COLD, sure), latest.member(COLD, sure)]
+        elif self.controller.learn:
+            spread = np.array([self.thermometer.control.spread.perfusion, self.thermometer.control.spread.absorption])
+            factors.append(np.exp(-COLD * spread * stats.norm.ppf(sure)))
         self._twins = [Twin(self.model, self.looks, *each) for each in factors]
+        self._easiest = self._twins[min(1, len(factors) - 1)]
+        self._shown = {}
+        self._show(0.0)
         ends = [*self.looks[1:], time]
         for twin in self._twins:
             for until, level in zip(ends, self.levels, strict=False):
                 if until <= time + 1e-6:
                     twin.advance(level, float(until))
+                    if twin is self._twins[0]:
+                        self._show(float(until))
+
+    def _show(self, time: float) -> None:
+        """Keep what the model has on voxels at ``time`` (s), a look, for the images that are still to be seen."""
+        frame = mean_of(self.thermometer.way, self._twins[0].progress.state.temperature, self.thermometer.body)
+        control = self.thermometer.control
+        kept = {
+            at: old for at, old in self._shown.items() if at >= time - control.thermometry.lag - 2.0 * control.every
+        }
+        self._shown = {**kept, time: np.nan_to_num(frame)}
+
+    def _likely(self, image: Image) -> Array:
+        """(a, b, c) degC, what an image and the model tell together, each by its error (a Kalman gain, voxel by voxel).
+
+        The model errs by a share of the rise: its own and that of the absorption, which decides how hot the hottest
+        becomes. Before anything is learned the image has nearly all the say; the noise of an image alone, of which the
+        largest of many voxels is felt, would switch off a treatment that keeps its limits.
+        """
+        shown = self.thermometer.as_read(self._shown[image.taken])
+        known = self.thermometer.control.spread.absorption
+        if self.estimates:
+            known = float(self.estimates[max(self.estimates)].deviation[FACTORS.index("absorption")])
+        model = (MODEL**2 + known**2) * (shown - self.thermometer.base) ** 2
+        noise = self.thermometer.deviation**2 + self.thermometer.common**2
+        gain = np.where(np.isfinite(noise), model / (model + noise), 0.0)
+        return np.asarray(shown + gain * (image.values - shown))
 
     def memory(self) -> Mapping[str, Array]:
         """All that was seen, done and learned; models are marched again from that."""
@@ -211,8 +248,13 @@ def replay(
     return found
 
 
-def plan_levels(model: Prepared, control: Control, looks: Array, horizon: float) -> Array:
-    """The levels that keep the limits on a patient who is as the case says: the open loop."""
+def plan_levels(
+    model: Prepared, control: Control, looks: Array, horizon: float, watch: Callable[[Engine, Array], None]
+) -> Array:
+    """The levels that keep the limits on a patient who is as the case says: the open loop.
+
+    ``watch`` is given the temperature (n,) that is foreseen at each look.
+    """
     twin = Twin(model, looks)
     limits = limits_at(model, control) - control.caution
     goal, most = Goal.of(model, control), most_level(model, control)
@@ -223,5 +265,5 @@ def plan_levels(model: Prepared, control: Control, looks: Array, horizon: float)
         level = look_ahead(twin, looks, float(time), horizon, limits, most)
         levels.append(level)
         if after <= looks[-1]:
-            twin.advance(level, float(after))
+            watch(model.engine, twin.advance(level, float(after)))
     return np.array([*levels, *(0.0 for _ in looks[len(levels) :])])

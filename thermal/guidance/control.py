@@ -18,6 +18,7 @@ from thermal.errors import CaseError
 from thermal.guidance.ahead import FACTORS, Ahead, plan_levels
 from thermal.guidance.estimate import Estimate
 from thermal.guidance.goal import Dose, Goal
+from thermal.guidance.peaks import Peaks
 from thermal.guidance.pilots import Recorded, Simple, most_level
 from thermal.guidance.pump import PRESSURE, eased, slowed
 from thermal.guidance.steered import steer
@@ -114,10 +115,13 @@ def control_case(
     looks = np.arange(0.0, duration - 1e-6, every)
     horizon = control.controller.horizon if isinstance(control.controller, Predictive) else HORIZON
     report("plan", 0.0)
-    levels = plan_levels(model, control, looks, horizon)
+    peaks = Peaks(Thermometer.of(model, control))
+    levels = plan_levels(model, control, looks, horizon, peaks.watch)
     planned = Recorded(levels, looks)
     opened = _treat(truth, planned, looks, folder / "open", control, report, force)
-    pilot = _pilot(model, watched, control, looks)
+    thermometer = Thermometer.of(watched, control)
+    thermometer.sharp = peaks.factor
+    pilot = _pilot(model, thermometer, control, looks)
     closed = _treat(watched, pilot, looks, folder / "closed", control, report, force)
     acted = read_json(closed.folder / PILOT)
     found = Controlled(
@@ -125,12 +129,11 @@ def control_case(
         Treated(closed, _excess(truth, control, closed), np.array(acted["levels"])),
         {each["time"]: Estimate(FACTORS, np.array(each["ensemble"])) for each in acted["estimates"]},
     )
-    write_text(folder / "control.json", json.dumps(json_safe(_table(found, looks)), indent=2) + "\n")
+    write_text(folder / "control.json", json.dumps(json_safe(_table(found, looks, duration)), indent=2) + "\n")
     return found
 
 
-def _pilot(model: Prepared, truth: Prepared, control: Control, looks: Array) -> Simple | Ahead:
-    thermometer = Thermometer.of(truth, control)
+def _pilot(model: Prepared, thermometer: Thermometer, control: Control, looks: Array) -> Simple | Ahead:
     most = most_level(model, control)
     if isinstance(control.controller, Predictive):
         return Ahead(control.controller, thermometer, model, looks, most, Goal.of(model, control))
@@ -178,7 +181,7 @@ _UNITS = {
 }
 
 
-def _table(found: Controlled, looks: Array) -> dict[str, Any]:
+def _table(found: Controlled, looks: Array, duration: float) -> dict[str, Any]:
     def one(treated: Treated) -> dict[str, Any]:
         run = treated.run
         return {
@@ -189,7 +192,7 @@ def _table(found: Controlled, looks: Array) -> dict[str, Any]:
             "limit_passed_by": treated.excess,
             "healthy_volume": run.value("zone.healthy_volume"),
             **({"needle_pressure": run.value(PRESSURE)} if PRESSURE in run.summary else {}),
-            "heated_for": float((treated.levels > 0.0).sum() * np.diff(looks).min(initial=0.0)),
+            "heated_for": float(np.diff([*looks, duration])[treated.levels > 0.0].sum()),
             "levels": treated.levels,
         }
 

@@ -15,7 +15,7 @@ from thermal.guidance.thermometer import Image, Thermometer
 from thermal.physics.damage import Law
 from thermal.simulation import Prepared
 from thermal.units import Array, Mask
-from thermal.zone.margins import target_nodes
+from thermal.zone.margins import target_nodes, target_surface
 
 NEARLY = 0.99
 """Share of the voxels of the target that must be destroyed: voxels on its border are partly beside it."""
@@ -25,9 +25,12 @@ BODY = 37.0
 
 @dataclass(frozen=True)
 class Goal:
-    """The nodes that are to be destroyed, and the law that says so."""
+    """The nodes that are to be destroyed, points of the surface around them, and the law that says so."""
 
     nodes: npt.NDArray[np.intp]
+    surface: Array
+    """(k, 3) m: without it a zone would do that leaves what lies between the outermost nodes and the border, half a
+    voxel thick"""
     law: Law
 
     @staticmethod
@@ -40,14 +43,17 @@ class Goal:
             raise CaseError("control.cover: the anatomy names no tumour that could be covered; give anatomy.tumour")
         vessels = [name for name, entry in case.tissues.items() if entry.temperature is not None]
         vessels = [name for name in vessels if name in prepared.engine.volumes]
-        nodes = target_nodes(prepared.engine, tumour, control.cover, vessels)
-        return Goal(nodes, prepared.loop.laws[case.zone_law.kind])
+        wanted = (prepared.engine, tumour, control.cover, vessels)
+        return Goal(target_nodes(*wanted), target_surface(*wanted), prepared.loop.laws[case.zone_law.kind])
 
     def reached(self, twin: Twin) -> bool:
         """Whether all of it is destroyed in a model."""
         now, law, at = twin.progress, self.law, self.nodes
         measure = law.measure(now.state.damage[law.kind], now.hottest, now.state.time)
-        return bool((measure[at] >= law.level).all())
+        if not (measure[at] >= law.level).all():
+            return False
+        around = twin.loop.bioheat.engine.sample(measure, self.surface)
+        return bool((around >= law.level).all())
 
 
 @dataclass

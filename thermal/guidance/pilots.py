@@ -15,7 +15,6 @@ from thermal.guidance.thermometer import Thermometer
 from thermal.physics.control import BangBang, Pid
 from thermal.physics.control.governor import BACK, Governor, Seen
 from thermal.physics.control.kinds import FRESH, Memory
-from thermal.physics.imaging.thermometry import highest_within
 from thermal.simulation import Prepared
 from thermal.units import Array
 
@@ -70,7 +69,7 @@ class Simple:
         every, room = self.thermometer.control.every, float("nan")
         if image is not None:
             room = self.thermometer.room(image)
-            shown = highest_within(image.values)
+            shown = self.thermometer.hottest(image)
             self.seen = [*self.seen[:1], *self.seen[1:][-BACK:], Seen(image.taken, shown, self._given(image.taken))]
             self.governor.watch(self.seen)
             since = self.seen[-min(BACK + 1, len(self.seen))].taken

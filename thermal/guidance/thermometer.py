@@ -45,6 +45,8 @@ class Thermometer:
     """(a, b, c) degC, the limit of what is in each voxel"""
     base: Array
     scenery: Scenery
+    sharp: float | Array = 1.0
+    """(a, b, c) by which rises are raised where they peak between voxels, as a plan foresees it"""
     images: list[Image] = field(default_factory=list)
     taken: int = 0
     """images taken so far; each has noise of its own seed, so that a treatment that is resumed sees the same"""
@@ -136,9 +138,14 @@ class Thermometer:
         self._reader.state = (memory["phase"], memory["last"])
         self.taken = int(memory["taken"])
 
+    def hottest(self, image: Image) -> Array:
+        """(a, b, c) degC, the highest temperature in each voxel, from means over voxels and how they peak in a plan."""
+        rise = highest_within(image.values) - self.base
+        return np.asarray(self.base + np.where(rise > 0.0, self.sharp, 1.0) * rise)
+
     def room(self, image: Image) -> float:
         """K, smallest distance to a limit of what an image shows, less what caution keeps."""
-        distance = self.limits - highest_within(image.values)
+        distance = self.limits - self.hottest(image)
         return float(np.nanmin(distance)) - self.control.caution
 
 

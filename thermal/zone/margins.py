@@ -64,6 +64,26 @@ def target_nodes(engine: Engine, tumour: str, margin: float, others: Sequence[st
     return np.flatnonzero((away <= margin) & (organ >= 0.5))
 
 
+def target_surface(engine: Engine, tumour: str, margin: float, others: Sequence[str]) -> Array:
+    """(k, 3) m, points of the surface of what :func:`target_nodes` holds: of the tumour, or of the shell around it as
+    far as that lies in the organ. A zone that holds nodes and surface covers all of it, between nodes as well; what
+    touches one of ``others``, where nothing can be destroyed, is left out.
+    """
+    share = share_of(engine, tumour)
+    border = engine.isosurface(share, 0.5)
+    points = border.points
+    if margin > 0.0 and len(border.triangles):
+        away = _distance_to(engine, border, share, border)
+        host = _host(engine, away, tumour, others)
+        organ = share if host is None else share + share_of(engine, host)
+        points = engine.isosurface(-away, -margin).points
+        points = points[engine.sample(organ, points) >= 0.5] if len(points) else points
+    if not len(points):
+        return np.zeros((0, 3))
+    vessels = sum((share_of(engine, name) for name in others), np.zeros_like(share))
+    return points[engine.sample(vessels, points) <= 0.0]
+
+
 def target_cover(
     engine: Engine, zone: Extent, tumour: str, margin: float, others: Sequence[str]
 ) -> tuple[float, float]:

@@ -73,7 +73,8 @@ class Predictive(Spec):
     start: PositiveFraction = 0.5
     """share of the power of the case that is let through at most until the first estimate"""
     sure: Annotated[float, *quantity("", ge=0.5, lt=1)] = 0.9
-    """the treatment ends when control.cover is reached for this share of what the estimate holds for possible"""
+    """the limits are kept, and the treatment ends when control.cover is reached, for this share of what is held for
+    possible"""
 
 
 def allowed(without: Array, full: Array, limit: Array, most: float) -> float:
