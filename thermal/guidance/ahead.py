@@ -77,7 +77,7 @@ class Ahead:
         self.ended = self.ended or (self.goal is not None and all(map(self.goal.reached, self._twins)))
         level = 0.0
         if not self.ended:
-            level = look_ahead(self._easiest, self.looks, time, self.controller.horizon, self._limits, self.most)
+            level = self._allowed(time)
         if self.controller.learn and not self.estimates:
             level = min(level, self.controller.start)
         room = float("nan")
@@ -88,6 +88,18 @@ class Ahead:
                 level = 0.0
         self.levels.append(level)
         return level, room
+
+    def _allowed(self, time: float) -> float:
+        """The largest level that the model allows with caution, and the one that is easiest to heat without.
+
+        Before there is an estimate the model is any patient's, and the easiest keeps the caution too.
+        """
+        horizon, most = self.controller.horizon, self.most
+        if self._easiest is self._twins[0] or not self.estimates:
+            return look_ahead(self._easiest, self.looks, time, horizon, self._limits, most)
+        level = look_ahead(self._twins[0], self.looks, time, horizon, self._limits, most)
+        bare = self._limits + self.thermometer.control.caution
+        return min(level, look_ahead(self._easiest, self.looks, time, horizon, bare, most))
 
     def _learn(self, time: float) -> None:
         """Estimate the factors from the images that can be seen by now, and put the models where they lead to."""
