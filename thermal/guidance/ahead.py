@@ -14,6 +14,7 @@ from thermal.case.guided import Control
 from thermal.engine import Engine
 from thermal.guidance.estimate import MODEL, Estimate, emulate, estimate
 from thermal.guidance.goal import Goal
+from thermal.guidance.peaks import Peaks
 from thermal.guidance.pilots import most_level
 from thermal.guidance.steered import Twin
 from thermal.guidance.thermometer import Image, Thermometer, limits_at
@@ -60,6 +61,7 @@ class Ahead:
         control = self.thermometer.control
         self._limits = limits_at(self.model, control) - control.caution
         self._shown: dict[float, Array] = {}
+        self._sharp: dict[float, Array] = {}
         self._follow(0.0)
 
     def look(self, time: float, temperature: Array) -> tuple[float, float]:
@@ -83,6 +85,7 @@ class Ahead:
         room = float("nan")
         if image is not None:
             room = self.thermometer.room(image)
+            self.thermometer.sharp = self._sharp[image.taken]  # of the peaks that the model has now
             likely = Image(image.taken, self._likely(image))
             if self.thermometer.room(likely) + self.thermometer.control.caution < 0.0:  # beyond a limit by what is seen
                 level = 0.0
@@ -141,6 +144,9 @@ class Ahead:
             at: old for at, old in self._shown.items() if at >= time - control.thermometry.lag - 2.0 * control.every
         }
         self._shown = {**kept, time: np.nan_to_num(frame)}
+        peaks = Peaks(self.thermometer)
+        peaks.watch(self.model.engine, self._twins[0].progress.state.temperature)
+        self._sharp = {at: self._sharp[at] for at in kept} | {time: peaks.factor}
 
     def _likely(self, image: Image) -> Array:
         """(a, b, c) degC, what an image and the model tell together, each by its error (a Kalman gain, voxel by voxel).

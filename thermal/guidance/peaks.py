@@ -27,11 +27,16 @@ class Peaks:
     """
 
     thermometer: Thermometer
-    factor: Array = field(init=False)
-    """(a, b, c) of the rise, one or more: the largest of all looks"""
+    total: Array = field(init=False)
+    count: Array = field(init=False)
 
     def __post_init__(self) -> None:
-        self.factor = np.ones(self.thermometer.grid.shape)
+        self.total, self.count = np.zeros(self.thermometer.grid.shape), np.zeros(self.thermometer.grid.shape)
+
+    @property
+    def factor(self) -> Array:
+        """(a, b, c) of the rise, one or more: the mean over the looks at which a voxel was among the warmest."""
+        return np.divide(self.total, self.count, out=np.ones_like(self.total), where=self.count > 0.0)
 
     def watch(self, engine: Engine, temperature: Array) -> None:
         """Take in what the plan foresees at a look, (n,) degC."""
@@ -48,4 +53,5 @@ class Peaks:
         values[inside] = engine.sample(temperature, at[inside])
         index = tuple(warm.T)
         true = values.reshape(len(warm), -1).max(axis=1) - seen.base[index]
-        self.factor[index] = np.maximum(self.factor[index], true / rise[index])
+        self.total[index] += np.maximum(true / rise[index], 1.0)
+        self.count[index] += 1.0
