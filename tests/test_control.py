@@ -265,7 +265,7 @@ MORE, LESS = (f"{{'heating.sources.0.peak'={x}}}" for x in (1.3, 0.7))
 @pytest.mark.parametrize("kind", ["pid", "predictive"])
 def test_no_wrong_model_lets_a_limit_pass_or_a_tumour_live(tmp_path: Path, patient: str, kind: str) -> None:
     """30 % wrong either way, images with a noise of 1 K, and a peak as narrow as their voxels: all of the tumour is
-    destroyed and the limit kept, where the plan passes it or leaves half of the tumour. Who knows no model takes longer.
+    destroyed and the limit kept, where the plan passes it or leaves half of it. Who knows no model takes longer.
     """
     changes = [f"control.patient={patient}", "control.thermometry.snr=30", "control.caution='3 K'",
                "control.cover='0 mm'", f"control.controller={{kind='{kind}'}}",
