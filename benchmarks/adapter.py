@@ -113,7 +113,7 @@ def heat(
         engine,
         Enthalpy.build(engine.to_nodes(capacity)),
         Conductivity(conductivity, np.zeros_like(conductivity)),
-        Conductivity(engine.to_nodes(conductivity), nothing),
+        lambda: Conductivity(engine.to_nodes(conductivity), nothing),
         engine.to_nodes(blood) * engine.volume,
         37.0,
         nothing,

@@ -48,7 +48,7 @@ def measure(cells: tuple[int, int, int]) -> None:
         engine,
         Enthalpy.build(np.full_like(nodes, 3.8e6)),
         Conductivity(inside, np.zeros_like(inside)),
-        Conductivity(outside, zero),
+        lambda: Conductivity(outside, zero),
         4e4 * nodes,
         37.0,
         zero,

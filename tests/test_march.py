@@ -70,7 +70,7 @@ def bioheat(
         engine,
         heat,
         conductivity(of_cells),
-        conductivity(of_nodes),
+        lambda: conductivity(of_nodes),
         perfusion * engine.volume,
         37.0,
         metabolic * engine.volume,
@@ -517,7 +517,7 @@ def test_freezing_front_moves_like_neumanns(solidus: float) -> None:
     cells, nodes = (Conductivity(np.full(m, 0.5), np.zeros(m), np.full(m, 2.0), solidus, -1.0) for m in (100, n))
     nothing = np.zeros(n)
     wall = Surroundings(nothing, nothing, Held(faces(engine, "x-"), np.full(n, -150.0)))
-    problem = Bioheat(engine, heat, cells, nodes, nothing, 37.0, nothing, wall)
+    problem = Bioheat(engine, heat, cells, lambda: nodes, nothing, 37.0, nothing, wall)
     last = run(loop(problem, None, 600.0))
     profile = last.state.temperature[::4]
     expected = {-1.0: {-1.0: 26.911}, -8.0: {-8.0: 25.477, -1.0: 26.779}}[solidus]

@@ -158,7 +158,6 @@ def test_weights_of_the_fastest_mode_save_stages() -> None:
     problem = HeatProblem(
         Enthalpy.build(capacity),
         Conductivity(cells, 0 * cells),
-        Conductivity(nodes, 0 * nodes),
         37.0,
         0 * nodes,
         0 * nodes,

@@ -70,7 +70,7 @@ class Problem:
         frozen = mixed.cut_edges({"one": 2.0, "other": 0.9}) if phases else None
         cuts = CutConductivity.of(mixed.cut_edges({"one": 0.2, "other": 0.7}), frozen, -8.0, -1.0)
         self.problem = HeatProblem(
-            relation, conductivity(at_37), nodes, 36.5, film, 15.0 * film, 4e4 * self.engine.volume, cuts
+            relation, conductivity(at_37), 36.5, film, 15.0 * film, 4e4 * self.engine.volume, cuts
         )
         factor = self.engine.contact(Ball((*(0.5 * (a[0] + a[-1]) for a in self.engine.domain.axes),), 0.8e-3))
         near = np.flatnonzero(factor)
@@ -165,7 +165,6 @@ def test_nothing_happens_in_tissue_at_rest() -> None:
     rest = HeatProblem(
         problem.problem.relation,
         problem.problem.cells,
-        problem.problem.nodes,
         37.0,
         0.0 * problem.power,
         0.0 * problem.power,

@@ -187,8 +187,8 @@ def make_surroundings(case: Case, tissues: Tissues, initial: Array) -> Surroundi
     """Thermal boundaries; by default the cuts through the body keep their initial temperature and skin is insulated."""
     engine = tissues.engine
     mask = np.zeros(engine.volume.shape, dtype=bool)
-    value = initial.copy()
-    film, load = np.zeros_like(initial), np.zeros_like(initial)
+    value = initial
+    film = load = np.broadcast_to(0.0, initial.shape)
     entries = list(_entries(case, engine))
     thermal = {
         name for name, entry, *_ in entries if not (isinstance(entry, FixedBoundary) and entry.temperature is None)
@@ -199,20 +199,20 @@ def make_surroundings(case: Case, tissues: Tissues, initial: Array) -> Surroundi
     for name, entry, areas, nodes in entries:
         if isinstance(entry, FixedBoundary) and entry.temperature is not None:
             mask |= nodes
-            value[nodes] = entry.temperature
+            value = np.where(nodes, entry.temperature, value)
         elif isinstance(entry, ConvectiveBoundary | FluxBoundary):
             if areas is None:
                 raise CaseError(f'boundaries.{name}: a region can only be "fixed"; heat flux needs a surface')
             if isinstance(entry, ConvectiveBoundary):
-                film += entry.coefficient * areas
-                load += entry.coefficient * entry.temperature * areas
+                film = film + entry.coefficient * areas
+                load = load + entry.coefficient * entry.temperature * areas
             else:
-                load += entry.flux * areas
+                load = load + entry.flux * areas
     for region, tissue in tissues.by_region.items():
         if tissue.temperature is not None:
             nodes = region_nodes(engine, region)
             mask |= nodes
-            value[nodes] = tissue.temperature
+            value = np.where(nodes, tissue.temperature, value)
     return Surroundings(film, load, Held(mask & (engine.volume > 0), value))
 
 
@@ -225,16 +225,16 @@ def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
     freezing, frozen_capacity = _freezing(case, tissues)
     boiling = _boiling(case, tissues)
     carried = blood.blood_density * blood.blood_heat_capacity
-    perfusion, metabolic = np.zeros_like(initial), np.zeros_like(initial)
+    perfusion, metabolic = np.zeros_like(initial), np.broadcast_to(0.0, initial.shape)
     for name, tissue in regions.items():
         perfusion += carried * tissue.perfusion * engine.volumes[name]
         if blood.metabolism:
-            metabolic += tissue.metabolic_heat * engine.volumes[name]
+            metabolic = metabolic + tissue.metabolic_heat * engine.volumes[name]
     return Bioheat(
         engine,
         Enthalpy.build(capacity, freezing, frozen_capacity, boiling),
         _conductivity(tissues, freezing, at_nodes=False),
-        _conductivity(tissues, freezing, at_nodes=True),
+        lambda: _conductivity(tissues, freezing, at_nodes=True),
         perfusion,
         blood.arterial_temperature,
         metabolic,

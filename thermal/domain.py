@@ -178,3 +178,8 @@ class Ball:
 
 
 Probe = Line | Ball
+
+
+def ends(probe: Probe) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Both ends of a probe, (3,) m; the centre twice for a ball."""
+    return (probe.start, probe.end) if isinstance(probe, Line) else (probe.centre, probe.centre)

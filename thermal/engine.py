@@ -397,9 +397,9 @@ def inner(a: Array, b: Array) -> float:
 def node_widths(engine: Engine) -> Array:
     """(n,) m, edge of the cells around each node: the cube root of its volume; in a half-plane that is swept around the
     z axis, the square root of the area that swept it (the cube root on the axis). Zero outside the body."""
-    radius, aside, _ = engine.points.T
-    if aside.any():
+    if len(engine.orbit(np.zeros((1, 3)))) == 1:  # nothing is swept
         return np.cbrt(engine.volume)
+    radius = engine.points[:, 0]
     around = 2.0 * np.pi * radius
     swept = np.divide(engine.volume, around, out=np.zeros_like(around), where=around > 0.0)
     return np.where(around > 0.0, np.sqrt(swept), np.cbrt(engine.volume))

@@ -282,7 +282,6 @@ class HeatProblem:
 
     relation: Enthalpy
     cells: Conductivity
-    nodes: Conductivity
     arterial_temperature: float
     film: Array
     border: Array

@@ -114,7 +114,6 @@ class Team:
             problem,
             relation=problem.relation.take(nodes),
             cells=problem.cells.take(cells),
-            nodes=problem.nodes.take(nodes),
             film=problem.film[nodes],
             border=problem.border[nodes],
             perfusion=problem.perfusion[nodes],

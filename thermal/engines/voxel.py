@@ -53,7 +53,10 @@ class VoxelEngine(OneProcess):
     @cached_property
     def points(self) -> Array:
         """(n, 3) m."""
-        return np.stack([a.ravel() for a in np.meshgrid(*self.domain.axes, indexing="ij")], axis=1)
+        places = np.empty((*self.domain.shape, 3))
+        for axis, along in enumerate(np.ix_(*self.domain.axes)):
+            places[..., axis] = along
+        return places.reshape(-1, 3)
 
     @cached_property
     def cell_volume(self) -> Array:
@@ -283,11 +286,36 @@ class VoxelEngine(OneProcess):
 
     def spread(self, probe: Probe) -> tuple[Array, float]:
         """See :meth:`thermal.engine.Engine.spread`."""
-        return probes.spread(self.points, self.volume, self._spacing_along(probe), probe)
+        spacing = self._spacing_along(probe)
+        nodes = self._around(probe, spacing)
+        near, resistance = probes.spread(self._places(nodes), self.volume[nodes], spacing, probe)
+        return self._scattered(near, nodes), resistance
 
     def contact(self, probe: Probe) -> Array:
         """See :meth:`thermal.engine.Engine.contact`."""
-        return probes.contact(self.points, self.volume, self._spacing_along(probe), probe)
+        spacing = self._spacing_along(probe)
+        nodes = self._around(probe, spacing)
+        return self._scattered(probes.contact(self._places(nodes), self.volume[nodes], spacing, probe), nodes)
+
+    def _around(self, probe: Probe, spacing: float) -> npt.NDArray[np.int64]:
+        """Nodes (k,) in C order of a box that holds all within the probe's reach."""
+        lower, upper = probes.within_reach(probe, spacing)
+        along = [
+            np.flatnonzero((axis >= low) & (axis <= high))
+            for axis, low, high in zip(self.domain.axes, lower, upper, strict=True)
+        ]
+        return np.asarray(np.ravel_multi_index(np.ix_(*along), self.domain.shape)).ravel()
+
+    def _places(self, nodes: npt.NDArray[np.int64]) -> Array:
+        """(k, 3) m of nodes (k,), without the points of all."""
+        at = np.unravel_index(nodes, self.domain.shape)
+        return np.stack([axis[along] for axis, along in zip(self.domain.axes, at, strict=True)], axis=1)
+
+    def _scattered(self, values: Array, nodes: npt.NDArray[np.int64]) -> Array:
+        """(n,) with values (k,) at nodes (k,), zero elsewhere."""
+        out = np.zeros(self.volume.shape)
+        out[nodes] = values
+        return out
 
     def _spacing_along(self, probe: Probe) -> float:
         return max(self.spacing(point) for point in probes.stations(probe))

@@ -74,6 +74,11 @@ class Loop:
             progress = self._step(progress, target, bool(np.any(np.abs(jumps - target) <= APART)))
             yield progress
 
+    def let_go(self) -> None:
+        """The march is over: the arrays it worked with are not needed any more."""
+        self.__dict__.pop("_stepper", None)
+        self.bioheat.let_go()
+
     def moments(self, progress: Progress) -> Iterator[tuple[Progress, bool]]:
         """The moments of the last step: those of ``saves`` within it, then its end; each with whether it is saved.
 

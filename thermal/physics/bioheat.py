@@ -6,6 +6,7 @@ the enthalpy as its state (:mod:`thermal.heat`), so that every nonlinearity is e
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,13 +51,19 @@ class Bioheat:
     engine: Engine
     heat: Enthalpy
     cells: Conductivity
-    nodes: Conductivity
+    at_nodes: Callable[[], Conductivity]
+    """the same at nodes, which probes and ice ask for alone"""
     perfusion: Array
     arterial_temperature: float
     metabolic: Array
     surroundings: Surroundings
     cuts: CutConductivity | None = None
     """edges beside cells that hold regions of different conductivity"""
+
+    @cached_property
+    def nodes(self) -> Conductivity:
+        """Conductivity at the nodes."""
+        return self.at_nodes()
 
     @cached_property
     def warms_itself(self) -> bool:
@@ -66,6 +73,10 @@ class Bioheat:
     @cached_property
     def _steppers(self) -> dict[Precision, HeatStepper]:
         return {}
+
+    def let_go(self) -> None:
+        """No step follows soon: forget what marches it, which can be made again."""
+        self._steppers.clear()
 
     @cached_property
     def _touched(self) -> list[tuple[Array, Nodes, Array, Conductivity]]:
@@ -77,7 +88,7 @@ class Bioheat:
         if precision not in self._steppers:
             around, arterial = self.surroundings, self.arterial_temperature
             surroundings = (around.film, around.load, self.perfusion, self.cuts)
-            problem = HeatProblem(self.heat, self.cells, self.nodes, arterial, *surroundings)
+            problem = HeatProblem(self.heat, self.cells, arterial, *surroundings)
             self._steppers[precision] = self.engine.stepper(problem, precision)
         return self._steppers[precision]
 

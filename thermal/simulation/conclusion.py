@@ -28,7 +28,7 @@ def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) ->
     static["zone"] = Field(
         extent.measure, law.measure_unit, f"ablated where at or above {law.level:g}, by the law {law.kind}"
     )
-    outcome = judge(case, prepared.anatomy, engine, extent, last, prepared.loop.bioheat.nodes)
+    outcome = judge(case, prepared.anatomy, engine, extent, last, lambda: prepared.loop.bioheat.nodes)
     static |= outcome.fields
     verdicts = hear(engine, laws, law.kind, last, prepared.anatomy.tumour)
     static["dead_by"] = Field(verdicts.dead_by, "1", f"share of the laws of {law.sense} by which tissue is dead")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,9 +34,12 @@ class Outcome:
 
 
 def judge(
-    case: Case, anatomy: Anatomy, engine: Engine, zone: Extent, last: Progress, conductivity: Conductivity
+    case: Case, anatomy: Anatomy, engine: Engine, zone: Extent, last: Progress, conductivity: Callable[[], Conductivity]
 ) -> Outcome:
-    """All of it; ``conductivity`` (n,) of the tissue. Raises ``CaseError`` for a reference zone that cannot be read."""
+    """All of it; ``conductivity`` gives that (n,) of the tissue.
+
+    Raises ``CaseError`` for a reference zone that cannot be read.
+    """
     tumour = anatomy.tumour
     vessels = [name for name, entry in case.tissues.items() if entry.temperature is not None and name in engine.shares]
     readings = {
@@ -56,7 +59,7 @@ def judge(
     return Outcome(readings, fields)
 
 
-def _isotherms(engine: Engine, last: Progress, conductivity: Conductivity) -> dict[str, Reading]:
+def _isotherms(engine: Engine, last: Progress, conductivity: Callable[[], Conductivity]) -> dict[str, Reading]:
     """Volume that was once as cold or as hot as each isotherm, m3; those that nothing passed are left out."""
     found = {}
     lowest, highest = float(last.coldest.min()), float(last.hottest.max())
@@ -67,7 +70,8 @@ def _isotherms(engine: Engine, last: Progress, conductivity: Conductivity) -> di
             measure = last.hottest - level
         else:
             reached = np.full_like(last.coldest, level)
-            measure = heat_potential(reached, conductivity) - heat_potential(last.coldest, conductivity)
+            known = conductivity()
+            measure = heat_potential(reached, known) - heat_potential(last.coldest, known)
         volume = float(engine.inside(measure, 0.0) @ engine.cell_volume)
         if volume > 0.0:
             found[f"isotherm.{level:g}.volume"] = Reading(volume, "m^3")

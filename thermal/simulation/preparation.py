@@ -25,6 +25,7 @@ from thermal.engine import Engine
 from thermal.heat import Nodes
 from thermal.imaging.grid import image_reader
 from thermal.library import Sourced
+from thermal.machine import give_back
 from thermal.march import Control, Loop, Progress
 from thermal.physics.delivery import Delivered, Site
 from thermal.physics.drug import Drug
@@ -152,6 +153,7 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         tissues,
         lambda read: case.delivery.deliver(replace(site, tissues=read), lambda share: report("delivery", share)),
     )
+    give_back()
     bioheat = make_bioheat(case, tissues, initial)  # after the delivery, which needs the memory
     if delivered.perfusion is not None:
         bioheat = replace(bioheat, perfusion=bioheat.perfusion * delivered.perfusion)

@@ -11,6 +11,7 @@ from thermal.case import Case
 from thermal.engines.beside import compiling_beside
 from thermal.engines.compiled import announced
 from thermal.errors import CaseError
+from thermal.machine import give_back
 from thermal.simulation.accuracy import Companion, companion, estimate
 from thermal.simulation.conclusion import conclude
 from thermal.simulation.course import follow
@@ -72,6 +73,8 @@ def _simulate_into(run: RunFolder, case: Case, report: Report, workshop: Worksho
     made, coarse = _run_companion(prepared, run, report) if case.numerics.error_estimate else (None, None)
     started = time.perf_counter()
     last, earlier = follow(prepared, run, report)
+    prepared.loop.let_go()
+    give_back()
     summary, late = conclude(prepared, run, last, earlier + preparing + time.perf_counter() - started)
     if made is not None and coarse is not None:
         bands = estimate(summary, made, coarse.summary)

@@ -54,6 +54,8 @@ class Flow:
     through_border: Array
     drop: float = 0.0
     """Pa between the needle and the nodes around its ports, in tissue at zero pressure"""
+    ports: Sequence[Port] = ()
+    """those that ``port_flows`` are of"""
 
     def at_port(self, pressure: float) -> Flow:
         """The same with another pressure (Pa) in the needle."""
@@ -150,13 +152,21 @@ class Medium:
             raise CaseError(f"tissues: hydraulic_anisotropy: {error}") from None
 
     def speed(self, flow: Flow, pores: Array) -> Array:
-        """(n,) m/s of the fluid in the pores: ``|K grad p| / phi``, from sums of squares along the edges."""
+        """(n,) m/s of the fluid in the pores: ``|K grad p| / phi``, from sums of squares along the edges.
+
+        Nodes that a port feeds have what the fluid went through from its wall to them besides, so that the way of every
+        particle is as long as without a grid.
+        """
         engine, tensors = self.engine, self.tensors
         if tensors is None:
             lost = np.maximum(flow.operator.dissipation(flow.pressure), 0.0)
-            return per_volume(np.sqrt(engine.to_nodes(self.permeability) * lost * engine.volume), pores)
-        square = engine.tensor_conductance(squared(tensors)).dissipation(flow.pressure)
-        return per_volume(np.sqrt(np.maximum(square, 0.0) * engine.volume), pores)
+            swept = np.sqrt(engine.to_nodes(self.permeability) * lost * engine.volume)
+        else:
+            square = engine.tensor_conductance(squared(tensors)).dissipation(flow.pressure)
+            swept = np.sqrt(np.maximum(square, 0.0) * engine.volume)
+        for port, through in zip(flow.ports, flow.port_flows, strict=True):
+            swept += through * port.way(engine)
+        return per_volume(np.maximum(swept, 0.0), pores)
 
     @property
     def exchange(self) -> Array:
@@ -228,7 +238,7 @@ class Medium:
         taken = per_volume(diagonal, engine.volume)
         decays = [float(np.sqrt(port.weights @ taken / k)) for port, k in zip(ports, local, strict=True)]
         matrix += np.diag([
-            port.screened(engine.points, decay) / k for port, decay, k in zip(ports, decays, local, strict=True)
+            port.screened(engine, decay) / k for port, decay, k in zip(ports, decays, local, strict=True)
         ])  # fmt: skip
         before = np.array([float(port.weights @ rest) for port in ports])
         flows, lumen = _share(matrix, before, flow, pressure)
@@ -240,7 +250,7 @@ class Medium:
         drop = 0.0 if through <= 0.0 else lumen - float(injected @ total) / through
         if change is not None and through > 0.0:
             drop *= self._mean_change(change, injected / through)
-        return self._flow(operator, total, lumen, injected, flows, zero, drop)
+        return self._flow(operator, total, lumen, injected, flows, zero, drop, ports)
 
     def balanced(
         self, driven: Flow, operator: Operator, pressure: Array, stored: Array, change: Array | None = None
@@ -256,7 +266,7 @@ class Medium:
         if total > 0.0:
             lost = driven.drop if change is None else driven.drop / self._mean_change(change, injected / total)
             lumen = float(injected @ pressure) / total + lost
-        return self._flow(operator, pressure, lumen, injected, driven.port_flows, stored, driven.drop)
+        return self._flow(operator, pressure, lumen, injected, driven.port_flows, stored, driven.drop, driven.ports)
 
     def _mean_change(self, change: Array, weights: Array) -> float:
         """By how much better the tissue around the ports conducts."""
@@ -272,6 +282,7 @@ class Medium:
         flows: Array,
         stored: Array,
         drop: float,
+        ports: Sequence[Port],
     ) -> Flow:
         border = injected - stored - operator(pressure)
         entering = drained = even(0.0, pressure)
@@ -282,7 +293,7 @@ class Medium:
             entering = np.maximum(exchanged, 0.0) + np.maximum(-lymph, 0.0)
             drained = np.maximum(lymph, 0.0)
         border[~self.held.mask] = 0.0
-        return Flow(operator, pressure, lumen, injected, flows, entering, drained, border, drop)
+        return Flow(operator, pressure, lumen, injected, flows, entering, drained, border, drop, ports)
 
 
 def limited(logarithm: Array) -> Array:

@@ -240,7 +240,8 @@ class Infusion(Kinetics):
                 concentration = self.concentration
             for stage in self._stages(journey, medium, settling, found, visit.step.duration, concentration):
                 self._follow(journey, stage, history, progress)
-        reached = reach(engine, journey.cargo.concentration, self.concentration / self.hindrance)
+        full = self.concentration / self.hindrance
+        reached = reach(engine, journey.cargo.concentration, full)
         if self.wait > 0.0:
             for stage in self._stages(journey, medium, settling, Driven(medium.at_rest()), self.wait, 0.0):
                 self._follow(journey, stage, history, progress)
@@ -265,7 +266,7 @@ class Infusion(Kinetics):
             {
                 **_moved(engine, settling),
                 "pore_concentration": (cargo.concentration, "kg/m^3"),
-                "deposited_concentration": (per_volume(cargo.stuck, engine.volume), "kg/m^3"),
+                "deposited_concentration": (_deposited(cargo.stuck, engine.volume), "kg/m^3"),
                 "pressure": (found.flow.pressure if settling is None else settling.pressure, "Pa"),
             },
             self.devices,
@@ -273,7 +274,7 @@ class Infusion(Kinetics):
             (
                 *needle_warnings(highest, self.backflow is None and self.opening_pressure is None),
                 *supply_warnings(journey),
-                *smeared(engine, reached, fate.pores, self._needles[0].tip, volume / self.time, self),
+                *smeared(engine, reached, fate.pores, cargo.concentration, full, volume / self.time, self),
             ),
         )
 
@@ -351,6 +352,11 @@ class Infusion(Kinetics):
         if len(ports) > 1:
             found |= {f"delivery.port_flow.{n + 1}": Reading(float(q), "m^3/s") for n, q in enumerate(ports)}
         return found
+
+
+def _deposited(stuck: Array, volume: Array) -> Array:
+    """(n,) kg/m3 of what sticks, ``stuck`` (n,) kg."""
+    return per_volume(stuck, volume) if stuck.any() else even(0.0, volume)
 
 
 def _moved(engine: Engine, settling: Consolidation | None) -> dict[str, tuple[Array, str]]:

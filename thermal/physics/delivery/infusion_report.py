@@ -56,14 +56,14 @@ def supply_warnings(journey: Journey) -> tuple[str, ...]:
 
 
 def smeared(
-    engine: Engine, reached: float, pores: Array, tip: tuple[float, float, float], flow: float, kinetics: Kinetics
+    engine: Engine, reached: float, pores: Array, concentration: Array, full: float, flow: float, kinetics: Kinetics
 ) -> tuple[str, ...]:
-    """What to say when the grid is too coarse for the front of the infusate."""
+    """What to say when the grid is too coarse for the front of the infusate, whose pores hold ``full`` kg/m3 of the
+    (n,) ``concentration``."""
     radius = float(np.cbrt(0.75 * reached / np.pi))
     if radius <= 0.0:
         return ()
-    near = np.linalg.norm(engine.points - np.asarray(tip), axis=1) <= radius
-    near &= engine.volume > 0
+    near = (concentration >= 0.5 * full) & (engine.volume > 0)
     if not near.any():
         return ()
     cell = float(node_widths(engine)[near].mean())

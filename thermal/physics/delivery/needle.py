@@ -128,7 +128,8 @@ class Needle:
                 backflow.needle_radius,
             )
             weights = weights + share * self._held(engine, line, tip.weights)
-        found = medium.at_flow([Port(weights, 0.0)], track.into_tissue)
+        whole = Line(self.tip, self.back(track.length), backflow.needle_radius)
+        found = medium.at_flow([Port(weights, 0.0, whole)], track.into_tissue)
         return Driven(found.at_port(track.pressure), track.out, track.length)
 
     def _held(self, engine: Engine, line: Line, otherwise: Array) -> Array:

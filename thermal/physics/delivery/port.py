@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from thermal.domain import Ball, Probe
+from thermal.domain import Ball, Probe, ends
 from thermal.engine import Engine, Operator
 from thermal.errors import CaseError
 from thermal.units import Array, Mask
@@ -36,12 +36,12 @@ without end."""
 
 @dataclass(frozen=True)
 class Port:
-    """An opening: the ``weights`` (n,) of the nodes it feeds and its sub-grid ``resistance``, 1/m; ``radius`` m of a
-    ball, zero of other shapes; ``own`` (m,) cells of the tissue around it, None for all."""
+    """An opening: the ``weights`` (n,) of the nodes it feeds and its sub-grid ``resistance``, 1/m; the ``probe`` it is;
+    ``own`` (m,) cells of the tissue around it, None for all."""
 
     weights: Array
     resistance: float
-    radius: float = 0.0
+    probe: Probe
     own: Mask | None = None
 
     @staticmethod
@@ -61,7 +61,7 @@ class Port:
                     "smaller voxels around the tip, or a thinner shaft"
                 )
             weights = weights / left
-        return Port(weights, resistance, probe.radius if isinstance(probe, Ball) else 0.0)
+        return Port(weights, resistance, probe)
 
     def conductivity(self, engine: Engine, permeability: Array) -> float:
         """m2/Pa/s around it, of cells (m,)."""
@@ -110,19 +110,33 @@ class Port:
         """(m,) cells of tissue that hold one of its nodes."""
         return np.asarray((engine.to_cells((self.weights > 0.0).astype(float)) > 0.0) & (permeability > 0.0))
 
-    def screened(self, points: Array, decay: float) -> float:
+    def screened(self, engine: Engine, decay: float) -> float:
         """The resistance (1/m) where vessels take up fluid on its way, so that pressure falls like ``exp(-decay r) /
         r``.
 
         The wall of the ball and the nodes it is smeared over both see less of it, each by its own distances.
         """
-        near = np.flatnonzero(self.weights)
-        if self.radius == 0.0 or decay == 0.0 or len(near) > MOST_SMEARED:
+        if not isinstance(self.probe, Ball) or decay == 0.0:
             return self.resistance
+        near = np.flatnonzero(self.weights)
+        if len(near) > MOST_SMEARED:
+            return self.resistance
+        points = engine.points
         apart = np.linalg.norm(points[near][:, None] - points[near][None], axis=2)
         less = np.divide(np.expm1(-decay * apart), apart, out=np.full_like(apart, -decay), where=apart > 0)
         smeared = float(self.weights[near] @ less @ self.weights[near])
-        return self.resistance + (-decay / (1.0 + decay * self.radius) - smeared) / (4.0 * np.pi)
+        return self.resistance + (-decay / (1.0 + decay * self.probe.radius) - smeared) / (4.0 * np.pi)
+
+    def way(self, engine: Engine) -> Array:
+        """(n,) m that fluid has come from the wall to each node it is put down at, weighted like it; the grid does not
+        see it on that way."""
+        near = np.flatnonzero(self.weights)
+        start, end = (np.asarray(at) for at in ends(self.probe))
+        axis, place = end - start, engine.points[near] - start
+        along = np.clip(place @ axis / (float(axis @ axis) or 1.0), 0.0, 1.0)
+        out = np.zeros_like(self.weights)
+        out[near] = self.weights[near] * (np.linalg.norm(place - along[:, None] * axis, axis=1) - self.probe.radius)
+        return out
 
 
 def _centred(engine: Engine, weights: Array, centre: Array) -> Array:

@@ -159,5 +159,5 @@ class NoHeating(HeatingKind):
 
     def prepare(self, scene: Scene) -> PlainSource:
         """A source that does nothing."""
-        idle = np.zeros_like(scene.engine.volume)
+        idle = np.zeros(scene.engine.volume.shape)
         return PlainSource(lambda _state, _step: Drive(idle, steady=True))
