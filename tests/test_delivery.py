@@ -276,3 +276,18 @@ def test_memory_of_an_infusion_is_that_of_fifty_fields() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 50 * 8 * engine.volume.size
+
+
+def test_particles_that_a_boundary_alone_supplies() -> None:
+    """Nothing but fluid is infused; what leaves again is told as a share of what came in at the boundary."""
+    engine = cube(3 * MM, 0.75 * MM)
+    face = np.isclose(engine.points[:, 0], -3 * MM)
+    other = np.isclose(engine.points[:, 0], 3 * MM)
+    pressure = Held(face | other, np.where(face, 1e4, 0.0))
+    concentration = Held(face, np.where(face, 2.0, 0.0))
+    found = infusion(concentration="0 mg/ml", duration="20 min").deliver(
+        site(engine, pressure=pressure, concentration=concentration)
+    )
+    assert found.readings["dose.escaped"].value > 0.01 * found.readings["dose.supplied_at_boundary"].value
+    assert found.readings["ledger.mass_error"].value < 1e-12
+    assert any("of the mass that was put in left through the boundary" in warning for warning in found.warnings)

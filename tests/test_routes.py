@@ -251,3 +251,12 @@ def test_doses_as_a_clinician_reads_them() -> None:
     assert value(missed, "dose.tumour_coverage") == 0.0
     assert value(missed, "dose.region.left") == pytest.approx(value(missed, "dose.given"), rel=1e-12)
     assert "dose.region.tissue" not in missed.readings
+
+
+def test_a_window_larger_than_the_organ_holds_no_more_than_went_there() -> None:
+    engine = cube(20 * MM, 2 * MM, {"tumour": ball(5 * MM)})
+    spec = {"kind": "systemic", "injected_mass": "40 mg", "organs": {"tissue": {"share": 0.5, "volume": "10 ml"}}}
+    delivery: Any = TypeAdapter(DeliveryEntry).validate_python(spec)
+    found = delivery.deliver(site(engine, tumour="tumour"))
+    assert found.readings["dose.organ.tissue"].value == pytest.approx(20e-6, rel=1e-12)
+    assert found.readings["dose.region.tissue"].value == pytest.approx(20e-6, rel=1e-12)

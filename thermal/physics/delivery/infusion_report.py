@@ -12,6 +12,8 @@ from thermal.units import Array
 
 OPENING_PRESSURE = 1e5
 """Pa, above which tissue opens or tears rather than lets fluid seep; order of magnitude only, unverified."""
+MMHG = 133.322
+"""Pa"""
 MOST_SMEAR = 0.25
 """Cell over the radius of the infusate from which its front is worth a warning: fewer than four cells to the radius."""
 
@@ -34,7 +36,8 @@ def needle_warnings(highest: AtNeedle, tight: bool) -> tuple[str, ...]:
             else "lower the flow or check hydraulic_conductivity"
         )
         found.append(
-            f"the port pressure of {pressure:.3g} Pa exceeds about {OPENING_PRESSURE:.0e} Pa: real tissue "
+            f"the port pressure of {1e-3 * pressure:,.0f} kPa ({pressure / MMHG:,.0f} mmHg) exceeds about "
+            f"{1e-3 * OPENING_PRESSURE:.0f} kPa: real tissue "
             "opens or tears instead, and fluid runs back along the needle (P. J. Basser, Microvasc. "
             f"Res. 44 (1992) 143-165, doi:10.1016/0026-2862(92)90014-P, on tissue that dilates); {remedy}"
         )
@@ -49,10 +52,12 @@ def needle_warnings(highest: AtNeedle, tight: bool) -> tuple[str, ...]:
 
 def supply_warnings(journey: Journey) -> tuple[str, ...]:
     """What is doubtful about where the particles went."""
-    if journey.escaped <= 0.01 * journey.infused:
+    put_in = journey.infused + max(journey.cargo.held, 0.0)
+    if journey.escaped <= 0.01 * put_in:
         return ()
-    share = 100.0 * journey.escaped / journey.infused
-    return (f"{share:.1f} % of the infused mass left through the boundary; enlarge the window",)
+    what = "infused mass" if journey.cargo.held <= 0.0 else "mass that was put in"
+    share = 100.0 * journey.escaped / put_in
+    return (f"{share:.1f} % of the {what} left through the boundary; enlarge the window",)
 
 
 def smeared(
@@ -75,6 +80,6 @@ def smeared(
     return (
         f"delivery: the front of the infusate has come {1e3 * radius:.2g} mm, {radius / cell:.2g} cells of "
         f"{1e3 * cell:.2g} mm, of which transport needs one or two to show a front (second order with a limiter: "
-        "P. K. Sweby, SIAM Journal on Numerical Analysis 21 (1984) 995, doi:10.1137/0721062); use smaller voxels "
-        "around the tip",
+        "P. K. Sweby, SIAM Journal on Numerical Analysis 21 (1984) 995, doi:10.1137/0721062); use smaller "
+        "cells around the tip",
     )

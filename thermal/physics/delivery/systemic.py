@@ -34,7 +34,7 @@ class Organ(Spec):
     share: Fraction
     """of the injected dose that goes there in the end, if nothing left it again"""
     volume: Volume
-    """of the whole organ; the part of it in the window holds its part"""
+    """of the whole organ; the part of it in the window holds its part (all, where the window shows more than this)"""
     half_life: Duration | None = None
     """in which half of what is there is cleared for good; never when absent"""
     tolerated: Concentration | None = None
@@ -144,11 +144,12 @@ class Systemic(Spec):
             readings[f"dose.organ.{name}"] = Reading(amount, "kg")
             if organ.tolerated is not None and amount / organ.volume > organ.tolerated:
                 warnings.append(
-                    f"delivery.organs.{name}: {amount / organ.volume:.3g} kg/m^3 in the organ, above the "
-                    f"{organ.tolerated:.3g} that is tolerated; lower injected_mass"
+                    f"delivery.organs.{name}: {amount / organ.volume:.3g} mg/ml in the organ, above the "
+                    f"{organ.tolerated:.3g} mg/ml that is tolerated; lower injected_mass"
                 )
             if name in engine.volumes and name != region:
-                held = amount / organ.volume * engine.volumes[name]
+                seen = engine.volumes[name]
+                held = amount / max(organ.volume, float(np.sum(seen))) * seen
                 mass += held
                 by_region[name] = float(np.sum(held))
         in_tumour = tumour if region == site.tumour else np.zeros_like(tumour)
