@@ -64,13 +64,13 @@ def compile_march(precision: Precision) -> None:
     engine = VoxelEngine(VoxelDomain((axis, axis, axis), {"one": share, "other": 1.0 - share}, np.ones(27, np.bool_)))
     ones, volume = np.ones(64), engine.volume
     relation = Enthalpy.build(4e6 * ones, PhaseChange(*ICE, 2e8 * ones), 2e6 * ones, PhaseChange(*STEAM, 2e8 * ones))
-    cells, nodes = (Conductivity(np.full(n, 0.5), np.full(n, 1e-3), np.full(n, 2.0), *ICE) for n in (27, 64))
+    cells = Conductivity(np.full(27, 0.5), np.full(27, 1e-3), np.full(27, 2.0), *ICE)
     cuts = CutConductivity.of(
         engine.cut_edges({"one": 0.5, "other": 1.0}), engine.cut_edges({"one": 2.0, "other": 4.0}), *ICE
     )
     film = 20.0 * engine.areas["z+"]
     for cut in (cuts, None):
-        problem = HeatProblem(relation, cells, nodes, 37.0, film, 20.0 * film, 4e4 * volume, cut)
+        problem = HeatProblem(relation, cells, 37.0, film, 20.0 * film, 4e4 * volume, cut)
         stepper = engine.stepper(problem, precision)
         for coldest in (36.0, 2.0 * ICE[0]):
             temperature = np.linspace(coldest, 40.0, 64)

@@ -287,29 +287,16 @@ class VoxelEngine(OneProcess):
     def spread(self, probe: Probe) -> tuple[Array, float]:
         """See :meth:`thermal.engine.Engine.spread`."""
         spacing = self._spacing_along(probe)
-        nodes = self._around(probe, spacing)
-        near, resistance = probes.spread(self._places(nodes), self.volume[nodes], spacing, probe)
+        nodes = self._places.between(*probes.within_reach(probe, spacing))
+        near, resistance = probes.spread(self._places.of_nodes(nodes), self.volume[nodes], spacing, probe)
         return self._scattered(near, nodes), resistance
 
     def contact(self, probe: Probe) -> Array:
         """See :meth:`thermal.engine.Engine.contact`."""
         spacing = self._spacing_along(probe)
-        nodes = self._around(probe, spacing)
-        return self._scattered(probes.contact(self._places(nodes), self.volume[nodes], spacing, probe), nodes)
-
-    def _around(self, probe: Probe, spacing: float) -> npt.NDArray[np.int64]:
-        """Nodes (k,) in C order of a box that holds all within the probe's reach."""
-        lower, upper = probes.within_reach(probe, spacing)
-        along = [
-            np.flatnonzero((axis >= low) & (axis <= high))
-            for axis, low, high in zip(self.domain.axes, lower, upper, strict=True)
-        ]
-        return np.asarray(np.ravel_multi_index(np.ix_(*along), self.domain.shape)).ravel()
-
-    def _places(self, nodes: npt.NDArray[np.int64]) -> Array:
-        """(k, 3) m of nodes (k,), without the points of all."""
-        at = np.unravel_index(nodes, self.domain.shape)
-        return np.stack([axis[along] for axis, along in zip(self.domain.axes, at, strict=True)], axis=1)
+        nodes = self._places.between(*probes.within_reach(probe, spacing))
+        near = probes.contact(self._places.of_nodes(nodes), self.volume[nodes], spacing, probe)
+        return self._scattered(near, nodes)
 
     def _scattered(self, values: Array, nodes: npt.NDArray[np.int64]) -> Array:
         """(n,) with values (k,) at nodes (k,), zero elsewhere."""

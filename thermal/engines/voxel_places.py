@@ -27,6 +27,19 @@ class VoxelPlaces:
         slack = BORDER * (upper - lower)
         return np.asarray(((at >= lower - slack) & (at <= upper + slack)).all(axis=1))
 
+    def between(self, lower: Array, upper: Array) -> npt.NDArray[np.int64]:
+        """Nodes (k,) in C order of the box between two corners (3,) m."""
+        along = [
+            np.flatnonzero((axis >= low) & (axis <= high))
+            for axis, low, high in zip(self.domain.axes, lower, upper, strict=True)
+        ]
+        return np.asarray(np.ravel_multi_index(np.ix_(*along), self.domain.shape)).ravel()
+
+    def of_nodes(self, nodes: npt.NDArray[np.int64]) -> Array:
+        """(k, 3) m of nodes (k,), without the points of all."""
+        at = np.unravel_index(nodes, self.domain.shape)
+        return np.stack([axis[along] for axis, along in zip(self.domain.axes, at, strict=True)], axis=1)
+
     def locate(self, at: Array) -> tuple[list[npt.NDArray[np.int64]], list[Array]]:
         """Cell index and position in the cell (0..1) along each axis, for points (q, 3)."""
         cells, fractions = [], []
