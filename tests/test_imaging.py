@@ -331,6 +331,12 @@ def test_clearance_of_three_scans() -> None:
     assert inside > 0.9  # 95 % of a normal error
 
 
+def test_two_scans_without_noise_do_not_tell_the_error_of_a_clearance() -> None:
+    fit = fit_clearance(np.array([0.0, 1e5]), np.array([4e-6, 1e-6]), np.zeros(2))
+    assert fit.half_life == pytest.approx(5e4, rel=1e-6)
+    assert np.isnan(fit.error)
+
+
 # --------------------------------------------------------------------------------------------------- patient space
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,7 +211,8 @@ def write_quantity(found: Quantity, folder: Path, about: Mapping[str, Any]) -> t
 
 @dataclass(frozen=True)
 class Clearance:
-    """An exponential decay of a mass: ``half_life`` s with its standard error, and the mass at time zero, kg."""
+    """An exponential decay of a mass: ``half_life`` s with its standard error (NaN: nothing tells it), and the mass at time
+    zero, kg."""
 
     half_life: float
     error: float
@@ -218,25 +220,28 @@ class Clearance:
 
 
 def fit_clearance(times: Array, masses: Array, errors: Array) -> Clearance:
-    """Fit ``m = m0 exp(-k t)`` to masses (k,) kg at times (k,) s with standard errors (k,); zero errors: all alike.
+    """Fit ``m = m0 exp(-k t)`` to masses (k,) kg at times (k,) s with standard errors (k,); zero errors: all alike,
+    as large as the masses scatter, which two scans do not show.
 
     Raises ``CaseError`` for fewer than two times, and where nothing is cleared.
     """
-    from scipy.optimize import curve_fit
+    from scipy.optimize import OptimizeWarning, curve_fit
 
     if len(times) < 2 or np.ptp(times) <= 0.0 or masses[0] <= 0.0:
         raise CaseError("quantify: a clearance needs scans at two times at least, with particles at the first")
     scale, span = float(masses[0]), float(np.ptp(times))
     weights = errors / scale if np.all(errors > 0.0) else None
     guess = (1.0, -np.log(max(masses[-1] / scale, 1e-3)))
-    (start, rate), covariance = curve_fit(
-        lambda t, m, k: m * np.exp(-k * t), times / span, masses / scale, p0=guess, sigma=weights,
-        absolute_sigma=weights is not None,
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OptimizeWarning)  # no covariance: the error is NaN
+        (start, rate), covariance = curve_fit(
+            lambda t, m, k: m * np.exp(-k * t), times / span, masses / scale, p0=guess, sigma=weights,
+            absolute_sigma=weights is not None,
+        )  # fmt: skip
     if rate <= 0.0:
         raise CaseError("quantify: the mass does not fall from scan to scan; nothing is cleared that could be fitted")
     half = float(np.log(2.0) / rate) * span
-    deviation = float(np.sqrt(covariance[1, 1])) if np.isfinite(covariance[1, 1]) else 0.0
+    deviation = float(np.sqrt(covariance[1, 1])) if np.isfinite(covariance[1, 1]) else np.nan
     return Clearance(half, half * deviation / float(rate), float(start) * scale)
 
 
