@@ -161,5 +161,5 @@ def _clearance(found: list[Any], times: str) -> None:
     fit = fit_clearance(at, np.array([q.mass for q in found]), np.array([q.noise for q in found]))
     for time, quantity in zip(at, found, strict=True):
         print(f"  {time / 3600.0:8.4g} h        {quantity.mass * 1e6:.5g} mg")
-    error = f"+/- {fit.error / 3600.0:.2g}" if np.isfinite(fit.error) else "(error unknown: no noise, two scans)"
-    print(f"  half-life         {fit.half_life / 3600.0:.5g} h {error}")
+    spread = f"+/- {fit.error / 3600.0:.2g}" if np.isfinite(fit.error) else "(error unknown: no noise, two scans)"
+    print(f"  half-life         {fit.half_life / 3600.0:.5g} h {spread}")

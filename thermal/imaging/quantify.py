@@ -211,8 +211,8 @@ def write_quantity(found: Quantity, folder: Path, about: Mapping[str, Any]) -> t
 
 @dataclass(frozen=True)
 class Clearance:
-    """An exponential decay of a mass: ``half_life`` s with its standard error (NaN: nothing tells it), and the mass at time
-    zero, kg."""
+    """An exponential decay of a mass: ``half_life`` s with its standard error (NaN: nothing tells it), and the mass at
+    time zero, kg."""
 
     half_life: float
     error: float
