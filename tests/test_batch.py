@@ -300,8 +300,8 @@ def test_validate_says_what_a_sweep_asks_for(tmp_path: Path, capsys: pytest.Capt
         (DRAWN.replace("centre.0", "centr.0"), "sweep.toml:12: anatomy.shapes.0.centr.0: the case has"),
         (DRAWN.replace('mean = "0 mm"', 'mean = "90 mm"'), "delete it (with tissues.liver.perfusion = "),
         (
-            GRID.replace("[grid]", 'set = { "heating.amplitude" = "1 kA/m" }\n[grid]'),
-            "sweep.toml: sweep: heating.amplitude is set by set and by grid; leave it to one of them",
+            GRID + '[[rows]]\n"heating.amplitude" = "1 kA/m"\n',
+            "sweep.toml: sweep: heating.amplitude is set by grid and by rows; leave it to one of them",
         ),
     ],
 )

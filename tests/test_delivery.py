@@ -186,7 +186,9 @@ def test_high_pressure_is_called_unreal() -> None:
     properties = tissues(engine, hydraulic_conductivity="3.098e-14 m^2/Pa/s")
     found = infusion(duration="10 s").deliver(site(engine, properties))
     assert found.readings["delivery.port_pressure"].value == pytest.approx(5.14e5, rel=0.03)
-    assert any("opens or tears" in warning and "5.0" in warning for warning in found.warnings)
+    assert any("opens or tears" in warning and "mmHg" in warning for warning in found.warnings)
+    kilopascals = float(next(w for w in found.warnings if "opens or tears" in w).split(" of ")[1].split(" kPa")[0])
+    assert kilopascals == pytest.approx(514, rel=0.03)
 
 
 def test_history_ends_with_the_wait() -> None:

@@ -121,6 +121,8 @@ class Sweep(Spec):
             raise ValueError("search looks at one case on one anatomy; leave out what would make several")
         homes: dict[str, str | int] = {}
         for key, home in self._setters():
+            if home[0] == "set":
+                continue  # for all runs; what varies goes on from there
             if homes.setdefault(key, home[0]) != home[0]:
                 raise ValueError(f"{key} is set by {homes[key]} and by {home[0]}; leave it to one of them")
         return self
