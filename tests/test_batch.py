@@ -467,7 +467,7 @@ def test_statistics_need_all_runs_of_a_design(tmp_path: Path) -> None:
         '"zone"', '"summary"'
     )
     sweep = load_sweep(written(tmp_path, text))
-    members = named(expand(sweep), "sweep.toml")
+    members = named(expand(sweep), sweep)
     rng = np.random.default_rng(0)
     outcomes = {
         m.name: Outcome(m.name, "done", "", {"zone.volume": {"value": float(rng.random()), "unit": "m^3"}})

@@ -184,8 +184,8 @@ def expanded(folder: Path, text: str | bytes) -> int:
     from thermal.batch import load_sweep
     from thermal.batch.members import expand, named
 
-    members = expand(load_sweep(write(folder / "sweep.toml", text)))
-    return len(named(members[:8], "sweep.toml"))
+    sweep = load_sweep(write(folder / "sweep.toml", text))
+    return len(named(expand(sweep)[:8], sweep))
 
 
 @often(60, 1500)
