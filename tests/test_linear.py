@@ -110,12 +110,17 @@ def test_tiny_numbers_converge_like_large_ones() -> None:
         (chain(400, 1e-3), np.ones(400), "in 20 iterations"),
         (-np.eye(4), np.ones(4), "not positive definite"),
         (np.eye(4), np.array([1, np.nan, 1, 1]), "not finite"),
-        (np.full((4, 4), np.nan), np.ones(4), "operator or the guess"),
+        (np.full((4, 4), np.nan), np.ones(4), "operator is not positive definite or not finite"),
     ],
 )
 def test_failures_say_so(matrix: np.ndarray, rhs: np.ndarray, match: str) -> None:
     with pytest.raises(NotConvergedError, match=match):
         conjugate_gradients(lambda u: matrix @ u, rhs, max_iterations=20)
+
+
+def test_a_guess_that_is_not_finite() -> None:
+    with pytest.raises(NotConvergedError, match="operator or the guess"):
+        conjugate_gradients(lambda u: 2 * u, np.ones(4), guess=np.array([1, np.inf, 1, 1]))
 
 
 def test_tolerance_below_round_off_is_an_error() -> None:

@@ -52,6 +52,15 @@ def _advance_parts(x: Array, residual: Array, direction: Array, image: Array, st
         parts[block, 0] = total
 
 
+@compiled
+def _largest_parts(u: Array, parts: Array) -> None:
+    for block in nb.prange(parts.shape[0]):
+        largest = 0.0
+        for i in range(block * BLOCK, min((block + 1) * BLOCK, u.size)):
+            largest = max(largest, abs(u[i]))
+        parts[block, 0] = largest
+
+
 def _blocks(u: Array, sums: int) -> Array:
     return np.empty((-(-u.size // BLOCK), sums))
 
@@ -69,3 +78,10 @@ def advance(x: Array, residual: Array, direction: Array, image: Array, step: flo
     parts = _blocks(x, 1)
     _advance_parts(x, residual, direction, image, step, parts)
     return float(parts.sum())
+
+
+def largest(u: Array) -> float:
+    """Largest absolute value."""
+    parts = _blocks(u, 1)
+    _largest_parts(u, parts)
+    return float(parts.max(initial=0.0))

@@ -62,10 +62,12 @@ def apply(gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
     nx, ny, nz = u.shape
     for i in nb.prange(nx):
         for j in range(ny):
-            row = out[i, j]
-            centre = u[i, j]
-            for m in range(nz):
-                row[m] = 0.0
+            row, centre, g = out[i, j], u[i, j], gz[i, j]
+            row[nz - 1] = 0.0
+            for m in range(nz - 1):
+                row[m] = g[m] * (centre[m] - centre[m + 1])
+            for m in range(nz - 1):
+                row[m + 1] += g[m] * (centre[m + 1] - centre[m])
             if i > 0:
                 g, other = gx[i - 1, j], u[i - 1, j]
                 for m in range(nz):
@@ -82,11 +84,6 @@ def apply(gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
                 g, other = gy[i, j], u[i, j + 1]
                 for m in range(nz):
                     row[m] += g[m] * (centre[m] - other[m])
-            g = gz[i, j]
-            for m in range(nz - 1):
-                flow = g[m] * (centre[m] - centre[m + 1])
-                row[m] += flow
-                row[m + 1] -= flow
 
 
 @compiled

@@ -62,7 +62,7 @@ def conjugate_gradients(
     while True:
         if kernel is not None:
             _project(x, kernel)
-        residual = rhs - apply(x)
+        residual = rhs.copy() if guess is None and not done else rhs - apply(x)
         norm = float(np.sqrt(inner(residual, residual)))
         if norm <= goal:
             return x, done

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thermal.engines import blackbox, stencils
+from thermal.engines import blackbox, fused, stencils
 from thermal.engines.blackbox import CENTRE, Flags
 from thermal.engines.stencils import Grid, Index
 from thermal.units import Array, Mask
@@ -179,30 +179,33 @@ class Multigrid:
             self._levels.append(level)
             axes = (axes[0][kept[0]], axes[1][kept[1]], axes[2][kept[2]])
         self._coarsest = self._levels[-1].inverse()
+        self._result = np.empty(self._shape)
 
     def __call__(self, residual: Array) -> Array:
-        """Approximate solution of one cycle from zero, (n,) -> (n,)."""
+        """Approximate solution of one cycle from zero, (n,) -> (n,), in a buffer that the next call overwrites."""
         top = self._levels[0]
-        size = max(float(residual.max()), -float(residual.min()))
+        size = fused.largest(residual)
         if size == 0.0:
-            return np.zeros_like(residual)
-        inner = (slice(1, -1),) * 3
-        np.multiply(residual.reshape(self._shape), 1.0 / size, out=top.rhs[inner], casting="same_kind")
+            self._result[...] = 0.0
+            return self._result.ravel()
+        stencils.enter(residual.reshape(self._shape), 1.0 / size, top.rhs, top.u)
         self._cycle(0)
-        return np.multiply(top.u[inner], size * self._scale, dtype=np.float64).ravel()
+        stencils.leave(top.u, size * self._scale, self._result)
+        return self._result.ravel()
 
     def _cycle(self, depth: int) -> None:
+        """Better the level's ``u`` by its ``rhs``."""
         level = self._levels[depth]
         if depth == len(self._down):
             inner = level.u[1:-1, 1:-1, 1:-1]
             inner[...] = (self._coarsest @ level.rhs[1:-1, 1:-1, 1:-1].ravel()).reshape(inner.shape)
             return
         down, below = self._down[depth], self._levels[depth + 1]
-        level.u[...] = 0.0
         for _ in range(2 if depth in TWICE else 1):
             level.smooth(backwards=False)
             stencils.residual(level.g, level.offsets, level.s, level.rhs, level.u, level.left)
             down.restrict(level.left, below.rhs)
+            below.u[...] = 0.0
             self._cycle(depth + 1)
             down.prolong(below.u, level.u)
             level.smooth(backwards=True)

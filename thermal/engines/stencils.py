@@ -75,6 +75,29 @@ def load(gx: Array, gy: Array, gz: Array, extra: Array, free: Mask, scale: float
         _load_plane(i, gx, gy, gz, extra, free, scale, g, s)
 
 
+@compiled
+def enter(residual: Array, scale: float, rhs: Grid, u: Grid) -> None:
+    """Put ``residual * scale`` (nx, ny, nz) into the padded ``rhs``, and zeros into ``u``."""
+    nx, ny, nz = residual.shape
+    for i in nb.prange(nx):
+        u[i + 1] = 0.0
+        for j in range(ny):
+            row, to = residual[i, j], rhs[i + 1, j + 1]
+            for k in range(nz):
+                to[k + 1] = row[k] * scale
+
+
+@compiled
+def leave(u: Grid, scale: float, out: Array) -> None:
+    """``out`` (nx, ny, nz): the padded ``u`` times ``scale``."""
+    nx, ny, nz = out.shape
+    for i in nb.prange(nx):
+        for j in range(ny):
+            row, to = u[i + 1, j + 1], out[i, j]
+            for k in range(nz):
+                to[k] = row[k + 1] * scale
+
+
 @compiled_part
 def _factor_plane(i: int, g: Grid, offsets: Index, s: Grid, pivot: Grid) -> None:
     _, ny, nz = s.shape
