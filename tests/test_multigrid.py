@@ -204,7 +204,7 @@ def test_cycle_is_symmetric_and_positive() -> None:
     cycle = Multigrid(axes, (operator.gx, operator.gy, operator.gz), 0.1 * engine.volume, free)
     rng = np.random.default_rng(3)
     a, b = rng.normal(size=(2, free.size)) * free
-    of_a, of_b = cycle(a), cycle(b)
+    of_a, of_b = cycle(a).copy(), cycle(b).copy()
     assert not of_a[~free].any()
     assert a @ of_a > 0.0
     assert abs(a @ of_b - b @ of_a) <= 1e-5 * np.sqrt((a @ of_a) * (b @ of_b))
