@@ -225,11 +225,10 @@ def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
     freezing, frozen_capacity = _freezing(case, tissues)
     boiling = _boiling(case, tissues)
     carried = blood.blood_density * blood.blood_heat_capacity
-    perfusion, metabolic = np.zeros_like(initial), np.broadcast_to(0.0, initial.shape)
-    for name, tissue in regions.items():
-        perfusion += carried * tissue.perfusion * engine.volumes[name]
-        if blood.metabolism:
-            metabolic = metabolic + tissue.metabolic_heat * engine.volumes[name]
+    perfusion = engine.volume * tissues.mix_nodes({name: carried * t.perfusion for name, t in regions.items()})
+    metabolic = np.broadcast_to(0.0, initial.shape)
+    if blood.metabolism:
+        metabolic = engine.volume * tissues.mix_nodes({name: t.metabolic_heat for name, t in regions.items()})
     return Bioheat(
         engine,
         Enthalpy.build(capacity, freezing, frozen_capacity, boiling),

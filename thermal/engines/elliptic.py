@@ -84,6 +84,12 @@ class GraphSolver:
         )
         return solution + held
 
+    def near(self, residual: Array) -> Array:
+        """About the solution (n,), by one cycle of the preconditioner: linear, symmetric and positive."""
+        if self.precondition is not None:
+            return self.precondition(residual)
+        return np.divide(residual, self.main, out=np.zeros_like(residual), where=self.free)
+
     def _apply(self, u: Array) -> Array:
         image = self.operator(u)
         fused.finish(image, self.diagonal, u, self.free)

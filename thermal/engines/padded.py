@@ -23,8 +23,8 @@ class Padded:
         inverse_squares: list[Real] = [np.pad(width**-2.0, 1).astype(self.dtype) for width in widths]
         self.inverse_squares = (inverse_squares[0], inverse_squares[1], inverse_squares[2])
         """of the cells' edges along each axis, 1/m2"""
-        quarter = 0.25 * widths[0][:, None, None] * widths[1][None, :, None] * widths[2][None, None, :]
-        self._solid_quarter = np.where(domain.solid.reshape(domain.cell_shape), quarter, 0.0)
+        self._quarter = 0.25 * widths[0][:, None, None] * widths[1][None, :, None], widths[2]
+        self._solid = domain.solid.reshape(domain.cell_shape)
 
     @property
     def whole(self) -> Box:
@@ -52,7 +52,11 @@ class Padded:
 
     def conducting(self, k: Array) -> Array:
         """A quarter of the coefficient (m,) times the volume of each cell, on the grid without a ring."""
-        return k.reshape(self._solid_quarter.shape) * self._solid_quarter
+        across, along = self._quarter
+        coefficients = k.reshape(self._solid.shape) * across
+        coefficients *= along
+        coefficients *= self._solid
+        return coefficients
 
     def places(self, nodes: Nodes) -> Nodes:
         """Where nodes lie in a flat padded array."""

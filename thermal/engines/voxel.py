@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +20,14 @@ from thermal.engine import Flight, Operator, Packets, Skeleton, Surface, Turbid
 from thermal.engines import interface, kernels, marching, oblique, photons, probes
 from thermal.engines.elliptic import GraphSolver
 from thermal.engines.multigrid import Multigrid
+from thermal.engines.on_demand import OnDemand
 from thermal.engines.serial import OneProcess
 from thermal.engines.streams import Streams, VoxelFlow
 from thermal.engines.voxel_borders import Borders
 from thermal.engines.voxel_heat import VoxelStepper
 from thermal.engines.voxel_operator import VoxelOperator
 from thermal.engines.voxel_places import VoxelPlaces
-from thermal.engines.voxel_window import FineShares, VoxelWindow
+from thermal.engines.voxel_window import VoxelWindow
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
 
@@ -50,9 +50,9 @@ class VoxelEngine(OneProcess):
     def _all_solid(self) -> bool:
         return bool(self.domain.solid.all())
 
-    @cached_property
+    @property
     def points(self) -> Array:
-        """(n, 3) m."""
+        """(n, 3) m; made when it is asked for, as it would outweigh three fields."""
         places = np.empty((*self.domain.shape, 3))
         for axis, along in enumerate(np.ix_(*self.domain.axes)):
             places[..., axis] = along
@@ -75,11 +75,13 @@ class VoxelEngine(OneProcess):
         """Region -> (m,) share of each cell."""
         return self.domain.shares
 
-    @cached_property
+    @property
     def volumes(self) -> Mapping[str, Array]:
         """Region -> (n,) lumped volume, m3."""
-        volume = self.cell_volume
-        return MappingProxyType({name: self._gather(share * volume) for name, share in self.domain.shares.items()})
+        return OnDemand(tuple(self.domain.shares), self._region_volume)
+
+    def _region_volume(self, name: str) -> Array:
+        return self._gather(self.domain.shares[name] * self.cell_volume)
 
     def _gather(self, amount: Array) -> Array:
         out = np.empty(self.domain.shape)
@@ -240,7 +242,7 @@ class VoxelEngine(OneProcess):
         cells = self.domain.cell_shape
         fine = VoxelDomain(
             (axes[0], axes[1], axes[2]),
-            FineShares(self.domain, pick),
+            OnDemand(tuple(self.domain.shares), lambda name: self.domain.shares[name].reshape(cells)[pick].ravel()),
             self.domain.solid.reshape(cells)[pick].ravel(),
         )
         return VoxelWindow(

@@ -22,8 +22,8 @@ class VoxelConductivity:
     def __init__(self, grid: Padded, problem: HeatProblem) -> None:
         cells = problem.cells
         self._grid, self._rises = grid, cells.rises
-        self._base = grid.conducting(cells.at_37)
-        self._slope = cells.slope.reshape(self._base.shape) if cells.rises else NOTHING
+        base = grid.conducting(cells.at_37)
+        self._slope = cells.slope.reshape(base.shape) if cells.rises else NOTHING
         self._frozen = NOTHING if cells.frozen is None else grid.conducting(cells.frozen)
         ice = problem.relation.freezing
         self._melting = (-np.inf, -np.inf) if ice is None else (ice.solidus, ice.liquidus)
@@ -34,7 +34,8 @@ class VoxelConductivity:
         """of unfrozen tissue"""
         self.icy = grid.cells() if self.freezes else self.warm
         """with ice where it now is"""
-        self.thaw(np.full(grid.shape, BODY_TEMPERATURE))
+        self._fill(np.full(grid.shape, BODY_TEMPERATURE), base)
+        self._base = base if cells.rises else NOTHING
 
     @property
     def freezes(self) -> bool:
@@ -59,10 +60,14 @@ class VoxelConductivity:
 
     def thaw(self, temperature: Array) -> None:
         """Take up the conductivity of unfrozen tissue at the ``temperature`` (nodes) degC."""
-        heat_kernels.fill_conductivity(temperature, self._base, self._slope, self._rises, self.warm)
+        if self._rises:
+            self._fill(temperature, self._base)
+        self._ice_box = None
+
+    def _fill(self, temperature: Array, base: Array) -> None:
+        heat_kernels.fill_conductivity(temperature, base, self._slope, self._rises, self.warm)
         if self.cuts is not None:
             self.cuts.fill_warm(self.warm)
-        self._ice_box = None
 
     def follow_ice(self, theta: Real, box: Box) -> None:
         """Take up the conductivity of tissue with ice, which is now in this ``box``; ``theta`` K above body

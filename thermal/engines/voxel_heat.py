@@ -83,9 +83,8 @@ class VoxelStepper:
         self._sink, self._first, self._last, self._here, self._before = (grid.nodes() for _ in range(5))
         self._theta = grid.nodes() if self._conducting.freezes or steam_width.size else self._here
         self._box = grid.whole
-        self._blood = grid.nodes()
+        self._blood = self._power = NOTHING.astype(grid.dtype)  # asked for by steps with ice or vapour alone
         self._steady_of = np.zeros(0), np.zeros(0, np.bool_)  # the power and the free nodes of the arrays kept
-        self._power = grid.nodes()
         self._decay = 0.0
         self._free = np.zeros(0, np.bool_)
         self._release(self._solid)
@@ -289,6 +288,7 @@ class VoxelStepper:
         power, free = self._steady_of
         moved = not np.array_equal(free, action.free)
         if moved:
+            self._blood, self._power = grid.nodes(), grid.nodes()
             free = action.free.copy()
             self._within = free & self._solid
             border = np.where(self._within, problem.border - BODY_TEMPERATURE * problem.film, 0.0)

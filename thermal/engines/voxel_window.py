@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sparse
 
-from thermal.domain import VoxelDomain
 from thermal.units import Array
 
 if TYPE_CHECKING:
@@ -39,24 +37,6 @@ class VoxelWindow:
         """Transpose of :meth:`to_fine`, (nf,) -> (n,); conserves the total."""
         back = tuple(matrix.T.tocsr() for matrix in self.interpolation)
         return _tensor_apply(back, amount.reshape(self.engine.domain.shape)).ravel()
-
-
-@dataclass(frozen=True)
-class FineShares(Mapping[str, Array]):
-    """Shares of the cells of a window, made when one is asked for: all of them would outweigh the fields on it."""
-
-    coarse: VoxelDomain
-    pick: tuple[npt.NDArray[np.int64], ...]
-    """of each fine cell the coarse one along each axis, as ``numpy.ix_`` makes it"""
-
-    def __getitem__(self, name: str) -> Array:
-        return np.asarray(self.coarse.shares[name].reshape(self.coarse.cell_shape)[self.pick]).ravel()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.coarse.shares)
-
-    def __len__(self) -> int:
-        return len(self.coarse.shares)
 
 
 def _tensor_apply(matrices: tuple[sparse.csr_array, ...], u: Array) -> Array:

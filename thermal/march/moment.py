@@ -15,6 +15,9 @@ from thermal.units import Array
 LIKENESS = 2.0
 """How many times larger the bend at one end of a step may be than that at the other."""
 
+STRETCH = 65536
+"""Nodes that are interpolated at once: the many arrays that it takes then outweigh nothing."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -82,8 +85,12 @@ class Span:
 
     def v(self, share: float, after: Progress) -> Array:
         """(n,) K at a share of the step."""
-        step = after.last_step
-        return within(share, self.before.v, after.v, step * self.first.rate, step * self.last.rate)
+        step, v = after.last_step, np.empty_like(after.v)
+        for start in range(0, v.size, STRETCH):
+            here = slice(start, start + STRETCH)
+            rates = step * self.first.rate[here], step * self.last.rate[here]
+            v[here] = within(share, self.before.v[here], after.v[here], *rates)
+        return v
 
     def moment(
         self, time: float, temperature: Array, latest: Progress, after: Progress, laws: Mapping[str, Law]
@@ -111,8 +118,8 @@ class Span:
         return replace(
             after,
             state=State(time, temperature, damage),
-            coldest=between(np.minimum(before.coldest, temperature), latest.coldest, after.coldest),
-            hottest=between(np.maximum(before.hottest, temperature), latest.hottest, after.hottest),
+            coldest=np.clip(temperature, after.coldest, latest.coldest),
+            hottest=np.clip(temperature, latest.hottest, after.hottest),
             energy=energy,
             stored=float(energy.sum()) + (1.0 - share) * before.open_energy + share * after.open_energy,
         )

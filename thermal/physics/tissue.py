@@ -196,10 +196,7 @@ class Tissues:
 
     def mix_nodes(self, values: Mapping[str, float]) -> Array:
         """Volume-weighted mean of one number a region, (n,); zero at nodes outside the body."""
-        mixed = np.zeros_like(self.engine.volume)
-        for region, volume in self.engine.volumes.items():
-            mixed += values[region] * volume
-        return np.divide(mixed, self.engine.volume, out=np.zeros_like(mixed), where=self.engine.volume > 0)
+        return self.engine.to_nodes(self.mix_cells(values))
 
     def cells(self, name: str, needed_by: str) -> Array:
         """A property at cells, (m,). Raises ``CaseError`` where a region lacks it."""

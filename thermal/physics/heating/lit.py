@@ -12,7 +12,7 @@ from thermal.engine import Engine, Window
 from thermal.errors import CaseError
 from thermal.library import Sourced
 from thermal.physics.heating.shape_loss import ShapeLoss
-from thermal.physics.light import Border, Lamp, Light, LightModel
+from thermal.physics.light import Border, Lamp, Light, LightModel, Medium
 from thermal.physics.light.nearness import near_fibres
 from thermal.physics.light.turbidity import Turbidity
 from thermal.physics.light.window import MINOR_SHARE, unresolved
@@ -58,6 +58,7 @@ class Lamps(Protocol):
 class Lit:
     """The body in the light of the lamps, on the light's window; ``spacing``: of its fine part, m.
 
+    ``turbid`` is kept on the heat grid: on the window's it would outweigh the light.
     ``glow``: emitted over absorbed power of the particles at fluence rates (W/m2), where they emit.
     """
 
@@ -76,9 +77,13 @@ class Lit:
         particles has lost its shape; its books are closed."""
         grid = self.window.engine
         cells, reshaped = grid.to_cells(self.window.to_fine(coagulated)), self.window.to_fine(lost)
-        light = self.model.solve(grid, self.turbid.medium(grid, cells, reshaped), self.lamps, self.border)
+        light = self.model.solve(grid, self._medium(cells, reshaped), self.lamps, self.border)
         light.check()
         return light
+
+    def _medium(self, coagulated: Array | float = 0.0, lost: Array | float = 0.0) -> Medium:
+        """What the light meets on its grid, at cells (m,) and nodes (n,) of which these shares have changed."""
+        return self.turbid.on(self.window).medium(self.window.engine, coagulated, lost)
 
     def heat(self, light: Light, lost: Array) -> Array:
         """W that warm each node of the heat grid, (n,), where the share ``lost`` (n,) of the particles has lost its
@@ -128,7 +133,7 @@ class Lit:
             "light.reflected": Reading(light.reflected, "W"),
             "light.balance_error": Reading(light.balance_error, ""),
             "light.spacing": Reading(self.spacing, "m"),
-            "light.share_near_fibres": Reading(near_fibres(grid, self.turbid.medium(grid), light, self.lamps)[0], ""),
+            "light.share_near_fibres": Reading(near_fibres(grid, self._medium(), light, self.lamps)[0], ""),
             **({} if self.glow is None else {"light.emitted": Reading(float(np.sum(self._emitted(light))), "W")}),
             **{f"light.standard_error.{name}": Reading(error, "W") for name, error in light.errors},
         }
@@ -136,7 +141,7 @@ class Lit:
     def doubts(self, light: Light) -> tuple[str, ...]:
         """What to say about resolution, validity and light that never met the tissue."""
         grid = self.window.engine
-        medium = self.turbid.medium(grid)
+        medium = self._medium()
         found = (*unresolved(grid, medium, light, self.spacing), *self.model.doubts(grid, medium, light, self.lamps))
         if light.missed <= MINOR_SHARE * light.power:
             return found

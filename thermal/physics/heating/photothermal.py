@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from thermal.domain import FACES, SURFACE
-from thermal.engine import Engine
+from thermal.engine import Engine, Window
 from thermal.errors import CaseError
 from thermal.physics.heating.lit import LightPower, Lit
 from thermal.physics.heating.schedule import Switched, one_or_many
@@ -134,19 +134,25 @@ class Photothermal(Switched):
         whole = Turbidity.of(
             scene.tissues, self.wavelength, NEEDED_BY, *self._particles(scene), self._reshaped(scene), share
         )
+        window, spacing, air = self._surveyed(engine, whole, lamps, border)
+        border = replace(border, air=air)
+        lit = Lit(engine, window, whole, lamps, border, self.light, spacing, self._glow(scene), self._shapes(scene))
+        return LightPower(self, lit, scene.duration)
+
+    def _surveyed(
+        self, engine: Engine, whole: Turbidity, lamps: tuple[Lamp, ...], border: Border
+    ) -> tuple[Window, float, frozenset[str]]:
+        """The window that the light needs and the spacing (m) in it, and the faces that turned out to meet air."""
         light, grid, before = Diffusion().solve(engine, whole.medium(engine), lamps, border, SURVEY), engine, np.inf
         turbid = whole
         while True:  # a finer solution is more confined, so its window can be smaller and finer still
             hardest = turbid.medium(grid) if self.coagulation_update is None else turbid.densest(grid)
             needed, box = resolution(grid, hardest, light)
             window, used = fit_window(engine, box, self.light_spacing or needed)
-            grid, turbid = window.engine, whole.on(window)
             if used <= SLACK * needed or used > before / SLACK or self.light_spacing is not None:
-                break
+                return window, used, light.air
+            grid, turbid = window.engine, whole.on(window)
             light, before = Diffusion().solve(grid, turbid.medium(grid), lamps, border, SURVEY), used
-        border = replace(border, air=light.air)
-        lit = Lit(engine, window, turbid, lamps, border, self.light, used, self._glow(scene), self._shapes(scene))
-        return LightPower(self, lit, scene.duration)
 
     def _glow(self, scene: Scene) -> Callable[[Array], Array] | None:
         """Emitted over absorbed power of the particles at fluence rates (W/m2); None where they do not emit."""

@@ -92,8 +92,9 @@ def solve_light(
     nothing = np.zeros_like(engine.volume)
     source = sum((emission.diffuse for emission in emissions), nothing)
     ballistic = sum((emission.absorbed for emission in emissions), nothing)
-    leaks = {name: engine.areas[name] / (2.0 * factor) for name, factor in borders.items()}
-    leak = sum(leaks.values(), nothing)
+    leak = nothing.copy()
+    for name, factor in borders.items():
+        leak += engine.areas[name] / (2.0 * factor)
     absorption = medium.absorption(engine)
     operator = engine.conductance(1.0 / (3.0 * medium.attenuation(engine)))
     diffuse = engine.solve(operator, absorption * engine.volume + leak, source, tolerance=tolerance)
@@ -107,7 +108,11 @@ def solve_light(
         power=power,
         escaped=float(leak @ diffuse) + missed,
         reflected=sum(emission.reflected for emission in emissions),
-        left={name: float(through @ diffuse) for name, through in leaks.items() if through.any()},
+        left={
+            name: float(areas @ diffuse) / (2.0 * factor)
+            for name, factor in borders.items()
+            if (areas := engine.areas[name]).any()
+        },
         missed=missed,
         air=air,
     )
