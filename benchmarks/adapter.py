@@ -15,7 +15,8 @@ from thermal.engine import Engine
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
 from thermal.engines.voxel_operator import VoxelOperator
-from thermal.heat import Conductivity, Enthalpy, HeatState, Precision
+from thermal.enthalpy import Conductivity, Enthalpy
+from thermal.heat import HeatState, Precision
 from thermal.march import Control, Loop, Progress
 from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.heating.source import PlainSource

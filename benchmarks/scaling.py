@@ -28,7 +28,7 @@ def measure(cells: tuple[int, int, int]) -> None:
 
     from thermal.domain import VoxelDomain
     from thermal.engines.dolfinx import DolfinxEngine
-    from thermal.heat import Conductivity, Enthalpy
+    from thermal.enthalpy import Conductivity, Enthalpy
     from thermal.march import Control, Loop
     from thermal.physics.bioheat import Bioheat, Surroundings
     from thermal.physics.damage import Arrhenius

@@ -16,7 +16,7 @@ import numpy as np
 from thermal.domain import Ball, Domain, Line, MeshDomain, VoxelDomain
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
-from thermal.heat import Conductivity, CutConductivity, Enthalpy, PhaseChange
+from thermal.enthalpy import Conductivity, CutConductivity, Enthalpy, PhaseChange
 from thermal.march import Control, Loop
 from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.damage import Arrhenius, Cem43

@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 
 from thermal import load_case, simulate
 from thermal.comparison.limits import what_limited
-from thermal.heat import Conductivity
+from thermal.enthalpy import Conductivity
 from thermal.simulation.outcome import heat_potential
 from thermal.store import Run
 

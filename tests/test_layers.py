@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("anatomy", "physics", "engines"),
     ("engine",),
     ("heat", "carriage"),
+    ("enthalpy", "flight"),
     ("domain", "library", "sampled", "scheme"),
     ("crew",),
     ("units", "errors", "interrupts", "machine", "progress"),

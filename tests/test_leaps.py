@@ -13,7 +13,8 @@ from test_steppers import Problem
 from thermal.engines.chebyshev import chebyshev
 from thermal.engines.legendre import stage_count
 from thermal.engines.operator_heat import OperatorStepper
-from thermal.heat import BUDGET, Action, HeatState, HeatStepper, PhaseChange, Precision, Stepped
+from thermal.enthalpy import PhaseChange
+from thermal.heat import BUDGET, Action, HeatState, HeatStepper, Precision, Stepped
 from thermal.march import Control, Loop
 from thermal.physics.damage import Arrhenius
 from thermal.physics.scene import Drive

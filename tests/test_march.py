@@ -12,7 +12,8 @@ import pytest
 
 from thermal.domain import FACES, Ball, VoxelDomain
 from thermal.engines.voxel import VoxelEngine
-from thermal.heat import BUDGET, Conductivity, Enthalpy, PhaseChange, Precision
+from thermal.enthalpy import Conductivity, Enthalpy, PhaseChange
+from thermal.heat import BUDGET, Precision
 from thermal.march import Control, Loop, Progress
 from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.damage import Arrhenius, Cem43

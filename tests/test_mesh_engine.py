@@ -16,7 +16,8 @@ from thermal.engines.graph import LANES
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.mesh_edges import number_edges
 from thermal.engines.spectrum import fastest_mode
-from thermal.heat import Conductivity, Enthalpy, HeatProblem
+from thermal.enthalpy import Conductivity, Enthalpy
+from thermal.heat import HeatProblem
 
 
 def cube(n: int, size: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ import pytest
 from test_march import CAPACITY, bioheat, cube, everything, faces, loop, orders, states, uneven
 
 from thermal import load_case, simulate
-from thermal.heat import BODY_TEMPERATURE, PhaseChange
+from thermal.enthalpy import BODY_TEMPERATURE, PhaseChange
 from thermal.march import Control, Loop, Progress
 from thermal.march.moment import within
 from thermal.physics.damage import Arrhenius, Cem43, Cryo

@@ -13,8 +13,8 @@ import pytest
 from conftest import RunCase
 
 from thermal.domain import FACES, VoxelDomain
-from thermal.engine import Flight, Packets, Turbid
 from thermal.engines.voxel import VoxelEngine
+from thermal.flight import Flight, Packets, Turbid
 from thermal.store import Run
 from thermal.units import Array
 

@@ -12,20 +12,8 @@ from thermal.domain import Ball, VoxelDomain
 from thermal.engines.legendre import legendre, stage_count
 from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.voxel import VoxelEngine
-from thermal.heat import (
-    Action,
-    Conductivity,
-    CutConductivity,
-    Enthalpy,
-    HeatProblem,
-    HeatState,
-    HeatStepper,
-    PhaseChange,
-    Precision,
-    Rates,
-    Stepped,
-    Touch,
-)
+from thermal.enthalpy import Conductivity, CutConductivity, Enthalpy, PhaseChange
+from thermal.heat import Action, HeatProblem, HeatState, HeatStepper, Precision, Rates, Stepped, Touch
 from thermal.units import Array
 
 RNG_SEED = 20260101

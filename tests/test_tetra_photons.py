@@ -11,11 +11,11 @@ import pytest
 from test_monte_carlo import BATCHES, SIGMAS, agrees, down, fresnel
 
 from thermal.domain import MeshDomain, VoxelDomain, facets
-from thermal.engine import Flight, Turbid
 from thermal.engines.facet_grid import FacetGrid, first_met
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
 from thermal.errors import CaseError
+from thermal.flight import Flight, Turbid
 from thermal.physics.light import Beam, Border, Fibre, Lamp, Medium, MonteCarlo
 from thermal.units import Array, Si
 

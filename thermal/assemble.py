@@ -22,8 +22,8 @@ from thermal.case.parts import (
 from thermal.case.report import nearest
 from thermal.domain import FACES, SURFACE, AxisymmetricDomain, Domain, MeshDomain, VoxelDomain
 from thermal.engine import Engine
+from thermal.enthalpy import Conductivity, CutConductivity, Enthalpy, PhaseChange
 from thermal.errors import CaseError
-from thermal.heat import Conductivity, CutConductivity, Enthalpy, PhaseChange
 from thermal.library import Sourced
 from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.materials import resolve_tissue

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thermal.heat import Action, HeatState, Nodes
+from thermal.enthalpy import Nodes
+from thermal.heat import Action, HeatState
 from thermal.units import Array
 
 

@@ -17,16 +17,8 @@ import numpy as np
 from thermal.domain import VoxelDomain
 from thermal.engines import compiled
 from thermal.engines.voxel import VoxelEngine
-from thermal.heat import (
-    Action,
-    Conductivity,
-    CutConductivity,
-    Enthalpy,
-    HeatProblem,
-    HeatState,
-    PhaseChange,
-    Precision,
-)
+from thermal.enthalpy import Conductivity, CutConductivity, Enthalpy, PhaseChange
+from thermal.heat import Action, HeatProblem, HeatState, Precision
 
 ICE, STEAM = (-8.0, -1.0), (99.0, 100.0)
 """degC of tissue that freezes and boils, about anything: only the kind of numbers matters to a compiler."""

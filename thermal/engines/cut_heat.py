@@ -16,7 +16,7 @@ import numpy.typing as npt
 from thermal.engines.compiled import compiled, compiled_fast
 from thermal.engines.heat_kernels import ONE, Box, Number, Real
 from thermal.engines.padded import Padded
-from thermal.heat import BODY_TEMPERATURE, CutConductivity
+from thermal.enthalpy import BODY_TEMPERATURE, CutConductivity
 from thermal.units import Array
 
 Index = npt.NDArray[np.int64] | npt.NDArray[np.int32]

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from thermal.carriage import Carriage, Transport
 from thermal.domain import CutEdges, Domain, MeshDomain, Probe, VoxelDomain
-from thermal.engine import Flight, Operator, Packets, PlainSolver, Skeleton, Surface, Turbid
+from thermal.engine import Operator, PlainSolver, Skeleton, Surface
 from thermal.engines import marching, petsc, probes
 from thermal.engines.distributed_operator import DolfinxOperator
 from thermal.engines.distribution import Distribution
@@ -28,6 +28,7 @@ from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.parts import GridPart, MeshPart, Part
 from thermal.engines.simplices import WholeMesh
 from thermal.engines.spectrum import fastest_mode
+from thermal.flight import Flight, Packets, Turbid
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
 

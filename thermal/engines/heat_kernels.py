@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thermal.engines.compiled import compiled_fast
-from thermal.heat import BODY_TEMPERATURE, BOILING, LEAST
+from thermal.enthalpy import BODY_TEMPERATURE, BOILING, LEAST
 from thermal.units import Array
 
 Real = npt.NDArray[np.floating[Any]]
@@ -35,7 +35,7 @@ ONE = np.uint64(1)
 def fill_conductivity(temperature: Array, base: Array, slope: Array, rises: bool, kv: Real) -> None:
     """Cell coefficients of unfrozen tissue at the mean temperature (degC) of the cells' nodes.
 
-    The relation is that of :class:`thermal.heat.Conductivity`.
+    The relation is that of :class:`thermal.enthalpy.Conductivity`.
     """
     cx, cy, cz = base.shape
     for i in nb.prange(cx):

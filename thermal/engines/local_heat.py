@@ -20,7 +20,8 @@ from thermal.engines.distributed_operator import DolfinxOperator
 from thermal.engines.distribution import Distribution
 from thermal.engines.local_rows import Index, LocalCells, Short
 from thermal.engines.operator_heat import Step
-from thermal.heat import Conductivity, HeatProblem
+from thermal.enthalpy import Conductivity
+from thermal.heat import HeatProblem
 from thermal.scheme import Scheme, Stage
 from thermal.units import Array
 

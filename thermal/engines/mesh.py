@@ -13,12 +13,13 @@ import numpy as np
 import skfem
 
 from thermal.domain import SURFACE, MeshDomain, Probe, facets
-from thermal.engine import Flight, Packets, Surface, Turbid
+from thermal.engine import Surface
 from thermal.engines import marching, tetra_photons
 from thermal.engines.compiled import compiled
 from thermal.engines.graph import GraphOperator, Index
 from thermal.engines.simplices import SimplexEngine
 from thermal.engines.skeleton import MeshSkeleton
+from thermal.flight import Flight, Packets, Turbid
 from thermal.units import Array
 
 

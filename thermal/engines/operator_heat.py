@@ -15,7 +15,8 @@ import numpy as np
 from thermal.engine import Engine, Operator
 from thermal.engines.legendre import legendre
 from thermal.engines.spectrum import bound
-from thermal.heat import BODY_TEMPERATURE, Action, Flow, HeatProblem, HeatState, Rates, Stepped
+from thermal.enthalpy import BODY_TEMPERATURE
+from thermal.heat import Action, Flow, HeatProblem, HeatState, Rates, Stepped
 from thermal.scheme import Scheme, Stage
 from thermal.units import Array
 

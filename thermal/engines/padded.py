@@ -8,7 +8,8 @@ import numpy as np
 
 from thermal.domain import VoxelDomain
 from thermal.engines.heat_kernels import Box, Real
-from thermal.heat import Nodes, Precision
+from thermal.enthalpy import Nodes
+from thermal.heat import Precision
 from thermal.units import Array
 
 

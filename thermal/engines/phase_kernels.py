@@ -9,7 +9,7 @@ import numpy as np
 
 from thermal.engines.compiled import compiled, compiled_fast
 from thermal.engines.heat_kernels import ONE, Box, Number, Real
-from thermal.heat import BODY_TEMPERATURE
+from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.units import Array
 
 
@@ -54,8 +54,8 @@ def stage_temperature(
     theta: Real,
     ice: Box,
 ) -> None:
-    """Temperature above body temperature (K) of ``v + change`` by :class:`thermal.heat.Enthalpy`; knots likewise above
-    body temperature, widths empty where there is no such phase.
+    """Temperature above body temperature (K) of ``v + change`` by :class:`thermal.enthalpy.Enthalpy`; knots likewise
+    above body temperature, widths empty where there is no such phase.
 
     ``ice``: first and last padded node of each row (nx, ny, 2) of the box that is below the liquidus; the last is 0
     if none is.

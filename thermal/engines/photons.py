@@ -8,8 +8,8 @@ import numba as nb
 import numpy as np
 
 from thermal.domain import FACES, VoxelDomain
-from thermal.engine import Flight, Packets, Turbid
 from thermal.engines import photon_kernels as voxels
+from thermal.flight import Flight, Packets, Turbid
 from thermal.units import Array
 
 MOST_TALLIES = 2**30

@@ -22,20 +22,8 @@ from thermal.engines.row_kernels import Real
 from thermal.engines.row_order import Packed, RowOrder
 from thermal.engines.row_phases import RowStages
 from thermal.engines.spectrum import bound, fastest_mode
-from thermal.heat import (
-    BODY_TEMPERATURE,
-    BUDGET,
-    Action,
-    Flow,
-    HeatProblem,
-    HeatState,
-    HeatStepper,
-    Nodes,
-    Precision,
-    Rates,
-    Stepped,
-    Touch,
-)
+from thermal.enthalpy import BODY_TEMPERATURE, Nodes
+from thermal.heat import BUDGET, Action, Flow, HeatProblem, HeatState, HeatStepper, Precision, Rates, Stepped, Touch
 from thermal.scheme import Scheme, Stage
 from thermal.units import Array, Mask
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from thermal.engines.compiled import compiled_fast
 from thermal.engines.graph import CHUNKS, LANES, Index, Unsigned
-from thermal.heat import BODY_TEMPERATURE
+from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.units import Array
 
 Real = npt.NDArray[np.floating[Any]]

@@ -10,7 +10,7 @@ from thermal.engines import row_kernels as kernels
 from thermal.engines.operator_heat import Step
 from thermal.engines.row_kernels import Real
 from thermal.engines.row_order import RowOrder
-from thermal.heat import BODY_TEMPERATURE
+from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.scheme import Scheme, Stage
 from thermal.units import Array
 

@@ -19,7 +19,7 @@ import scipy.sparse as sparse
 
 from thermal.carriage import Carriage
 from thermal.domain import CutEdges, Probe
-from thermal.engine import Engine, Flight, Operator, Packets, Skeleton, Surface, Turbid
+from thermal.engine import Engine, Operator, Skeleton, Surface
 from thermal.engines import probes
 from thermal.engines.compiled import compiled
 from thermal.engines.elliptic import GraphSolver
@@ -30,6 +30,7 @@ from thermal.engines.mesh_edges import EdgeMap, number_edges
 from thermal.engines.row_heat import RowStepper
 from thermal.engines.serial import OneProcess
 from thermal.engines.streams import Streams
+from thermal.flight import Flight, Packets, Turbid
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
 

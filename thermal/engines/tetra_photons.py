@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from thermal.domain import FACES, SURFACE, MeshDomain, facet_keys, sides
-from thermal.engine import Flight, Packets, Turbid
 from thermal.engines import tetra_kernels as kernels
 from thermal.engines.facet_grid import FacetGrid
 from thermal.engines.graph import Index
 from thermal.engines.locate import Locator
 from thermal.engines.photons import in_batches, optics_of, stacked
+from thermal.flight import Flight, Packets, Turbid
 from thermal.units import Array
 
 Small = npt.NDArray[np.int32]

@@ -16,7 +16,7 @@ import scipy.sparse as sparse
 
 from thermal.carriage import Carriage
 from thermal.domain import CutEdges, Probe, VoxelDomain
-from thermal.engine import Flight, Operator, Packets, Skeleton, Surface, Turbid
+from thermal.engine import Operator, Skeleton, Surface
 from thermal.engines import interface, kernels, marching, oblique, photons, probes
 from thermal.engines.elliptic import GraphSolver
 from thermal.engines.multigrid import Multigrid
@@ -28,6 +28,7 @@ from thermal.engines.voxel_heat import VoxelStepper
 from thermal.engines.voxel_operator import VoxelOperator
 from thermal.engines.voxel_places import VoxelPlaces
 from thermal.engines.voxel_window import VoxelWindow
+from thermal.flight import Flight, Packets, Turbid
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
 

@@ -9,7 +9,8 @@ from thermal.engines.cut_heat import CutFlows, Edges
 from thermal.engines.heat_kernels import Box, Real
 from thermal.engines.padded import Padded
 from thermal.engines.voxel_boxes import hull
-from thermal.heat import BODY_TEMPERATURE, HeatProblem
+from thermal.enthalpy import BODY_TEMPERATURE
+from thermal.heat import HeatProblem
 from thermal.units import Array
 
 NOTHING = np.zeros((0, 0, 0))

@@ -21,16 +21,8 @@ from thermal.engines.legendre import legendre
 from thermal.engines.padded import Padded
 from thermal.engines.voxel_boxes import Contact, box_of, box_of_rows, hull, inside
 from thermal.engines.voxel_conductivity import NOTHING, VoxelConductivity
-from thermal.heat import (
-    BODY_TEMPERATURE,
-    Action,
-    Flow,
-    HeatProblem,
-    HeatState,
-    Precision,
-    Rates,
-    Stepped,
-)
+from thermal.enthalpy import BODY_TEMPERATURE
+from thermal.heat import Action, Flow, HeatProblem, HeatState, Precision, Rates, Stepped
 from thermal.scheme import Scheme, Stage
 from thermal.units import Array, Mask
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from thermal.engines.chebyshev import chebyshev
 from thermal.engines.legendre import stage_count
-from thermal.heat import BUDGET, HeatState, HeatStepper, Nodes, Rates, Stepped
+from thermal.enthalpy import Nodes
+from thermal.heat import BUDGET, HeatState, HeatStepper, Rates, Stepped
 from thermal.march.moment import Progress, Span
 from thermal.march.steps import APART, LONGEST_LEAP, SMALLEST_STEP, Control, fit, marks
 from thermal.physics.bioheat import Bioheat

@@ -29,7 +29,7 @@ class Progress:
 
     state: State
     v: Array
-    """(n,) K, the state of :mod:`thermal.heat`"""
+    """(n,) K, the state of :mod:`thermal.enthalpy`"""
     coldest: Array
     """(n,) lowest temperature so far, degC"""
     hottest: Array

@@ -1,7 +1,7 @@
 """The Pennes bioheat equation of one anatomy: tissue, blood, surroundings.
 
 ``d(rho c v)/dt = div(k(T) grad T) + w rho_b c_b (T_a - T) + q`` (H. H. Pennes, J. Appl. Physiol. 1 (1948) 93-122), with
-the enthalpy as its state (:mod:`thermal.heat`), so that every nonlinearity is evaluated where it stands.
+the enthalpy as its state (:mod:`thermal.enthalpy`), so that every nonlinearity is evaluated where it stands.
 """
 
 from __future__ import annotations
@@ -13,17 +13,8 @@ from functools import cached_property
 import numpy as np
 
 from thermal.engine import Engine
-from thermal.heat import (
-    Action,
-    Conductivity,
-    CutConductivity,
-    Enthalpy,
-    HeatProblem,
-    HeatStepper,
-    Nodes,
-    Precision,
-    Touch,
-)
+from thermal.enthalpy import Conductivity, CutConductivity, Enthalpy, Nodes
+from thermal.heat import Action, HeatProblem, HeatStepper, Precision, Touch
 from thermal.physics.scene import Contact, Drive, Held
 from thermal.units import Array, Mask
 

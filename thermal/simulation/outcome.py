@@ -13,7 +13,7 @@ from thermal.anatomy.volume import read_volume, sample_at
 from thermal.case import Case
 from thermal.case.parts import ReferenceZone
 from thermal.engine import Engine
-from thermal.heat import Conductivity
+from thermal.enthalpy import Conductivity
 from thermal.march import Progress
 from thermal.physics.scene import Reading
 from thermal.store import Field

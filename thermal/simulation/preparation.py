@@ -22,7 +22,7 @@ from thermal.assemble import (
 )
 from thermal.case import Case
 from thermal.engine import Engine
-from thermal.heat import Nodes
+from thermal.enthalpy import Nodes
 from thermal.imaging.grid import image_reader
 from thermal.library import Sourced
 from thermal.machine import give_back

@@ -11,7 +11,8 @@ import numpy as np
 from thermal.case import Case
 from thermal.case.parts import Freezing, Vaporisation
 from thermal.engine import Engine, node_widths
-from thermal.heat import BUDGET, Nodes
+from thermal.enthalpy import Nodes
+from thermal.heat import BUDGET
 from thermal.march import Progress
 from thermal.physics.damage import Arrhenius
 from thermal.physics.delivery import Delivered

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from thermal.engine import Engine, inner
+from thermal.enthalpy import Conductivity, Nodes
 from thermal.errors import CaseError
-from thermal.heat import Conductivity, Nodes
 from thermal.physics.heating.applicator import Applicator, BallTip, Needle, contact_factor, device
 from thermal.physics.heating.kind import HeatingKind
 from thermal.physics.heating.schedule import ramp_events, ramp_within

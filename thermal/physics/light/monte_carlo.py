@@ -12,8 +12,9 @@ import numpy as np
 from pydantic import Field
 
 from thermal.domain import SURFACE
-from thermal.engine import Engine, Flight, Packets, Turbid
+from thermal.engine import Engine
 from thermal.errors import CaseError
+from thermal.flight import Flight, Packets, Turbid
 from thermal.physics.light.border import Border
 from thermal.physics.light.medium import Medium
 from thermal.physics.light.mirrors import Mirrors
