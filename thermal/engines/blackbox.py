@@ -10,11 +10,10 @@ C order. Grids and operators are those of :mod:`thermal.engines.stencils`.
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engines.compiled import compiled, compiled_part
+from thermal.engines.compiled import compiled_inline, compiled_part, compiled_shared
 from thermal.engines.stencils import ALL, Grid, Index
 from thermal.units import Array
 
@@ -81,32 +80,24 @@ def _interpolate_row(
                         found[z[those[n] + 1] + side] = share[n] / main[those[n]]
 
 
-@compiled_part
-def _interpolate_plane(
-    i: int, g: Grid, offsets: Index, s: Grid, x: Index, y: Index, z: Index, bx: Flags, by: Flags, bz: Flags,
-    order: int, w: Grid, lost: Grid,
-) -> None:  # fmt: skip
-    a, between = int(bx[i]), bz[1:-1]
-    for j in range(1, s.shape[1] - 1):
-        b = int(by[j])
-        c = order - a - b
-        if c == 0 or c == 1:
-            those = np.flatnonzero(between == (c == 1))
-            _interpolate_row(i, j, a, b, c, g, offsets, s, x, y, z, those, w, lost)
-
-
-@compiled
+@compiled_shared
 def interpolate(
-    g: Grid, offsets: Index, s: Grid, x: Index, y: Index, z: Index, bx: Flags, by: Flags, bz: Flags,
-    order: int, w: Grid, lost: Grid,
+    begin: int, end: int, g: Grid, offsets: Index, s: Grid, x: Index, y: Index, z: Index, bx: Flags, by: Flags,
+    bz: Flags, order: int, w: Grid, lost: Grid,
 ) -> None:  # fmt: skip
     """Weights of the fine nodes that lie between coarse ones along ``order`` axes; those of lower order must be known.
 
     Of each fine node, ``x`` is the coarse node at it or before it, ``bx`` whether it lies between two. ``lost`` is what
     the weights of a fine node lack to one. Couplings of the wrong sign, which coarse operators may have, are left out.
     """
-    for i in nb.prange(1, s.shape[0] - 1):
-        _interpolate_plane(i, g, offsets, s, x, y, z, bx, by, bz, order, w, lost)
+    for i in range(begin, end):
+        a, between = int(bx[i]), bz[1:-1]
+        for j in range(1, s.shape[1] - 1):
+            b = int(by[j])
+            c = order - a - b
+            if c == 0 or c == 1:
+                those = np.flatnonzero(between == (c == 1))
+                _interpolate_row(i, j, a, b, c, g, offsets, s, x, y, z, those, w, lost)
 
 
 @compiled_part
@@ -141,92 +132,83 @@ def _images(
                 centre[c] += forth + hither
 
 
-@compiled_part
-def _galerkin_plane(
-    a: int, g: Grid, offsets: Index, s: Grid, x: Index, y: Index, z: Index, w: Grid, coarse: Grid
+@compiled_inline
+def _overlap(oi: int, oj: int, ok: int, p: int, q: int, r: int, size: int, w: Grid, image: Array, part: Array) -> None:
+    """The columns of the coarse nodes ``p, q, r...`` times the ``image``, from which they are ``oi, oj, ok`` away."""
+    part[:] = 0.0
+    for ei in range(max(-1, -2 - oi), min(1, 2 - oi) + 1):
+        for ej in range(max(-1, -2 - oj), min(1, 2 - oj) + 1):
+            for ek in range(max(-1, -2 - ok), min(1, 2 - ok) + 1):
+                other = w[CENTRE + 9 * ei + 3 * ej + ek, p, q, r : r + size]
+                at = image[62 + (oi + ei) * 25 + (oj + ej) * 5 + ok + ek]
+                for c in range(size):
+                    part[c] += other[c] * at[c]
+
+
+@compiled_shared
+def galerkin(
+    begin: int, end: int, g: Grid, offsets: Index, s: Grid, x: Index, y: Index, z: Index, w: Grid, coarse: Grid
 ) -> None:
+    """Conductances (13, ...) of the coarse operator ``W' A W``; ``x`` is the fine node of each coarse one."""
     _, _, ny, nz = coarse.shape
     room, apart = np.empty((125, STRETCH), np.float64), np.empty(STRETCH, np.int64)
     total, part = np.empty(STRETCH, np.float64), np.empty(STRETCH, np.float64)
-    for b in range(1, ny - 1):
-        for first in range(1, nz - 1, STRETCH):
-            size = min(STRETCH, nz - 1 - first)
-            nodes, image = z[first : first + size], room[:, :size]
-            _images(a, b, g, offsets, s, x, y, nodes, first, w, image)
-            for m in range(len(ALL)):
-                p, q, r = a + ALL[m, 0], b + ALL[m, 1], first + ALL[m, 2]
-                oi, oj = x[p] - x[a], y[q] - y[b]
-                for c in range(size):
-                    apart[c] = z[r + c] - nodes[c]
-                total[:] = 0.0
-                for times in range(1, 2 + abs(ALL[m, 2])):  # neighbours along z are one or two fine cells away
-                    ok = times * ALL[m, 2]
-                    part[:] = 0.0
-                    for ei in range(max(-1, -2 - oi), min(1, 2 - oi) + 1):
-                        for ej in range(max(-1, -2 - oj), min(1, 2 - oj) + 1):
-                            for ek in range(max(-1, -2 - ok), min(1, 2 - ok) + 1):
-                                other = w[CENTRE + 9 * ei + 3 * ej + ek, p, q, r : r + size]
-                                at = image[62 + (oi + ei) * 25 + (oj + ej) * 5 + ok + ek]
-                                for c in range(size):
-                                    part[c] += other[c] * at[c]
+    for a in range(begin, end):
+        for b in range(1, ny - 1):
+            for first in range(1, nz - 1, STRETCH):
+                size = min(STRETCH, nz - 1 - first)
+                nodes, image = z[first : first + size], room[:, :size]
+                _images(a, b, g, offsets, s, x, y, nodes, first, w, image)
+                for m in range(len(ALL)):
+                    p, q, r = a + ALL[m, 0], b + ALL[m, 1], first + ALL[m, 2]
+                    oi, oj = x[p] - x[a], y[q] - y[b]
                     for c in range(size):
-                        total[c] += part[c] if apart[c] == ok else 0.0
-                for c in range(size):
-                    coarse[m, a, b, first + c] = -total[c]
+                        apart[c] = z[r + c] - nodes[c]
+                    total[:] = 0.0
+                    for times in range(1, 2 + abs(ALL[m, 2])):  # neighbours along z are one or two fine cells away
+                        ok = times * ALL[m, 2]
+                        _overlap(oi, oj, ok, p, q, r, size, w, image, part)
+                        for c in range(size):
+                            total[c] += part[c] if apart[c] == ok else 0.0
+                    for c in range(size):
+                        coarse[m, a, b, first + c] = -total[c]
 
 
-@compiled
-def galerkin(g: Grid, offsets: Index, s: Grid, x: Index, y: Index, z: Index, w: Grid, coarse: Grid) -> None:
-    """Conductances (13, ...) of the coarse operator ``W' A W``; ``x`` is the fine node of each coarse one."""
-    for a in nb.prange(1, coarse.shape[1] - 1):
-        _galerkin_plane(a, g, offsets, s, x, y, z, w, coarse)
-
-
-@compiled_part
-def _restrict_plane(a: int, w: Grid, x: Index, y: Index, z: Index, fine: Grid, coarse: Grid) -> None:
-    _, ny, nz = coarse.shape
-    for b in range(1, ny - 1):
-        row = coarse[a, b]
-        for c in range(nz):
-            row[c] = 0.0
-        for di in range(-1, 2):
-            for dj in range(-1, 2):
-                of = CENTRE + 9 * di + 3 * dj
-                line = fine[x[a] + di, y[b] + dj]
-                before, at, after = w[of - 1, a, b], w[of, a, b], w[of + 1, a, b]
-                for c in range(1, nz - 1):
-                    k = z[c]
-                    row[c] += before[c] * line[k - 1] + at[c] * line[k] + after[c] * line[k + 1]
-
-
-@compiled
-def restrict(w: Grid, x: Index, y: Index, z: Index, fine: Grid, coarse: Grid) -> None:
+@compiled_shared
+def restrict(begin: int, end: int, w: Grid, x: Index, y: Index, z: Index, fine: Grid, coarse: Grid) -> None:
     """``coarse = W' fine``; ``x`` is the fine node of each coarse one."""
-    for a in nb.prange(1, coarse.shape[0] - 1):
-        _restrict_plane(a, w, x, y, z, fine, coarse)
+    _, ny, nz = coarse.shape
+    for a in range(begin, end):
+        for b in range(1, ny - 1):
+            row = coarse[a, b]
+            for c in range(nz):
+                row[c] = 0.0
+            for di in range(-1, 2):
+                for dj in range(-1, 2):
+                    of = CENTRE + 9 * di + 3 * dj
+                    line = fine[x[a] + di, y[b] + dj]
+                    before, at, after = w[of - 1, a, b], w[of, a, b], w[of + 1, a, b]
+                    for c in range(1, nz - 1):
+                        k = z[c]
+                        row[c] += before[c] * line[k - 1] + at[c] * line[k] + after[c] * line[k + 1]
 
 
-@compiled_part
-def _prolong_plane(
-    i: int, w: Grid, x: Index, y: Index, z: Index, bx: Flags, by: Flags, coarse: Grid, fine: Grid
+@compiled_shared
+def prolong(
+    begin: int, end: int, w: Grid, x: Index, y: Index, z: Index, bx: Flags, by: Flags, coarse: Grid, fine: Grid
 ) -> None:
-    ny, nz = fine.shape[1], coarse.shape[2]
-    for j in range(1, ny - 1):
-        line = fine[i, j]
-        for ti in range(int(bx[i]) + 1):
-            for tj in range(int(by[j]) + 1):
-                a, b = x[i] + ti, y[j] + tj
-                of = CENTRE + 9 * int(bx[i]) * (1 - 2 * ti) + 3 * int(by[j]) * (1 - 2 * tj)
-                row, before, at, after = coarse[a, b], w[of - 1, a, b], w[of, a, b], w[of + 1, a, b]
-                for c in range(1, nz - 1):
-                    k, value = z[c], row[c]
-                    line[k - 1] += before[c] * value
-                    line[k] += at[c] * value
-                    line[k + 1] += after[c] * value
-
-
-@compiled
-def prolong(w: Grid, x: Index, y: Index, z: Index, bx: Flags, by: Flags, coarse: Grid, fine: Grid) -> None:
     """``fine += W coarse``; ``x``, ``y``, ``bx`` and ``by`` as in :func:`interpolate`, ``z`` as in :func:`restrict`."""
-    for i in nb.prange(1, fine.shape[0] - 1):
-        _prolong_plane(i, w, x, y, z, bx, by, coarse, fine)
+    ny, nz = fine.shape[1], coarse.shape[2]
+    for i in range(begin, end):
+        for j in range(1, ny - 1):
+            line = fine[i, j]
+            for ti in range(int(bx[i]) + 1):
+                for tj in range(int(by[j]) + 1):
+                    a, b = x[i] + ti, y[j] + tj
+                    of = CENTRE + 9 * int(bx[i]) * (1 - 2 * ti) + 3 * int(by[j]) * (1 - 2 * tj)
+                    row, before, at, after = coarse[a, b], w[of - 1, a, b], w[of, a, b], w[of + 1, a, b]
+                    for c in range(1, nz - 1):
+                        k, value = z[c], row[c]
+                        line[k - 1] += before[c] * value
+                        line[k] += at[c] * value
+                        line[k + 1] += after[c] * value

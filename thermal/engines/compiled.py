@@ -13,7 +13,7 @@ import numpy as np
 from numba.core import event
 
 from thermal.engines.kernel_cache import kernel_cache
-from thermal.engines.threads import find_tbb
+from thermal.engines.threads import find_tbb, share_out
 
 find_tbb()
 
@@ -39,12 +39,41 @@ def _both(function: _Function, liberties: set[str]) -> _Function:
 
     @functools.wraps(function)
     def chosen(*arguments: Any) -> object:
-        for argument in arguments:
-            if isinstance(argument, np.ndarray) and argument.size > SMALL:
-                return many(*arguments)
-        return one(*arguments)
+        return (many if _large(arguments) else one)(*arguments)
 
     return cast(_Function, chosen)
+
+
+def compiled_shared(function: _Function) -> _Function:
+    """Compiled once, for one core; works on the planes from its first argument to before its second, which the cores
+    share among them if arrays are large.
+
+    Compiles in a quarter of the time of :func:`compiled` and costs some 50 microseconds a call: for what is done once a
+    step or once a solve.
+    """
+    return _shared(function, {"contract"})
+
+
+def compiled_shared_fast(function: _Function) -> _Function:
+    """The same with the liberties of :func:`compiled_fast`."""
+    return _shared(function, {"contract", "reassoc", "nsz", "nnan"})
+
+
+def _shared(function: _Function, liberties: set[str]) -> _Function:
+    kernel = _kept(function, fastmath=liberties, nogil=True)
+
+    @functools.wraps(function)
+    def shared(first: int, end: int, *arguments: Any) -> None:
+        if _large(arguments):
+            share_out(lambda start, stop: kernel(start, stop, *arguments), first, end, nb.get_num_threads())
+        else:
+            kernel(first, end, *arguments)
+
+    return cast(_Function, shared)
+
+
+def _large(arguments: tuple[Any, ...]) -> bool:
+    return any(isinstance(argument, np.ndarray) and argument.size > SMALL for argument in arguments)
 
 
 def compiled_part(function: _Function) -> _Function:

@@ -92,5 +92,5 @@ class GraphSolver:
 
     def _apply(self, u: Array) -> Array:
         image = self.operator(u)
-        fused.finish(image, self.diagonal, u, self.free)
+        fused.finish(0, len(image), image, self.diagonal, u, self.free)
         return image

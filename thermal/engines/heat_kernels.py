@@ -7,7 +7,7 @@ State arrays are nodes ``(nx, ny, nz)`` in double precision. Work arrays carry a
 added up by the caller, so they do not depend on the number of threads. A ``box`` (i0, i1, j0, j1, m0, m1) of padded
 nodes, half-open, is where something changes in a step; sums are then of its rows. ``gx``, ``gy``, ``gz`` (nodes) W/K
 are the conductances of the edges from each node to the next along the axes, where cut voxels ask for them, else empty
-(:mod:`thermal.engines.cut_heat`).
+(:mod:`thermal.engines.cut_heat`). What is done once a step works on the planes from ``begin`` to before ``end``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engines.compiled import compiled_fast
+from thermal.engines.compiled import compiled_fast, compiled_shared_fast
 from thermal.enthalpy import BODY_TEMPERATURE, BOILING, LEAST
 from thermal.units import Array
 
@@ -31,14 +31,16 @@ ONE = np.uint64(1)
 """The step to the next node in the stages: an unsigned index is never taken from the end, so that none is asked."""
 
 
-@compiled_fast
-def fill_conductivity(temperature: Array, base: Array, slope: Array, rises: bool, kv: Real) -> None:
+@compiled_shared_fast
+def fill_conductivity(
+    begin: int, end: int, temperature: Array, base: Array, slope: Array, rises: bool, kv: Real
+) -> None:
     """Cell coefficients of unfrozen tissue at the mean temperature (degC) of the cells' nodes.
 
     The relation is that of :class:`thermal.enthalpy.Conductivity`.
     """
-    cx, cy, cz = base.shape
-    for i in nb.prange(cx):
+    _, cy, cz = base.shape
+    for i in range(begin, end):
         for j in range(cy):
             row, bare = kv[i + 1, j + 1], base[i, j]
             if rises:
@@ -54,8 +56,10 @@ def fill_conductivity(temperature: Array, base: Array, slope: Array, rises: bool
                     row[m + 1] = bare[m]
 
 
-@compiled_fast
+@compiled_shared_fast
 def largest_decay(
+    begin: int,
+    end: int,
     kv: Real,
     rx: Real,
     ry: Real,
@@ -69,9 +73,9 @@ def largest_decay(
     rows: Array,
 ) -> None:
     """Largest ``(2 sum_j G_ij + sink_i) / C_i`` of each row, 1/s; ``stiff`` (or empty): capacity over the smallest."""
-    nx, ny = rows.shape
+    ny = rows.shape[1]
     nz = inverse.shape[2] - 2
-    for i in nb.prange(1, nx + 1):
+    for i in range(begin, end):
         rates = np.empty(nz)
         for j in range(1, ny + 1):
             s, w = sink[i, j], inverse[i, j]
@@ -101,8 +105,10 @@ def largest_decay(
             rows[i - 1, j - 1] = found
 
 
-@compiled_fast
+@compiled_shared_fast
 def first_flow(
+    begin: int,
+    end: int,
     temperature: Array,
     kv: Real,
     rx: Real,
@@ -131,7 +137,7 @@ def first_flow(
     """
     nx, ny, nz = temperature.shape
     bordered = film.size > 0
-    for i in nb.prange(nx):
+    for i in range(begin, end):
         q = np.empty(nz)
         for j in range(ny):
             c = temperature[i, j]
@@ -250,11 +256,11 @@ def linear_stage(
             sums[i - bounds[0], j - bounds[2], 1] = lost
 
 
-@compiled_fast
-def weigh(v: Array, change: Real, capacity: Array, box: Box, sums: Array) -> None:
+@compiled_shared_fast
+def weigh(begin: int, end: int, v: Array, change: Real, capacity: Array, box: Box, sums: Array) -> None:
     """``sums``: heat stored by the change of v, J, and by its magnitude; lowest and highest v after it, K."""
     lo, hi = box[4], box[5]
-    for i in nb.prange(box[0], box[1]):
+    for i in range(begin, end):
         for j in range(box[2], box[3]):
             row, added = v[i - 1, j - 1, lo - 1 : hi - 1], change[i, j, lo:hi]
             c = capacity[i - 1, j - 1, lo - 1 : hi - 1]
@@ -268,11 +274,21 @@ def weigh(v: Array, change: Real, capacity: Array, box: Box, sums: Array) -> Non
             s[0], s[1], s[2], s[3] = stored, size, lowest, highest
 
 
-@compiled_fast
-def add_up(v: Array, change: Real, share: float, box: Box, temperature: Array, coldest: Array, hottest: Array) -> None:
+@compiled_shared_fast
+def add_up(
+    begin: int,
+    end: int,
+    v: Array,
+    change: Real,
+    share: float,
+    box: Box,
+    temperature: Array,
+    coldest: Array,
+    hottest: Array,
+) -> None:
     """``v += change + share |change|`` in place; for liquid tissue its temperature and the extremes so far, degC."""
     lo, hi = box[4], box[5]
-    for i in nb.prange(box[0], box[1]):
+    for i in range(begin, end):
         for j in range(box[2], box[3]):
             row, added = v[i - 1, j - 1, lo - 1 : hi - 1], change[i, j, lo:hi]
             out = temperature[i - 1, j - 1, lo - 1 : hi - 1]
@@ -287,15 +303,17 @@ def add_up(v: Array, change: Real, share: float, box: Box, temperature: Array, c
                 low[m], high[m] = min(low[m], now), max(high[m], now)
 
 
-@compiled_fast
-def largest_error(change: Real, first: Real, last: Real, step: Number, box: Box, rows: Array) -> None:
+@compiled_shared_fast
+def largest_error(
+    begin: int, end: int, change: Real, first: Real, last: Real, step: Number, box: Box, rows: Array
+) -> None:
     """Largest of ``|-0.8 change + 0.4 step (first + last)|`` of each row, K.
 
     The estimate of B. P. Sommeijer, L. F. Shampine, J. G. Verwer, J. Comput. Appl. Math. 88 (1998) 315-326.
     """
     lo, hi = box[4], box[5]
     early, late = change.dtype.type(0.4) * step, change.dtype.type(0.8)
-    for i in nb.prange(box[0], box[1]):
+    for i in range(begin, end):
         for j in range(box[2], box[3]):
             d, a, b = change[i, j, lo:hi], first[i, j, lo:hi], last[i, j, lo:hi]
             found = change.dtype.type(0.0)

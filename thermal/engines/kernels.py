@@ -6,10 +6,9 @@ Arrays are three-dimensional and C-ordered: nodes ``(nx, ny, nz)``, cells ``(nx-
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
-from thermal.engines.compiled import compiled, compiled_part
+from thermal.engines.compiled import compiled_part, compiled_shared
 from thermal.units import Array
 
 
@@ -56,11 +55,11 @@ def edge_conductances(k: Array, hx: Array, hy: Array, hz: Array) -> tuple[Array,
     return gx, gy, gz
 
 
-@compiled
-def apply(gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
+@compiled_shared
+def apply(begin: int, end: int, gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
     """``out = K u``: the sum of ``G_ij (u_i - u_j)`` over the edges of each node."""
     nx, ny, nz = u.shape
-    for i in nb.prange(nx):
+    for i in range(begin, end):
         for j in range(ny):
             row, centre, g = out[i, j], u[i, j], gz[i, j]
             row[nz - 1] = 0.0
@@ -86,11 +85,11 @@ def apply(gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
                     row[m] += g[m] * (centre[m] - other[m])
 
 
-@compiled
-def dissipation(gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
+@compiled_shared
+def dissipation(begin: int, end: int, gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
     """Half of ``G_ij (u_i - u_j)^2`` summed over the edges of each node."""
     nx, ny, nz = u.shape
-    for i in nb.prange(nx):
+    for i in range(begin, end):
         for j in range(ny):
             for m in range(nz):
                 c = u[i, j, m]

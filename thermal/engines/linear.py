@@ -105,7 +105,7 @@ def _sweep(
             z = z - kernel * inner(kernel, z)
         overlap, after = fused.pair(z, image, residual)
         gain, energy = -step * overlap / energy, after
-        fused.turn(direction, gain, z)
+        fused.turn(0, len(direction), direction, gain, z)
         image = apply(direction)
         curvature = inner(direction, image)
         if not (curvature > 0.0 and energy > 0.0):

@@ -64,11 +64,11 @@ class _Down:
     w: Grid
 
     def restrict(self, fine: Grid, coarse: Grid) -> None:
-        blackbox.restrict(self.w, self.x.fine, self.y.fine, self.z.fine, fine, coarse)
+        blackbox.restrict(1, len(coarse) - 1, self.w, self.x.fine, self.y.fine, self.z.fine, fine, coarse)
 
     def prolong(self, coarse: Grid, fine: Grid) -> None:
         x, y = self.x, self.y
-        blackbox.prolong(self.w, x.coarse, y.coarse, self.z.fine, x.between, y.between, coarse, fine)
+        blackbox.prolong(1, len(fine) - 1, self.w, x.coarse, y.coarse, self.z.fine, x.between, y.between, coarse, fine)
 
 
 class _Level:
@@ -77,12 +77,13 @@ class _Level:
     def __init__(self, g: Grid, offsets: Index, s: Grid) -> None:
         self.g, self.offsets, self.s = g, offsets, s
         self.pivot, self.rhs, self.u, self.left = (np.zeros_like(s) for _ in range(4))
-        stencils.factor(g, offsets, s, self.pivot)
+        stencils.factor(1, len(s) - 1, g, offsets, s, self.pivot)
 
     def smooth(self, *, backwards: bool) -> None:
         """One sweep on ``u``."""
         for odd in (1, 0) if backwards else (0, 1):
-            stencils.smooth(self.g, self.offsets, self.pivot, self.rhs, self.u, odd, backwards)
+            groups = stencils.groups(len(self.u), odd)
+            stencils.smooth(0, groups, self.g, self.offsets, self.pivot, self.rhs, self.u, odd, backwards)
 
     def coarsened(self, kept: tuple[Index, Index, Index]) -> tuple[_Down, _Level]:
         """Transfers to the grid of the ``kept`` nodes, and its Galerkin operator."""
@@ -94,14 +95,14 @@ class _Level:
         lost = self.u
         for order in (1, 2, 3):
             blackbox.interpolate(
-                self.g, self.offsets, self.s, x.coarse, y.coarse, z.coarse, x.between, y.between, z.between,
-                order, down.w, lost,
+                1, len(lost) - 1, self.g, self.offsets, self.s, x.coarse, y.coarse, z.coarse,
+                x.between, y.between, z.between, order, down.w, lost,
             )  # fmt: skip
         coarse = np.zeros((len(stencils.ALL), *shape), self.s.dtype)
-        blackbox.galerkin(self.g, self.offsets, self.s, x.fine, y.fine, z.fine, down.w, coarse)
+        blackbox.galerkin(1, shape[0] - 1, self.g, self.offsets, self.s, x.fine, y.fine, z.fine, down.w, coarse)
         # row sums of the coarse operator, without cancellation: W 1 = 1 - lost, so W' A W 1 = W' (s - A lost)
         held = np.zeros(shape, self.s.dtype)
-        stencils.residual(self.g, self.offsets, self.s, self.s, lost, self.left)
+        stencils.residual(1, len(self.u) - 1, self.g, self.offsets, self.s, self.s, lost, self.left)
         down.restrict(self.left, held)
         return down, _Level(coarse, stencils.ALL, held)
 
@@ -167,7 +168,7 @@ class Multigrid:
         self._scale = 1.0 / largest if largest > 0.0 else 1.0  # conductances in SI may be too small for float32
         padded = (self._shape[0] + 2, self._shape[1] + 2, self._shape[2] + 2)
         g, s = np.zeros((3, *padded), np.float32), np.zeros(padded, np.float32)
-        stencils.load(*conductances, extra, mask, self._scale, g, s)
+        stencils.load(0, self._shape[0], *conductances, extra, mask, self._scale, g, s)
         self._levels = [_Level(g, stencils.SEVEN, s)]
         self._down: list[_Down] = []
         width = 2.0 * min(float(np.diff(axis).min()) for axis in axes)
@@ -188,9 +189,9 @@ class Multigrid:
         if size == 0.0:
             self._result[...] = 0.0
             return self._result.ravel()
-        stencils.enter(residual.reshape(self._shape), 1.0 / size, top.rhs, top.u)
+        stencils.enter(0, self._shape[0], residual.reshape(self._shape), 1.0 / size, top.rhs, top.u)
         self._cycle(0)
-        stencils.leave(top.u, size * self._scale, self._result)
+        stencils.leave(0, self._shape[0], top.u, size * self._scale, self._result)
         return self._result.ravel()
 
     def _cycle(self, depth: int) -> None:
@@ -203,7 +204,7 @@ class Multigrid:
         down, below = self._down[depth], self._levels[depth + 1]
         for _ in range(2 if depth in TWICE else 1):
             level.smooth(backwards=False)
-            stencils.residual(level.g, level.offsets, level.s, level.rhs, level.u, level.left)
+            stencils.residual(1, len(level.u) - 1, level.g, level.offsets, level.s, level.rhs, level.u, level.left)
             down.restrict(level.left, below.rhs)
             below.u[...] = 0.0
             self._cycle(depth + 1)

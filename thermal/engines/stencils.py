@@ -5,16 +5,15 @@ the neighbours ahead, each stored once, and ``s`` (nx + 2, ny + 2, nz + 2), what
 a border of zeros one node wide, so no kernel asks for the end of a row. Differences, not a stored diagonal, keep the
 balance of strongly conducting parts in single precision.
 
-Each kernel is a loop over planes around a part that is compiled once for the variants of :func:`compiled`.
+Kernels work on the planes from ``begin`` to before ``end``.
 """
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engines.compiled import compiled, compiled_part
+from thermal.engines.compiled import compiled_part, compiled_shared
 from thermal.units import Array, Mask
 
 Grid = npt.NDArray[np.float32]
@@ -31,55 +30,50 @@ LEAST_PIVOT = 1e-5
 """Of a row's elimination, as a share of the diagonal: a row that nothing holds is singular."""
 
 
-@compiled_part
-def _load_plane(
-    i: int, gx: Array, gy: Array, gz: Array, extra: Array, free: Mask, scale: float, g: Grid, s: Grid
+@compiled_shared
+def load(
+    begin: int, end: int, gx: Array, gy: Array, gz: Array, extra: Array, free: Mask, scale: float, g: Grid, s: Grid
 ) -> None:
-    nx, ny, nz = free.shape
-    for j in range(ny):
-        for k in range(nz):
-            if not free[i, j, k]:
-                continue
-            held = extra[i, j, k]
-            if i > 0 and not free[i - 1, j, k]:
-                held += gx[i - 1, j, k]
-            if i < nx - 1:
-                if free[i + 1, j, k]:
-                    g[2, i + 1, j + 1, k + 1] = gx[i, j, k] * scale
-                else:
-                    held += gx[i, j, k]
-            if j > 0 and not free[i, j - 1, k]:
-                held += gy[i, j - 1, k]
-            if j < ny - 1:
-                if free[i, j + 1, k]:
-                    g[1, i + 1, j + 1, k + 1] = gy[i, j, k] * scale
-                else:
-                    held += gy[i, j, k]
-            if k > 0 and not free[i, j, k - 1]:
-                held += gz[i, j, k - 1]
-            if k < nz - 1:
-                if free[i, j, k + 1]:
-                    g[0, i + 1, j + 1, k + 1] = gz[i, j, k] * scale
-                else:
-                    held += gz[i, j, k]
-            s[i + 1, j + 1, k + 1] = held * scale
-
-
-@compiled
-def load(gx: Array, gy: Array, gz: Array, extra: Array, free: Mask, scale: float, g: Grid, s: Grid) -> None:
     """Fill the 7-point ``g`` (3, ...) and ``s``, zero before, with the operator times ``scale`` on the free nodes.
 
     What a free node exchanges with held ones goes to ``s``, like the added diagonal ``extra`` (nx, ny, nz).
     """
-    for i in nb.prange(free.shape[0]):
-        _load_plane(i, gx, gy, gz, extra, free, scale, g, s)
+    nx, ny, nz = free.shape
+    for i in range(begin, end):
+        for j in range(ny):
+            for k in range(nz):
+                if not free[i, j, k]:
+                    continue
+                held = extra[i, j, k]
+                if i > 0 and not free[i - 1, j, k]:
+                    held += gx[i - 1, j, k]
+                if i < nx - 1:
+                    if free[i + 1, j, k]:
+                        g[2, i + 1, j + 1, k + 1] = gx[i, j, k] * scale
+                    else:
+                        held += gx[i, j, k]
+                if j > 0 and not free[i, j - 1, k]:
+                    held += gy[i, j - 1, k]
+                if j < ny - 1:
+                    if free[i, j + 1, k]:
+                        g[1, i + 1, j + 1, k + 1] = gy[i, j, k] * scale
+                    else:
+                        held += gy[i, j, k]
+                if k > 0 and not free[i, j, k - 1]:
+                    held += gz[i, j, k - 1]
+                if k < nz - 1:
+                    if free[i, j, k + 1]:
+                        g[0, i + 1, j + 1, k + 1] = gz[i, j, k] * scale
+                    else:
+                        held += gz[i, j, k]
+                s[i + 1, j + 1, k + 1] = held * scale
 
 
-@compiled
-def enter(residual: Array, scale: float, rhs: Grid, u: Grid) -> None:
+@compiled_shared
+def enter(begin: int, end: int, residual: Array, scale: float, rhs: Grid, u: Grid) -> None:
     """Put ``residual * scale`` (nx, ny, nz) into the padded ``rhs``, and zeros into ``u``."""
-    nx, ny, nz = residual.shape
-    for i in nb.prange(nx):
+    _, ny, nz = residual.shape
+    for i in range(begin, end):
         u[i + 1] = 0.0
         for j in range(ny):
             row, to = residual[i, j], rhs[i + 1, j + 1]
@@ -87,43 +81,38 @@ def enter(residual: Array, scale: float, rhs: Grid, u: Grid) -> None:
                 to[k + 1] = row[k] * scale
 
 
-@compiled
-def leave(u: Grid, scale: float, out: Array) -> None:
+@compiled_shared
+def leave(begin: int, end: int, u: Grid, scale: float, out: Array) -> None:
     """``out`` (nx, ny, nz): the padded ``u`` times ``scale``."""
-    nx, ny, nz = out.shape
-    for i in nb.prange(nx):
+    _, ny, nz = out.shape
+    for i in range(begin, end):
         for j in range(ny):
             row, to = u[i + 1, j + 1], out[i, j]
             for k in range(nz):
                 to[k] = row[k + 1] * scale
 
 
-@compiled_part
-def _factor_plane(i: int, g: Grid, offsets: Index, s: Grid, pivot: Grid) -> None:
+@compiled_shared
+def factor(begin: int, end: int, g: Grid, offsets: Index, s: Grid, pivot: Grid) -> None:
+    """Inverse pivots of the elimination along each row; zero where there is nothing to solve."""
     _, ny, nz = s.shape
     main = np.empty(nz, np.float64)
-    for j in range(1, ny - 1):
-        own = s[i, j]
-        for k in range(nz):
-            main[k] = own[k]
-        for m in range(len(offsets)):
-            di, dj, dk = offsets[m, 0], offsets[m, 1], offsets[m, 2]
-            ahead, behind = g[m, i, j], g[m, i - di, j - dj]
+    for i in range(begin, end):
+        for j in range(1, ny - 1):
+            own = s[i, j]
+            for k in range(nz):
+                main[k] = own[k]
+            for m in range(len(offsets)):
+                di, dj, dk = offsets[m, 0], offsets[m, 1], offsets[m, 2]
+                ahead, behind = g[m, i, j], g[m, i - di, j - dj]
+                for k in range(1, nz - 1):
+                    main[k] += ahead[k] + behind[k - dk]
+            row, along = pivot[i, j], g[0, i, j]
+            before = 0.0
             for k in range(1, nz - 1):
-                main[k] += ahead[k] + behind[k - dk]
-        row, along = pivot[i, j], g[0, i, j]
-        before = 0.0
-        for k in range(1, nz - 1):
-            left = max(main[k] - before * along[k - 1] * along[k - 1], LEAST_PIVOT * main[k])
-            before = 1.0 / left if left > 0.0 else 0.0
-            row[k] = before
-
-
-@compiled
-def factor(g: Grid, offsets: Index, s: Grid, pivot: Grid) -> None:
-    """Inverse pivots of the elimination along each row; zero where there is nothing to solve."""
-    for i in nb.prange(1, s.shape[0] - 1):
-        _factor_plane(i, g, offsets, s, pivot)
+                left = max(main[k] - before * along[k - 1] * along[k - 1], LEAST_PIVOT * main[k])
+                before = 1.0 / left if left > 0.0 else 0.0
+                row[k] = before
 
 
 @compiled_part
@@ -174,52 +163,49 @@ def _solve_four(along: Grid, inverse: Grid, rows: Grid) -> None:
         r0[k], r1[k], r2[k], r3[k] = b0, b1, b2, b3
 
 
-@compiled_part
-def _smooth_planes(
-    first: int, end: int, g: Grid, offsets: Index, pivot: Grid, rhs: Grid, u: Grid, backwards: bool
+@compiled_shared
+def smooth(
+    begin: int, end: int, g: Grid, offsets: Index, pivot: Grid, rhs: Grid, u: Grid, odd: int, backwards: bool
 ) -> None:
-    """Every second plane from ``first`` to before ``end``, four of them at most."""
-    ny = u.shape[1]
-    planes = range(first, end, 2)
-    for step in range(1, ny - 1):
-        j = ny - 1 - step if backwards else step
-        for i in planes:
-            _load_row(i, j, g, offsets, rhs, u)
-        if len(planes) == 4:
-            along, inverse, rows = g[0, first:end:2, j], pivot[first:end:2, j, 1:-1], u[first:end:2, j, 1:-1]
-            _solve_four(along, inverse, rows)
-        else:
-            for i in planes:
-                _solve_row(g[0, i, j], pivot[i, j, 1:-1], u[i, j, 1:-1])
+    """Gauss-Seidel on every second plane, which do not see each other: exact along each row, row after row.
 
-
-@compiled
-def smooth(g: Grid, offsets: Index, pivot: Grid, rhs: Grid, u: Grid, odd: int, backwards: bool) -> None:
-    """Gauss-Seidel on every second plane, which do not see each other: exact along each row, row after row."""
-    last = u.shape[0] - 1
-    for group in nb.prange((last - odd + 6) // 8):
+    In groups of four such planes, from group ``begin`` to before ``end`` (see :func:`groups`).
+    """
+    nx, ny, _ = u.shape
+    for group in range(begin, end):
         first = 8 * group + 1 + odd
-        _smooth_planes(first, min(first + 8, last), g, offsets, pivot, rhs, u, backwards)
+        last = min(first + 8, nx - 1)
+        planes = range(first, last, 2)
+        for step in range(1, ny - 1):
+            j = ny - 1 - step if backwards else step
+            for i in planes:
+                _load_row(i, j, g, offsets, rhs, u)
+            if len(planes) == 4:
+                along, inverse, rows = g[0, first:last:2, j], pivot[first:last:2, j, 1:-1], u[first:last:2, j, 1:-1]
+                _solve_four(along, inverse, rows)
+            else:
+                for i in planes:
+                    _solve_row(g[0, i, j], pivot[i, j, 1:-1], u[i, j, 1:-1])
 
 
-@compiled_part
-def _residual_plane(i: int, g: Grid, offsets: Index, s: Grid, rhs: Grid, u: Grid, out: Grid) -> None:
-    _, ny, nz = u.shape
-    for j in range(1, ny - 1):
-        row, centre = out[i, j, 1:-1], u[i, j, 1:-1]
-        source, held = rhs[i, j, 1:-1], s[i, j, 1:-1]
-        for k in range(row.size):
-            row[k] = source[k] - held[k] * centre[k]
-        for m in range(len(offsets)):
-            di, dj, dk = offsets[m, 0], offsets[m, 1], offsets[m, 2]
-            ahead, after = g[m, i, j, 1:-1], u[i + di, j + dj, 1 + dk : nz - 1 + dk]
-            behind, before = g[m, i - di, j - dj, 1 - dk : nz - 1 - dk], u[i - di, j - dj, 1 - dk : nz - 1 - dk]
-            for k in range(row.size):
-                row[k] -= ahead[k] * (centre[k] - after[k]) + behind[k] * (centre[k] - before[k])
+def groups(planes: int, odd: int) -> int:
+    """Groups that :func:`smooth` has in a padded grid of so many planes."""
+    return (planes - odd + 5) // 8
 
 
-@compiled
-def residual(g: Grid, offsets: Index, s: Grid, rhs: Grid, u: Grid, out: Grid) -> None:
+@compiled_shared
+def residual(begin: int, end: int, g: Grid, offsets: Index, s: Grid, rhs: Grid, u: Grid, out: Grid) -> None:
     """``out = rhs - A u``."""
-    for i in nb.prange(1, u.shape[0] - 1):
-        _residual_plane(i, g, offsets, s, rhs, u, out)
+    _, ny, nz = u.shape
+    for i in range(begin, end):
+        for j in range(1, ny - 1):
+            row, centre = out[i, j, 1:-1], u[i, j, 1:-1]
+            source, held = rhs[i, j, 1:-1], s[i, j, 1:-1]
+            for k in range(row.size):
+                row[k] = source[k] - held[k] * centre[k]
+            for m in range(len(offsets)):
+                di, dj, dk = offsets[m, 0], offsets[m, 1], offsets[m, 2]
+                ahead, after = g[m, i, j, 1:-1], u[i + di, j + dj, 1 + dk : nz - 1 + dk]
+                behind, before = g[m, i - di, j - dj, 1 - dk : nz - 1 - dk], u[i - di, j - dj, 1 - dk : nz - 1 - dk]
+                for k in range(row.size):
+                    row[k] -= ahead[k] * (centre[k] - after[k]) + behind[k] * (centre[k] - before[k])

@@ -66,7 +66,7 @@ class VoxelConductivity:
         self._ice_box = None
 
     def _fill(self, temperature: Array, base: Array) -> None:
-        heat_kernels.fill_conductivity(temperature, base, self._slope, self._rises, self.warm)
+        heat_kernels.fill_conductivity(0, len(base), temperature, base, self._slope, self._rises, self.warm)
         if self.cuts is not None:
             self.cuts.fill_warm(self.warm)
 

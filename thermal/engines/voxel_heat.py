@@ -103,7 +103,8 @@ class VoxelStepper:
 
     def _largest_decay(self, kv: Real, edges: Edges) -> float:
         rows = np.empty(self._grid.shape[:2])
-        kernels.largest_decay(kv, *self._grid.inverse_squares, *edges, self._sink, self._inverse, self._stiff, rows)
+        of_nodes = (self._sink, self._inverse, self._stiff)
+        kernels.largest_decay(1, len(rows) + 1, kv, *self._grid.inverse_squares, *edges, *of_nodes, rows)
         return float(rows.max())
 
     def _release(self, free: Mask) -> None:
@@ -158,6 +159,8 @@ class VoxelStepper:
         sums = np.empty((*self._grid.shape[:2], 6))
         cells, edges = self._conducting.now(cold=cold)
         kernels.first_flow(
+            0,
+            len(sums),
             self._shaped(temperature),
             cells,
             *self._grid.inverse_squares,
@@ -233,6 +236,11 @@ class VoxelStepper:
             return np.array([1, 2, 1, 2, 1, 2])
         reach = np.array([-stages, stages] * 3)
         return np.asarray(np.clip(self._extent + reach, 1, self._grid.whole[1::2].repeat(2)))
+
+    @property
+    def _planes(self) -> tuple[int, int]:
+        """Of the box: the first one, and the one after the last."""
+        return int(self._box[0]), int(self._box[1])
 
     def _rows(self, count: int) -> Array:
         """Room for sums of the rows of the box."""
@@ -340,7 +348,8 @@ class VoxelStepper:
         keeps the balance of energy as double precision does.
         """
         sums = self._rows(4)
-        kernels.weigh(self._shaped(self._state.v), self._here, self._shaped(self._capacity), self._box, sums)
+        capacity = self._shaped(self._capacity)
+        kernels.weigh(*self._planes, self._shaped(self._state.v), self._here, capacity, self._box, sums)
         stored, size, wanted = float(sums[..., 0].sum()), float(sums[..., 1].sum()), float(lines.sum())
         if not np.isfinite([stored, wanted]).all():
             raise FloatingPointError("the temperature became infinite")
@@ -352,7 +361,7 @@ class VoxelStepper:
         """Take over the change of liquid tissue."""
         state = self._state
         arrays = (self._shaped(a) for a in (state.temperature, state.coldest, state.hottest))
-        kernels.add_up(self._shaped(state.v), self._here, share, self._box, *arrays)
+        kernels.add_up(*self._planes, self._shaped(state.v), self._here, share, self._box, *arrays)
 
     def _add_up_phases(self, share: float) -> None:
         """Take over the change of tissue that may be frozen or boiling."""
@@ -370,7 +379,8 @@ class VoxelStepper:
         """Local error from the flows at both ends of the step, K; keeps the later one for the next step."""
         self._last_lines, fastest, self._last_extent = self._flow(self._last, False)
         rows = self._rows(1)[..., 0]
-        kernels.largest_error(self._here, self._first, self._last, self._grid.dtype(step), self._box, rows)
+        number = self._grid.dtype(step)
+        kernels.largest_error(*self._planes, self._here, self._first, self._last, number, self._box, rows)
         if not self._problem.cells.rises:
             held = self._state.temperature[self._kept]
             self._ahead = Ahead(self._state, self._action, held, self._last_lines, fastest)

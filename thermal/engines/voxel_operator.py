@@ -48,11 +48,11 @@ class VoxelOperator:
     def __call__(self, u: Array) -> Array:
         """K u, (n,) -> (n,)."""
         out = np.empty(self.shape)
-        kernels.apply(self.gx, self.gy, self.gz, u.reshape(self.shape), out)
+        kernels.apply(0, self.shape[0], self.gx, self.gy, self.gz, u.reshape(self.shape), out)
         return out.ravel()
 
     def dissipation(self, u: Array) -> Array:
         """(n,) half of ``G_ij (u_i - u_j)^2`` over the edges of each node."""
         out = np.empty(self.shape)
-        kernels.dissipation(self.gx, self.gy, self.gz, u.reshape(self.shape), out)
+        kernels.dissipation(0, self.shape[0], self.gx, self.gy, self.gz, u.reshape(self.shape), out)
         return out.ravel()
