@@ -13,7 +13,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engines.compiled import compiled, compiled_fast
+from thermal.engines.compiled import compiled, compiled_fast, compiled_shared_fast
 from thermal.engines.heat_kernels import ONE, Box, Number, Real
 from thermal.engines.padded import Padded
 from thermal.enthalpy import BODY_TEMPERATURE, CutConductivity
@@ -22,12 +22,15 @@ from thermal.units import Array
 Index = npt.NDArray[np.int64] | npt.NDArray[np.int32]
 
 
-@compiled_fast
-def _fill_edges(kv: Real, rx: Real, ry: Real, rz: Real, box: Box, gx: Real, gy: Real, gz: Real) -> None:
-    """Conductances of the edges, W/K, that begin in a box of padded nodes, from the coefficients of the cells."""
-    nx, ny, nz = kv.shape
+@compiled_shared_fast
+def _fill_edges(
+    first: int, end: int, kv: Real, rx: Real, ry: Real, rz: Real, box: Box, gx: Real, gy: Real, gz: Real
+) -> None:
+    """Conductances of the edges, W/K, that begin in a box of padded nodes, from the coefficients of the cells; of its
+    planes from ``first`` to before ``end``."""
+    _, ny, nz = kv.shape
     lo, hi = max(box[4], 1), min(box[5], nz)
-    for i in nb.prange(box[0], min(box[1], nx)):
+    for i in range(first, end):
         for j in range(box[2], min(box[3], ny)):
             k11, x, y, z = kv[i, j], gx[i, j], gy[i, j], gz[i, j]
             if j > 0:
@@ -258,7 +261,7 @@ class CutFlows:
     def _fill(self, edges: Edges, kv: Real, theta: Real, box: Box, factors: list[Real]) -> None:
         """Fill the edges of the cells around the nodes of the box."""
         reach = box + np.array([-1, 1] * 3)
-        _fill_edges(kv, *self._grid.inverse_squares, reach, *edges)
+        _fill_edges(int(reach[0]), min(int(reach[1]), len(kv)), kv, *self._grid.inverse_squares, reach, *edges)
         levels = self._solidus, self._liquidus
         for a, factor, g in zip(self._axes, factors, edges, strict=True):
             _add_cuts(

@@ -21,12 +21,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
 from thermal.domain import CutEdges, VoxelDomain
-from thermal.engines.compiled import compiled, compiled_part
+from thermal.engines.compiled import compiled_part, compiled_shared
 from thermal.units import Array, Mask
 
 NARROWING = 12.0
@@ -290,8 +289,10 @@ def _some_lines(
         row[4] = 1.0 - nx**HANDING
 
 
-@compiled
+@compiled_shared
 def lines(
+    begin: int,
+    end: int,
     k: Array,
     resistivity: Array,
     least: Array,
@@ -303,7 +304,8 @@ def lines(
     edges: Index,
     found: Array,
 ) -> None:
-    """What edges along the first axis conduct, before any of it is handed on: ``found`` (e, 5).
+    """What edges along the first axis conduct, before any of it is handed on: ``found`` (e, 5), of those from ``begin``
+    to before ``end``.
 
     Its columns: mean of the four voxels; what the lines conduct; what they would if all of their parts conducted side
     by side; on which side the better material lies (1: that of the larger coordinate, -1: of the smaller, 0: nowhere).
@@ -311,8 +313,8 @@ def lines(
     Cell arrays: arithmetic mean of the coefficient ``k``, mean of its inverse, its ``least`` and ``most`` value; in the
     body (``solid``). ``x, y, z``: edges of the cells along the axes. ``edges`` (e, 3): the node that they begin at.
     """
-    for part in nb.prange((len(edges) + AT_ONCE - 1) // AT_ONCE):
-        first, last = part * AT_ONCE, min((part + 1) * AT_ONCE, len(edges))
+    for first in range(begin, end, AT_ONCE):
+        last = min(first + AT_ONCE, end)
         _some_lines(k, resistivity, least, most, solid, x, y, z, edges[first:last], found[first:last])
 
 
@@ -345,7 +347,7 @@ def cut_edges(domain: VoxelDomain, values: Mapping[str, float]) -> CutEdges | No
         edges = _edges_near(np.transpose(cut, order))
         x, y, z = (widths[a] for a in order)
         found = np.empty((len(edges), 5))
-        lines(k, inverse, low, high, body, x, y, z, edges, found)
+        lines(0, len(edges), k, inverse, low, high, body, x, y, z, edges, found)
         conducts = _handed_on(found, edges, k.shape)
         factors_here = np.divide(conducts, found[:, 0], out=np.ones(len(edges)), where=found[:, 0] > 0.0)
         unlike = np.abs(factors_here - 1.0) > UNLIKE

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from thermal.engines.compiled import compiled, compiled_fast
+from thermal.engines.compiled import compiled_fast, compiled_shared
 from thermal.engines.heat_kernels import ONE, Box, Number, Real
 from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.units import Array
@@ -151,8 +151,10 @@ def phase_stage(
             sums[i - bounds[0], j - bounds[2], 1] = bled
 
 
-@compiled
+@compiled_shared
 def add_up_phases(
+    begin: int,
+    end: int,
     v: Array,
     change: Real,
     share: float,
@@ -168,11 +170,11 @@ def add_up_phases(
     coldest: Array,
     hottest: Array,
 ) -> None:
-    """:func:`add_up` for tissue that may be frozen or boiling (:func:`stage_temperature`), everywhere; nodes that are
-    not free keep their temperature."""
+    """:func:`add_up` for tissue that may be frozen or boiling (:func:`stage_temperature`), on the planes from ``begin``
+    to before ``end``; nodes that are not free keep their temperature."""
     freezes, boils = ice_width.size > 0, steam_width.size > 0
-    nx, ny, nz = v.shape
-    for i in nb.prange(nx):
+    _, ny, nz = v.shape
+    for i in range(begin, end):
         for j in range(ny):
             row, added, w = v[i, j], change[i + 1, j + 1, 1:-1], inverse[i + 1, j + 1, 1:-1]
             out, low, high = temperature[i, j], coldest[i, j], hottest[i, j]

@@ -126,6 +126,8 @@ class RowStepper:
         action, order = self._action, self._order
         sums = np.empty((order.slices, 4))
         kernels.first_flow(
+            0,
+            order.slices,
             order.start,
             order.neighbour,
             self._values,
@@ -177,7 +179,7 @@ class RowStepper:
         """A step that meets neither ice nor vapour; None, and the state as before, if it does."""
         lines = self._march(step, scheme)
         sums = np.empty((self._order.slices, 4))
-        kernels.weigh(self._order.node, self._state.v, self._here, self._capacity, sums)
+        kernels.weigh(0, len(sums), self._order.node, self._state.v, self._here, self._capacity, sums)
         stored, size, wanted = float(sums[:, 0].sum()), float(sums[:, 1].sum()), float(lines.sum())
         if not np.isfinite([stored, wanted]).all():
             raise FloatingPointError("the temperature became infinite")
@@ -187,7 +189,7 @@ class RowStepper:
         share = (wanted - stored) / size if size > 0.0 else 0.0
         state = self._state
         arrays = state.v, state.temperature, state.coldest, state.hottest, self._temperature
-        kernels.add_up(self._order.node, self._here, share, self._inverse, *arrays)
+        kernels.add_up(0, len(self._order.node), self._order.node, self._here, share, self._inverse, *arrays)
         return Stepped(lines, stored + share * size, self._error(step))
 
     def _march(self, step: float, scheme: Scheme) -> Array:
@@ -232,7 +234,7 @@ class RowStepper:
         """Local error from the flows at both ends of the step, K; keeps the later one for the next step."""
         self._last_lines, fastest = self._flow(self._last)
         largest = np.empty(self._order.slices)
-        kernels.largest_error(self._here, self._first, self._last, step, largest)
+        kernels.largest_error(0, len(largest), self._here, self._first, self._last, step, largest)
         if not self._problem.cells.rises:
             held = self._state.temperature[self._kept]
             self._ahead = Ahead(self._state, self._action, held, self._last_lines, fastest)

@@ -5,7 +5,8 @@ renumbered to match. State and coefficients stay at nodes, in double precision; 
 are gathered by slices and added up by the caller, so they do not depend on the number of threads.
 
 What a slot needs of its neighbours is fetched before it is worked with: in one loop, a compiler must take care that no
-sum is stored where the next neighbour is read, and does nothing side by side.
+sum is stored where the next neighbour is read, and does nothing side by side. What is done once a step works on the
+slices (:func:`add_up`: on the rows) from ``begin`` to before ``end``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engines.compiled import compiled_fast
+from thermal.engines.compiled import compiled_fast, compiled_shared_fast
 from thermal.engines.graph import CHUNKS, LANES, Index, Unsigned
 from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.units import Array
@@ -27,8 +28,10 @@ Number = np.floating[Any]
 """A number in the working precision: a Python float would pull the arithmetic up to double precision."""
 
 
-@compiled_fast
+@compiled_shared_fast
 def first_flow(
+    begin: int,
+    end: int,
     start: Index,
     neighbour: Unsigned,
     values: Real,
@@ -48,33 +51,31 @@ def first_flow(
     ``bound`` W/K of the conductances; ``swiftest`` K/J: inverse of the smallest capacity, frozen or not. ``sums`` of
     each slice: heat into free nodes and of it from blood, W; largest rate, K/s; largest decay rate, 1/s.
     """
-    slices = len(start) - 1
-    for chunk in nb.prange(CHUNKS):
-        q, there = np.empty(LANES), np.empty(LANES)
-        for part in range(chunk * slices // CHUNKS, (chunk + 1) * slices // CHUNKS):
-            base = part * LANES
-            u, p, b = temperature[base : base + LANES], power[base : base + LANES], blood[base : base + LANES]
-            w, swift, g = inverse[base : base + LANES], swiftest[base : base + LANES], bound[base : base + LANES]
-            r, s = rate[base : base + LANES], sink[base : base + LANES]
-            q[:] = 0.0
-            for slot in range(start[part], start[part + 1], LANES):
-                j, c = neighbour[slot : slot + LANES], values[slot : slot + LANES]
-                for lane in range(LANES):
-                    there[lane] = temperature[j[lane]]
-                for lane in range(LANES):
-                    q[lane] += c[lane] * (there[lane] - u[lane])
-            flow, bled, fastest, decay = 0.0, 0.0, 0.0, 0.0
+    q, there = np.empty(LANES), np.empty(LANES)
+    for part in range(begin, end):
+        base = part * LANES
+        u, p, b = temperature[base : base + LANES], power[base : base + LANES], blood[base : base + LANES]
+        w, swift, g = inverse[base : base + LANES], swiftest[base : base + LANES], bound[base : base + LANES]
+        r, s = rate[base : base + LANES], sink[base : base + LANES]
+        q[:] = 0.0
+        for slot in range(start[part], start[part + 1], LANES):
+            j, c = neighbour[slot : slot + LANES], values[slot : slot + LANES]
             for lane in range(LANES):
-                free = 1.0 if w[lane] > 0.0 else 0.0
-                from_blood = free * b[lane] * (arterial - u[lane])
-                total = free * (q[lane] + p[lane]) + from_blood
-                r[lane] = w[lane] * total
-                s[lane] = free * b[lane]
-                flow += total
-                bled += from_blood
-                fastest = max(fastest, abs(w[lane] * total))
-                decay = max(decay, swift[lane] * (g[lane] + b[lane]))
-            sums[part, 0], sums[part, 1], sums[part, 2], sums[part, 3] = flow, bled, fastest, decay
+                there[lane] = temperature[j[lane]]
+            for lane in range(LANES):
+                q[lane] += c[lane] * (there[lane] - u[lane])
+        flow, bled, fastest, decay = 0.0, 0.0, 0.0, 0.0
+        for lane in range(LANES):
+            free = 1.0 if w[lane] > 0.0 else 0.0
+            from_blood = free * b[lane] * (arterial - u[lane])
+            total = free * (q[lane] + p[lane]) + from_blood
+            r[lane] = w[lane] * total
+            s[lane] = free * b[lane]
+            flow += total
+            bled += from_blood
+            fastest = max(fastest, abs(w[lane] * total))
+            decay = max(decay, swift[lane] * (g[lane] + b[lane]))
+        sums[part, 0], sums[part, 1], sums[part, 2], sums[part, 3] = flow, bled, fastest, decay
 
 
 @compiled_fast
@@ -174,10 +175,10 @@ def phase_stage(
             sums[part, 0], sums[part, 1] = held, bled
 
 
-@compiled_fast
-def weigh(node: Unsigned, v: Array, change: Real, capacity: Array, sums: Array) -> None:
+@compiled_shared_fast
+def weigh(begin: int, end: int, node: Unsigned, v: Array, change: Real, capacity: Array, sums: Array) -> None:
     """``sums`` of each slice of a change of v (K): heat stored and its magnitude, J; lowest and highest v after it."""
-    for part in nb.prange(len(sums)):
+    for part in range(begin, end):
         stored, size, low, high = 0.0, 0.0, np.inf, -np.inf
         for row in range(part * LANES, min((part + 1) * LANES, len(node))):
             i, c = nb.uint64(node[row]), np.float64(change[row])
@@ -188,8 +189,10 @@ def weigh(node: Unsigned, v: Array, change: Real, capacity: Array, sums: Array) 
         sums[part, 0], sums[part, 1], sums[part, 2], sums[part, 3] = stored, size, low, high
 
 
-@compiled_fast
+@compiled_shared_fast
 def add_up(
+    begin: int,
+    end: int,
     node: Unsigned,
     change: Real,
     share: float,
@@ -201,7 +204,7 @@ def add_up(
     packed: Array,
 ) -> None:
     """Add the change (K), and a ``share`` of its magnitude, to liquid tissue; ``packed``: temperature by rows, degC."""
-    for row in nb.prange(len(node)):
+    for row in range(begin, end):
         i, c = nb.uint64(node[row]), np.float64(change[row])
         if inverse[row] > 0.0:
             v[i] += c + share * abs(c)
@@ -211,10 +214,10 @@ def add_up(
         packed[row] = temperature[i]
 
 
-@compiled_fast
-def largest_error(change: Real, first: Real, last: Real, step: float, sums: Array) -> None:
+@compiled_shared_fast
+def largest_error(begin: int, end: int, change: Real, first: Real, last: Real, step: float, sums: Array) -> None:
     """``sums`` of each slice: largest ``|0.4 step (first + last) - 0.8 change|``, K."""
-    for part in nb.prange(len(sums)):
+    for part in range(begin, end):
         largest = 0.0
         for row in range(part * LANES, (part + 1) * LANES):
             largest = max(largest, abs(0.4 * step * (first[row] + last[row]) - 0.8 * change[row]))

@@ -367,6 +367,8 @@ class VoxelStepper:
         """Take over the change of tissue that may be frozen or boiling."""
         state = self._state
         phase_kernels.add_up_phases(
+            0,
+            self._grid.shape[0],
             self._shaped(state.v),
             self._here,
             share,
