@@ -130,6 +130,7 @@ def liver(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for round_ in ("cold", "warm"):
             stamps.clear()
+            entry.forget_peak()
             stamp("reading", 0.0)
             run = simulate(load_case(LIVER), Path(folder) / round_, stamp)
             stamp("end", 1.0)
