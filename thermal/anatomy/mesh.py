@@ -137,7 +137,7 @@ class Mesh(Spec):
         number = np.empty_like(order)
         number[order] = np.arange(len(order))
         points, cells = points[order], number[cells]
-        by_node = np.argsort(cells.min(axis=1), kind="stable")
+        by_node = np.argsort(np.minimum.reduce(cells.T), kind="stable")
         cells, owner = cells[by_node], owner[by_node]
         shares = {name: (owner == code).astype(float) for code, name in enumerate(regions)}
         borders = MappingProxyType({name: number[part] for name, part in boundaries.items()})
