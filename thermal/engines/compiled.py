@@ -39,7 +39,7 @@ def _both(function: _Function, liberties: set[str]) -> _Function:
 
     @functools.wraps(function)
     def chosen(*arguments: Any) -> object:
-        return (many if _large(arguments) else one)(*arguments)
+        return (many if _largest(arguments) > SMALL else one)(*arguments)
 
     return cast(_Function, chosen)
 
@@ -64,16 +64,18 @@ def _shared(function: _Function, liberties: set[str]) -> _Function:
 
     @functools.wraps(function)
     def shared(first: int, end: int, *arguments: Any) -> None:
-        if _large(arguments):
-            share_out(lambda start, stop: kernel(start, stop, *arguments), first, end, nb.get_num_threads())
+        if (size := _largest(arguments)) > SMALL:
+            threads = min(nb.get_num_threads(), 1 + size // max(SMALL, 1))
+            share_out(lambda start, stop: kernel(start, stop, *arguments), first, end, threads)
         else:
             kernel(first, end, *arguments)
 
     return cast(_Function, shared)
 
 
-def _large(arguments: tuple[Any, ...]) -> bool:
-    return any(isinstance(argument, np.ndarray) and argument.size > SMALL for argument in arguments)
+def _largest(arguments: tuple[Any, ...]) -> int:
+    """Size of the largest array among them."""
+    return max((argument.size for argument in arguments if isinstance(argument, np.ndarray)), default=0)
 
 
 def compiled_part(function: _Function) -> _Function:

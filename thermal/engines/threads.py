@@ -38,7 +38,10 @@ def share_out(work: Work, first: int, end: int, threads: int) -> None:
     """
     bounds = [first + (end - first) * number // threads for number in range(threads + 1)]
     done: SimpleQueue[BaseException | None] = SimpleQueue()
-    for (start, stop), inbox in zip(pairwise(bounds[1:]), _helpers(threads - 1, os.getpid()), strict=True):
+    helpers = _helpers(os.getpid())
+    while len(helpers) < threads - 1:
+        helpers.append(_helper())
+    for (start, stop), inbox in zip(pairwise(bounds[1:]), helpers, strict=False):
         inbox.put((work, start, stop, done))
     try:
         work(bounds[0], bounds[1])
@@ -53,13 +56,16 @@ Inbox = SimpleQueue[tuple[Work, int, int, SimpleQueue[BaseException | None]]]
 
 
 @lru_cache(maxsize=1)
-def _helpers(count: int, process: int) -> tuple[Inbox, ...]:
-    """All but the caller's thread; of this process alone, as threads do not survive a fork. A bare queue hands work
-    over in half the time of a pool of ``concurrent.futures``."""
-    inboxes: tuple[Inbox, ...] = tuple(SimpleQueue() for _ in range(count))
-    for inbox in inboxes:
-        threading.Thread(target=_help, args=(inbox,), name="kernels", daemon=True).start()
-    return inboxes
+def _helpers(process: int) -> list[Inbox]:
+    """The threads that were started so far, in this process alone, as threads do not survive a fork."""
+    return []
+
+
+def _helper() -> Inbox:
+    """Start one. A bare queue hands work over in half the time of a pool of ``concurrent.futures``."""
+    inbox: Inbox = SimpleQueue()
+    threading.Thread(target=_help, args=(inbox,), name="kernels", daemon=True).start()
+    return inbox
 
 
 def _help(inbox: Inbox) -> None:
