@@ -22,7 +22,7 @@ from scenes import MM, at, cube, scene
 from scripts import script
 from test_layers import HOMES, LAYERS
 
-from thermal import assemble, heat, load_case, simulate, simulation
+from thermal import assemble, enthalpy, load_case, simulate, simulation
 from thermal.anatomy.data import resolve
 from thermal.batch import Sweep
 from thermal.case import Case
@@ -429,7 +429,7 @@ def test_numbers_of_the_physics_page_are_those_of_the_code() -> None:
         f"({freezing.solidus:g} to {freezing.liquidus:g} °C)",
         f"\\cdot {assemble.VAPORISATION_HEAT / 1e6:g}$ MJ/kg over {boiling.start:g} to {boiling.end:g} °C",
         f"$\\rho_b = {case.bioheat.blood_density:g}$ kg/m³ and $c_b = {case.bioheat.blood_heat_capacity:g}$ J/kg/K",
-        f"not below {100 * heat.LEAST:g} % of",
+        f"not below {100 * enthalpy.LEAST:g} % of",
         f"default of {100 * systemic.MEDIAN_TUMOUR_FRACTION:g} % is the median",
         f"port pressure of $10^{np.log10(infusion_report.OPENING_PRESSURE):.0f}$ Pa",
         f"where all but {100 * window.MINOR_SHARE:g} % of the power",
