@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import tomllib
 from pathlib import Path
@@ -338,6 +339,9 @@ def folder(tmp_path: Path) -> Path:
     save(tmp_path / "empty.nii", np.zeros_like(labels), affine)
     (tmp_path / "text.nii").write_text("no image")
     (tmp_path / "cut.nii.gz").write_bytes(b"\x1f\x8b\x08\x00broken")
+    far = bytearray((tmp_path / "l.nii").read_bytes())
+    far[108:112] = np.float32(4e9).tobytes()  # where the voxels begin, behind what would unfold to 4 GB
+    (tmp_path / "far.nii.gz").write_bytes(gzip.compress(bytes(far)))
     unknown = nibabel.Nifti1Image(labels, None)
     nibabel.save(unknown, tmp_path / "nowhere.nii")
     return tmp_path
@@ -349,6 +353,7 @@ def folder(tmp_path: Path) -> Path:
         ({"segmentation": "none.nii"}, 'anatomy.segmentation = "none.nii": no such file'),
         ({"segmentation": "text.nii"}, "cannot be read as a NIfTI"),
         ({"segmentation": "cut.nii.gz"}, "cannot be read as a NIfTI"),
+        ({"segmentation": "far.nii.gz"}, r"puts the voxels 4e\+09 bytes into the file"),
         ({"segmentation": "fractions.nii"}, "whole numbers; is this the CT"),
         ({"segmentation": "negative.nii"}, "labels from -999 to -995"),
         ({"segmentation": "four.nii"}, "one 3-D image, found shape"),

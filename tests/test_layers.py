@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine",),
     ("heat", "carriage"),
     ("enthalpy", "flight"),
-    ("domain", "library", "sampled", "scheme"),
+    ("domain", "library", "sampled", "scheme", "tabular"),
     ("crew",),
     ("units", "errors", "interrupts", "machine", "progress"),
 )

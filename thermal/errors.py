@@ -7,7 +7,7 @@ class CaseError(ValueError):
     """Bad input, found before anything is solved.
 
     ``problems`` holds one line each: place, value, expectation, remedy. What would break a line or steer a terminal,
-    such as a file's name or another library's words may hold, is replaced.
+    such as a file's name or another library's words may hold, is replaced, and what nobody reads is cut.
     """
 
     def __init__(self, *problems: str) -> None:
@@ -15,8 +15,14 @@ class CaseError(ValueError):
         super().__init__("\n".join(self.problems))
 
 
+MOST_LETTERS = 4000
+"""Of a line; a file may have a single line of millions of letters, which a message about it need not repeat."""
+
+
 def one_line(text: str) -> str:
-    """A text as one line that every terminal can show."""
+    """A text as one line that every terminal can show, its middle left out where it is too long."""
+    if len(text) > MOST_LETTERS:
+        text = f"{text[: MOST_LETTERS // 2]} ... {text[-MOST_LETTERS // 4 :]}"
     if text.isprintable():
         return text
     words = " ".join(text.split())

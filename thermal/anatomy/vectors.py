@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from thermal.anatomy.data import resolve
+from thermal.anatomy.volume import check_size
 from thermal.errors import CaseError
 from thermal.machine import free_memory
 from thermal.sampled import ReadVectors, VectorMap
+from thermal.tabular import read_rows
 from thermal.units import Array
 
 NEARLY = 1e-6
@@ -23,6 +25,8 @@ OVERHEAD = 8 << 30
 """Bytes of address space that VTK's libraries may have for themselves."""
 LONGEST = 600
 """s that VTK may take to read a file."""
+COLUMNS = "a line x,y,z,Hx,Hy,Hz and numbers below it"
+"""What a table has to hold."""
 
 
 def reader(base: Path) -> ReadVectors:
@@ -41,16 +45,12 @@ def reader(base: Path) -> ReadVectors:
 
 def _read_table(path: Path, label: str, length: float, array: str | None) -> VectorMap:
     """Columns x, y, z and three components, on a full grid in any order; lines that begin with # are left out."""
+    (_, header), *below = read_rows(path, label, COLUMNS)
+    header = [word.lower() for word in header]
     try:
-        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip(" ,;\t")]
-        lines = [line for line in lines if not line.lstrip().startswith("#")]
-        split = next((mark for mark in (",", ";", "\t") if mark in lines[0]), None)
-        header = [word.strip().strip('"').lower() for word in lines[0].split(split)]
-        rows = np.array([line.split(split) for line in lines[1:]], dtype=np.float64)
-    except (ValueError, IndexError, UnicodeDecodeError) as error:
-        raise CaseError(
-            f"{label}: cannot be read as a table ({error}); expected a line x,y,z,Hx,Hy,Hz and numbers below it"
-        ) from None
+        rows = np.array([cells for _, cells in below], dtype=np.float64)
+    except ValueError as error:
+        raise CaseError(f"{label}: cannot be read as a table ({error}); expected {COLUMNS}") from None
     if header[:3] != ["x", "y", "z"] or len(header) != 6 or rows.ndim != 2 or rows.shape[1:] != (6,):
         raise CaseError(
             f"{label}: columns {', '.join(header)}; expected x, y, z and three components, e.g. x,y,z,Hx,Hy,Hz"
@@ -110,9 +110,7 @@ def _read_nifti(path: Path, label: str, length: float, array: str | None) -> Vec
 
     try:
         image = nibabel.load(path)
-        needed, free = 8.0 * float(np.prod(image.shape, dtype=float)), free_memory()
-        if free is not None and needed > free:
-            raise CaseError(f"{label}: needs {needed / 1e9:.3g} GB of memory, and {free / 1e9:.3g} GB are free")
+        check_size(image, label, least=8)
         values = np.squeeze(np.asarray(image.dataobj, dtype=np.float64))
         affine = np.array(image.affine, dtype=float)
         unit = image.header.get_xyzt_units()[0]

@@ -18,6 +18,7 @@ from thermal.units import Array
 
 _UNITS = {"unknown": 1e-3, "mm": 1e-3, "meter": 1.0, "micron": 1e-6}
 MOST_VOXELS = 2**30  # of an image: a cube of 1024
+LONGEST_HEADER = 2**26  # bytes before the voxels, which have to be unpacked to be passed over
 _BLOCK = 200_000  # points worked on at once
 
 Voxels = npt.NDArray[Any]
@@ -86,7 +87,7 @@ def read_volume(path: Path, place: str) -> Volume:
     try:
         with LoggingOutputSuppressor():  # of headers that it mends; what matters of them is checked below
             image = nibabel.load(path)
-            _check_size(image, f'{place} = "{path}"')
+            check_size(image, f'{place} = "{path}"')
             values: Voxels = np.asanyarray(image.dataobj)
     except CaseError:
         raise
@@ -119,16 +120,25 @@ def _unit(header: Any, place: str) -> float:
         raise CaseError(f"{place}: the header's unit of length is none that NIfTI knows; it is damaged") from None
 
 
-def _check_size(image: Any, place: str) -> None:
-    """Raise ``CaseError`` for more voxels than there can be, before room is made for them: the header may lie."""
+def check_size(image: Any, place: str, least: int = 4) -> None:
+    """Raise ``CaseError`` for more voxels than there can be, before room is made for them: the header may lie.
+
+    ``least``: bytes that a voxel takes in memory at least.
+    """
     count = math.prod(int(size) for size in image.shape)
     if count > MOST_VOXELS:
         raise CaseError(f"{place}: has {count:.2g} voxels, more than {MOST_VOXELS:.2g}; crop or resample the image")
-    needed, free = float(count) * max(image.get_data_dtype().itemsize, 4), free_memory()
+    needed, free = float(count) * max(image.get_data_dtype().itemsize, least), free_memory()
     if free is not None and needed > free:
         raise CaseError(
             f"{place}: its voxels take {needed / 1e9:.2g} GB, and {free / 1e9:.2g} GB of memory are free; crop or "
             "resample the image"
+        )
+    begin = int(getattr(image.dataobj, "offset", 0))
+    if begin > LONGEST_HEADER:
+        raise CaseError(
+            f"{place}: its header puts the voxels {begin:.2g} bytes into the file, more than {LONGEST_HEADER:.2g}; the "
+            "file is damaged"
         )
 
 

@@ -154,7 +154,10 @@ def image_reader(engine: Engine, folder: Path) -> Callable[[str, str, float], tu
 
     def read(name: str, place: str, floor: float) -> tuple[Array, float, float]:
         image = read_volume(resolve(name, folder, place), place)
-        values = np.nan_to_num(image.values.astype(float))
+        values = image.values.astype(float)
+        if np.isinf(values).any():
+            raise CaseError(f'{place} = "{name}": {np.isinf(values).sum()} of its voxels are infinite; mend the image')
+        values = np.nan_to_num(values)  # what is no number was not seen
         above = values >= max(floor, np.finfo(float).tiny)
         bulk, total = to_nodes(engine, replace(image, values=np.where(above, values, 0.0)))
         _, below = to_nodes(engine, replace(image, values=np.where(above, 0.0, values)))

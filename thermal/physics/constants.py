@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -12,12 +11,15 @@ from pydantic import model_validator
 
 from thermal import library
 from thermal.errors import CaseError
+from thermal.tabular import read_rows
 from thermal.units import PositiveNumber, Spec, Wavelength, quantity
 
 Extinction = Annotated[float, *quantity("", ge=0, le=1e3)]
 Locate = Callable[[str, str], Path]
 """The existing file of a name in the case, and the key that names it."""
 STANDARD: Literal["johnson_christy"] = "johnson_christy"
+COLUMNS = "a line wavelength_nm,n,k and numbers below it"
+"""What a table file has to hold."""
 _UNITS = {"wavelength_um": 1e-6, "wavelength_nm": 1e-9, "wavelength_m": 1.0}
 
 
@@ -86,14 +88,12 @@ class OpticalConstants(Spec):
         place = "particles.optical_constants.file"
         path = locate(self.file, place)
         label = f'{place} = "{self.file}"'
+        (_, header), *rows = read_rows(path, label, COLUMNS)
         try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-            header, *rows = csv.reader(line for line in lines if line.strip() and not line.startswith("#"))
-            columns = dict(zip((word.strip().lower() for word in header), np.array(rows, dtype=float).T, strict=True))
-        except (ValueError, UnicodeDecodeError) as error:
-            raise CaseError(
-                f"{label}: cannot be read as a table ({error}); expected a line wavelength_nm,n,k and numbers below it"
-            ) from None
+            numbers = np.array([cells for _, cells in rows], dtype=float).T
+            columns = dict(zip((word.lower() for word in header), numbers, strict=True))
+        except ValueError as error:
+            raise CaseError(f"{label}: cannot be read as a table ({error}); expected {COLUMNS}") from None
         unit = next((name for name in _UNITS if name in columns), None)
         if unit is None or not {"n", "k"} <= set(columns):
             raise CaseError(

@@ -27,9 +27,9 @@ from thermal.imaging.grid import image_reader
 from thermal.library import Sourced
 from thermal.machine import give_back
 from thermal.march import Control, Loop, Progress
-from thermal.physics.delivery import Delivered, Site
+from thermal.physics.delivery import Delivered, Imaged, Site
 from thermal.physics.drug import Drug
-from thermal.physics.particles import Particle
+from thermal.physics.particles import AnyParticle, Particle
 from thermal.physics.scene import Mapped, Payload, Scene, Source
 from thermal.physics.tissue import Tissues
 from thermal.simulation.earlier import Earlier
@@ -113,10 +113,26 @@ def examine(case: Case, workshop: Workshop | None = None) -> Examined:
     make_bioheat(case, tissues, initial)
     check_places(case, engine)
     input_hashes(case)
+    _read_inputs(case, engine)
     if isinstance(case.heating, Mapped):
         case.heating.check_maps(vectors.reader(case.folder), engine.points[engine.volume > 0.0])
     notes = (*anatomy.notes, *(f"warning: {text}" for text in _early_warnings(case, anatomy, engine)))
     return Examined(notes, Effort.of(case, engine))
+
+
+def _read_inputs(case: Case, engine: Engine) -> None:
+    """Read what the particles and the delivery name. Raises ``CaseError`` for what they cannot use."""
+    _particles(case)
+    if isinstance(case.delivery, Imaged):
+        for name, place in case.delivery.images:
+            image_reader(engine, case.folder)(name, place, 0.0)
+
+
+def _particles(case: Case) -> AnyParticle | None:
+    """Those of the case, with the tables that their files hold."""
+    if case.particles is None:
+        return None
+    return case.particles.loaded(lambda name, place: resolve(name, case.folder, place))
 
 
 def _early_warnings(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[str, ...]:
@@ -160,9 +176,9 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
     earlier = Earlier.of(case, engine, anatomy.domain)
     if earlier is not None:
         delivered = earlier.particles(case, delivered, engine)
-    payload, drug = None, None
-    if case.particles is not None:
-        particle = Particle(case.particles.loaded(lambda name, place: resolve(name, case.folder, place)))
+    payload, drug, particles = None, None, _particles(case)
+    if particles is not None:
+        particle = Particle(particles)
         library += particle.sources()
         payload = Payload(
             delivered.bulk,

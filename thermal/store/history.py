@@ -43,9 +43,10 @@ def read_history(path: Path) -> History:
     """Read a history; an incomplete last line (of a killed run) is left out. Raises ``CaseError`` when damaged."""
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CaseError(f"{path}: cannot be read ({error.strerror}); run the case again with --force") from None
-    rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
+        rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        words = error.strerror if isinstance(error, OSError) else error
+        raise CaseError(f"{path}: cannot be read ({words}); run the case again with --force") from None
     if not rows or not rows[0] or rows[0][0] != "time [s]":
         raise CaseError(f"{path}: is damaged (no header); run the case again with --force")
     names, units = zip(*(_split(label) for label in rows[0]), strict=True)

@@ -9,7 +9,7 @@ from pydantic import Field
 from thermal.physics.delivery.infusion import Infusion
 from thermal.physics.delivery.intra_arterial import IntraArterial
 from thermal.physics.delivery.measured import FromImage
-from thermal.physics.delivery.outcome import Delivered, Delivery, Site
+from thermal.physics.delivery.outcome import Delivered, Delivery, Imaged, Site
 from thermal.physics.delivery.placed import NoDelivery, Uniform
 from thermal.physics.delivery.systemic import Systemic
 
@@ -23,6 +23,7 @@ __all__ = [
     "Delivery",
     "DeliveryEntry",
     "FromImage",
+    "Imaged",
     "Infusion",
     "IntraArterial",
     "NoDelivery",

@@ -40,10 +40,15 @@ class Heterogeneity(Spec):
             raise ValueError('give variation with correlation_length (e.g. 0.5 and "2 mm"), or map')
         return self
 
+    @property
+    def images(self) -> tuple[tuple[str, str], ...]:
+        """The map, where it is one, and its key."""
+        return () if self.map is None else ((self.map, f"{PLACE}.map"),)
+
     def factors(self, site: Site) -> Array:
         """(n,) by how much each node takes up more than another, up to a common factor."""
         if self.map is not None:
-            return np.maximum(site.image(self.map, f"{PLACE}.map", 0.0)[0], 0.0)
+            return np.maximum(site.image(*self.images[0], 0.0)[0], 0.0)
         assert self.variation is not None
         assert self.correlation_length is not None
         width = float(np.sqrt(np.log1p(self.variation**2)))

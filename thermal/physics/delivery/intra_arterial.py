@@ -87,6 +87,11 @@ class IntraArterial(Spec):
         """Injection and wait, s."""
         return self.duration + (self.wait or 0.0)
 
+    @property
+    def images(self) -> tuple[tuple[str, str], ...]:
+        """A map of the uptake."""
+        return () if self.heterogeneity is None else self.heterogeneity.images
+
     def check(self, tissues: Tissues) -> None:
         """Raises ``CaseError`` for unknown regions."""
         for name in self.regions:

@@ -32,6 +32,11 @@ class FromImage(Spec):
     threshold: Concentration | None = None
     """concentration in tissue from which the tumour counts as covered (dose.tumour_coverage)"""
 
+    @property
+    def images(self) -> tuple[tuple[str, str], ...]:
+        """The map."""
+        return ((self.file, "delivery.file"),)
+
     def check(self, tissues: Tissues) -> None:
         """The file is looked at when it is read."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -28,6 +28,16 @@ def silent(_done: float) -> None:
 ReadImage = Callable[[str, str, float], tuple[Array, float, float]]
 """From a file, the key that names it and a floor (kg/m3): bulk concentrations (n,) kg/m3 of what lies above the floor,
 its mass in the body, and that of what lies below, kg."""
+
+
+@runtime_checkable
+class Imaged(Protocol):
+    """A way of delivery that may read images."""
+
+    @property
+    def images(self) -> tuple[tuple[str, str], ...]:
+        """Each file, and the key that names it."""
+        ...
 
 
 def _no_images(name: str, place: str, floor: float) -> tuple[Array, float, float]:

@@ -121,6 +121,11 @@ class Systemic(Spec):
         """s after the injection at which the history ends."""
         return max(self.after or 0.0, self.follow_up or 0.0)
 
+    @property
+    def images(self) -> tuple[tuple[str, str], ...]:
+        """A map of the uptake."""
+        return () if self.heterogeneity is None else self.heterogeneity.images
+
     def check(self, tissues: Tissues) -> None:
         """Raises ``CaseError`` for an unknown region."""
         if self.region is not None:
