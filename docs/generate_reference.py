@@ -180,7 +180,11 @@ def words_for(model: type[BaseModel], key: str) -> str:
     """Meaning of a key: the schema's words, else ours."""
     docs = {model.model_fields[name].alias or name: text for name, text in field_docs(model).items()
             if name in model.model_fields}  # fmt: skip
-    return "" if key in NOUNS else cell(docs[key])
+    if key in NOUNS:
+        return ""
+    if key not in docs:
+        raise SystemExit(f"{model.__module__}.{model.__name__}: the field of the key {key} has no docstring under it")
+    return cell(docs[key])
 
 
 def rows(model: type[BaseModel], path: str) -> Iterable[str]:

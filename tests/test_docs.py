@@ -94,6 +94,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     here = tmp_path / "cases" / "liver"
     (example,) = [block for block in CASES if block.name == README_EXAMPLE]
     (here / "case.toml").write_text(example.text, encoding="utf-8")
+    (patient,) = [block for block in CASES if block.name == "anatomy.md, block 1"]  # which another one there extends
+    (here / "patient12.toml").write_text(patient.text, encoding="utf-8")
     monkeypatch.chdir(here)
     return here
 

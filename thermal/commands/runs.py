@@ -54,5 +54,5 @@ def cite(run: Path, /) -> int:
     print("sources of numbers:")
     for source in sources:
         doubt = f", {source.unverified} of them unverified" if source.unverified else ""
-        print(f"  {source.numbers} numbers{doubt}: {source.text}")
+        print(f"  {source.numbers} number{'s' if source.numbers > 1 else ''}{doubt}: {source.text}")
     return DONE
