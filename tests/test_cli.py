@@ -362,6 +362,26 @@ def test_a_failure_that_cannot_even_be_logged_is_told(
     assert len(said.splitlines()) == 1
 
 
+@pytest.mark.parametrize("place", ["box.toml/x", "loop/x", "n" * 300])
+def test_places_that_cannot_be_written_to_are_refused(
+    here: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    """By every command that writes, in a line without a log: below a file, below a link to itself, too long a name."""
+    (here / "loop").symlink_to(here / "loop")
+    assert main(["run", "box.toml", "--out", "out", "--quiet"]) == 0
+    capsys.readouterr()
+    for command in (
+        ["run", "box.toml", "--out", place], ["compare", "out", "--out", place], ["assess", "out", "--out", place],
+        ["image", "out", "--modality", "ct", "--out", place], ["report", "out", "-o", f"{place}.html"],
+        ["init", "gold", f"{place}.toml"], ["mesh", "box.toml", "--out", f"{place}.msh"],
+        ["view", "out", "--screenshot", f"{place}.png"],
+    ):  # fmt: skip
+        assert main(command) == 2, command
+        said = capsys.readouterr().err.splitlines()
+        assert len([line for line in said if line.startswith("error: ")]) == 1, command
+        assert not any("log:" in line for line in said), command
+
+
 def test_a_comparison_that_cannot_be_written_is_refused_first(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "box.toml", "--out", "box.toml"]) == 2
     assert "box.toml: cannot be written to (File exists); choose another folder" in capsys.readouterr().err

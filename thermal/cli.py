@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -43,6 +44,12 @@ for _command in (
     app.command(_command)
 
 
+WRONG_PLACES = {
+    errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM, errno.EROFS
+}  # fmt: skip
+"""What the system says of a path that nobody can read, or write to, there."""
+
+
 def _explain(error: BaseException) -> int:
     """Say in a line or two what went wrong; the exit code."""
     from thermal.errors import CaseError
@@ -56,7 +63,11 @@ def _explain(error: BaseException) -> int:
         return INTERRUPTED
     from thermal.engine import NotConvergedError  # not sooner: an interrupted import of NumPy cannot be repeated
 
-    if not any(note.startswith("log: ") for note in notes):
+    in_a_run = any(note.startswith("log: ") for note in notes)
+    if isinstance(error, OSError) and error.errno in WRONG_PLACES and error.filename is not None and not in_a_run:
+        print(f"error: {_of_system(error)}; check the path, or choose another", file=sys.stderr)
+        return REFUSED
+    if not in_a_run:
         notes.append(_logged(error))
     words = (_of_system(error) if isinstance(error, OSError) else str(error)).splitlines() or [type(error).__name__]
     if isinstance(error, NotConvergedError):
