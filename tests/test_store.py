@@ -568,3 +568,18 @@ def test_runs_that_cannot_be_read_say_why(tmp_path: Path, case: Case) -> None:
     (out / "summary.json").write_text('{"a": 1}')
     with pytest.raises(CaseError, match=r"summary\.json: is damaged"):
         read_run(out)
+
+
+def test_what_cannot_be_written_names_its_file_and_leaves_nothing(tmp_path: Path) -> None:
+    """A disk that is full amid an image: the writer knows no name, and may have begun the scratch file."""
+
+    def write() -> None:
+        with atomic(tmp_path / "whole.nii.gz") as scratch:
+            assert scratch.name.endswith(".nii.gz")  # by which writers choose what they write
+            scratch.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space") as error:
+        write()
+    assert error.value.__notes__ == [f"while {tmp_path / 'whole.nii.gz'} was written"]
+    assert list(tmp_path.iterdir()) == []

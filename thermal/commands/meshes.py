@@ -26,7 +26,7 @@ def mesh(
     from thermal.case import load_case
     from thermal.errors import CaseError
     from thermal.guidance.case_file import case_text
-    from thermal.store.files import write_text
+    from thermal.store.files import atomic, write_text
 
     read = load_case(case, list(set or ()), anatomy)
     built = read.anatomy.build(read.folder)
@@ -35,7 +35,8 @@ def mesh(
         raise CaseError(f'--out: found "{path}"; meshes are written as .msh')
     found = fill(built, mesher)
     path.parent.mkdir(parents=True, exist_ok=True)
-    found.write(path)
+    with atomic(path) as scratch:
+        found.write(scratch)
     for text in found.tried:
         print(f"  tried {text}")
     print(f"  {found.mesher}: {len(found.cells)} tetrahedra, {len(found.points)} nodes")

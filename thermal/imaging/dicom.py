@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from thermal.errors import CaseError
 from thermal.imaging.grid import Grid
+from thermal.store.files import atomic
 from thermal.units import Array
 
 CT_STORAGE, MR_STORAGE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
@@ -137,7 +138,8 @@ def write_series(folder: Path, grid: Grid, values: Array, study: Study, series: 
     for stale in folder.glob("slice_*.dcm"):
         stale.unlink()
     for index, item in enumerate(slices(grid, values, study, series)):
-        item.save_as(folder / f"slice_{index + 1:04d}.dcm", enforce_file_format=True)
+        with atomic(folder / f"slice_{index + 1:04d}.dcm") as scratch:
+            item.save_as(scratch, enforce_file_format=True)
     return folder
 
 
@@ -206,5 +208,6 @@ def write_segmentation(
     for keyword, value in (tags or {}).items():
         setattr(made, keyword, value)
     path.parent.mkdir(parents=True, exist_ok=True)
-    made.save_as(path)
+    with atomic(path) as scratch:
+        made.save_as(scratch)
     return path

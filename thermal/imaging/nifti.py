@@ -37,9 +37,7 @@ def write_nifti(
         image.header.set_zooms((*image.header.get_zooms()[:3], step))
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as scratch:
-        named = scratch.with_name(scratch.name + ".nii.gz")
-        nibabel.save(image, named)
-        named.replace(scratch)
+        nibabel.save(image, scratch)
     if about is not None:
         write_text(beside(path), json.dumps(about, indent=2) + "\n")
     return path

@@ -25,13 +25,19 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A scratch path to write to; becomes ``path`` when the block ends, and vanishes when it fails."""
-    scratch = path.with_name(f".{path.stem}-{os.getpid()}{_MARK}{path.suffix}")
+    """A scratch path with the same endings to write to; becomes ``path`` when the block ends, vanishes when it fails.
+
+    What the system refuses is raised with the file that was to be written.
+    """
+    scratch = path.with_name(f".{os.getpid()}{_MARK}-{path.name}")
     try:
         yield scratch
         _sync(scratch)
         os.replace(scratch, path)
         _sync(path.parent)
+    except OSError as error:
+        error.add_note(f"while {path} was written")
+        raise
     finally:
         scratch.unlink(missing_ok=True)
 
