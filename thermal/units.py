@@ -210,11 +210,6 @@ class Si(float):
     """A float that is already in the SI unit of the field it is given to (for use from Python, not from files)."""
 
 
-def _q(unit: str, **limits: float) -> Any:
-    validator, field = quantity(unit, **limits)
-    return Annotated[float, validator, field]
-
-
 HUGE = 1e30
 Length = Annotated[float, *quantity("m", gt=0, le=10)]
 Wavelength = Annotated[float, *quantity("m", ge=1e-7, le=1e-4)]

@@ -103,25 +103,6 @@ def _crossings(above: Array) -> tuple[Index, Index]:
     return np.concatenate([first, second]), edges
 
 
-def clip_tetrahedra(corner_points: Array, corner_values: Array, level: float) -> tuple[Array, Array]:
-    """Share of each tetrahedron at or above ``level`` (t,), and the triangles where it is crossed (k, 3, 3).
-
-    ``corner_points`` (t, 4, 3) of any orientation, ``corner_values`` (t, 4). A level that only touches a corner or an
-    edge gives triangles without area.
-    """
-    above = np.asarray(corner_values, float) - level
-    tetrahedron, edges = _crossings(above)
-    corners = corner_points[tetrahedron]
-    rows = np.arange(len(tetrahedron))[:, None]
-    value = above[tetrahedron]
-    inner, outer = value[rows, edges[..., 0]], value[rows, edges[..., 1]]
-    t = (inner / (inner - outer))[..., None]
-    triangles = corners[rows, edges[..., 0]] * (1 - t) + corners[rows, edges[..., 1]] * t
-    mirrored = np.linalg.det(corners[:, 1:] - corners[:, :1]) < 0
-    triangles[mirrored] = triangles[mirrored, ::-1]
-    return _fraction(above), triangles
-
-
 def tetrahedra_inside(cells: Index, u: Array, level: float) -> Array:
     """(m,) share of the tetrahedra ``cells`` (m, 4) where nodal ``u`` (n,) is at or above ``level``."""
     inside = (u >= level)[cells]
@@ -162,11 +143,6 @@ def voxel_corners(shape: tuple[int, int, int], cells: Index) -> Index:
     steps = np.array([(dx * ny + dy) * nz + dz for dx in (0, 1) for dy in (0, 1) for dz in (0, 1)], np.int64)
     corners: Index = first[:, None] + steps
     return corners
-
-
-def voxel_tetrahedra(shape: tuple[int, int, int], cells: Index) -> Index:
-    """(c, 6, 4) nodes of the six positively oriented tetrahedra of the flat ``cells`` (c,)."""
-    return voxel_corners(shape, cells)[:, KUHN]
 
 
 def _corners_inside(shape: tuple[int, int, int], u: Array, level: float) -> npt.NDArray[np.uint8]:
