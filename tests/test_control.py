@@ -323,6 +323,10 @@ def test_an_interrupted_treatment_goes_on(tmp_path: Path, controller: str) -> No
     again = control_case(path, tmp_path / "parts", set=changes)  # all is done
     assert again.estimates.keys() == found.estimates.keys() == expected.estimates.keys()
     np.testing.assert_array_equal(again.closed.levels, expected.closed.levels)
+    told = tmp_path / "parts" / "closed" / "pilot.json"
+    told.write_text(told.read_text().replace("0.", "1.", 1))
+    with pytest.raises(CaseError, match=r"of its results pilot\.json is damaged or has been changed"):
+        control_case(path, tmp_path / "parts", set=changes)
 
 
 INFUSED = """\

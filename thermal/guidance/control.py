@@ -30,10 +30,9 @@ from thermal.simulation.preparation import provenance_table
 from thermal.simulation.workshop import Workshop
 from thermal.store import Run, RunFolder, read_run
 from thermal.store.files import json_safe, read_json, write_json, write_text
+from thermal.store.names import PILOT
 from thermal.units import Array
 
-PILOT = "pilot.json"
-"""File of a run folder with what a pilot did and learned."""
 HORIZON = 20.0
 """s, of the plan where the controller has none of its own."""
 
@@ -123,11 +122,11 @@ def control_case(
     thermometer.sharp = peaks.factor
     pilot = _pilot(model, thermometer, control, looks)
     closed = _treat(watched, pilot, looks, folder / "closed", control, report, force)
-    acted = read_json(closed.folder / PILOT)
+    acted, learned = _acted(closed)
     found = Controlled(
         Treated(opened, _excess(truth, control, opened), levels),
-        Treated(closed, _excess(truth, control, closed), np.array(acted["levels"])),
-        {each["time"]: Estimate(FACTORS, np.array(each["ensemble"])) for each in acted["estimates"]},
+        Treated(closed, _excess(truth, control, closed), acted),
+        learned,
     )
     write_text(folder / "control.json", json.dumps(json_safe(_table(found, looks, duration)), indent=2) + "\n")
     return found
@@ -159,6 +158,18 @@ def _treat(
             write_json(run.path / PILOT, {"levels": list(pilot.levels), "estimates": estimates})
             run.finish()
     return read_run(folder)
+
+
+def _acted(run: Run) -> tuple[Array, dict[float, Estimate]]:
+    """What the pilot of a run did at each look, and learned when. Raises ``CaseError`` for a damaged file."""
+    path = run.folder / PILOT
+    told = read_json(path)
+    try:
+        levels = np.array(told["levels"], dtype=float)
+        learned = {float(each["time"]): np.array(each["ensemble"], dtype=float) for each in told["estimates"]}
+    except (KeyError, TypeError, ValueError):
+        raise CaseError(f"{path}: is damaged; give the command again with --force") from None
+    return levels, {time: Estimate(FACTORS, ensemble) for time, ensemble in learned.items()}
 
 
 def _excess(truth: Prepared, control: Control, run: Run) -> float:

@@ -45,10 +45,10 @@ from thermal.store.names import (
 )  # fmt: skip
 from thermal.store.ordinary import check_ordinary
 from thermal.store.provenance import describe_machine, now, peak_memory, thermal_version
-from thermal.store.seal import RESULTS
+from thermal.store.seal import OF_SOME, RESULTS
 from thermal.units import Array
 
-_OURS = (STATUS, RESOLVED, PROVENANCE, SUMMARY, HISTORY, DELIVERY, FIELDS, LOG, CASE_FILE, "overview.png", "slices.png")
+_OURS = (STATUS, RESOLVED, PROVENANCE, SUMMARY, HISTORY, *OF_SOME, FIELDS, LOG, CASE_FILE, "overview.png", "slices.png")
 _log = logging.getLogger("thermal")
 
 
@@ -330,7 +330,7 @@ class RunFolder:
         ended = {"ended": now(), "wall_time_s": time.monotonic() - self._started, "peak_memory_bytes": peak_memory()}
         write_json(self.path / PROVENANCE, {**provenance, **ended, "seeds": dict(seeds or {})})
         _log.info("done in %.1f s", time.monotonic() - self._started)
-        there = [name for name in RESULTS if (self.path / name).exists()]
+        there = [name for name in (*RESULTS, *OF_SOME) if (self.path / name).exists()]
         self._status("done", message, {name: sha256(self.path / name) for name in there})
         self.finished = True
         remove_checkpoints(self.path)

@@ -42,8 +42,9 @@ def judge(path: Path, case: Case, files: Mapping[str, str], *, resume: bool, for
             "with --force"
         )
     if state == "done":
-        lost = [name for name in RESULTS if not (path / name).is_file()]
-        damaged = changed(path, sealed(path, status), RESULTS)
+        seals = sealed(path, status)
+        lost = [name for name in dict.fromkeys((*RESULTS, *seals)) if not (path / name).is_file()]
+        damaged = changed(path, seals, seals)
         for names, what in ((lost, "gone"), (damaged, "damaged or has been changed")):
             if names:
                 raise CaseError(

@@ -17,7 +17,7 @@ from thermal.store.history import History, read_history
 from thermal.store.lock import Lock
 from thermal.store.names import FIELDS, HISTORY, PROVENANCE, RESOLVED, STATUS, SUMMARY
 from thermal.store.ordinary import check_ordinary
-from thermal.store.seal import check_unchanged, sealed
+from thermal.store.seal import OF_SOME, check_unchanged, sealed
 from thermal.units import Array
 
 
@@ -142,7 +142,7 @@ def read_run(path: str | Path) -> Run:
             f"{folder}: the run is not finished ({words}); finish it with: thermal run CASE --out {folder} --resume"
         )
     seals = sealed(folder, status)
-    check_unchanged(folder, seals, SUMMARY, RESOLVED, HISTORY, PROVENANCE)
+    check_unchanged(folder, seals, SUMMARY, RESOLVED, HISTORY, PROVENANCE, *OF_SOME)
     summary = read_json(folder / SUMMARY)
     if any(not isinstance(entry, dict) or set(entry) != {"value", "unit"} for entry in summary.values()):
         raise CaseError(f"{folder / SUMMARY}: is damaged; run the case again with --force")

@@ -8,16 +8,18 @@ from typing import Any
 
 from thermal.anatomy.data import sha256
 from thermal.errors import CaseError
-from thermal.store.names import FIELDS, HISTORY, PROVENANCE, RESOLVED, STATUS, SUMMARY
+from thermal.store.names import DELIVERY, FIELDS, HISTORY, PILOT, PROVENANCE, RESOLVED, STATUS, SUMMARY
 
 RESULTS = (SUMMARY, RESOLVED, HISTORY, FIELDS, PROVENANCE)
-"""Files of a finished run whose hashes stand in its status."""
+"""Files that every finished run has, and whose hashes stand in its status."""
+OF_SOME = (DELIVERY, PILOT)
+"""Those that it may have besides."""
 
 
 def sealed(folder: Path, status: Mapping[str, Any]) -> Mapping[str, str]:
     """Name -> SHA-256 of the results. Raises ``CaseError`` for a status that is damaged."""
     found = status.get("results", {})
-    if not isinstance(found, dict) or not set(found) <= set(RESULTS):
+    if not isinstance(found, dict) or not set(found) <= {*RESULTS, *OF_SOME}:
         raise CaseError(f"{folder / STATUS}: is damaged; run the case again with --force")
     return found
 
