@@ -171,7 +171,7 @@ def test_a_doubt_of_all_runs_is_heard_once() -> None:
 def cluster() -> Iterator[Any]:
     """Two processes that work, each with one thread."""
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         yield cluster
 
 

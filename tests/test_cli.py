@@ -322,6 +322,24 @@ def test_plain_progress_speaks_every_tenth() -> None:
     assert len(stream.getvalue().splitlines()) == 12
 
 
+def test_a_terminal_gets_a_bar_that_vanishes() -> None:
+    """Of the stage at hand; nothing of it stays when the work is done."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    with progress("case", stream=stream) as report:
+        report("anatomy", 0.5)
+        report("bioheat", 0.25)
+        time.sleep(0.3)  # it draws ten times a second
+    said = stream.getvalue()
+    assert "case: bioheat" in said
+    assert "25%" in said
+    assert said.endswith("\x1b[2K")  # which erases the line
+
+
 def test_a_closed_pipe_is_no_failure() -> None:
     command = f"{sys.executable} -m thermal schema | head -1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)

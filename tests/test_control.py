@@ -300,7 +300,7 @@ def test_no_limit_is_passed_by_a_fast_heater(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     "controller", ["{kind='pid'}", pytest.param("{kind='predictive',learn=['40 s']}", marks=pytest.mark.slow)]
 )
-def test_an_interrupted_treatment_goes_on(tmp_path: Path, controller: str) -> None:
+def test_an_interrupted_treatment_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str], controller: str) -> None:
     """Stopped amid the controlled treatment and begun again by the same command, it ends as if nothing had been."""
     changes = [f"control.controller={controller}", *SHORT]
     path, whole = write(tmp_path), tmp_path / "whole"
@@ -323,6 +323,11 @@ def test_an_interrupted_treatment_goes_on(tmp_path: Path, controller: str) -> No
     again = control_case(path, tmp_path / "parts", set=changes)  # all is done
     assert again.estimates.keys() == found.estimates.keys() == expected.estimates.keys()
     np.testing.assert_array_equal(again.closed.levels, expected.closed.levels)
+    options = [word for change in changes for word in ("--set", change)]
+    assert main(["control", str(path), "--out", str(tmp_path / "parts"), "--quiet", *options]) == 0
+    said = capsys.readouterr().out
+    for name, treated in (("by the plan", found.open), ("controlled", found.closed)):
+        assert f"{name:<12} tumour covered {treated.coverage:7.2%}" in said
     told = tmp_path / "parts" / "closed" / "pilot.json"
     told.write_text(told.read_text().replace("0.", "1.", 1))
     with pytest.raises(CaseError, match=r"of its results pilot\.json is damaged or has been changed"):

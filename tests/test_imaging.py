@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -407,6 +409,31 @@ def test_commands(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["image", folder, "--modality", "ct", "--kvp", "10"]) == 2
     assert "kvp" in capsys.readouterr().err
     assert main(["quantify", names[0], str(tmp_path / "none.nii.gz")]) == 2
+
+
+def test_a_later_scan_gives_the_half_life(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Half of the contrast after a day, by the command; the first column is the time, the second the mass."""
+    assert main(["image", str(run.folder), "--modality", "ct", "--noise", "0", "--voxel", "2 mm",
+                 "--out", str(tmp_path)]) == 0  # fmt: skip
+    first, second = (read_volume(tmp_path / f"{name}.nii.gz", name) for name in ("before", "after"))
+    half = 0.5 * (first.values.astype(float) + second.values)
+    affine = np.diag([1e3, 1e3, 1e3, 1.0]) @ second.affine
+    nibabel.save(nibabel.Nifti1Image(half, affine), tmp_path / "later.nii.gz")
+    shutil.copy(tmp_path / "after.json", tmp_path / "later.json")
+    scans = [str(tmp_path / f"{name}.nii.gz") for name in ("before", "after", "later")]
+    capsys.readouterr()
+    assert main(["quantify", *scans, "--times", "0 h, 24 h", "--out", str(tmp_path / "q")]) == 0
+    said = capsys.readouterr().out.splitlines()
+    masses = [float(line.split()[2]) for line in said if line.split()[1:2] == ["h"]]
+    assert masses[1] == pytest.approx(0.5 * masses[0], rel=1e-3)
+    (life,) = [line for line in said if "half-life" in line]
+    assert float(life.split()[1]) == pytest.approx(24.0, rel=2e-3)
+
+
+@pytest.mark.parametrize(("voxel", "words"), [("1 m", "found 1000 mm; expected 0.1 to 100 mm"), ("2 kg", "is a mass")])
+def test_voxels_of_images_have_a_length(run: Run, capsys: pytest.CaptureFixture[str], voxel: str, words: str) -> None:
+    assert main(["image", str(run.folder), "--modality", "ct", "--voxel", voxel]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_two_images_must_lie_on_the_same_voxels(run: Run, tmp_path: Path) -> None:

@@ -205,6 +205,39 @@ def test_a_plan_beats_a_fibre_beside_the_tumour(tmp_path: Path, capsys: pytest.C
     assert "best" in capsys.readouterr().out
 
 
+ELECTRODE = """\
+[heating]
+kind = "rfa"
+power = "10 W"
+[heating.electrode]
+entry = ["20 mm", "39 mm", "26 mm"]
+tip = ["20 mm", "16 mm", "26 mm"]
+radius = "1 mm"
+active_length = "10 mm"
+"""
+
+
+def test_the_command_writes_the_best_case_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An electrode on voxels of 4 mm, three placements besides its own and a misplaced one: each is simulated once."""
+    head, tail = CASE[: CASE.index("[particles]")], CASE[CASE.index("[bioheat]") :]
+    text = (head + ELECTRODE + tail).replace('voxel_size = "2 mm"', 'voxel_size = "4 mm"')
+    path = write(tmp_path, text.replace("budget = 6", "budget = 3"))
+    command = ["plan", str(path), "--out", str(tmp_path / "out"), "--quiet"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    stored = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert stored["best"]["cost"] == min(trial["cost"] for trial in stored["trials"]) <= stored["default"]["cost"]
+    assert len(stored["trials"]) == 4  # that of the case and the budget
+    assert f"{stored['clear_ways_to_the_middle']} straight ways" in said
+    runs = {item.name: (item / "status").stat().st_mtime_ns for item in (tmp_path / "out" / "runs").iterdir()}
+    assert len(runs) == 5
+    best = load_case(tmp_path / "out" / "best.toml")
+    assert (best.heating.kind, best.title) == ("rfa", "case, planned")
+    assert main(command) == 0
+    assert capsys.readouterr().out == said
+    assert {item.name: (item / "status").stat().st_mtime_ns for item in (tmp_path / "out" / "runs").iterdir()} == runs
+
+
 def test_no_way_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["plan", str(write(tmp_path)), "--out", str(tmp_path / "out"), "--quiet"]
     assert main([*command, "--set", "plan.clearance='50 mm'"]) == 2

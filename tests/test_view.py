@@ -375,3 +375,19 @@ def test_layers_are_frozen(run: Run) -> None:
     assert isinstance(layer, Layer)
     with pytest.raises(AttributeError):
         layer.colour = "red"  # type: ignore[misc]
+
+
+@pytest.mark.render
+def test_the_window_of_a_case_names_what_it_shows(run: Run, can_render: None) -> None:
+    """Layers, their legend, the sides of the patient and the scope; the tumour is to be seen."""
+    plotter = interactive.build_window(run_stage(run), off_screen=True)
+    try:
+        corners = [actor for actor in plotter.actors.values() if hasattr(actor, "GetText")]
+        said = {actor.GetText(corner) for actor in corners for corner in range(4)}
+        assert plotter.legend is not None
+        picture = plotter.screenshot(None, return_img=True)
+    finally:
+        plotter.close()
+    assert {style.RESEARCH_NOTE, run.title} <= said
+    assert share_of(picture, "#ffffff") < 0.9
+    assert len({tuple(pixel) for pixel in picture.reshape(-1, 3)[::97].tolist()}) > 20  # shaded, not a flat page
