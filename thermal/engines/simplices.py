@@ -295,8 +295,9 @@ def _multigrid(operator: Operator, diagonal: Array, free: Mask) -> Apply | None:
     assert isinstance(operator, GraphOperator)
     if not free.any() or np.all(operator.diagonal[free] <= STRONG_DIAGONAL * diagonal[free]):
         return None
-    matrix = operator.matrix(diagonal)[free][:, free]
-    cycle = pyamg.smoothed_aggregation_solver(sparse.csr_matrix(matrix)).aspreconditioner(cycle="V")
+    found = operator.matrix(diagonal)[free][:, free]
+    narrow = (found.data, found.indices.astype(np.int32), found.indptr.astype(np.int32))  # pyamg knows no wider ones
+    cycle = pyamg.smoothed_aggregation_solver(sparse.csr_matrix(narrow, found.shape)).aspreconditioner(cycle="V")
 
     def precondition(residual: Array) -> Array:
         out = np.zeros_like(residual)
