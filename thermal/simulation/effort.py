@@ -17,9 +17,9 @@ from thermal.units import Array
 MOST_STAGES = 1e4
 """Stages of one step beyond which a warning is given; the shipped cases need 10 to 100."""
 
-BARE, BARE_MEMORY = 3.0, 0.35e9
-"""Seconds and bytes of a run on hardly any nodes: imports, library, files."""
-NODE, NODE_MEMORY = 28e-6, 600.0
+BARE, BARE_MEMORY = 5.0, 0.35e9
+"""Seconds and bytes of a run on hardly any nodes: imports, library, files, pictures."""
+NODE, NODE_MEMORY = 32e-6, 1500.0
 """Seconds and bytes a node takes besides its steps: delivery, light, judging and writing."""
 NODE_STEP = 0.14e-6
 """Seconds a node takes in a step: heat, damage, ledgers and, where there is one, a potential."""
@@ -31,9 +31,10 @@ SHORT_STEPS = 100
 class Effort:
     """What a run will take, guessed from its nodes and steps alone.
 
-    Measured by the four cases of ``cases/liver`` on the body CT (314 432 nodes, 215 to 300 steps), two at a time on two
-    cores of a Xeon: iron 17 s, RFA 19 s, gold 28 s and cryo 33 s, for which this says 25, 20, 21 and 24. What it
-    knows nothing of, such as photons one by one or many electrodes, may take several times as long.
+    Measured by the four cases of ``cases/liver`` on the body CT (314 432 nodes, 215 to 300 steps) on one core of a Xeon:
+    iron 26 s and 0.82 GB, RFA 27 s and 0.84 GB, gold 30 s and 1.14 GB, cryo 29 s and 0.79 GB, for which this says 29, 23,
+    24 and 27 s, and 0.82 GB. What it knows nothing of, such as photons one by one or many electrodes, may take several
+    times as long.
     """
 
     nodes: int
