@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 from thermal import load_case, simulate
@@ -13,7 +14,7 @@ from thermal.anatomy.volume import read_volume, sample_at
 from thermal.cli import main
 from thermal.errors import CaseError
 from thermal.imaging.acquire import MODALITIES, Visibility, image_run
-from thermal.imaging.dicom import MASS, Segment, Study, write_segmentation
+from thermal.imaging.dicom import MASS, YELLOW, Segment, Study, write_segmentation
 from thermal.imaging.grid import engine_of, to_nodes
 from thermal.imaging.patient import Patient
 from thermal.imaging.quantify import Shown, fit_clearance, quantify, read_shown, write_quantity
@@ -344,8 +345,10 @@ def test_segments_lie_where_they_are(run: Run, tmp_path: Path) -> None:
     patient = Patient.of(run)
     inside = patient.share("tumour") > 0.5
     path = write_segmentation(
-        tmp_path / "tumour.dcm", patient.grid, [Segment("tumour", inside, MASS)], Study.of("x", "y")
+        tmp_path / "tumour.dcm", patient.grid, [Segment("tumour", inside, MASS, YELLOW)], Study.of("x", "y")
     )
+    scaled = pydicom.dcmread(path).SegmentSequence[0].RecommendedDisplayCIELabValue
+    assert np.array(scaled) * [100.0, 255.0, 255.0] / 65535.0 - [0.0, 128.0, 128.0] == pytest.approx(YELLOW, abs=0.01)
     back = read_volume(path, "")
     seen = sample_at(back, patient.grid.centres)
     assert ((np.nan_to_num(seen) > 0.5) == inside).all()
