@@ -412,11 +412,28 @@ def test_commands(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["quantify", names[0], str(tmp_path / "none.nii.gz")]) == 2
 
 
-def test_two_images_must_lie_on_the_same_voxels(run: Run, tmp_path: Path) -> None:
+def test_two_images_on_other_voxels(run: Run, tmp_path: Path) -> None:
+    """The image before in voxels of 3 mm, shifted, its first axis to the left: of even tissue it tells the same where
+    it shows something; what it does not show is said to be unknown."""
     image_run(run, QUIET_CT, tmp_path)
     before, after = (read_shown(tmp_path / f"{name}.nii.gz", "") for name in ("before", "after"))
-    with pytest.raises(CaseError, match="register"):
-        quantify(before, replace(after, affine=after.affine + 0.001))
+    whole = quantify(before, after)
+    after = replace(after, values=after.values - before.values + np.median(before.values))
+    centre = after.affine[:3, :3] @ (0.5 * np.array(after.values.shape)) + after.affine[:3, 3]
+    steps = np.array([[-0.003, 0.0, 0.0], [0.0, 0.003, 0.0], [0.0, 0.0, 0.003]])
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = steps, centre - steps @ np.full(3, 10.0)
+    even = np.full((21, 21, 21), np.median(before.values))
+    found = quantify(Shown(tmp_path / "even", even, affine, before.about), after)
+    np.testing.assert_allclose(found.measured.concentration, whole.measured.concentration, atol=1e-6)
+    assert found.resampled
+    assert found.unseen == 0.0
+    short = quantify(Shown(tmp_path / "even", even[:, :, :10], affine, before.about), after)
+    assert short.unseen == pytest.approx(short.measured.failed.sum() * abs(np.linalg.det(after.affine[:3, :3])))
+    assert 0.4 < short.measured.failed.mean() < 0.6  # its upper half
+    assert short.mass < 0.7 * whole.mass
+    with pytest.raises(CaseError, match="no place in common"):
+        quantify(before, replace(after, affine=after.affine + np.eye(4, k=3)))
     with pytest.raises(CaseError, match="--element"):
         quantify(before, after, element="silica")
 

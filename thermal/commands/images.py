@@ -138,6 +138,11 @@ def quantify(
     print(f"  mass              {now.mass * 1e6:.5g} mg {errors}")
     print(f"  surely seen from  {now.floor:.4g} mg/ml in a voxel (3 sd): delivery.floor of a case that heats this map")
     print(f"  spread in voxels  up to {now.partial.max():.4g} mg/ml (partial volume)")
+    if now.resampled:
+        print(
+            f"  BEFORE has other voxels: interpolated at those of AFTER, {now.unseen * 1e6:.4g} ml of which it does "
+            "not show; what moved between the two is taken for particles"
+        )
     if now.lost > 0.0:
         print(f"  only a lower limit in {now.lost * 1e6:.4g} ml: the mass is at least that given")
     if more:
