@@ -211,6 +211,16 @@ def test_peaks_that_images_cut_off(model: Prepared) -> None:
     thermometer.sharp = peaks.factor
     assert thermometer.hottest(image).max() == pytest.approx(77.0, abs=1e-6)
     assert peaks.factor[0, 0, 0] == 1.0
+    edge = np.where(
+        model.engine.points[:, 0] <= 0.018, 40.0, 0.0
+    )  # beside which fourth order goes beyond what is there
+    image = Image(10.0, thermometer.base + np.nan_to_num(mean_of(thermometer.way, edge, thermometer.body)))
+    for least, right in ((1.0, False), (0.0, True)):
+        other = Peaks(thermometer, least)
+        other.watch(model.engine, model.initial + edge)
+        thermometer.sharp = other.factor
+        assert (thermometer.hottest(image).max() < 77.0 + 1e-6) == right
+    thermometer.sharp = 1.0
     smooth = Peaks(thermometer)
     smooth.watch(model.engine, model.initial + 20.0)
     np.testing.assert_allclose(smooth.factor, 1.0, atol=1e-12)

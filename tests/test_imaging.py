@@ -407,6 +407,8 @@ def test_commands(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert f"mass              {mass:.5g} mg" in capsys.readouterr().out
     assert main(["quantify", *names, names[1], "--times", "0 h"]) == 2
     assert "expected 2" in capsys.readouterr().err
+    assert main(["quantify", *names, "--times", "0 h"]) == 2
+    assert "needs a later scan" in capsys.readouterr().err
     assert main(["image", folder, "--modality", "ct", "--kvp", "10"]) == 2
     assert "kvp" in capsys.readouterr().err
     assert main(["quantify", names[0], str(tmp_path / "none.nii.gz")]) == 2

@@ -167,7 +167,7 @@ class Ahead:
             at: old for at, old in self._shown.items() if at >= time - control.thermometry.lag - 2.0 * control.every
         }
         self._shown = {**kept, time: np.nan_to_num(frame)}
-        peaks = Peaks(self.thermometer)
+        peaks = Peaks(self.thermometer, least=0.0)
         peaks.watch(self.model.engine, self._twins[0].progress.state.temperature)
         self._sharp = {at: self._sharp[at] for at in kept} | {time: peaks.factor}
 

@@ -27,6 +27,9 @@ class Peaks:
     """
 
     thermometer: Thermometer
+    least: float = 1.0
+    """smallest factor: interpolation also goes beyond what is there, beside a ridge, which only a model that is beside
+    the treatment may take back"""
     total: Array = field(init=False)
     count: Array = field(init=False)
 
@@ -35,7 +38,7 @@ class Peaks:
 
     @property
     def factor(self) -> Array:
-        """(a, b, c) of the rise, one or more: the mean over the looks at which a voxel was among the warmest."""
+        """(a, b, c) of the rise: the mean over the looks at which a voxel was among the warmest; one where it never was."""
         return np.divide(self.total, self.count, out=np.ones_like(self.total), where=self.count > 0.0)
 
     def watch(self, engine: Engine, temperature: Array) -> None:
@@ -53,5 +56,5 @@ class Peaks:
         values[inside] = engine.sample(temperature, at[inside])
         index = tuple(warm.T)
         true = values.reshape(len(warm), -1).max(axis=1) - seen.base[index]
-        self.total[index] += np.maximum(true / rise[index], 1.0)
+        self.total[index] += np.maximum(true / rise[index], self.least)
         self.count[index] += 1.0
