@@ -54,8 +54,9 @@ class Ahead:
     ended: bool = False
     levels: list[float] = field(default_factory=list)
     estimates: dict[float, Estimate] = field(default_factory=dict)
-    hotter: list[float] = field(default_factory=list)
-    """rises near the limits that images showed since the last estimate, over those of the model"""
+    hotter: list[tuple[float, float]] = field(default_factory=list)
+    """rises near the limits that images showed since the last estimate, over those of the model, and the variance of
+    that by noise"""
 
     def __post_init__(self) -> None:
         control = self.thermometer.control
@@ -102,19 +103,30 @@ class Ahead:
         """(n,) degC, the limits with what is kept off them.
 
         Before there is an estimate that is the caution. Afterwards the model that is easiest to heat stands for factors
-        that are not known well, and what is left are errors of the model itself, a share of the rise: those that every
-        model has, and what images show near the limits beyond what the model has there. More than the caution only the
-        latter can be.
+        that are not known well, and what is left are errors of the model itself, a share of the rise: as much as every
+        model may have, and less where images bear it out next to the limits; also what they show there beyond it.
         """
         control, start = self.thermometer.control, self.model.initial
         if self.controller.learn and not self.estimates:
             return self._limits - control.caution
         rise = np.maximum(self._limits - start, 0.0)
+        beyond, error = self._model_error()
         own = np.full_like(rise, control.caution)
         if self.estimates:
-            own = np.minimum(stats.norm.ppf(self.controller.sure) * MODEL * rise, own)
-        beyond = max(float(np.mean(self.hotter[-RECENT:])), 1.0) if self.hotter else 1.0
-        return np.asarray(self._limits - own - rise * (1.0 - 1.0 / beyond))
+            own = np.minimum(stats.norm.ppf(self.controller.sure) * error * rise, own)
+        return np.asarray(self._limits - own - rise * (1.0 - 1.0 / (1.0 + max(beyond, 0.0))))
+
+    def _model_error(self) -> tuple[float, float]:
+        """By which share of the rise a patient is hotter than the model next to the limits, and the deviation of that.
+
+        Of the noise half of the variance is that of the first image, which is in all of them, and no mean takes away.
+        """
+        if not self.hotter:
+            return 0.0, MODEL
+        ratios, variances = np.array(self.hotter[-RECENT:]).T
+        noise = 0.5 * (1.0 + 1.0 / len(ratios)) * float(variances.mean())
+        weight = MODEL**2 / (MODEL**2 + noise)
+        return weight * (float(ratios.mean()) - 1.0), MODEL * float(np.sqrt(1.0 - weight))
 
     def _compare(self, image: Image) -> None:
         """Note how much hotter an image is than the model where that is nearest to its limits."""
@@ -124,7 +136,9 @@ class Ahead:
         if near.max() < WARM:
             return
         critical = near > NEAREST * near.max()
-        self.hotter.append(float((image.values - seen.base)[critical].sum() / shown[critical].sum()))
+        rise = float(shown[critical].sum())
+        noise = float((seen.deviation[critical] ** 2).sum()) + (critical.sum() * seen.common) ** 2
+        self.hotter.append((float((image.values - seen.base)[critical].sum()) / rise, noise / rise**2))
 
     def _learn(self, time: float) -> None:
         """Estimate the factors from the images that can be seen by now, and put the models where they lead to."""
@@ -194,7 +208,7 @@ class Ahead:
         """All that was seen, done and learned; models are marched again from that."""
         return {
             **self.thermometer.memory(), "levels": np.array(self.levels), "ended": np.array(self.ended),
-            "learned": np.array(list(self.estimates)), "hotter": np.array(self.hotter),
+            "learned": np.array(list(self.estimates)), "hotter": np.array(self.hotter).reshape(-1, 2),
             **{f"ensemble.{i}": e.ensemble for i, e in enumerate(self.estimates.values())},
         }  # fmt: skip
 
@@ -202,7 +216,7 @@ class Ahead:
         """Take back what :meth:`memory` gave."""
         self.thermometer.recall(memory)
         self.levels, self.ended = memory["levels"].tolist(), bool(memory["ended"])
-        self.hotter = memory["hotter"].tolist()
+        self.hotter = [(float(ratio), float(noise)) for ratio, noise in memory["hotter"]]
         learned = enumerate(memory["learned"].tolist())
         self.estimates = {time: Estimate(FACTORS, memory[f"ensemble.{i}"]) for i, time in learned}
         if self.levels:
