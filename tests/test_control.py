@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 from scenes import tumour_in_liver
 
@@ -24,6 +25,7 @@ from thermal.guidance.thermometer import Image, Thermometer
 from thermal.imaging.grid import mean_of
 from thermal.physics.control.kinds import FRESH, BangBang, Pid, Predictive, allowed
 from thermal.simulation import Prepared, prepare
+from thermal.view.controlled import draw_control
 from thermal.zone import share_of
 
 BASELINES = Path(__file__).parent.parent / "cases" / "baselines"
@@ -273,19 +275,22 @@ def test_what_is_kept_off_the_limits(model: Prepared) -> None:
     hot = tuple(n // 2 for n in pilot.thermometer.grid.shape)
     shown = pilot.thermometer.base.copy()
     shown[hot] += 30.0
-    pilot._shown[10.0] = shown
+    pilot._shown[10.0], pilot._nearest[10.0] = shown, 30.0 / 43.0
     for factor in (0.9, 1.1, 1.3):  # the mean counts
         pilot._compare(Image(10.0, shown + (factor - 1.0) * (shown - pilot.thermometer.base)))
-    ratios, noise = np.array(pilot.hotter).T
+    ratios, noise, between = np.array(pilot.hotter).T
+    assert between == pytest.approx(0.0, abs=1e-9)
     assert ratios == pytest.approx([0.9, 1.1, 1.3])
     assert noise == pytest.approx((pilot.thermometer.deviation[hot] ** 2 + pilot.thermometer.common**2) / 30.0**2)
-    pilot.hotter = [(ratio, 1e-12) for ratio in ratios]
+    pilot.hotter = [(ratio, 1e-12, 0.0) for ratio in ratios]
     np.testing.assert_allclose(pilot._kept(), 80.0 - 43.0 * (1.0 - 1.0 / 1.1), rtol=1e-4)
-    pilot.hotter = [(0.9, 1e-12)]  # what is colder gives nothing away
+    pilot.hotter = [(0.9, 1e-12, 0.0)]  # what is colder gives nothing away
     np.testing.assert_allclose(pilot._kept(), 80.0, rtol=1e-4)
-    pilot.hotter = [(1.1, MODEL**2)]  # an image as noisy as the model is wrong: half of it is believed
+    pilot.hotter = [(1.1, MODEL**2, 0.0)]  # an image as noisy as the model is wrong: half of it is believed
     expected = 80.0 - own / np.sqrt(2.0) - 43.0 * (1.0 - 1.0 / 1.05)
     np.testing.assert_allclose(pilot._kept(), expected, rtol=1e-4)
+    pilot.hotter = [(1.0, 1e-12, 0.08)]  # of a peak between voxels images tell nothing: a quarter of 8 % is 2 % again
+    np.testing.assert_allclose(pilot._kept(), 80.0 - own, rtol=1e-4)
 
 
 def test_factors_that_bound_what_is_likely() -> None:
@@ -431,7 +436,23 @@ def test_the_pump_gives_way(tmp_path: Path) -> None:
         control_case(write(tmp_path), tmp_path / "none", set=["control.pressure='1 kPa'"])
 
 
-def test_command_and_what_cannot_be_controlled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table of plan and control, and a picture of both, also of estimates where there are some."""
+    case, out = str(write(tmp_path)), tmp_path / "out"
+    changes = ["control.controller={kind='pid'}", "control.limits={liver='60 degC'}", *SHORT, "output.pictures=true"]
+    command = ["control", case, "--out", str(out), "--quiet", *(word for text in changes for word in ("--set", text))]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "by the plan  heated" in printed
+    assert f"wrote {out / 'control.png'}" in printed
+    assert PIL.Image.open(out / "control.png").size == (1320, 1020)
+    table = json.loads((out / "control.json").read_text())
+    learned = {name: {"median": 1.1, "interval": [0.9, 1.2]} for name in FACTORS}
+    (out / "control.json").write_text(json.dumps({**table, "estimates": [{"time": 40.0, **learned}]}))
+    assert PIL.Image.open(draw_control(out)).size == (1320, 1260)
+
+
+def test_what_cannot_be_controlled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bare = CASE[: CASE.index("[control]")]
     assert main(["control", str(write(tmp_path, bare))]) == 2
     assert "has no [control]" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +56,16 @@ def assess(
     return DONE
 
 
+def _draw(folder: Path) -> None:
+    """Draw plan and control; a machine without graphics gets no picture, and is told so."""
+    try:
+        from thermal.view.controlled import draw_control
+    except ImportError as error:  # a system library that VTK is linked to
+        logging.getLogger("thermal").warning("no picture: %s; thermal doctor says what to install", error)
+        return
+    print(f"wrote {draw_control(folder)}")
+
+
 def _kept(excess: float) -> str:
     return f"passed by {excess:.2f} K" if excess > 0.0 else f"kept with {-excess:.2f} K to spare"
 
@@ -91,7 +102,10 @@ def control(
         )
     if -found.caution < found.open.excess <= 0.0:
         print(f"  the plan was to keep {found.caution:g} K off every limit: what it has less was luck, not knowledge")
-    print(f"wrote {found.closed.run.folder.parent / 'control.json'}")
+    folder = found.closed.run.folder.parent
+    print(f"wrote {folder / 'control.json'}")
+    if found.closed.run.resolved["output"]["pictures"]:
+        _draw(folder)
     print(PURPOSE)
     return DONE
 

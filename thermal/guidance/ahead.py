@@ -27,6 +27,8 @@ from thermal.units import Array, Mask
 WARM, NEAREST, RECENT = 0.3, 0.8, 6
 """Share of the way to a limit from which image and model are compared, share of the largest that voxels must have to be
 among those, and images over which the noise is averaged (chosen)."""
+UNSEEN = 0.25
+"""Relative error of the part of a rise that lies between voxels (chosen)."""
 DIFFUSIVITY = 1.36e-7
 """m2/s, of liver: 0.52 W/m/K over 1079 kg/m3 and 3540 J/kg/K (IT'IS database 4.1)."""
 TRIES, NEAR = 6, 0.02
@@ -54,15 +56,16 @@ class Ahead:
     ended: bool = False
     levels: list[float] = field(default_factory=list)
     estimates: dict[float, Estimate] = field(default_factory=dict)
-    hotter: list[tuple[float, float]] = field(default_factory=list)
-    """rises near the limits that images showed since the last estimate, over those of the model, and the variance of
-    that by noise"""
+    hotter: list[tuple[float, float, float]] = field(default_factory=list)
+    """rises near the limits that images showed since the last estimate, over those of the model, the variance of that
+    by noise, and the share of the rise that is between voxels, where no image shows it"""
 
     def __post_init__(self) -> None:
         control = self.thermometer.control
         self._limits = limits_at(self.model, control)
         self._shown: dict[float, Array] = {}
         self._sharp: dict[float, Array] = {}
+        self._nearest: dict[float, float] = {}
         self._follow(0.0)
 
     def look(self, time: float, temperature: Array) -> tuple[float, float]:
@@ -104,7 +107,8 @@ class Ahead:
 
         Before there is an estimate that is the caution. Afterwards the model that is easiest to heat stands for factors
         that are not known well, and what is left are errors of the model itself, a share of the rise: as much as every
-        model may have, and less where images bear it out next to the limits; also what they show there beyond it.
+        model may have, and less where images bear it out next to the limits, but for what lies between their voxels;
+        also what they show there beyond it.
         """
         control, start = self.thermometer.control, self.model.initial
         if self.controller.learn and not self.estimates:
@@ -123,10 +127,11 @@ class Ahead:
         """
         if not self.hotter:
             return 0.0, MODEL
-        ratios, variances = np.array(self.hotter[-RECENT:]).T
+        ratios, variances, between = np.array(self.hotter[-RECENT:]).T
         noise = 0.5 * (1.0 + 1.0 / len(ratios)) * float(variances.mean())
         weight = MODEL**2 / (MODEL**2 + noise)
-        return weight * (float(ratios.mean()) - 1.0), MODEL * float(np.sqrt(1.0 - weight))
+        known = MODEL * np.sqrt(1.0 - weight)
+        return weight * (float(ratios.mean()) - 1.0), float(np.hypot(known, UNSEEN * between[-1]))
 
     def _compare(self, image: Image) -> None:
         """Note how much hotter an image is than the model where that is nearest to its limits."""
@@ -138,7 +143,8 @@ class Ahead:
         critical = near > NEAREST * near.max()
         rise = float(shown[critical].sum())
         noise = float((seen.deviation[critical] ** 2).sum()) + (critical.sum() * seen.common) ** 2
-        self.hotter.append((float((image.values - seen.base)[critical].sum()) / rise, noise / rise**2))
+        between = max(1.0 - near.max() / self._nearest[image.taken], 0.0)
+        self.hotter.append((float((image.values - seen.base)[critical].sum()) / rise, noise / rise**2, between))
 
     def _learn(self, time: float) -> None:
         """Estimate the factors from the images that can be seen by now, and put the models where they lead to."""
@@ -184,6 +190,9 @@ class Ahead:
         peaks = Peaks(self.thermometer, least=0.0)
         peaks.watch(self.model.engine, self._twins[0].progress.state.temperature)
         self._sharp = {at: self._sharp[at] for at in kept} | {time: peaks.factor}
+        solid, start = self.model.engine.volume > 0.0, self.model.initial
+        way = (self._twins[0].progress.state.temperature - start) / np.maximum(self._limits - start, 1.0)
+        self._nearest = {at: self._nearest[at] for at in kept} | {time: max(float(way[solid].max()), 1e-6)}
 
     def _likely(self, image: Image) -> Array:
         """(a, b, c) degC, what an image and the model tell together, each by its error (a Kalman gain, voxel by voxel).
@@ -208,7 +217,7 @@ class Ahead:
         """All that was seen, done and learned; models are marched again from that."""
         return {
             **self.thermometer.memory(), "levels": np.array(self.levels), "ended": np.array(self.ended),
-            "learned": np.array(list(self.estimates)), "hotter": np.array(self.hotter).reshape(-1, 2),
+            "learned": np.array(list(self.estimates)), "hotter": np.array(self.hotter).reshape(-1, 3),
             **{f"ensemble.{i}": e.ensemble for i, e in enumerate(self.estimates.values())},
         }  # fmt: skip
 
@@ -216,7 +225,7 @@ class Ahead:
         """Take back what :meth:`memory` gave."""
         self.thermometer.recall(memory)
         self.levels, self.ended = memory["levels"].tolist(), bool(memory["ended"])
-        self.hotter = [(float(ratio), float(noise)) for ratio, noise in memory["hotter"]]
+        self.hotter = [(float(ratio), float(noise), float(between)) for ratio, noise, between in memory["hotter"]]
         learned = enumerate(memory["learned"].tolist())
         self.estimates = {time: Estimate(FACTORS, memory[f"ensemble.{i}"]) for i, time in learned}
         if self.levels:
