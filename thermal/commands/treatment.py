@@ -101,7 +101,8 @@ def control(
             + ("" if needle is None else f", needle {1e-3 * float(needle['value']):.0f} kPa")
         )
     if -found.caution < found.open.excess <= 0.0:
-        print(f"  the plan was to keep {found.caution:g} K off every limit: what it has less was luck, not knowledge")
+        taken = found.caution + found.open.excess
+        print(f"  the plan was to keep {found.caution:g} K off every limit; that it took up {taken:.2f} K nobody saw")
     folder = found.closed.run.folder.parent
     print(f"wrote {folder / 'control.json'}")
     if found.closed.run.resolved["output"]["pictures"]:
