@@ -37,7 +37,7 @@ def draw_control(folder: Path) -> Path:
         _draw_limits(rows[1], runs["closed"])
         rows[0].set_ylabel("power over that\nof the case")
         rows[1].set_ylabel("highest in the\ntissue (°C)")
-        rows[2].set_ylabel("tumour covered (%)")
+        rows[2].set_ylabel("tumour covered,\nat most (%)")
         for number, (name, colour) in enumerate(LEARNED.items() if learned else ()):
             _draw_estimates(rows[3], learned, name, colour, 0.1 * number)
         if learned:
