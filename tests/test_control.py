@@ -213,16 +213,6 @@ def test_peaks_that_images_cut_off(model: Prepared) -> None:
     thermometer.sharp = peaks.factor
     assert thermometer.hottest(image).max() == pytest.approx(77.0, abs=1e-6)
     assert peaks.factor[0, 0, 0] == 1.0
-    edge = np.where(
-        model.engine.points[:, 0] <= 0.018, 40.0, 0.0
-    )  # beside which fourth order goes beyond what is there
-    image = Image(10.0, thermometer.base + np.nan_to_num(mean_of(thermometer.way, edge, thermometer.body)))
-    for least, right in ((1.0, False), (0.0, True)):
-        other = Peaks(thermometer, least)
-        other.watch(model.engine, model.initial + edge)
-        thermometer.sharp = other.factor
-        assert (thermometer.hottest(image).max() < 77.0 + 1e-6) == right
-    thermometer.sharp = 1.0
     smooth = Peaks(thermometer)
     smooth.watch(model.engine, model.initial + 20.0)
     np.testing.assert_allclose(smooth.factor, 1.0, atol=1e-12)
@@ -253,6 +243,10 @@ def test_image_and_model_together(model: Prepared) -> None:
     gain = model_error**2 / (model_error**2 + left * thermometer.deviation[hot] ** 2 + thermometer.common**2)
     assert pilot._likely(seen)[hot] == pytest.approx(shown[hot] + 2.0 * gain)
     assert pilot._likely(Image(10.0, shown + 2.0 * single))[hot] == pytest.approx(shown[hot] + 2.0 * gain * spread[hot])
+    pilot._full[10.0] = model.initial + 30.0 * (np.linalg.norm(model.engine.points - 0.018, axis=1) < 0.004)
+    assert pilot._room(Image(10.0, shown)) == pytest.approx(80.0 - 67.0)  # the model's, at nodes
+    hotter = 1.0 + 2.0 * gain / 40.0
+    assert 80.0 - 37.0 - 30.0 * hotter <= pilot._room(seen) < 13.0
     cold = (0, 0, 0)
     assert pilot._likely(seen)[cold] == pytest.approx(shown[cold], abs=1e-3)  # no rise that a model could miss
     easiest = pilot._easiest.loop.source

@@ -14,7 +14,6 @@ from thermal.engine import Engine
 from thermal.guidance.estimate import MODEL, Estimate
 from thermal.guidance.goal import Goal
 from thermal.guidance.learning import FACTORS, learn
-from thermal.guidance.peaks import Peaks
 from thermal.guidance.pilots import most_level
 from thermal.guidance.steered import Twin
 from thermal.guidance.thermometer import Image, Thermometer, limits_at
@@ -31,6 +30,8 @@ UNSEEN = 0.25
 """Relative error of the part of a rise that lies between voxels (chosen)."""
 DIFFUSIVITY = 1.36e-7
 """m2/s, of liver: 0.52 W/m/K over 1079 kg/m3 and 3540 J/kg/K (IT'IS database 4.1)."""
+LEAST = 0.5
+"""K, smallest rise of the model that is compared with an image."""
 TRIES, NEAR = 6, 0.02
 """Times that the level is looked for, and the relative change at which it is found."""
 COLD = np.array([1.0, -1.0])
@@ -64,7 +65,7 @@ class Ahead:
         control = self.thermometer.control
         self._limits = limits_at(self.model, control)
         self._shown: dict[float, Array] = {}
-        self._sharp: dict[float, Array] = {}
+        self._full: dict[float, Array] = {}
         self._nearest: dict[float, float] = {}
         self._follow(0.0)
 
@@ -88,13 +89,9 @@ class Ahead:
             level = self._allowed(time)
         if self.controller.learn and not self.estimates:
             level = min(level, self.controller.start)
-        room = float("nan")
-        if image is not None:
-            room = self.thermometer.room(image)
-            self.thermometer.sharp = self._sharp[image.taken]  # of the peaks that the model has now
-            likely = Image(image.taken, self._likely(image))
-            if self.thermometer.room(likely) + self.thermometer.control.caution < 0.0:  # beyond a limit by what is seen
-                level = 0.0
+        room = float("nan") if image is None else self._room(image)
+        if room < 0.0:  # beyond a limit by what is seen
+            level = 0.0
         self.levels.append(level)
         return level, room
 
@@ -187,12 +184,25 @@ class Ahead:
             at: old for at, old in self._shown.items() if at >= time - control.thermometry.lag - 2.0 * control.every
         }
         self._shown = {**kept, time: np.nan_to_num(frame)}
-        peaks = Peaks(self.thermometer, least=0.0)
-        peaks.watch(self.model.engine, self._twins[0].progress.state.temperature)
-        self._sharp = {at: self._sharp[at] for at in kept} | {time: peaks.factor}
+        full = self._twins[0].progress.state.temperature
+        self._full = {at: self._full[at] for at in kept} | {time: full.copy()}
         solid, start = self.model.engine.volume > 0.0, self.model.initial
-        way = (self._twins[0].progress.state.temperature - start) / np.maximum(self._limits - start, 1.0)
+        way = (full - start) / np.maximum(self._limits - start, 1.0)
         self._nearest = {at: self._nearest[at] for at in kept} | {time: max(float(way[solid].max()), 1e-6)}
+
+    def _room(self, image: Image) -> float:
+        """K, smallest distance to a limit of what an image and the model tell together.
+
+        The model says how hot it is at nodes, where voxels have but means, also across the border of two organs; image
+        and model together say by which share of its rise that is wrong.
+        """
+        seen, start = self.thermometer, self.model.initial
+        shown = seen.as_read(self._shown[image.taken]) - seen.base
+        warm = seen.reliable & (shown > LEAST)
+        share = np.divide(self._likely(image) - seen.base, shown, out=np.ones_like(shown), where=warm)
+        at = (self.model.engine.points - seen.grid.lower) / seen.grid.spacing - 0.5
+        hot = start + (self._full[image.taken] - start) * ndimage.map_coordinates(share, at.T, order=1, mode="nearest")
+        return float((self._limits - hot)[self.model.engine.volume > 0.0].min())
 
     def _likely(self, image: Image) -> Array:
         """(a, b, c) degC, what an image and the model tell together, each by its error (a Kalman gain, voxel by voxel).

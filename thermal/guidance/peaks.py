@@ -27,9 +27,6 @@ class Peaks:
     """
 
     thermometer: Thermometer
-    least: float = 1.0
-    """smallest factor: interpolation also goes beyond what is there, beside a ridge, which only a model that is beside
-    the treatment may take back"""
     total: Array = field(init=False)
     count: Array = field(init=False)
 
@@ -56,5 +53,5 @@ class Peaks:
         values[inside] = engine.sample(temperature, at[inside])
         index = tuple(warm.T)
         true = values.reshape(len(warm), -1).max(axis=1) - seen.base[index]
-        self.total[index] += np.maximum(true / rise[index], self.least)
+        self.total[index] += np.maximum(true / rise[index], 1.0)
         self.count[index] += 1.0
