@@ -32,9 +32,12 @@ def draw_control(folder: Path) -> Path:
             levels = np.array(table[name]["levels"])
             rows[0].plot([*minutes, end], [*levels, levels[-1]], drawstyle="steps-post", **look)
             history = runs[name].history
-            rows[1].plot(history.time / 60.0, history["peak_temperature"], **look)
+            rows[1].plot(
+                history.time / 60.0, history["peak_temperature"], **look | {"label": _room(table[name], words)}
+            )
             _draw_coverage(rows[2], runs[name], look)
-        _draw_limits(rows[1], runs["closed"])
+        highest = runs["closed"].resolved["control"]["highest"]["value"]
+        rows[1].axhline(highest, color=INK, lw=1.0, ls="--", label="limit of all tissue")
         rows[0].set_ylabel("power over that\nof the case")
         rows[1].set_ylabel("highest in the\ntissue (°C)")
         rows[2].set_ylabel("tumour covered,\nat most (%)")
@@ -51,13 +54,10 @@ def draw_control(folder: Path) -> Path:
         return save(figure, folder / PICTURE)
 
 
-def _draw_limits(axes: Any, run: Run) -> None:
-    """The limit of all tissue; those of regions are lines too."""
-    control = run.resolved["control"]
-    limits = {"all tissue": control["highest"], **control["limits"]}
-    for number, (name, limit) in enumerate(limits.items()):
-        style = "--" if number == 0 else "-."
-        axes.axhline(limit["value"], color=INK, lw=1.0, ls=style, label=f"limit, {name.replace('_', ' ')}")
+def _room(treated: dict[str, Any], words: str) -> str:
+    """What was left to the nearest limit, which may be that of a region."""
+    passed = float(treated["limit_passed_by"])
+    return f"{words}:\n{abs(passed):.1f} K {'beyond a limit' if passed > 0.0 else 'left to limits'}"
 
 
 def _draw_coverage(axes: Any, run: Run, look: dict[str, Any]) -> None:
