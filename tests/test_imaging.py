@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 
 from thermal import load_case, simulate
@@ -15,7 +16,7 @@ from thermal.anatomy.volume import read_volume, sample_at
 from thermal.cli import main
 from thermal.errors import CaseError
 from thermal.imaging.acquire import MODALITIES, Visibility, image_run
-from thermal.imaging.dicom import MASS, Segment, Study, write_segmentation
+from thermal.imaging.dicom import MASS, YELLOW, Segment, Study, write_segmentation
 from thermal.imaging.grid import engine_of, to_nodes
 from thermal.imaging.patient import Patient
 from thermal.imaging.quantify import Shown, fit_clearance, quantify, read_shown, write_quantity
@@ -346,8 +347,10 @@ def test_segments_lie_where_they_are(run: Run, tmp_path: Path) -> None:
     patient = Patient.of(run)
     inside = patient.share("tumour") > 0.5
     path = write_segmentation(
-        tmp_path / "tumour.dcm", patient.grid, [Segment("tumour", inside, MASS)], Study.of("x", "y")
+        tmp_path / "tumour.dcm", patient.grid, [Segment("tumour", inside, MASS, YELLOW)], Study.of("x", "y")
     )
+    scaled = pydicom.dcmread(path).SegmentSequence[0].RecommendedDisplayCIELabValue
+    assert np.array(scaled) * [100.0, 255.0, 255.0] / 65535.0 - [0.0, 128.0, 128.0] == pytest.approx(YELLOW, abs=0.01)
     back = read_volume(path, "")
     seen = sample_at(back, patient.grid.centres)
     assert ((np.nan_to_num(seen) > 0.5) == inside).all()
@@ -406,6 +409,8 @@ def test_commands(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert f"mass              {mass:.5g} mg" in capsys.readouterr().out
     assert main(["quantify", *names, names[1], "--times", "0 h"]) == 2
     assert "expected 2" in capsys.readouterr().err
+    assert main(["quantify", *names, "--times", "0 h"]) == 2
+    assert "needs a later scan" in capsys.readouterr().err
     assert main(["image", folder, "--modality", "ct", "--kvp", "10"]) == 2
     assert "kvp" in capsys.readouterr().err
     assert main(["quantify", names[0], str(tmp_path / "none.nii.gz")]) == 2
@@ -436,11 +441,28 @@ def test_voxels_of_images_have_a_length(run: Run, capsys: pytest.CaptureFixture[
     assert words in capsys.readouterr().err
 
 
-def test_two_images_must_lie_on_the_same_voxels(run: Run, tmp_path: Path) -> None:
+def test_two_images_on_other_voxels(run: Run, tmp_path: Path) -> None:
+    """The image before in voxels of 3 mm, shifted, its first axis to the left: of even tissue it tells the same where
+    it shows something; what it does not show is said to be unknown."""
     image_run(run, QUIET_CT, tmp_path)
     before, after = (read_shown(tmp_path / f"{name}.nii.gz", "") for name in ("before", "after"))
-    with pytest.raises(CaseError, match="register"):
-        quantify(before, replace(after, affine=after.affine + 0.001))
+    whole = quantify(before, after)
+    after = replace(after, values=after.values - before.values + np.median(before.values))
+    centre = after.affine[:3, :3] @ (0.5 * np.array(after.values.shape)) + after.affine[:3, 3]
+    steps = np.array([[-0.003, 0.0, 0.0], [0.0, 0.003, 0.0], [0.0, 0.0, 0.003]])
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = steps, centre - steps @ np.full(3, 10.0)
+    even = np.full((21, 21, 21), np.median(before.values))
+    found = quantify(Shown(tmp_path / "even", even, affine, before.about), after)
+    np.testing.assert_allclose(found.measured.concentration, whole.measured.concentration, atol=1e-6)
+    assert found.resampled
+    assert found.unseen == 0.0
+    short = quantify(Shown(tmp_path / "even", even[:, :, :10], affine, before.about), after)
+    assert short.unseen == pytest.approx(short.measured.failed.sum() * abs(np.linalg.det(after.affine[:3, :3])))
+    assert 0.4 < short.measured.failed.mean() < 0.6  # its upper half
+    assert short.mass < 0.7 * whole.mass
+    with pytest.raises(CaseError, match="no place in common"):
+        quantify(before, replace(after, affine=after.affine + np.eye(4, k=3)))
     with pytest.raises(CaseError, match="--element"):
         quantify(before, after, element="silica")
 

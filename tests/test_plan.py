@@ -17,6 +17,7 @@ from thermal.guidance.case_file import case_text
 from thermal.guidance.choices import Box, tilted
 from thermal.guidance.placement import Placement, Site, place, turned
 from thermal.guidance.plan import plan_case
+from thermal.guidance.reach import Reach
 from thermal.guidance.surrogate import search
 from thermal.guidance.trajectories import ground_of, sphere
 from thermal.simulation.workshop import Workshop
@@ -84,6 +85,36 @@ def test_ways_keep_clear_of_bone(tmp_path: Path) -> None:
     assert ground.ways(tip, sphere(200), 0.01, 0.003) == []  # no needle is long enough
     with pytest.raises(CaseError, match="no such region"):
         ground_of(case, built, engine, ("rib",))
+
+
+@pytest.mark.parametrize("said", ['material = "blood"', 'material = "liver"\ntemperature = "37 degC"'])
+def test_a_region_is_what_the_case_says_that_it_is(tmp_path: Path, said: str) -> None:
+    """A wall named portal_vein is no tissue of the library: blood, or kept warm by blood, is a vessel all the same."""
+    text = CASE.replace('region = "bone"', 'region = "portal_vein"').replace(
+        "[particles]", f"[tissues.portal_vein]\n{said}\n[particles]"
+    )
+    case = load_case(write(tmp_path, text))
+    ground = ground_of(case, *Workshop(1).ground(case), ())
+    tip, towards = np.array([0.02, 0.02, 0.02]), np.array([[1.0, 0.0, 0.0]])
+    assert ground.ways(tip, towards, 0.2, 0.003) == []
+    assert len(ground.ways(tip, -towards, 0.2, 0.003)) == 1
+
+
+def test_no_device_goes_deeper_than_is_clear(tmp_path: Path) -> None:
+    """The fibre ends 14 mm beyond the middle: where that points into the wall of bone the way is none, though the
+    needle as far as the middle is clear; beside a fibre that ends there all clear ways stay."""
+    case = load_case(write(tmp_path))
+    plan, own, middle = case.plan, np.array([0.0, 1.0, 0.0]), np.array([0.02, 0.02, 0.02])
+    assert plan is not None
+    ground = ground_of(case, *Workshop(1).ground(case), ())
+    away_from_bone, along = np.array([[-1.0, 0.0, 0.0]]), np.array([[0.0, 1.0, 0.0]])
+    for depth, blocked in ((0.0, False), (0.014, True)):
+        reach = Reach(plan, ground, own, np.array([[0.0, -depth, 0.0]]), own)
+        assert len(reach.ways(middle, along)) == 1
+        assert (len(reach.ways(middle, away_from_bone)) == 0) == blocked
+    assert len(ground.ways(middle, away_from_bone, plan.depth, plan.clearance)) == 1
+    aside = Reach(plan, ground, own, np.array([[0.012, 0.0, 0.0]]), own)
+    assert aside.ways(middle, along) == []  # a second needle 12 mm nearer to the wall touches what it must not
 
 
 def test_rotations() -> None:

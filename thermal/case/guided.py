@@ -41,12 +41,16 @@ class Control(Spec):
     """how often an image is taken and the power is set"""
     most: Factor = 2.0
     """largest power over that of the case"""
+    longest: Annotated[float, *quantity("", ge=1, le=10)] = 1.5
+    """longest time of the controlled treatment over that of the plan (heating.on), which it takes only while the target
+    (cover) is not destroyed yet"""
     highest: Temperature = 90.0
     """limit of all tissue"""
     limits: dict[str, Temperature] = Field(default_factory=dict)
     """limits of regions, e.g. fat = "45 degC\""""
     caution: Annotated[float, *quantity("K", ge=0, le=100)] = 3.0
-    """kept between every limit and what is seen or predicted, for noise, lag and what voxels average"""
+    """kept between every limit and what is seen or predicted, for noise, lag and what voxels average; a model that has
+    learned keeps what it may still be wrong by, where that is less"""
     cover: Annotated[float, *quantity("m", ge=0, le=0.01)] | None = None
     """end the treatment when the tumour and this margin in its organ are destroyed, by the plan's model or by what is
     seen; by default it goes on to the end of heating.on"""

@@ -139,6 +139,11 @@ class Case(Spec):
             return None
         return self.bioheat.perfusion_law or self.damage.perfusion_law
 
+    def material_of(self, region: str, named: str) -> str:
+        """The tissue of the library that a region is made of, which its anatomy takes for ``named``."""
+        entry = self.tissues.get(region)
+        return named if entry is None or entry.material is None else entry.material
+
     @property
     def folder(self) -> Path:
         """Folder that names of input files are relative to."""

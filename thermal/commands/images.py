@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from thermal.commands.options import DONE
 
 if TYPE_CHECKING:
-    from thermal.units import Spec
+    from thermal.units import Array, Spec
 
 Modality = Literal["ct", "mr", "thermometry", "visibility", "emission"]
 Changes = Annotated[
@@ -124,6 +124,7 @@ def quantify(
             changes |= tomllib.loads(text)
         except tomllib.TOMLDecodeError:
             raise CaseError(f"--set: found {text}; write key=value, e.g. echoes=[0.001, 0.002] in SI units") from None
+    at = _times(times, 1 + len(more)) if more or times else None
     mask = None if within is None else read_within(within)
     first = read_shown(before, "BEFORE")
     found = [
@@ -136,28 +137,44 @@ def quantify(
         print(f"wrote {path}")
     errors = f"+/- {now.noise * 1e6:.3g} (noise) +/- {now.calibration * 1e6:.3g} (calibration)"
     print(f"  mass              {now.mass * 1e6:.5g} mg {errors}")
+    if within is None and now.noise > 0.2 * abs(now.mass):
+        print("                    the noise of all voxels is in it: --within MASK counts those that matter")
     print(f"  surely seen from  {now.floor:.4g} mg/ml in a voxel (3 sd): delivery.floor of a case that heats this map")
     print(f"  spread in voxels  up to {now.partial.max():.4g} mg/ml (partial volume)")
+    if now.resampled:
+        print(
+            f"  BEFORE has other voxels: interpolated at those of AFTER, {now.unseen * 1e6:.4g} ml of which it does "
+            "not show; what moved between the two is taken for particles"
+        )
     if now.lost > 0.0:
         print(f"  only a lower limit in {now.lost * 1e6:.4g} ml: the mass is at least that given")
-    if more:
-        _clearance(found, times)
+    if at is not None:
+        _clearance(found, at)
     return DONE
 
 
-def _clearance(found: list[Any], times: str) -> None:
+def _times(text: str, scans: int) -> Array:
     import numpy as np
 
     from thermal.errors import CaseError
-    from thermal.imaging.quantify import fit_clearance
     from thermal.units import parse
 
     try:
-        at = np.array([parse(text.strip(), "s") for text in times.split(",")])
+        at = np.array([parse(one.strip(), "s") for one in text.split(",")])
     except ValueError as error:
         raise CaseError(f"--times: {error}") from None
-    if len(at) != len(found):
-        raise CaseError(f"--times: found {len(at)} times; expected {len(found)}, for AFTER and each later scan")
+    if scans < 2:
+        raise CaseError("--times: a clearance needs a later scan too; give it after AFTER")
+    if len(at) != scans:
+        raise CaseError(f"--times: found {len(at)} times; expected {scans}, for AFTER and each later scan")
+    return at
+
+
+def _clearance(found: list[Any], at: Array) -> None:
+    import numpy as np
+
+    from thermal.imaging.quantify import fit_clearance
+
     fit = fit_clearance(at, np.array([q.mass for q in found]), np.array([q.noise for q in found]))
     for time, quantity in zip(at, found, strict=True):
         print(f"  {time / 3600.0:8.4g} h        {quantity.mass * 1e6:.5g} mg")

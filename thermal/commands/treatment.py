@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,9 @@ def assess(
         Path | None,
         Parameter(help="Zone seen after the treatment: NIfTI, DICOM SEG or series; default: the run's own."),
     ] = None,
-    label: Annotated[int | None, Parameter(help="Label or segment that is the zone; default: all above 0.")] = None,
+    label: Annotated[
+        int | None, Parameter(help="Label or segment that is the zone; needed where there are several.")
+    ] = None,
     margin: Annotated[str, Parameter(help="Wanted around the tumour, in its organ.")] = "5 mm",
     out: Annotated[Path | None, Parameter(name=["--out", "-o"], help="Folder; default: RUN/assessment.")] = None,
 ) -> int:
@@ -53,6 +56,20 @@ def assess(
     return DONE
 
 
+def _draw(folder: Path) -> None:
+    """Draw plan and control; a machine without graphics gets no picture, and is told so."""
+    try:
+        from thermal.view.controlled import draw_control
+    except ImportError as error:  # a system library that VTK is linked to
+        logging.getLogger("thermal").warning("no picture: %s; thermal doctor says what to install", error)
+        return
+    print(f"wrote {draw_control(folder)}")
+
+
+def _kept(excess: float) -> str:
+    return f"passed by {excess:.2f} K" if excess > 0.0 else f"kept with {-excess:.2f} K to spare"
+
+
 def control(
     case: Path,
     /,
@@ -76,19 +93,20 @@ def control(
     for time, estimate in found.estimates.items():
         print(f"  at {time:g} s: {estimate.text()}")
     for name, treated in (("by the plan", found.open), ("controlled", found.closed)):
-        word = (
-            f"passed by {treated.excess:.2f} K"
-            if treated.excess > 0.0
-            else f"kept with {-treated.excess:.2f} K to spare"
-        )
         needle = treated.run.summary.get("delivery.port_pressure")
         print(
-            f"  {name:<12} tumour covered {treated.coverage:7.2%}, margin "
+            f"  {name:<12} heated {treated.heated_for / 60.0:5.1f} min, tumour covered {treated.coverage:7.2%}, margin "
             f"{1e3 * float(treated.run.value('zone.minimum_margin')):6.2f} mm, healthy tissue lost "
-            f"{1e6 * float(treated.run.value('zone.healthy_volume')):6.2f} ml, limits {word}"
+            f"{1e6 * float(treated.run.value('zone.healthy_volume')):6.2f} ml, limits {_kept(treated.excess)}"
             + ("" if needle is None else f", needle {1e-3 * float(needle['value']):.0f} kPa")
         )
-    print(f"wrote {found.closed.run.folder.parent / 'control.json'}")
+    if -found.caution < found.open.excess <= 0.0:
+        taken = found.caution + found.open.excess
+        print(f"  the plan was to keep {found.caution:g} K off every limit; that it took up {taken:.2f} K nobody saw")
+    folder = found.closed.run.folder.parent
+    print(f"wrote {folder / 'control.json'}")
+    if found.closed.run.resolved["output"]["pictures"]:
+        _draw(folder)
     print(PURPOSE)
     return DONE
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
-from scipy import stats
-from scipy.linalg import solve_triangular
+from scipy import ndimage, stats
 
 from thermal.case.guided import Control
 from thermal.engine import Engine
-from thermal.guidance.estimate import MODEL, Estimate, emulate, estimate
+from thermal.guidance.estimate import MODEL, Estimate
 from thermal.guidance.goal import Goal
-from thermal.guidance.peaks import Peaks
+from thermal.guidance.learning import FACTORS, learn
 from thermal.guidance.pilots import most_level
 from thermal.guidance.steered import Twin
 from thermal.guidance.thermometer import Image, Thermometer, limits_at
@@ -22,29 +21,31 @@ from thermal.imaging.grid import mean_of
 from thermal.physics.control import Predictive
 from thermal.physics.control.kinds import allowed
 from thermal.simulation import Prepared
-from thermal.units import Array
+from thermal.units import Array, Mask
 
-SEEN = 300
-"""Voxels that an estimate looks at: those that should be warmest."""
+WARM, NEAREST, RECENT = 0.3, 0.8, 6
+"""Share of the way to a limit from which image and model are compared, share of the largest that voxels must have to be
+among those, and images over which the noise is averaged (chosen)."""
+UNSEEN = 0.25
+"""Relative error of the part of a rise that lies between voxels (chosen)."""
+DIFFUSIVITY = 1.36e-7
+"""m2/s, of liver: 0.52 W/m/K over 1079 kg/m3 and 3540 J/kg/K (IT'IS database 4.1)."""
+LEAST = 0.5
+"""K, smallest rise of the model that is compared with an image."""
 TRIES, NEAR = 6, 0.02
 """Times that the level is looked for, and the relative change at which it is found."""
-FRAMES = 8
-"""Images that it looks at, at most."""
-STAGES, NARROW = 2, 0.03
-"""Times that the model is emulated, first as far as factors are uncertain beforehand, then around what was found, and
-the smallest deviation of a logarithm that is still looked across."""
-FACTORS = ("perfusion", "absorption")
 COLD = np.array([1.0, -1.0])
-"""Weights of the logarithms of both: a patient is the harder to heat the better perfused and the less absorbing."""
+"""Signs of both: a patient is the harder to heat the better perfused and the less absorbing."""
 
 
 @dataclass
 class Ahead:
     """A controller with a model: learns its perfusion and absorption, and lets through what the limits allow.
 
-    Limits are kept for a share ``sure`` of all that the last estimate holds for possible, by a model that is easier to
-    heat than those, and what is held for possible beforehand until there is one. It ends when the target is destroyed
-    in the model and in one that is harder to heat than that share.
+    Limits are kept by a model that is easier to heat than a share ``sure`` of all that the last estimate holds for
+    possible, in perfusion and in absorption; until there is one, than what is held for possible beforehand. From then
+    on what is kept off the limits is no more than what the model may still be wrong by. It ends when the target is
+    destroyed in the model and in one that is harder to heat than that share.
     """
 
     controller: Predictive
@@ -56,12 +57,16 @@ class Ahead:
     ended: bool = False
     levels: list[float] = field(default_factory=list)
     estimates: dict[float, Estimate] = field(default_factory=dict)
+    hotter: list[tuple[float, float, float]] = field(default_factory=list)
+    """rises near the limits that images showed since the last estimate, over those of the model, the variance of that
+    by noise, and the share of the rise that is between voxels, where no image shows it"""
 
     def __post_init__(self) -> None:
         control = self.thermometer.control
-        self._limits = limits_at(self.model, control) - control.caution
+        self._limits = limits_at(self.model, control)
         self._shown: dict[float, Array] = {}
-        self._sharp: dict[float, Array] = {}
+        self._full: dict[float, Array] = {}
+        self._nearest: dict[float, float] = {}
         self._follow(0.0)
 
     def look(self, time: float, temperature: Array) -> tuple[float, float]:
@@ -77,32 +82,66 @@ class Ahead:
         if time > last:
             self.thermometer.forget(time - self.thermometer.control.thermometry.lag - every)
         self.ended = self.ended or (self.goal is not None and all(map(self.goal.reached, self._twins)))
+        if image is not None:
+            self._compare(image)
         level = 0.0
         if not self.ended:
             level = self._allowed(time)
         if self.controller.learn and not self.estimates:
             level = min(level, self.controller.start)
-        room = float("nan")
-        if image is not None:
-            room = self.thermometer.room(image)
-            self.thermometer.sharp = self._sharp[image.taken]  # of the peaks that the model has now
-            likely = Image(image.taken, self._likely(image))
-            if self.thermometer.room(likely) + self.thermometer.control.caution < 0.0:  # beyond a limit by what is seen
-                level = 0.0
+        room = float("nan") if image is None else self._room(image)
+        if room < 0.0:  # beyond a limit by what is seen
+            level = 0.0
         self.levels.append(level)
         return level, room
 
     def _allowed(self, time: float) -> float:
-        """The largest level that the model allows with caution, and the one that is easiest to heat without.
+        """The largest level that keeps the limits in the model that is easiest to heat."""
+        return look_ahead(self._easiest, self.looks, time, self.controller.horizon, self._kept(), self.most)
 
-        Before there is an estimate the model is any patient's, and the easiest keeps the caution too.
+    def _kept(self) -> Array:
+        """(n,) degC, the limits with what is kept off them.
+
+        Before there is an estimate that is the caution. Afterwards the model that is easiest to heat stands for factors
+        that are not known well, and what is left are errors of the model itself, a share of the rise: as much as every
+        model may have, and less where images bear it out next to the limits, but for what lies between their voxels;
+        also what they show there beyond it.
         """
-        horizon, most = self.controller.horizon, self.most
-        if self._easiest is self._twins[0] or not self.estimates:
-            return look_ahead(self._easiest, self.looks, time, horizon, self._limits, most)
-        level = look_ahead(self._twins[0], self.looks, time, horizon, self._limits, most)
-        bare = self._limits + self.thermometer.control.caution
-        return min(level, look_ahead(self._easiest, self.looks, time, horizon, bare, most))
+        control, start = self.thermometer.control, self.model.initial
+        if self.controller.learn and not self.estimates:
+            return self._limits - control.caution
+        rise = np.maximum(self._limits - start, 0.0)
+        beyond, error = self._model_error()
+        own = np.full_like(rise, control.caution)
+        if self.estimates:
+            own = np.minimum(stats.norm.ppf(self.controller.sure) * error * rise, own)
+        return np.asarray(self._limits - own - rise * (1.0 - 1.0 / (1.0 + max(beyond, 0.0))))
+
+    def _model_error(self) -> tuple[float, float]:
+        """By which share of the rise a patient is hotter than the model next to the limits, and the deviation of that.
+
+        Of the noise half of the variance is that of the first image, which is in all of them, and no mean takes away.
+        """
+        if not self.hotter:
+            return 0.0, MODEL
+        ratios, variances, between = np.array(self.hotter[-RECENT:]).T
+        noise = 0.5 * (1.0 + 1.0 / len(ratios)) * float(variances.mean())
+        weight = MODEL**2 / (MODEL**2 + noise)
+        known = MODEL * np.sqrt(1.0 - weight)
+        return weight * (float(ratios.mean()) - 1.0), float(np.hypot(known, UNSEEN * between[-1]))
+
+    def _compare(self, image: Image) -> None:
+        """Note how much hotter an image is than the model where that is nearest to its limits."""
+        seen = self.thermometer
+        shown = seen.as_read(self._shown[image.taken]) - seen.base
+        near = np.where(seen.reliable, shown / np.maximum(seen.limits - seen.base, 1.0), -np.inf)
+        if near.max() < WARM:
+            return
+        critical = near > NEAREST * near.max()
+        rise = float(shown[critical].sum())
+        noise = float((seen.deviation[critical] ** 2).sum()) + (critical.sum() * seen.common) ** 2
+        between = max(1.0 - near.max() / self._nearest[image.taken], 0.0)
+        self.hotter.append((float((image.values - seen.base)[critical].sum()) / rise, noise / rise**2, between))
 
     def _learn(self, time: float) -> None:
         """Estimate the factors from the images that can be seen by now, and put the models where they lead to."""
@@ -113,6 +152,7 @@ class Ahead:
         spread = np.array([control.spread.perfusion, control.spread.absorption])
         self.estimates[time] = learn(self.model, self.thermometer, self.looks, np.array(self.levels), images, spread,
                                      self.controller.members, control.seed + len(self.estimates))  # fmt: skip
+        self.hotter = []
         self._follow(time)
 
     def _follow(self, time: float) -> None:
@@ -120,7 +160,7 @@ class Ahead:
         sure, factors = self.controller.sure, [np.ones(2)]
         if self.estimates:
             latest = self.estimates[max(self.estimates)]
-            factors = [latest.median, latest.member(-COLD, sure), latest.member(COLD, sure)]
+            factors = [latest.median, latest.bound(-COLD, sure), latest.bound(COLD, sure)]
         elif self.controller.learn:
             spread = np.array([self.thermometer.control.spread.perfusion, self.thermometer.control.spread.absorption])
             factors.append(np.exp(-COLD * spread * stats.norm.ppf(sure)))
@@ -144,31 +184,50 @@ class Ahead:
             at: old for at, old in self._shown.items() if at >= time - control.thermometry.lag - 2.0 * control.every
         }
         self._shown = {**kept, time: np.nan_to_num(frame)}
-        peaks = Peaks(self.thermometer)
-        peaks.watch(self.model.engine, self._twins[0].progress.state.temperature)
-        self._sharp = {at: self._sharp[at] for at in kept} | {time: peaks.factor}
+        full = self._twins[0].progress.state.temperature
+        self._full = {at: self._full[at] for at in kept} | {time: full.copy()}
+        solid, start = self.model.engine.volume > 0.0, self.model.initial
+        way = (full - start) / np.maximum(self._limits - start, 1.0)
+        self._nearest = {at: self._nearest[at] for at in kept} | {time: max(float(way[solid].max()), 1e-6)}
+
+    def _room(self, image: Image) -> float:
+        """K, smallest distance to a limit of what an image and the model tell together.
+
+        The model says how hot it is at nodes, where voxels have but means, also across the border of two organs; image
+        and model together say by which share of its rise that is wrong.
+        """
+        seen, start = self.thermometer, self.model.initial
+        shown = seen.as_read(self._shown[image.taken]) - seen.base
+        warm = seen.reliable & (shown > LEAST)
+        share = np.divide(self._likely(image) - seen.base, shown, out=np.ones_like(shown), where=warm)
+        at = (self.model.engine.points - seen.grid.lower) / seen.grid.spacing - 0.5
+        hot = start + (self._full[image.taken] - start) * ndimage.map_coordinates(share, at.T, order=1, mode="nearest")
+        return float((self._limits - hot)[self.model.engine.volume > 0.0].min())
 
     def _likely(self, image: Image) -> Array:
         """(a, b, c) degC, what an image and the model tell together, each by its error (a Kalman gain, voxel by voxel).
 
         The model errs by a share of the rise: its own and that of the absorption, which decides how hot the hottest
-        becomes. Before anything is learned the image has nearly all the say; the noise of an image alone, of which the
-        largest of many voxels is felt, would switch off a treatment that keeps its limits.
+        becomes; and it errs as smoothly as heat spreads over its horizon, so that what an image shows beyond it is
+        taken over as wide a place. The noise of single voxels, of which the largest of many is felt, would switch off a
+        treatment that keeps its limits.
         """
-        shown = self.thermometer.as_read(self._shown[image.taken])
-        known = self.thermometer.control.spread.absorption
+        seen, shown = self.thermometer, self.thermometer.as_read(self._shown[image.taken])
+        known = seen.control.spread.absorption
         if self.estimates:
             known = float(self.estimates[max(self.estimates)].deviation[FACTORS.index("absorption")])
-        model = (MODEL**2 + known**2) * (shown - self.thermometer.base) ** 2
-        noise = self.thermometer.deviation**2 + self.thermometer.common**2
+        width = np.sqrt(2.0 * DIFFUSIVITY * self.controller.horizon) / seen.grid.spacing
+        beyond, left = smoothed(image.values - shown, seen.reliable, width)
+        model = (MODEL**2 + known**2) * (shown - seen.base) ** 2
+        noise = left * seen.deviation**2 + seen.common**2
         gain = np.where(np.isfinite(noise), model / (model + noise), 0.0)
-        return np.asarray(shown + gain * (image.values - shown))
+        return np.where(seen.reliable, shown + gain * beyond, np.nan)
 
     def memory(self) -> Mapping[str, Array]:
         """All that was seen, done and learned; models are marched again from that."""
         return {
             **self.thermometer.memory(), "levels": np.array(self.levels), "ended": np.array(self.ended),
-            "learned": np.array(list(self.estimates)),
+            "learned": np.array(list(self.estimates)), "hotter": np.array(self.hotter).reshape(-1, 3),
             **{f"ensemble.{i}": e.ensemble for i, e in enumerate(self.estimates.values())},
         }  # fmt: skip
 
@@ -176,10 +235,22 @@ class Ahead:
         """Take back what :meth:`memory` gave."""
         self.thermometer.recall(memory)
         self.levels, self.ended = memory["levels"].tolist(), bool(memory["ended"])
+        self.hotter = [(float(ratio), float(noise), float(between)) for ratio, noise, between in memory["hotter"]]
         learned = enumerate(memory["learned"].tolist())
         self.estimates = {time: Estimate(FACTORS, memory[f"ensemble.{i}"]) for i, time in learned}
         if self.levels:
             self._follow(float(self.looks[len(self.levels) - 1]))
+
+
+def smoothed(values: Array, known: Mask, width: Array) -> tuple[Array, float]:
+    """Values (a, b, c) where they are ``known``, averaged with Gaussian weights of ``width`` (3,) voxels, and by how
+    much that lessens the variance of their noise."""
+    weight = ndimage.gaussian_filter(known.astype(float), width)
+    whole = ndimage.gaussian_filter(np.where(known, values, 0.0), width)
+    single = np.zeros([2 * int(np.ceil(4.0 * w)) + 1 for w in width])
+    single[tuple(n // 2 for n in single.shape)] = 1.0
+    left = float((ndimage.gaussian_filter(single, width) ** 2).sum())
+    return np.divide(whole, weight, out=np.zeros_like(whole), where=known), left
 
 
 def look_ahead(twin: Twin, looks: Array, time: float, horizon: float, limits: Array, most: float) -> float:
@@ -199,77 +270,10 @@ def look_ahead(twin: Twin, looks: Array, time: float, horizon: float, limits: Ar
     return level
 
 
-def learn(
-    model: Prepared,
-    thermometer: Thermometer,
-    looks: Array,
-    levels: Array,
-    images: list[Image],
-    spread: Array,
-    members: int,
-    seed: int,
-) -> Estimate:
-    """Factors of perfusion and absorption from images taken while the power followed ``levels``."""
-    chosen = [images[i] for i in np.unique(np.linspace(0, len(images) - 1, min(FRAMES, len(images))).astype(int))]
-    times = [image.taken for image in chosen]
-    nominal = replay(model, thermometer, looks, levels, times, np.ones(2))
-    rise = np.where(thermometer.reliable, nominal[-1] - thermometer.base, -np.inf)
-    where = np.argsort(rise.ravel())[::-1][:SEEN]
-    where = where[np.isfinite(rise.ravel()[where])]
-    rises = np.stack([(frame - thermometer.base).ravel()[where] for frame in nominal])
-    root = np.linalg.cholesky(spread_of(thermometer.deviation.ravel()[where], thermometer.common, rises))
-
-    def bare(frames: list[Array]) -> Array:
-        shown = np.concatenate([frame.ravel()[where] for frame in frames])
-        return np.asarray(solve_triangular(root, shown, lower=True))
-
-    def forward(factors: Array) -> Array:
-        frames = replay(model, thermometer, looks, levels, times, factors)
-        return bare([thermometer.as_read(frame) for frame in frames])
-
-    seen = bare([image.values for image in chosen])
-
-    centre, reach = np.zeros_like(spread), spread
-    found = None
-    for _ in range(STAGES):
-        found = estimate(emulate(forward, centre, reach), seen, np.ones(len(seen)), FACTORS, spread, members, seed)
-        centre, reach = np.log(found.median), np.minimum(np.maximum(found.deviation, NARROW), spread)
-    assert found is not None
-    return found
-
-
-def spread_of(deviation: Array, common: float, rises: Array) -> Array:
-    """(f v, f v) K^2, covariance of what f images show of v voxels, image after image, from rises (f, v) in K.
-
-    ``deviation`` (v,) K is that of each voxel by noise, ``common`` K one that all have together. A temperature is the
-    phase of one image less that of the first, whose noise is in all of them: half of the variance is of either.
-    """
-    count = len(rises)
-    images = 0.5 * (np.eye(count) + np.ones((count, count)))
-    found = np.kron(images, np.diag(deviation**2) + common**2)
-    np.fill_diagonal(found, found.diagonal() + (MODEL * rises.ravel()) ** 2)
-    return np.asarray(found)
-
-
-def replay(
-    model: Prepared, thermometer: Thermometer, looks: Array, levels: Array, times: list[float], factors: Array
-) -> list[Array]:
-    """Temperature images (a, b, c) at ``times``, which are looks, without noise, of a model with other factors."""
-    twin = Twin(model, looks, *factors)
-    found = []
-    for (start, until), level in zip(pairwise(looks[: len(levels) + 1]), levels, strict=False):
-        if start >= times[-1]:
-            break
-        temperature = twin.advance(float(level), float(until))
-        if any(abs(until - time) < 1e-6 for time in times):
-            found.append(np.nan_to_num(mean_of(thermometer.way, temperature, thermometer.body)))
-    return found
-
-
 def plan_levels(
-    model: Prepared, control: Control, looks: Array, horizon: float, watch: Callable[[Engine, Array], None]
+    model: Prepared, control: Control, looks: Array, end: float, horizon: float, watch: Callable[[Engine, Array], None]
 ) -> Array:
-    """The levels that keep the limits on a patient who is as the case says: the open loop.
+    """The levels that keep the limits on a patient who is as the case says, until ``end`` (s): the open loop.
 
     ``watch`` is given the temperature (n,) that is foreseen at each look.
     """
@@ -278,7 +282,7 @@ def plan_levels(
     goal, most = Goal.of(model, control), most_level(model, control)
     levels: list[float] = []
     for time, after in pairwise([*looks, model.case.bioheat.duration]):
-        if goal is not None and goal.reached(twin):
+        if time >= end - 1e-6 or (goal is not None and goal.reached(twin)):
             break
         level = look_ahead(twin, looks, float(time), horizon, limits, most)
         levels.append(level)

@@ -19,7 +19,7 @@ from thermal.case.schema import LONGEST_TITLE
 from thermal.errors import CaseError
 from thermal.guidance.case_file import case_text, moved
 from thermal.guidance.next_step import Step, suggest
-from thermal.imaging.dicom import ABLATED, MASS, Segment, Study, write_segmentation
+from thermal.imaging.dicom import ABLATED, BLUE, MAGENTA, MASS, RED, YELLOW, Segment, Study, write_segmentation
 from thermal.imaging.grid import to_nodes
 from thermal.imaging.nifti import write_nifti
 from thermal.imaging.patient import Patient
@@ -110,19 +110,28 @@ def _inside(patient: Patient, zone: Extent) -> npt.NDArray[np.bool_]:
 
 
 def read_segmented(path: Path, label: int | None) -> Volume:
-    """An image that is one inside: where the label (of a SEG: the segment) is ``label``, or anything above 0.
-
-    Raises ``CaseError``.
+    """An image that is one inside: where the label (of a SEG: the segment) is ``label``; without that where its one
+    label is, or where shares that it holds instead are one half at least. Raises ``CaseError``, also for several labels
+    of which none is chosen.
     """
     if not (path.is_file() or path.is_dir()):
         raise CaseError(f"--against: {path}: no such file or folder")
     volume = Volume(*read_dicom(path, "--against", label), path) if is_dicom(path) else read_volume(path, "--against")
-    inside = volume.values > 0 if label is None else volume.values == label
+    values = np.nan_to_num(volume.values)
+    held = np.unique(values[values > 0.0])
+    known = ", ".join(f"{x:g}" for x in held[:20]) or "nothing above 0"
+    if label is None and len(held) > 1 and not _are_shares(held):
+        raise CaseError(f"--against {volume.path}: holds the labels {known}; say which of them is the zone: --label")
+    inside = values >= (0.5 if _are_shares(held) else 1.0) if label is None else values == label
     if not inside.any():
-        known = ", ".join(str(int(x)) for x in np.unique(volume.values)[:20])
-        what = "is above 0" if label is None else f"has the label {label}"
+        what = "holds a zone" if label is None else f"has the label {label}"
         raise CaseError(f"--against {volume.path}: no voxel {what}; it holds {known}")
     return Volume(inside.astype(np.float32), volume.affine, volume.path)
+
+
+def _are_shares(held: Array) -> bool:
+    """Whether values above 0 are shares or chances, not labels."""
+    return bool(held.size and held.max() <= 1.0)
 
 
 def assess(run: Run, against: Volume | None = None, margin: float = MARGIN) -> Assessment:
@@ -216,8 +225,8 @@ def write_assessment(found: Assessment, folder: Path) -> tuple[Path, ...]:
     for name, values in found.maps.items():
         about = {"Units": "mm"} if name == "margin" else {"Units": "1 inside"}
         files.append(write_nifti(folder / f"{name}.nii.gz", values, patient.grid.affine, about))
-    names = {"tumour": MASS, "zone": ABLATED, "planned": ABLATED, "residual": MASS}
-    segments = [Segment(name, found.maps[name].astype(bool), code) for name, code in names.items()]
+    looks = {"tumour": (MASS, YELLOW), "zone": (ABLATED, RED), "planned": (ABLATED, BLUE), "residual": (MASS, MAGENTA)}
+    segments = [Segment(name, found.maps[name].astype(bool), *look) for name, look in looks.items()]
     study = Study.of(run.title, f"{run.name} {run.provenance.get('case_hash', '')}")
     files.append(write_segmentation(folder / "assessment.dcm", patient.grid, segments, study))
     return tuple(files)

@@ -15,9 +15,11 @@ from thermal.batch.priors import as_toml, written
 from thermal.case import Case, load_case
 from thermal.case.guided import Control
 from thermal.errors import CaseError
-from thermal.guidance.ahead import FACTORS, Ahead, plan_levels
+from thermal.guidance.ahead import Ahead, plan_levels
 from thermal.guidance.estimate import Estimate
 from thermal.guidance.goal import Dose, Goal
+from thermal.guidance.learning import FACTORS
+from thermal.guidance.overtime import planned_end, prolonged
 from thermal.guidance.peaks import Peaks
 from thermal.guidance.pilots import Recorded, Simple, most_level
 from thermal.guidance.pump import PRESSURE, eased, slowed
@@ -44,11 +46,18 @@ class Treated:
     run: Run
     excess: float
     levels: Array
+    times: Array
+    """(k + 1,) s, from and until which the levels (k,) held"""
 
     @property
     def coverage(self) -> float:
         """Share of the tumour that was destroyed."""
         return float(self.run.value("zone.tumour_coverage"))
+
+    @property
+    def heated_for(self) -> float:
+        """s with any power."""
+        return float(np.diff(self.times)[self.levels > 0.0].sum())
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,8 @@ class Controlled:
     open: Treated
     closed: Treated
     estimates: Mapping[float, Estimate]
+    caution: float
+    """K that the plan was to keep off every limit"""
 
 
 def patient_of(case: Case, control: Control, path: Path, overrides: list[str], anatomy: str | None) -> Case:
@@ -69,11 +80,14 @@ def patient_of(case: Case, control: Control, path: Path, overrides: list[str], a
     return load_case(path, [*overrides, *changed], anatomy)
 
 
-def _without_end(case: Case) -> Case:
-    """The case without what would make a source remember, and without the tables that only steer."""
+def _to_be_watched(case: Case, control: Control) -> Case:
+    """The case for as long as it may take under control, without what would make a source remember, and without the
+    tables that only steer."""
     bioheat = case.bioheat.model_copy(update={"until": None})
     bare = case.model_copy(update={"bioheat": bioheat, "plan": None})
-    return bare.with_origin(case.origin) if case.origin is not None else bare
+    if case.origin is not None:
+        bare = bare.with_origin(case.origin)
+    return bare if control.cover is None else prolonged(bare, control.longest)
 
 
 def control_case(
@@ -97,25 +111,25 @@ def control_case(
     if control is None:
         raise CaseError(f'{path}: has no [control]; add one with controller.kind = "pid" or another')
     folder = out if out is not None else Path("results") / case.name
-    real = _without_end(patient_of(case, control, path, overrides, anatomy))
+    real = _to_be_watched(patient_of(case, control, path, overrides, anatomy), control)
     workshop = Workshop(2)
 
     def ready(one: Case) -> Prepared:
         return prepare(one, report, workshop)
 
-    model, flow = eased(ready(_without_end(case)), control.pressure, ready)
+    model, flow = eased(ready(_to_be_watched(case, control)), control.pressure, ready)
     truth = ready(slowed(real, flow, control.pressure))
     watched, _ = eased(truth, control.pressure, ready)
     for source in (model.source, truth.source):
         if source.memory():
             raise CaseError("control: this heating remembers what it did, so a model of it cannot be run beside it; "
                             "leave out what makes it do so (coagulation_update, a generator of its own)")  # fmt: skip
-    every, duration = control.every, case.bioheat.duration
+    every, duration = control.every, truth.case.bioheat.duration
     looks = np.arange(0.0, duration - 1e-6, every)
     horizon = control.controller.horizon if isinstance(control.controller, Predictive) else HORIZON
     report("plan", 0.0)
     peaks = Peaks(Thermometer.of(model, control))
-    levels = plan_levels(model, control, looks, horizon, peaks.watch)
+    levels = plan_levels(model, control, looks, planned_end(case), horizon, peaks.watch)
     planned = Recorded(levels, looks)
     opened = _treat(truth, planned, looks, folder / "open", control, report, force)
     thermometer = Thermometer.of(watched, control)
@@ -123,12 +137,14 @@ def control_case(
     pilot = _pilot(model, thermometer, control, looks)
     closed = _treat(watched, pilot, looks, folder / "closed", control, report, force)
     acted, learned = _acted(closed)
+    times = np.array([*looks, duration])
     found = Controlled(
-        Treated(opened, _excess(truth, control, opened), levels),
-        Treated(closed, _excess(truth, control, closed), acted),
+        Treated(opened, _excess(truth, control, opened), levels, times),
+        Treated(closed, _excess(truth, control, closed), acted, times),
         learned,
+        control.caution,
     )
-    write_text(folder / "control.json", json.dumps(json_safe(_table(found, looks, duration)), indent=2) + "\n")
+    write_text(folder / "control.json", json.dumps(json_safe(_table(found, looks)), indent=2) + "\n")
     return found
 
 
@@ -137,7 +153,7 @@ def _pilot(model: Prepared, thermometer: Thermometer, control: Control, looks: A
     if isinstance(control.controller, Predictive):
         return Ahead(control.controller, thermometer, model, looks, most, Goal.of(model, control))
     goal = Goal.of(model, control)
-    dose = None if goal is None else Dose.of(goal, thermometer, len(model.initial))
+    dose = None if goal is None else Dose.of(goal, thermometer)
     return Simple(control.controller, thermometer, looks, most, dose)
 
 
@@ -186,13 +202,14 @@ _UNITS = {
     "heated_for": "s",
     "peak_temperature": "degC",
     "limit_passed_by": "K",
+    "caution": "K",
     "needle_pressure": "Pa",
     "times": "s",
     "levels": "share of the power of the case",
 }
 
 
-def _table(found: Controlled, looks: Array, duration: float) -> dict[str, Any]:
+def _table(found: Controlled, looks: Array) -> dict[str, Any]:
     def one(treated: Treated) -> dict[str, Any]:
         run = treated.run
         return {
@@ -203,7 +220,7 @@ def _table(found: Controlled, looks: Array, duration: float) -> dict[str, Any]:
             "limit_passed_by": treated.excess,
             "healthy_volume": run.value("zone.healthy_volume"),
             **({"needle_pressure": run.value(PRESSURE)} if PRESSURE in run.summary else {}),
-            "heated_for": float(np.diff([*looks, duration])[treated.levels > 0.0].sum()),
+            "heated_for": treated.heated_for,
             "levels": treated.levels,
         }
 
@@ -211,6 +228,7 @@ def _table(found: Controlled, looks: Array, duration: float) -> dict[str, Any]:
         "open": one(found.open),
         "closed": one(found.closed),
         "times": looks,
+        "caution": found.caution,
         "estimates": [
             {"time": time, **{name: {"median": m, "interval": list(i)} for name, m, i in zip(
                 e.names, e.median, e.interval, strict=True)}}

@@ -41,10 +41,11 @@ class Estimate:
         reach = float(stats.t.ppf(0.975, self.ensemble.shape[1] - 1)) * self.deviation
         return np.stack([self.median * np.exp(-reach), self.median * np.exp(reach)], axis=1)
 
-    def member(self, weights: Array, share: float) -> Array:
-        """Factors (p,) of the member below which a ``share`` of all lies, ordered by ``weights`` times logarithms."""
-        order = np.argsort(weights @ self.ensemble)
-        return np.asarray(np.exp(self.ensemble[:, order[round(share * (len(order) - 1))]]))
+    def bound(self, signs: Array, share: float) -> Array:
+        """Factors (p,) each as far from the median, upwards or down by ``signs`` (p,), as a ``share`` of all is not:
+        what follows from them bounds what is likely, however the factors are tied to each other."""
+        reach = float(stats.t.ppf(share, self.ensemble.shape[1] - 1)) * self.deviation
+        return np.asarray(self.median * np.exp(signs * reach))
 
     def text(self) -> str:
         """In a line."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from thermal.case.guided import Control
 from thermal.errors import CaseError
@@ -15,7 +14,7 @@ from thermal.guidance.thermometer import Image, Thermometer
 from thermal.physics.damage import Law
 from thermal.simulation import Prepared
 from thermal.units import Array, Mask
-from thermal.zone.margins import target_nodes, target_surface
+from thermal.zone.target import Target
 
 NEARLY = 0.99
 """Share of the voxels of the target that must be destroyed: voxels on its border are partly beside it."""
@@ -25,12 +24,9 @@ BODY = 37.0
 
 @dataclass(frozen=True)
 class Goal:
-    """The nodes that are to be destroyed, points of the surface around them, and the law that says so."""
+    """What is to be destroyed, and the law that says so."""
 
-    nodes: npt.NDArray[np.intp]
-    surface: Array
-    """(k, 3) m: without it a zone would do that leaves what lies between the outermost nodes and the border, half a
-    voxel thick"""
+    target: Target
     law: Law
 
     @staticmethod
@@ -42,18 +38,14 @@ class Goal:
         if tumour is None:
             raise CaseError("control.cover: the anatomy names no tumour that could be covered; give anatomy.tumour")
         vessels = [name for name, entry in case.tissues.items() if entry.temperature is not None]
-        vessels = [name for name in vessels if name in prepared.engine.volumes]
-        wanted = (prepared.engine, tumour, control.cover, vessels)
-        return Goal(target_nodes(*wanted), target_surface(*wanted), prepared.loop.laws[case.zone_law.kind])
+        target = Target.of(prepared.engine, tumour, control.cover, vessels)
+        return Goal(target, prepared.loop.laws[case.zone_law.kind])
 
     def reached(self, twin: Twin) -> bool:
         """Whether all of it is destroyed in a model."""
-        now, law, at = twin.progress, self.law, self.nodes
+        now, law = twin.progress, self.law
         measure = law.measure(now.state.damage[law.kind], now.hottest, now.state.time)
-        if not (measure[at] >= law.level).all():
-            return False
-        around = twin.loop.bioheat.engine.sample(measure, self.surface)
-        return bool((around >= law.level).all())
+        return self.target.covered(twin.loop.bioheat.engine, measure, law.level)
 
 
 @dataclass
@@ -68,12 +60,10 @@ class Dose:
     last: Image | None = None
 
     @staticmethod
-    def of(goal: Goal, thermometer: Thermometer, nodes: int) -> Dose:
-        """Of a target, ``nodes`` being those of the domain."""
-        inside = np.zeros(nodes)
-        inside[goal.nodes] = 1.0
-        return Dose(goal, (thermometer.way.density(inside) >= 0.5 * thermometer.body) & thermometer.reliable
-                    & (thermometer.body > 0.5))  # fmt: skip
+    def of(goal: Goal, thermometer: Thermometer) -> Dose:
+        """Of a target."""
+        share = thermometer.way.density(goal.target.inside.astype(float))
+        return Dose(goal, (share >= 0.5 * thermometer.body) & thermometer.reliable & (thermometer.body > 0.5))
 
     def __post_init__(self) -> None:
         count = int(self.voxels.sum())

@@ -35,7 +35,7 @@ class Peaks:
 
     @property
     def factor(self) -> Array:
-        """(a, b, c) of the rise, one or more: the mean over the looks at which a voxel was among the warmest."""
+        """(a, b, c) of the rise: the mean over the looks at which a voxel was among the warmest; one for others."""
         return np.divide(self.total, self.count, out=np.ones_like(self.total), where=self.count > 0.0)
 
     def watch(self, engine: Engine, temperature: Array) -> None:

@@ -62,6 +62,12 @@ def own_direction(case: Case) -> Array:
     return unit
 
 
+def tips_from(case: Case, middle: Array) -> Array:
+    """(k, 3) m, the tips of all devices of a case from a point: they may lie beside it, and deeper."""
+    placed = [*devices(case.heating), *devices(case.delivery)]
+    return np.array([np.subtract(device.tip, middle) for device in placed]).reshape(-1, 3)  # type: ignore[attr-defined]
+
+
 def turned(start: Array, end: Array) -> Array:
     """The rotation (3, 3) that takes one unit vector to another by the shortest way."""
     axis, cosine = np.cross(start, end), float(start @ end)

@@ -19,10 +19,11 @@ from thermal.case.guided import Plan
 from thermal.case.schema import LONGEST_TITLE
 from thermal.errors import CaseError
 from thermal.guidance.case_file import case_text
-from thermal.guidance.choices import Box, Choice, tilted
-from thermal.guidance.placement import Placement, Site, own_direction, place
+from thermal.guidance.choices import Box, Choice
+from thermal.guidance.placement import Placement, Site, own_direction, place, tips_from
+from thermal.guidance.reach import Reach
 from thermal.guidance.surrogate import search
-from thermal.guidance.trajectories import Ground, Way, ground_of, sphere
+from thermal.guidance.trajectories import ground_of, sphere
 from thermal.progress import Report
 from thermal.simulation import simulate
 from thermal.simulation.workshop import Workshop
@@ -85,38 +86,21 @@ class Search:
     load: Callable[[Mapping[str, float]], Case]
     """the case with numbers (by key) times factors"""
     plan: Plan
-    ground: Ground
+    reach: Reach
     middle: Array
     folder: Path
     workshop: Workshop
-    base: Array | None = None
-    """(3,) direction of the needle that tilts are from: that of the case where it is clear; None: the shortest way"""
     trials: list[Trial] = field(default_factory=list)
-
-    def way_to(self, aim: Array, tilt: Array) -> Way | None:
-        """The way that is wanted where it is clear, else that nearest to it, or the shortest; None: there is none."""
-        plan = self.plan
-        if plan.given:
-            units = np.array(plan.given) / np.linalg.norm(plan.given, axis=1)[:, None]
-        else:
-            units = sphere(plan.directions)
-        wanted = None if self.base is None else tilted(self.base, tilt)
-        if wanted is not None and (own := self.ground.ways(aim, wanted[None], plan.depth, plan.clearance)):
-            return own[0]
-        found = self.ground.ways(aim, units, plan.depth, plan.clearance)
-        if wanted is not None and plan.tilt > 0.0:
-            return max(found, key=lambda way: float(way.direction @ wanted), default=None)
-        return min(found, key=lambda way: way.length - min(way.clear, 0.02), default=None)
 
     def place(self, choice: Choice) -> Placement | None:
         """Where a choice puts the devices; None where a way is blocked."""
         aim = self.middle + choice.offset
-        way = self.way_to(aim, choice.tilt)
+        way = self.reach.way_to(aim, choice.tilt)
         if way is None:
             return None
         sites = []
         for offset in choice.sites:
-            found = self.ground.ways(aim + offset, way.direction[None], self.plan.depth, self.plan.clearance)
+            found = self.reach.ground.ways(aim + offset, way.direction[None], self.plan.depth, self.plan.clearance)
             if not found:
                 return None
             sites.append(Site(offset, found[0].length))
@@ -211,12 +195,13 @@ def plan_case(
     folder = out if out is not None else Path("results") / f"{case.name}_plan"
     folder.mkdir(parents=True, exist_ok=True)
     ground, own = ground_of(case, built, engine, plan.avoid), own_direction(case)
-    wanted = Search(load, plan, ground, middle, folder, workshop, own)
+    reach = Reach(plan, ground, own, tips_from(case, middle), own)
+    wanted = Search(load, plan, reach, middle, folder, workshop)
     report("the placement of the case", 0.0)
     default = wanted.simulate(_as_given(case, middle, own))
-    way = wanted.way_to(middle, np.zeros(2))
-    wanted.base = None if way is None else way.direction
-    ways = len(ground.ways(middle, sphere(plan.directions), plan.depth, plan.clearance))
+    way = reach.way_to(middle, np.zeros(2))
+    reach.base = None if way is None else way.direction
+    ways = len(reach.ways(middle, sphere(plan.directions)))
     box = Box(plan, _strongest(case, plan))
 
     def cost(point: Array) -> float:
@@ -230,7 +215,8 @@ def plan_case(
     if len(wanted.trials) < 2:
         raise CaseError(
             f"plan: no straight way of at most {plan.depth * 1e3:g} mm leads to the tumour {plan.clearance * 1e3:g} mm "
-            "clear of bone, vessels, lung and bowel; lessen plan.clearance, or give directions in plan.given"
+            "clear of bone, vessels, lung and bowel, as far as the tips of all devices; lessen plan.clearance, shorten "
+            "what goes beyond the tumour, or give directions in plan.given"
         )
     best = min(wanted.trials, key=lambda trial: trial.cost)
     trials = list(wanted.trials)

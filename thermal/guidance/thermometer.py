@@ -62,7 +62,8 @@ class Thermometer:
         how, case = control.thermometry, prepared.case
         element = "" if case.particles is None else case.particles.mass_of
         decay = Mr(field=how.field).decay_by(element) * way.density(prepared.delivered.bulk) * how.echo
-        scenery = scenery_of(engine, way, anatomy.materials, body, decay)
+        materials = {region: case.material_of(region, named) for region, named in anatomy.materials.items()}
+        scenery = scenery_of(engine, way, materials, body, decay)
         reliable = scenery.reliable(how.snr)
         if anatomy.tumour is not None:
             inside = way.density(share_of(engine, anatomy.tumour)) > 0.5

@@ -78,7 +78,9 @@ def sphere(count: int) -> Array:
 def ground_of(case: Case, anatomy: Anatomy, engine: Engine, avoid: Sequence[str]) -> Ground:
     """Of the whole image where the anatomy is one, else of its window. Raises ``CaseError`` for unknown regions."""
     spec = case.anatomy
-    forbidden, body = _of_image(case, spec, avoid) if isinstance(spec, Image) else _of_domain(anatomy, engine, avoid)
+    forbidden, body = (
+        _of_image(case, spec, avoid) if isinstance(spec, Image) else _of_domain(case, anatomy, engine, avoid)
+    )
     from scipy.ndimage import distance_transform_edt
 
     spacing = forbidden.spacing
@@ -98,7 +100,7 @@ def _of_image(case: Case, spec: Image, avoid: Sequence[str]) -> tuple[Volume, Vo
     wanted = [
         number
         for number, region in table.regions.items()
-        if region in avoid or table.tissues.get(region, region) in FORBIDDEN
+        if region in avoid or _is_forbidden(case, region, table.tissues.get(region, region))
     ]
     forbidden = np.isin(labels.values, wanted)
     inside = labels.values > 0
@@ -112,16 +114,22 @@ def _of_image(case: Case, spec: Image, avoid: Sequence[str]) -> tuple[Volume, Vo
     return _image(labels, forbidden), _image(labels, inside.astype(np.float32))
 
 
+def _is_forbidden(case: Case, region: str, named: str) -> bool:
+    """Whether no needle may cross a region: for its tissue, or because blood keeps its temperature."""
+    entry = case.tissues.get(region)
+    return case.material_of(region, named) in FORBIDDEN or (entry is not None and entry.temperature is not None)
+
+
 def _image(like: Volume, values: Array | np.ndarray) -> Volume:
     return Volume(values, like.affine, like.path)
 
 
-def _of_domain(anatomy: Anatomy, engine: Engine, avoid: Sequence[str]) -> tuple[Volume, Volume]:
+def _of_domain(case: Case, anatomy: Anatomy, engine: Engine, avoid: Sequence[str]) -> tuple[Volume, Volume]:
     grid = grid_over(engine, None)
     way = onto(engine, anatomy.domain, grid)
     if unknown := [name for name in avoid if name not in engine.volumes]:
         raise CaseError(f"plan.avoid: {', '.join(unknown)}: no such region; it has {', '.join(sorted(engine.volumes))}")
-    wanted = [r for r, material in anatomy.materials.items() if r in avoid or material in FORBIDDEN]
+    wanted = [r for r, named in anatomy.materials.items() if r in avoid or _is_forbidden(case, r, named)]
     taken = np.zeros(grid.shape)
     for region in wanted:
         taken += way.density(share_of(engine, region))

@@ -145,16 +145,19 @@ def write_series(folder: Path, grid: Grid, values: Array, study: Study, series: 
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment: ``code`` is (value, scheme, meaning) of what it is."""
+    """One segment: ``code`` is (value, scheme, meaning) of what it is, ``colour`` the CIELAB (L, a, b) that viewers are
+    to show it in."""
 
     name: str
     inside: npt.NDArray[np.bool_]
     code: tuple[str, str, str]
+    colour: tuple[float, float, float] = (75.0, 0.0, 0.0)
 
 
+YELLOW, RED, BLUE, MAGENTA = (90.0, -5.0, 80.0), (52.0, 72.0, 50.0), (45.0, 20.0, -65.0), (60.0, 85.0, -50.0)
+"""CIELAB colours of segments that lie over each other."""
 MASS = ("4147007", "SCT", "Mass")
 ABLATED = ("449814007", "SCT", "Ablation")
-REGION = ("113343008", "SCT", "Organ")
 
 
 def write_segmentation(
@@ -186,6 +189,7 @@ def write_segmentation(
             segmented_property_type=Code(*segment.code),
             algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=algorithm,
+            display_color=hd.color.CIELabColor(*segment.colour),
         )
         for number, segment in enumerate(kept)
     ]

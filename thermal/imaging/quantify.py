@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,10 @@ class Quantity:
     noise: float
     calibration: float
     lost: float
+    resampled: bool = False
+    """whether the image before was interpolated at the voxels of that after, which blurs borders of tissues"""
+    unseen: float = 0.0
+    """m3 of the image after that the one before does not show: nothing is known there"""
 
     @property
     def error(self) -> float:
@@ -92,11 +96,10 @@ def quantify(
     of a voxel (HU, or of either channel over the signal of tissue), else that of the acquisition, else estimated.
     ``within``: an image whose voxels above 0 are counted for the mass; all by default. Raises ``CaseError``.
     """
-    if before.values.shape != after.values.shape or not np.allclose(before.affine, after.affine, atol=1e-5):
-        raise CaseError(
-            f"quantify: {before.path} and {after.path} do not lie on the same voxels; register and resample one to the "
-            "other first"
-        )
+    unseen: Mask = np.zeros(after.values.shape[:3], dtype=bool)
+    resampled = not _same_voxels(before, after)
+    if resampled:
+        before, unseen = _on_voxels_of(after, before)
     changes = dict(changes or {})
     said = changes.pop("modality", after.about.get("Modality", before.about.get("Modality", "ct")))
     modality = str(said)
@@ -109,6 +112,11 @@ def quantify(
     named = element or str(after.about.get("Element", ""))
     taken = {**_taken(before), **_taken(after), **changes}
     measured = (_by_ct if modality == "ct" else _by_mr)(before, after, named, noise, taken)
+    if unseen.any():
+        measured = replace(
+            measured, concentration=np.where(unseen, 0.0, measured.concentration),
+            error=np.where(unseen, np.inf, measured.error), failed=measured.failed | unseen,
+        )  # fmt: skip
     inside = _inside(within, after, measured.concentration.shape)
     affine = after.affine
     volume = float(abs(np.linalg.det(affine[:3, :3])))
@@ -117,7 +125,36 @@ def quantify(
     spread = float(np.sqrt((error[np.isfinite(error)] ** 2).sum())) * volume
     partial = _within_voxel(measured.concentration)
     lost = float((measured.failed & inside & (measured.concentration > 0.0)).sum()) * volume
-    return Quantity(measured, partial, inside, affine, mass, spread, measured.calibration * abs(mass), lost)
+    return Quantity(
+        measured, partial, inside, affine, mass, spread, measured.calibration * abs(mass), lost, resampled,
+        float((unseen & inside).sum()) * volume,
+    )  # fmt: skip
+
+
+def _same_voxels(before: Shown, after: Shown) -> bool:
+    return before.values.shape == after.values.shape and np.allclose(before.affine, after.affine, atol=1e-5)
+
+
+def _on_voxels_of(after: Shown, before: Shown) -> tuple[Shown, Mask]:
+    """``before`` interpolated linearly at the voxels of ``after``, and where it shows nothing there. Raises
+    ``CaseError`` where the two have no place in common, or other echoes."""
+    if before.values.shape[3:] != after.values.shape[3:]:
+        raise CaseError(f"quantify: {before.path} and {after.path} have not the same number of echoes")
+    shape = after.values.shape[:3]
+    index = np.indices(shape).reshape(3, -1)
+    places = after.affine[:3, :3] @ index + after.affine[:3, 3:]
+    rows = before.values.reshape(*before.values.shape[:3], -1)
+    values = np.stack([
+        sample_at(Volume(row, before.affine, before.path), places).reshape(shape).astype(float)
+        for row in np.moveaxis(rows, -1, 0)
+    ], axis=-1).reshape(after.values.shape)  # fmt: skip
+    unseen = np.isnan(values.reshape(*shape, -1)).any(axis=-1)
+    if unseen.all():
+        raise CaseError(
+            f"quantify: {before.path} and {after.path} have no place in common; check that both are of the same "
+            "patient space (NIfTI is RAS, DICOM is LPS), and register one to the other"
+        )
+    return replace(before, values=values, affine=after.affine), unseen
 
 
 def _taken(image: Shown) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from thermal.case import Case
 from thermal.case.parts import Until
@@ -17,7 +16,7 @@ from thermal.physics.damage import Law
 from thermal.physics.heating.source import SourceAround
 from thermal.physics.scene import Drive, Reading, Source, State
 from thermal.units import Array
-from thermal.zone.margins import target_nodes
+from thermal.zone.target import Target
 
 
 @dataclass
@@ -33,7 +32,7 @@ class Endable(SourceAround):
     duration: float
     ended: float = np.inf
     """s, when it was switched off"""
-    _target: npt.NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+    _target: Target | None = field(default=None, repr=False)
 
     @staticmethod
     def of(source: Source, case: Case, tumour: str | None) -> Endable:
@@ -54,11 +53,11 @@ class Endable(SourceAround):
         time, every = progress.state.time, self.until.every
         if np.isfinite(self.ended) or abs(time / every - round(time / every)) * every > 1e-6:
             return False
-        if not self._target.size:
-            self._target = target_nodes(engine, self.tumour, self.until.margin, self.vessels)
-        law, at = laws[self.law], self._target
-        value, hottest = progress.state.damage[self.law], progress.hottest
-        if not bool((law.measure(value, hottest, time)[at] >= law.level).all()):
+        if self._target is None:
+            self._target = Target.of(engine, self.tumour, self.until.margin, self.vessels)
+        law = laws[self.law]
+        measure = law.measure(progress.state.damage[self.law], progress.hottest, time)
+        if not self._target.covered(engine, measure, law.level):
             return False
         self.ended = time
         return True
