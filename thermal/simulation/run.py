@@ -54,7 +54,7 @@ def _announced(run: RunFolder, case: Case, report: Report, workshop: Workshop, l
 
         def say() -> None:
             start()
-            report("compiling kernels once, a minute or two; later runs find them on disk", 0.0)
+            report("compiling kernels once, up to a minute; later runs find them on disk", 0.0)
 
         with announced(say):
             _simulate_into(run, case, report, workshop, level)
