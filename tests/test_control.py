@@ -398,7 +398,8 @@ def test_an_interrupted_treatment_goes_on(tmp_path: Path, capsys: pytest.Capture
     assert main(["control", str(path), "--out", str(tmp_path / "parts"), "--quiet", *options]) == 0
     said = capsys.readouterr().out
     for name, treated in (("by the plan", found.open), ("controlled", found.closed)):
-        assert f"{name:<12} tumour covered {treated.coverage:7.2%}" in said
+        heated = f"{treated.heated_for / 60.0:5.1f} min"
+        assert f"{name:<12} heated {heated}, tumour covered {treated.coverage:7.2%}" in said
     told = tmp_path / "parts" / "closed" / "pilot.json"
     told.write_text(told.read_text().replace("0.", "1.", 1))
     with pytest.raises(CaseError, match=r"of its results pilot\.json is damaged or has been changed"):
