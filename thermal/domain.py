@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -48,10 +49,24 @@ class VoxelDomain:
         x, y, z = self.axes
         return len(x) - 1, len(y) - 1, len(z) - 1
 
+    @cached_property
+    def widths(self) -> tuple[Array, Array, Array]:
+        """Widths of the cells along each axis, m; those of neighbours that are equal but for round-off are equal."""
+        x, y, z = self.axes
+        return _widths(x), _widths(y), _widths(z)
+
     def centres(self) -> tuple[Array, Array, Array]:
         """Coordinates of the cell centres along each axis, m."""
         x, y, z = self.axes
         return 0.5 * (x[1:] + x[:-1]), 0.5 * (y[1:] + y[:-1]), 0.5 * (z[1:] + z[:-1])
+
+
+def _widths(axis: Array) -> Array:
+    """Differences of neighbours, the mean in their place where they go on unchanged to a part in 1e9."""
+    widths = np.diff(axis)
+    begin = np.flatnonzero(np.append(True, np.abs(np.diff(widths)) > 1e-9 * widths[1:]))
+    count = np.diff(np.append(begin, len(widths)))
+    return np.repeat(np.add.reduceat(widths, begin) / count, count)
 
 
 @dataclass(frozen=True)

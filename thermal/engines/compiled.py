@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import numba as nb
 import numpy as np
 from numba.core import event
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
 
 from thermal.engines.kernel_cache import kernel_cache
 from thermal.engines.threads import find_tbb, share_out
@@ -33,9 +34,23 @@ def compiled_fast(function: _Function) -> _Function:
     return _both(function, {"contract", "reassoc", "nsz", "nnan"})
 
 
-def _both(function: _Function, liberties: set[str]) -> _Function:
-    many = _kept(function, fastmath=liberties, parallel=True)
-    one = _kept(_renamed(function), fastmath=liberties)
+def compiled_apart(function: _Function) -> _Function:
+    """As :func:`compiled_fast`, for kernels no array of which that is written overlaps another: the many short loops
+    over rows begin without asking whether they do, a tenth of the time of a stage."""
+    return _both(function, {"contract", "reassoc", "nsz", "nnan"}, pipeline_class=_Apart)
+
+
+class _Apart(CompilerBase):  # type: ignore[misc]  # untyped in numba
+    """numba's own pipeline, told that no two arrays overlap."""
+
+    def define_pipelines(self) -> list[Any]:
+        self.state.flags.noalias = True
+        return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
+
+
+def _both(function: _Function, liberties: set[str], **options: Any) -> _Function:
+    many = _kept(function, fastmath=liberties, parallel=True, **options)
+    one = _kept(_renamed(function), fastmath=liberties, **options)
 
     @functools.wraps(function)
     def chosen(*arguments: Any) -> object:

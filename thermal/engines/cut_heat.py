@@ -13,8 +13,8 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engines.compiled import compiled, compiled_fast, compiled_shared_fast
-from thermal.engines.heat_kernels import ONE, Box, Number, Real
+from thermal.engines.arrays import ONE, Box, Number, Real
+from thermal.engines.compiled import compiled, compiled_apart, compiled_shared_fast
 from thermal.engines.padded import Padded
 from thermal.enthalpy import BODY_TEMPERATURE, CutConductivity
 from thermal.units import Array
@@ -89,7 +89,7 @@ def _add_cuts(
                     out[node] += factor * squares[edge] * around
 
 
-@compiled_fast
+@compiled_apart
 def _linear_stage(
     gx: Real,
     gy: Real,
@@ -106,7 +106,7 @@ def _linear_stage(
     box: Box,
     sums: Array,
 ) -> None:
-    """:func:`thermal.engines.heat_kernels.linear_stage` from the conductances of the edges."""
+    """:func:`thermal.engines.linear_stage.linear_stage` from the conductances of the edges."""
     bounds = box.astype(np.uint64)
     for plane in nb.prange(box[0], box[1]):
         i = np.uint64(plane)
@@ -131,7 +131,7 @@ def _linear_stage(
             sums[i - bounds[0], j - bounds[2], 1] = lost
 
 
-@compiled_fast
+@compiled_apart
 def _phase_stage(
     theta: Real,
     gx: Real,
@@ -269,7 +269,7 @@ class CutFlows:
             )  # fmt: skip
 
     def linear_stage(self, work: tuple[Real, ...], weights: tuple[Number, ...], box: Box, sums: Array) -> None:
-        """:func:`thermal.engines.heat_kernels.linear_stage` with the edges of unfrozen tissue.
+        """:func:`thermal.engines.linear_stage.linear_stage` with the edges of unfrozen tissue.
 
         ``work``: sink, inverse, first, here, before; ``weights``: mu, nu, now, start.
         """

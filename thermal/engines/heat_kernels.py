@@ -12,23 +12,12 @@ are the conductances of the edges from each node to the next along the axes, whe
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba as nb
 import numpy as np
-import numpy.typing as npt
 
-from thermal.engines.compiled import compiled_fast, compiled_shared_fast
+from thermal.engines.arrays import Box, Number, Real
+from thermal.engines.compiled import compiled_shared_fast
 from thermal.enthalpy import BODY_TEMPERATURE, BOILING, LEAST
 from thermal.units import Array
-
-Real = npt.NDArray[np.floating[Any]]
-"""An array in the working precision."""
-Box = npt.NDArray[np.int64]
-Number = np.floating[Any]
-"""A number in the working precision: a Python float would pull the arithmetic up to double precision."""
-ONE = np.uint64(1)
-"""The step to the next node in the stages: an unsigned index is never taken from the end, so that none is asked."""
 
 
 @compiled_shared_fast
@@ -201,59 +190,6 @@ def first_flow(
                 highest -= 1
             row = sums[i, j]
             row[0], row[1], row[2], row[3], row[4], row[5] = flow, bled, crossed, fastest, lowest, highest
-
-
-@compiled_fast
-def linear_stage(
-    kv: Real,
-    rx: Real,
-    ry: Real,
-    rz: Real,
-    sink: Real,
-    inverse: Real,
-    first: Real,
-    here: Real,
-    before: Real,
-    mu: Number,
-    nu: Number,
-    now: Number,
-    start: Number,
-    box: Box,
-    sums: Array,
-) -> None:
-    """A stage where neither ice nor vapour is near: the equation is linear in the increments ``here`` and ``before``.
-
-    ``before = mu here + nu before + now (A here) / C + start first``. ``sums``: heat that nodes
-    at a prescribed temperature take from their neighbours and heat that the sink takes, W, both beyond those of the
-    start of the step.
-    """
-    bounds = box.astype(np.uint64)
-    for plane in nb.prange(box[0], box[1]):
-        i = np.uint64(plane)
-        for j in range(bounds[2], bounds[3]):
-            c, xm, xp, ym, yp = here[i, j], here[i - ONE, j], here[i + ONE, j], here[i, j - ONE], here[i, j + ONE]
-            k00, k01, k10, k11 = kv[i - ONE, j - ONE], kv[i - ONE, j], kv[i, j - ONE], kv[i, j]
-            o, s, w, f = before[i, j], sink[i, j], inverse[i, j], first[i, j]
-            x0, x1, y0, y1 = rx[i - ONE], rx[i], ry[j - ONE], ry[j]
-            nothing = kv.dtype.type(0.0)
-            held, lost = nothing, nothing
-            for m in range(bounds[4], bounds[5]):
-                lo, hi = m - ONE, m + ONE
-                a00, a01 = k00[lo] + k00[m], k01[lo] + k01[m]
-                a10, a11 = k10[lo] + k10[m], k11[lo] + k11[m]
-                below = (k00[lo] + k01[lo]) + (k10[lo] + k11[lo])
-                above = (k00[m] + k01[m]) + (k10[m] + k11[m])
-                u = c[m]
-                q = x1 * (a10 + a11) * (xp[m] - u) + x0 * (a00 + a01) * (xm[m] - u)
-                q += y1 * (a01 + a11) * (yp[m] - u) + y0 * (a00 + a10) * (ym[m] - u)
-                q += rz[m] * above * (c[hi] - u) + rz[lo] * below * (c[lo] - u)
-                taken = s[m] * u
-                q -= taken
-                o[m] = mu * u + nu * o[m] + now * (w[m] * q) + start * f[m]
-                held += nothing if w[m] > nothing else q
-                lost += taken
-            sums[i - bounds[0], j - bounds[2], 0] = held
-            sums[i - bounds[0], j - bounds[2], 1] = lost
 
 
 @compiled_shared_fast

@@ -336,7 +336,7 @@ def cut_edges(domain: VoxelDomain, values: Mapping[str, float]) -> CutEdges | No
     for value, share in present:
         mean += value * share.reshape(domain.cell_shape)
         resistivity += share.reshape(domain.cell_shape) / value
-    widths = [np.diff(axis) for axis in domain.axes]
+    widths = domain.widths
     strides = np.array([domain.shape[1] * domain.shape[2], domain.shape[2], 1])
     nodes, factors = [], []
     for axis in range(3):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from thermal.domain import VoxelDomain
-from thermal.engines.heat_kernels import Box, Real
+from thermal.engines.arrays import Box, Real
 from thermal.enthalpy import Nodes
 from thermal.heat import Precision
 from thermal.units import Array
@@ -20,7 +20,7 @@ class Padded:
         self.shape = domain.shape
         self.dtype: type[np.floating[Any]] = np.float32 if precision == "single" else np.float64
         self._nodes = tuple(count + 2 for count in self.shape)
-        widths = [np.diff(axis) for axis in domain.axes]
+        widths = domain.widths
         inverse_squares: list[Real] = [np.pad(width**-2.0, 1).astype(self.dtype) for width in widths]
         self.inverse_squares = (inverse_squares[0], inverse_squares[1], inverse_squares[2])
         """of the cells' edges along each axis, 1/m2"""

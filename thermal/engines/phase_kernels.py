@@ -7,8 +7,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from thermal.engines.compiled import compiled_fast, compiled_shared
-from thermal.engines.heat_kernels import ONE, Box, Number, Real
+from thermal.engines.arrays import ONE, Box, Number, Real
+from thermal.engines.compiled import compiled_apart, compiled_fast, compiled_shared
 from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.units import Array
 
@@ -90,7 +90,7 @@ def stage_temperature(
                         out[m] = onset + wet + max(above - wide[m], 0.0)
 
 
-@compiled_fast
+@compiled_apart
 def phase_stage(
     theta: Real,
     kv: Real,

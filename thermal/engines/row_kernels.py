@@ -17,7 +17,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engines.compiled import compiled_fast, compiled_shared_fast
+from thermal.engines.compiled import compiled_apart, compiled_shared_fast
 from thermal.engines.graph import CHUNKS, LANES, Index, Unsigned
 from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.units import Array
@@ -78,7 +78,7 @@ def first_flow(
         sums[part, 0], sums[part, 1], sums[part, 2], sums[part, 3] = flow, bled, fastest, decay
 
 
-@compiled_fast
+@compiled_apart
 def linear_stage(
     start: Index,
     neighbour: Unsigned,
@@ -123,7 +123,7 @@ def linear_stage(
             sums[part, 0], sums[part, 1] = held, lost
 
 
-@compiled_fast
+@compiled_apart
 def phase_stage(
     start: Index,
     neighbour: Unsigned,

@@ -43,11 +43,6 @@ class VoxelEngine(OneProcess):
     domain: VoxelDomain
 
     @cached_property
-    def _spacings(self) -> tuple[Array, Array, Array]:
-        x, y, z = self.domain.axes
-        return np.diff(x), np.diff(y), np.diff(z)
-
-    @cached_property
     def _all_solid(self) -> bool:
         return bool(self.domain.solid.all())
 
@@ -62,7 +57,7 @@ class VoxelEngine(OneProcess):
     @cached_property
     def cell_volume(self) -> Array:
         """(m,) m3, zero outside the body."""
-        hx, hy, hz = self._spacings
+        hx, hy, hz = self.domain.widths
         volume = hx[:, None, None] * hy[None, :, None] * hz[None, None, :]
         return np.where(self.domain.solid, volume.ravel(), 0.0)
 
@@ -116,7 +111,7 @@ class VoxelEngine(OneProcess):
     def spacing(self, point: tuple[float, float, float]) -> float:
         """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the window."""
         cells, _ = self._places.locate(np.asarray(point, dtype=float)[None, :])
-        return max(float(h[cell[0]]) for h, cell in zip(self._spacings, cells, strict=True))
+        return max(float(h[cell[0]]) for h, cell in zip(self.domain.widths, cells, strict=True))
 
     def holds(self, at: Array) -> Mask:
         """(q,) whether points (q, 3) lie inside the window and inside the body, borders included."""
@@ -143,7 +138,7 @@ class VoxelEngine(OneProcess):
     def conductance(self, k: Array, cuts: CutEdges | None = None) -> Operator:
         """Operator of the cell coefficient ``k`` (m,), corrected at the edges beside cut cells."""
         solid = (k if self._all_solid else np.where(self.domain.solid, k, 0.0)).reshape(self.domain.cell_shape)
-        of_edges = kernels.edge_conductances(solid, *self._spacings)
+        of_edges = kernels.edge_conductances(solid, *self.domain.widths)
         if cuts is not None:
             _, ny, nz = self.domain.shape
             step = cuts.nodes[:, 1] - cuts.nodes[:, 0]
@@ -161,9 +156,9 @@ class VoxelEngine(OneProcess):
         solid = np.where(self.domain.solid[:, None], k, 0.0)
         along = [
             kernels.edge_conductances(np.ascontiguousarray(solid[:, a]).reshape(self.domain.cell_shape),
-                                      *self._spacings)[a] for a in range(3)
+                                      *self.domain.widths)[a] for a in range(3)
         ]  # fmt: skip
-        return oblique.ObliqueOperator.of(oblique.links(solid, self._spacings), (along[0], along[1], along[2]))
+        return oblique.ObliqueOperator.of(oblique.links(solid, self.domain.widths), (along[0], along[1], along[2]))
 
     def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> GraphSolver:
         """Conjugate gradients with multigrid on the free nodes."""

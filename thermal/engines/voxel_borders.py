@@ -35,14 +35,10 @@ class Borders(Mapping[str, Array]):
     def __len__(self) -> int:
         return len(FACES) + 1
 
-    @cached_property
-    def _spacings(self) -> list[Array]:
-        return [np.diff(axis) for axis in self.domain.axes]
-
     def _face(self, axis: int, end: int) -> Array:
         """The first (0) or last (-1) face of the window across an axis."""
         solid = np.moveaxis(self.domain.solid.reshape(self.domain.cell_shape), axis, 0)
-        across = [self._spacings[a] for a in range(3) if a != axis]
+        across = [self.domain.widths[a] for a in range(3) if a != axis]
         lumped = np.zeros(self.domain.shape)
         np.moveaxis(lumped, axis, 0)[end] = _to_corners(across[0][:, None] * across[1][None, :] * solid[end])
         return lumped.ravel()
@@ -75,7 +71,7 @@ class Borders(Mapping[str, Array]):
             slopes = [np.transpose(normal[a], order) for a in order]
             parts = np.stack([slope[i, j, k] + slope[i + 1, j, k] for slope in slopes])
             cosine = np.abs(parts[0]) / np.maximum(np.linalg.norm(parts, axis=0), 1e-300)
-            area = self._spacings[order[1]][j] * self._spacings[order[2]][k] * cosine
+            area = self.domain.widths[order[1]][j] * self.domain.widths[order[2]][k] * cosine
             nodes += [at[i + 1, j + dj, k + dk] for dj in (0, 1) for dk in (0, 1)]
             lumped += [0.25 * area] * 4
         return np.bincount(np.concatenate(nodes), np.concatenate(lumped), count).astype(float)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from thermal.engines.heat_kernels import Box
+from thermal.engines.arrays import Box
 from thermal.engines.padded import Padded
 from thermal.heat import Touch
 from thermal.units import Array, Mask

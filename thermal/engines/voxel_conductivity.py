@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from thermal.engines import heat_kernels, phase_kernels
+from thermal.engines.arrays import Box, Real
 from thermal.engines.cut_heat import CutFlows, Edges
-from thermal.engines.heat_kernels import Box, Real
 from thermal.engines.padded import Padded
 from thermal.engines.voxel_boxes import hull
+from thermal.engines.voxel_runs import Runs
 from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.heat import HeatProblem
 from thermal.units import Array
@@ -50,6 +51,16 @@ class VoxelConductivity:
             none = NOTHING.astype(self._grid.dtype)
             return cells, (none, none, none)
         return cells, self.cuts.icy if cold else self.cuts.warm
+
+    def runs(self, inverse: Real) -> Runs:
+        """Runs of nodes between which nothing differs that a stage without ice reads, but for what the sink takes."""
+        if self.cuts is not None:
+            return Runs.none(self._grid.shape, self._grid.dtype)
+        cells = self.warm
+        if self._rises:  # what follows the temperature differs from place to place
+            cells = cells.copy()
+            cells[1:-1, 1:-1, 1:-1][self._slope != 0.0] = np.nan
+        return Runs.of(cells, self._grid.inverse_squares, inverse)
 
     def frozen(self) -> tuple[Real, Edges]:
         """As :meth:`now`, with all frozen that can freeze; where there is ice must then be said anew."""

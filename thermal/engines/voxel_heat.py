@@ -15,9 +15,10 @@ from thermal.domain import VoxelDomain
 from thermal.engines import heat_kernels as kernels
 from thermal.engines import phase_kernels
 from thermal.engines.ahead import Ahead
+from thermal.engines.arrays import Box, Real
 from thermal.engines.cut_heat import Edges
-from thermal.engines.heat_kernels import Box, Real
 from thermal.engines.legendre import legendre
+from thermal.engines.linear_stage import linear_stage
 from thermal.engines.padded import Padded
 from thermal.engines.voxel_boxes import Contact, box_of, box_of_rows, hull, inside
 from thermal.engines.voxel_conductivity import NOTHING, VoxelConductivity
@@ -79,8 +80,10 @@ class VoxelStepper:
         self._steady_of = np.zeros(0), np.zeros(0, np.bool_)  # the power and the free nodes of the arrays kept
         self._decay = 0.0
         self._free = np.zeros(0, np.bool_)
-        self._release(self._solid)
         self._ahead: Ahead | None = None
+        """of the end of the last step"""
+        self._begun: Ahead | None = None
+        """of the start of this one, until it is done"""
         self._frozen_decay = 0.0
         self._frozen_probes: Array | None = None
         """(t,) W/K of all probes together for which that was computed"""
@@ -115,9 +118,12 @@ class VoxelStepper:
         self._kept = np.flatnonzero(~free)
         inverse = np.divide(1.0, self._capacity, out=np.zeros_like(self._capacity), where=free & self._solid)
         self._inverse = self._grid.fill(inverse)
+        self._runs = self._conducting.runs(self._inverse)
 
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
+        if self._begun is not None and self._begun.serves(state, action, self._kept):
+            return Rates(self._decay, self._begun.fastest)
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead.serves(state, action, self._kept):
             self._first, self._last = self._last, self._first
@@ -143,6 +149,9 @@ class VoxelStepper:
         self._decay = self._largest_decay(*self._conducting.now(cold=False))
         if self._cold:
             self._decay = max(self._decay, self._frozen_decay)
+        if not changing:
+            held = state.temperature[self._kept]
+            self._begun = Ahead(state, action, held, self._lines, self._fastest)
         return Rates(self._decay, self._fastest)
 
     def _take_ice(self, temperature: Array) -> None:
@@ -249,6 +258,7 @@ class VoxelStepper:
 
     def _march(self, step: float, scheme: Scheme, run: Callable[[Stage, float], Array]) -> Array:
         """All stages; afterwards ``_here`` holds the change of v. Returns the time integral of the lines, J."""
+        self._begun = None
         box = inside(self._box)
         np.multiply(self._first[box], self._grid.dtype(scheme.first * step), out=self._here[box])
 
@@ -272,8 +282,8 @@ class VoxelStepper:
         cells, cuts = self._conducting.warm, self._conducting.cuts
         if cuts is None:
             rx, ry, rz = self._grid.inverse_squares
-            kernels.linear_stage(
-                cells, rx, ry, rz, sink, inverse, first, here, before, mu, nu, now, start, self._box, sums
+            linear_stage(
+                cells, rx, ry, rz, self._runs, sink, inverse, first, here, before, mu, nu, now, start, self._box, sums
             )
         else:
             cuts.linear_stage((sink, inverse, first, here, before), (mu, nu, now, start), self._box, sums)

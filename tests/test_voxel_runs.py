@@ -1,0 +1,85 @@
+"""Runs of alike nodes: a stage with them does what a stage that asks every node does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from thermal.domain import VoxelDomain
+from thermal.engines.linear_stage import linear_stage
+from thermal.engines.voxel_runs import MOST_ODD, SHORTEST, Runs
+
+SHAPE = (7, 6, 95)
+
+
+def arrays(blocks: int, real: Any, seed: int = 0) -> tuple[Any, ...]:
+    """``kv``, inverse squares and inverse capacity of blocks of tissue along the rows, with some held nodes."""
+    rng = np.random.default_rng(seed)
+    cells = tuple(count - 1 for count in SHAPE)
+    kv = np.zeros(tuple(count + 1 for count in SHAPE), real)
+    parts = np.sort(rng.integers(0, cells[2], blocks - 1))
+    kinds = np.searchsorted(parts, np.arange(cells[2]), side="right")
+    kv[1:-1, 1:-1, 1:-1] = rng.uniform(0.2, 0.6, blocks)[kinds]
+    kv[3, 3, 40] = 5.0  # a voxel of something else
+    inverse = np.zeros(tuple(count + 2 for count in SHAPE), real)
+    inverse[1:-1, 1:-1, 1:-1] = 0.1
+    inverse[1:-1, 1:-1, 1] = inverse[2, 3, 50] = 0.0
+    squares = tuple(np.pad(np.full(count, 1.3 + axis, real), 1) for axis, count in enumerate(cells))
+    return kv, squares, inverse
+
+
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("blocks", [1, 3, 40])
+@pytest.mark.parametrize("box", [(1, 8, 1, 7, 1, 96), (2, 6, 2, 5, 2, 95), (3, 5, 3, 4, 40, 49)])
+def test_a_stage_with_runs_is_the_stage_without(blocks: int, box: tuple[int, ...], real: Any) -> None:
+    kv, squares, inverse = arrays(blocks, real)
+    rng = np.random.default_rng(1)
+    first, here, before, sink = (np.zeros(inverse.shape, real) for _ in range(4))
+    for field in (first, here, before, sink):
+        field[1:-1, 1:-1, 1:-1] = rng.uniform(0.0, 1.0, SHAPE)
+    rows = (box[1] - box[0], box[3] - box[2], 2)
+    done = []
+    for runs in (Runs.none(SHAPE, real), Runs.of(kv, squares, inverse)):
+        out, sums = before.copy(), np.empty(rows)
+        mu, nu, now, start = (real(value) for value in (0.9, -0.4, 0.2, 0.05))
+        rx, ry, rz = squares
+        linear_stage(kv, rx, ry, rz, runs, sink, inverse, first, here, out, mu, nu, now, start, np.array(box), sums)
+        done.append((out, sums))
+    (plain, plain_sums), (quick, quick_sums) = done
+    room = 20.0 * np.finfo(real).eps
+    np.testing.assert_allclose(quick, plain, rtol=0.0, atol=room * float(np.abs(plain).max()))
+    np.testing.assert_allclose(quick_sums, plain_sums, rtol=0.0, atol=8.0 * room * float(np.abs(plain_sums).max()))
+
+
+def test_where_runs_are() -> None:
+    kv, squares, inverse = arrays(1, np.float64)
+    runs = Runs.of(kv, squares, inverse)
+    assert runs.counts[0].max() == 0  # on a face of the grid half of the cells are missing
+    assert runs.counts[4, 4] == 1
+    assert runs.ends[4, 4, 0].tolist() == [1, 96]
+    assert runs.odd[4, 4, : runs.odd_counts[4, 4]].tolist() == [1, 95]
+    assert runs.odd[2, 2, : runs.odd_counts[2, 2]].tolist() == [1, 40, 41, 95]  # the voxel of something else
+    assert runs.odd[1, 2, : runs.odd_counts[1, 2]].tolist() == [1, 50, 95]  # the held node
+    short = kv[:, :, : SHORTEST + 1].copy()
+    assert Runs.of(short, squares, inverse[:, :, : SHORTEST + 2].copy()).counts.max() == 0
+    assert MOST_ODD < SHORTEST
+
+
+def test_no_run_where_the_spacing_or_the_coefficients_change() -> None:
+    kv, (rx, ry, rz), inverse = arrays(1, np.float64)
+    assert Runs.of(kv, (rx, ry, rz * np.linspace(1.0, 2.0, len(rz))), inverse).counts.max() == 0
+    unknown = kv.copy()
+    unknown[1:-1, 1:-1, 1:-1] = np.nan
+    assert Runs.of(unknown, (rx, ry, rz), inverse).counts.max() == 0
+
+
+def test_widths_are_equal_where_they_differ_by_round_off() -> None:
+    regular = np.linspace(-0.04, 0.04, 82)
+    graded = np.concatenate([regular, 0.04 + np.cumsum(0.001 * 1.2 ** np.arange(5))])
+    domain = VoxelDomain((regular, graded, regular), {}, np.ones(81 * 86 * 81, dtype=bool))
+    assert len(np.unique(np.diff(regular))) > 1
+    assert len(np.unique(domain.widths[0])) == 1
+    assert len(np.unique(domain.widths[1])) == 6
+    np.testing.assert_allclose(domain.widths[1], np.diff(graded), rtol=1e-12)
