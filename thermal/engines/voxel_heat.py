@@ -13,15 +13,15 @@ import numpy as np
 
 from thermal.domain import VoxelDomain
 from thermal.engines import heat_kernels as kernels
-from thermal.engines import phase_kernels
 from thermal.engines.ahead import Ahead
 from thermal.engines.arrays import Box, Real
 from thermal.engines.cut_heat import Edges
 from thermal.engines.legendre import legendre
 from thermal.engines.linear_stage import linear_stage
 from thermal.engines.padded import Padded
-from thermal.engines.voxel_boxes import Contact, box_of, box_of_rows, hull, inside
+from thermal.engines.voxel_boxes import Contact, box_of_rows, hull, inside
 from thermal.engines.voxel_conductivity import NOTHING, VoxelConductivity
+from thermal.engines.voxel_phases import VoxelPhases
 from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.heat import Action, Flow, HeatProblem, HeatState, Precision, Rates, Stepped
 from thermal.scheme import Scheme, Stage
@@ -61,23 +61,11 @@ class VoxelStepper:
         self._border_heat = self._shaped(problem.border) if crossed else NOTHING
         self._source = (problem.film, 0.0)  # the power that was last summed up, and its sum
         self._film_places = grid.places(self._film_nodes)
-        self._stiff = NOTHING
-        ice_width = ice_ratio = steam_width = NOTHING
-        self._solidus = self._liquidus = -np.inf
-        onset = dry = np.inf
-        if (ice := relation.freezing) is not None:
-            self._stiff = self._shaped(relation.capacity / relation.smallest_capacity())
-            ice_width, ice_ratio = self._shaped(ice.width), self._shaped(ice.ratio)
-            self._solidus, self._liquidus = ice.solidus - BODY_TEMPERATURE, ice.liquidus - BODY_TEMPERATURE
-        if (steam := relation.boiling) is not None:
-            steam_width = self._shaped(steam.width)
-            onset, dry = steam.start - BODY_TEMPERATURE, steam.end - BODY_TEMPERATURE
-        self._phases = (ice_width, ice_ratio, self._solidus, self._liquidus, steam_width, onset, dry)
+        ice = relation.freezing
+        self._stiff = NOTHING if ice is None else self._shaped(relation.capacity / relation.smallest_capacity())
+        self._phases = VoxelPhases(grid, problem, self._conducting, self._solid)
         self._sink, self._first, self._last, self._here, self._before = (grid.nodes() for _ in range(5))
-        self._theta = grid.nodes() if self._conducting.freezes or steam_width.size else self._here
         self._box = grid.whole
-        self._blood = self._power = NOTHING.astype(grid.dtype)  # asked for by steps with ice or vapour alone
-        self._steady_of = np.zeros(0), np.zeros(0, np.bool_)  # the power and the free nodes of the arrays kept
         self._decay = 0.0
         self._free = np.zeros(0, np.bool_)
         self._ahead: Ahead | None = None
@@ -144,7 +132,7 @@ class VoxelStepper:
         self._conductances = [contact.conductance(at[contact.touch.nodes]) for contact in self._contacts]
         if self._cold:
             self._take_frozen_decay()
-            self._take_ice(state.temperature)
+            self._phases.take_ice(state.temperature)
         self._lines, self._fastest, self._extent = self._flow(self._first, self._cold)
         self._decay = self._largest_decay(*self._conducting.now(cold=False))
         if self._cold:
@@ -153,11 +141,6 @@ class VoxelStepper:
             held = state.temperature[self._kept]
             self._begun = Ahead(state, action, held, self._lines, self._fastest)
         return Rates(self._decay, self._fastest)
-
-    def _take_ice(self, temperature: Array) -> None:
-        """Take up the conductivity of tissue with ice where it now is."""
-        np.subtract(self._shaped(temperature), BODY_TEMPERATURE, out=self._theta[1:-1, 1:-1, 1:-1], casting="same_kind")
-        self._conducting.follow_ice(self._theta, box_of(self._shaped(temperature) < self._problem.relation.liquid[0]))
 
     def _flow(self, rate: Real, cold: bool) -> tuple[Array, float, Box]:
         """Fill ``rate`` K/s and the sink; the lines of the ledger, W, the largest rate and the box of all rates.
@@ -212,10 +195,10 @@ class VoxelStepper:
             self._plain = False
         self._clear()
         self._box = self._grid.whole
-        self._steady()
+        self._phases.begin(self._action)
         lines = self._march(step, scheme, self._phase_stage)
         weight = self._weighed(lines)
-        self._add_up_phases(weight.share)
+        self._phases.add_up(self._state, self._here, weight.share, self._inverse)
         return Stepped(lines, weight.stored, None)
 
     def leap(self, step: float, scheme: Scheme) -> Stepped | None:
@@ -292,64 +275,11 @@ class VoxelStepper:
         beyond = np.array([0.0, lost - by_film - by_probes, by_film, by_probes, held])
         return np.asarray(self._lines - beyond)
 
-    def _steady(self) -> None:
-        """Fill the parts of a phase stage that stay the same from stage to stage."""
-        problem, action, grid = self._problem, self._action, self._grid
-        power, free = self._steady_of
-        moved = not np.array_equal(free, action.free)
-        if moved:
-            self._blood, self._power = grid.nodes(), grid.nodes()
-            free = action.free.copy()
-            self._within = free & self._solid
-            border = np.where(self._within, problem.border - BODY_TEMPERATURE * problem.film, 0.0)
-            self._border = float(border.sum())
-            self._passive = border if border.any() else NOTHING
-            self._loss = grid.fill(np.where(self._within, problem.film, 0.0))
-            self._outside = np.flatnonzero(~self._within)
-        if moved or power is not action.power:
-            self._steady_of = action.power, free
-            self._wasted = float(action.power[self._outside].sum())
-            acting = action.power + self._passive if self._passive.size else action.power
-            self._power[1:-1, 1:-1, 1:-1] = self._shaped(acting)
-            self._power.ravel()[grid.places(self._outside)] = 0.0
-        blood = self._blood[1:-1, 1:-1, 1:-1]
-        np.multiply(self._shaped(action.blood), self._within.reshape(grid.shape), out=blood, casting="same_kind")
-
     def _phase_stage(self, stage: Stage, step: float) -> Array:
         """A stage with ice or vapour; returns the lines of the ledger (W) of the stage before."""
-        grid, number = self._grid, self._grid.dtype
-        theta = self._theta
-        box = self._box
-        ice = np.empty((box[1] - box[0], box[3] - box[2], 2), np.int64)
-        phase_kernels.stage_temperature(self._shaped(self._state.v), self._here, *self._phases, box, theta, ice)
-        self._conducting.follow_ice(theta, box_of_rows(ice[..., 0], ice[..., 1]))
-        steady, sink = self._power, self._loss
-        bare = [(c.places, steady.ravel()[c.places], sink.ravel()[c.places]) for c in self._contacts]
-        probes = 0.0
-        for contact in self._contacts:
-            near = theta.ravel()[contact.places].astype(np.float64)
-            g = contact.conductance(near + BODY_TEMPERATURE)
-            offset = contact.touch.temperature - BODY_TEMPERATURE
-            steady.ravel()[contact.places] += g * offset
-            sink.ravel()[contact.places] += g
-            probes += float((g * (offset - near)).sum())
-        sums = self._rows(2)
-        work = (steady, self._blood, sink, self._inverse, self._first, self._here, self._before)
-        levels = (number(self._problem.arterial_temperature - BODY_TEMPERATURE), number(self._liquidus))
-        weights = (number(stage.mu), number(stage.nu), number(stage.now * step), number(stage.start * step))
-        cells, cuts = self._conducting.icy, self._conducting.cuts
-        if cuts is None:
-            phase_kernels.phase_stage(
-                theta, cells, *grid.inverse_squares, *work[:3], *levels, *work[3:], *weights, self._box, sums
-            )
-        else:
-            cuts.phase_stage(theta, work, (*levels, *weights), self._box, sums)
-        for places, power, loss in bare:
-            steady.ravel()[places], sink.ravel()[places] = power, loss
-        held, blood = float(sums[..., 0].sum()), float(sums[..., 1].sum())
-        by_film = self._loss.ravel()[self._film_places] * theta.ravel()[self._film_places]
-        border = self._border - float(by_film.sum(dtype=np.float64))
-        return np.array([self._lines[0], blood, border, probes, -held - self._wasted])
+        fields = self._inverse, self._first, self._here, self._before
+        beyond_source = self._phases.stage(stage, step, self._state.v, fields, self._contacts, self._box)
+        return np.append(self._lines[0], beyond_source)
 
     def _weighed(self, lines: Array) -> Weight:
         """What the change of v amounts to. Raises ``FloatingPointError`` if it is not finite.
@@ -372,20 +302,6 @@ class VoxelStepper:
         state = self._state
         arrays = (self._shaped(a) for a in (state.temperature, state.coldest, state.hottest))
         kernels.add_up(*self._planes, self._shaped(state.v), self._here, share, self._box, *arrays)
-
-    def _add_up_phases(self, share: float) -> None:
-        """Take over the change of tissue that may be frozen or boiling."""
-        state = self._state
-        phase_kernels.add_up_phases(
-            0,
-            self._grid.shape[0],
-            self._shaped(state.v),
-            self._here,
-            share,
-            *self._phases,
-            self._inverse,
-            *(self._shaped(a) for a in (state.temperature, state.coldest, state.hottest)),
-        )
 
     def _error(self, step: float) -> float:
         """Local error from the flows at both ends of the step, K; keeps the later one for the next step."""
@@ -410,6 +326,6 @@ class VoxelStepper:
         temperature = self._state.temperature
         freezes = self._conducting.freezes
         if freezes:
-            self._take_ice(temperature)
+            self._phases.take_ice(temperature)
         self._conductances = [contact.conductance(temperature[contact.touch.nodes]) for contact in self._contacts]
         self._last_lines, _, _ = self._flow(self._last, freezes)
