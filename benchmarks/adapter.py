@@ -35,7 +35,9 @@ def voxel_engine(cells: int) -> VoxelEngine:
     """The regular cube of the works."""
     axis = np.linspace(-works.HALF_WIDTH, works.HALF_WIDTH, cells + 1)
     inside = np.ones(cells**3, dtype=bool)
-    return VoxelEngine(VoxelDomain((axis, axis.copy(), axis.copy()), {"tissue": inside.astype(float)}, inside))
+    return VoxelEngine(
+        VoxelDomain((axis, axis.copy(), axis.copy()), {"tissue": np.broadcast_to(1.0, cells**3)}, inside)
+    )
 
 
 def in_order(given: works.Tetrahedra) -> works.Tetrahedra:
@@ -118,7 +120,7 @@ def heat(
         engine.to_nodes(blood) * engine.volume,
         37.0,
         nothing,
-        Surroundings(nothing, nothing, Held(held, np.full(nodes, 37.0))),
+        Surroundings(nothing, nothing, Held(held, np.broadcast_to(37.0, nodes))),
     )
     power = works.source(engine.points) * engine.volume
     loop = Loop(

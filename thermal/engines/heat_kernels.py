@@ -193,17 +193,17 @@ def first_flow(
 
 
 @compiled_shared_fast
-def weigh(begin: int, end: int, v: Array, change: Real, capacity: Array, box: Box, sums: Array) -> None:
+def weigh(begin: int, end: int, v: Array, change: Real, volume: Array, capacity: Array, box: Box, sums: Array) -> None:
     """``sums``: heat stored by the change of v, J, and by its magnitude; lowest and highest v after it, K."""
     lo, hi = box[4], box[5]
     for i in range(begin, end):
         for j in range(box[2], box[3]):
             row, added = v[i - 1, j - 1, lo - 1 : hi - 1], change[i, j, lo:hi]
-            c = capacity[i - 1, j - 1, lo - 1 : hi - 1]
+            c, space = capacity[i - 1, j - 1, lo - 1 : hi - 1], volume[i - 1, j - 1, lo - 1 : hi - 1]
             stored, size, lowest, highest = 0.0, 0.0, np.inf, -np.inf
             for m in range(hi - lo):
-                stored += c[m] * added[m]
-                size += c[m] * abs(added[m])
+                stored += space[m] * c[m] * added[m]
+                size += space[m] * c[m] * abs(added[m])
                 value = row[m] + added[m]
                 lowest, highest = min(lowest, value), max(highest, value)
             s = sums[i - box[0], j - box[2]]

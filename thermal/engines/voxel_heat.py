@@ -51,7 +51,7 @@ class VoxelStepper:
         self._problem = problem
         grid = self._grid = Padded(domain, precision)
         relation = problem.relation
-        self._capacity = volume * relation.capacity
+        self._volume = volume
         self._solid = volume > 0
         self._negligible = NEGLIGIBLE if precision == "single" else 0.0
         self._conducting = VoxelConductivity(grid, problem)
@@ -104,7 +104,8 @@ class VoxelStepper:
             return
         self._free = free.copy()
         self._kept = np.flatnonzero(~free)
-        inverse = np.divide(1.0, self._capacity, out=np.zeros_like(self._capacity), where=free & self._solid)
+        capacity = self._volume * self._problem.relation.capacity
+        inverse = np.divide(1.0, capacity, out=np.zeros_like(capacity), where=free & self._solid)
         self._inverse = self._grid.fill(inverse)
         self._runs = self._conducting.runs(self._inverse)
 
@@ -288,8 +289,8 @@ class VoxelStepper:
         keeps the balance of energy as double precision does.
         """
         sums = self._rows(4)
-        capacity = self._shaped(self._capacity)
-        kernels.weigh(*self._planes, self._shaped(self._state.v), self._here, capacity, self._box, sums)
+        capacity = self._shaped(self._volume), self._shaped(self._problem.relation.capacity)
+        kernels.weigh(*self._planes, self._shaped(self._state.v), self._here, *capacity, self._box, sums)
         stored, size, wanted = float(sums[..., 0].sum()), float(sums[..., 1].sum()), float(lines.sum())
         if not np.isfinite([stored, wanted]).all():
             raise FloatingPointError("the temperature became infinite")
