@@ -24,9 +24,9 @@ from thermal.physics.scene import Drive, Held
 
 WORD: dict[Precision, int] = {"single": 4, "double": 8}
 """Bytes of a number in the working precision of the time loop."""
-VOXEL_WORDS = 7
-"""Words a node that one stage on voxels must move: it reads conductivity, sink, inverse capacity, first rate and the
-last two increments, and writes the next one over the older of them."""
+VOXEL_WORDS = 5
+"""Words a node that one stage on voxels must move in one tissue: it reads sink, first rate and the last two increments,
+and writes the next one over the older of them; conductivity and capacity it takes once for a row."""
 GRAPH_WORDS, INDEX_BYTES = 6, 4
 """The same on a mesh, but for the conductivity; and of every neighbour of a node an index besides a conductance."""
 
@@ -115,7 +115,7 @@ def heat(
     bioheat = Bioheat(
         engine,
         Enthalpy.build(engine.to_nodes(capacity)),
-        Conductivity(conductivity, np.zeros_like(conductivity)),
+        Conductivity(conductivity, np.broadcast_to(0.0, conductivity.shape)),
         lambda: Conductivity(engine.to_nodes(conductivity), nothing),
         engine.to_nodes(blood) * engine.volume,
         37.0,

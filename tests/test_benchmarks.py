@@ -189,7 +189,7 @@ def test_memory_of_a_march() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak / 8 / (cells + 1) ** 3 < 62
+    assert peak / 8 / (cells + 1) ** 3 < 44
 
 
 @pytest.mark.parametrize(("precision", "limit"), [("single", 6.0), ("double", 4.0)])

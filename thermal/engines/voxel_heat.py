@@ -104,8 +104,9 @@ class VoxelStepper:
             return
         self._free = free.copy()
         self._kept = np.flatnonzero(~free)
-        capacity = self._volume * self._problem.relation.capacity
-        inverse = np.divide(1.0, capacity, out=np.zeros_like(capacity), where=free & self._solid)
+        inverse = self._volume * self._problem.relation.capacity
+        inverse[~free] = 0.0
+        np.divide(1.0, inverse, out=inverse, where=inverse > 0.0)
         self._inverse = self._grid.fill(inverse)
         self._runs = self._conducting.runs(self._inverse)
 
