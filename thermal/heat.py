@@ -139,12 +139,12 @@ class HeatStepper(Protocol):
         """
         ...
 
-    def leap(self, step: float, scheme: Scheme) -> Stepped | None:
+    def leap(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """One step of ``step`` s by a ``scheme`` for linear equations, on the state in place.
 
         None, and the state as before, where ice or vapour come in, so that the equation is not linear. What else makes
         it so (coefficients that follow the temperature, probes) is the caller's to know. ``error`` is what a step of
-        :meth:`advance` as long as this one would have had. Raises ``FloatingPointError``, the state being as before,
+        :meth:`advance` as long as this one would have had; none for the ``last`` step, after which nobody asks. Raises ``FloatingPointError``, the state being as before,
         when the result is not finite.
         """
         ...

@@ -200,11 +200,11 @@ class OperatorStepper:
         change, lines = self._run(self._step, self._first, self._lines, step, scheme, False)
         return Stepped(lines, self._settle(change), None)
 
-    def leap(self, step: float, scheme: Scheme) -> Stepped | None:
+    def leap(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """See :meth:`thermal.heat.HeatStepper.leap`."""
-        return self._within_liquid(step, scheme) if self._plain else None
+        return self._within_liquid(step, scheme, last=last) if self._plain else None
 
-    def _within_liquid(self, step: float, scheme: Scheme) -> Stepped | None:
+    def _within_liquid(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """A step that meets neither ice nor vapour; None, and the state as before, if it does."""
         engine, (liquidus, onset) = self._engine, self._problem.relation.liquid
         change, lines = self._run(self._step, self._first, self._lines, step, scheme, True)
@@ -212,7 +212,7 @@ class OperatorStepper:
         if not (liquidus < engine.minimum(liquid) and engine.maximum(liquid) < onset):
             return None
         stored = self._settle(change)
-        return Stepped(lines, stored, self._error(change, step))
+        return Stepped(lines, stored, None if last else self._error(change, step))
 
     def _settle(self, change: Array) -> float:
         """Bring the state to the end of the step; returns the heat stored, J."""

@@ -171,11 +171,11 @@ class RowStepper:
             return self._at_work.advance(step, stages)
         return done
 
-    def leap(self, step: float, scheme: Scheme) -> Stepped | None:
+    def leap(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """See :meth:`thermal.heat.HeatStepper.leap`."""
-        return self._within_liquid(step, scheme) if self._at_work is self else None
+        return self._within_liquid(step, scheme, last=last) if self._at_work is self else None
 
-    def _within_liquid(self, step: float, scheme: Scheme) -> Stepped | None:
+    def _within_liquid(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """A step that meets neither ice nor vapour; None, and the state as before, if it does."""
         lines = self._march(step, scheme)
         sums = np.empty((self._order.slices, 4))
@@ -190,7 +190,7 @@ class RowStepper:
         state = self._state
         arrays = state.v, state.temperature, state.coldest, state.hottest, self._temperature
         kernels.add_up(0, len(self._order.node), self._order.node, self._here, share, self._inverse, *arrays)
-        return Stepped(lines, stored + share * size, self._error(step))
+        return Stepped(lines, stored + share * size, None if last else self._error(step))
 
     def _march(self, step: float, scheme: Scheme) -> Array:
         """All stages; afterwards ``_here`` holds the change of v. Returns the time integral of the lines, J."""

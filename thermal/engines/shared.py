@@ -145,12 +145,12 @@ class Team:
         assert part.state is not None
         return self._whole(part, part.state, part.stepper.advance(step, stages))
 
-    def leap(self, number: int, step: float, scheme: Scheme) -> tuple[Stepped, Array, Array] | None:
+    def leap(self, number: int, step: float, scheme: Scheme, last: bool) -> tuple[Stepped, Array, Array] | None:
         """The same by a scheme for linear equations; None where the equation is not linear."""
         part = self.parts[number]
         assert part.stepper is not None
         assert part.state is not None
-        stepped = part.stepper.leap(step, scheme)
+        stepped = part.stepper.leap(step, scheme, last=last)
         return None if stepped is None else self._whole(part, part.state, stepped)
 
     @staticmethod
@@ -213,9 +213,9 @@ class SharedStepper:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
         return self._taken(*self._team.do("advance", self._number, step, stages))
 
-    def leap(self, step: float, scheme: Scheme) -> Stepped | None:
+    def leap(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """See :meth:`thermal.heat.HeatStepper.leap`."""
-        done = self._team.do("leap", self._number, step, scheme)
+        done = self._team.do("leap", self._number, step, scheme, last)
         return None if done is None else self._taken(*done)
 
     def _taken(self, stepped: Stepped, v: Array, temperature: Array) -> Stepped:

@@ -203,11 +203,11 @@ class VoxelStepper:
         self._phases.add_up(self._state, self._here, weight.share, self._inverse)
         return Stepped(lines, weight.stored, None)
 
-    def leap(self, step: float, scheme: Scheme) -> Stepped | None:
+    def leap(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """See :meth:`thermal.heat.HeatStepper.leap`."""
-        return self._within_liquid(step, scheme) if self._plain else None
+        return self._within_liquid(step, scheme, last=last) if self._plain else None
 
-    def _within_liquid(self, step: float, scheme: Scheme) -> Stepped | None:
+    def _within_liquid(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """A step that meets neither ice nor vapour; None, and the state as before, if it does."""
         self._clear()
         self._box = self._reached(scheme.stages)
@@ -217,7 +217,7 @@ class VoxelStepper:
         if not (liquidus < weight.coldest and weight.hottest < onset):
             return None
         self._add_up(weight.share)
-        return Stepped(lines, weight.stored, self._error(step))
+        return Stepped(lines, weight.stored, None if last else self._error(step))
 
     def _clear(self) -> None:
         """Forget the increments of the last step."""

@@ -187,7 +187,8 @@ class Loop:
             following = self._next_step(step, proposal, stepped, progress.state.temperature)
         else:
             before, (step, lands, stages, stepped) = None, leap
-            following = self._next_step(step, step, stepped, progress.state.temperature)
+            ends = lands and target >= self.duration
+            following = step if ends else self._next_step(step, step, stepped, progress.state.temperature)
         temperature = progress.state.temperature
         if drive.held is not None:
             temperature[kept] = self._holding(drive, now + step)[0].value[kept]
@@ -249,7 +250,7 @@ class Loop:
         scheme = chebyshev(step * rates.decay, self.control.unnoticed / max(step * rates.heating, 1e-30))
         if scheme.stages > step / ordinary * stage_count(ordinary * rates.decay):
             return None
-        stepped = self._stepper.leap(step, scheme)
+        stepped = self._stepper.leap(step, scheme, last=lands and end >= self.duration)
         return None if stepped is None else (step, lands and end == target, scheme.stages, stepped)
 
     @property
