@@ -124,7 +124,8 @@ from thermal.case import load_case
 class March(event.Listener):
     def on_start(self, happening):
         kernel = happening.data["dispatcher"].py_func
-        if kernel.__module__.rpartition(".")[2] in ("heat_kernels", "linear_stage", "voxel_runs", "phase_kernels", "cut_heat"):
+        marching = ("heat_kernels", "linear_stage", "voxel_runs", "phase_kernels", "cut_heat")
+        if kernel.__module__.rpartition(".")[2] in marching:
             print("compiled", kernel.__name__)
     def on_end(self, happening):
         pass

@@ -144,8 +144,8 @@ class HeatStepper(Protocol):
 
         None, and the state as before, where ice or vapour come in, so that the equation is not linear. What else makes
         it so (coefficients that follow the temperature, probes) is the caller's to know. ``error`` is what a step of
-        :meth:`advance` as long as this one would have had; none for the ``last`` step, after which nobody asks. Raises ``FloatingPointError``, the state being as before,
-        when the result is not finite.
+        :meth:`advance` as long as this one would have had; none for the ``last`` step, after which nobody asks.
+        Raises ``FloatingPointError``, the state being as before, when the result is not finite.
         """
         ...
 
