@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import works
 from thermal.anatomy.order import along_curve
 from thermal.domain import MeshDomain, VoxelDomain
-from thermal.engine import Engine
-from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
 from thermal.engines.voxel_operator import VoxelOperator
 from thermal.enthalpy import Conductivity, Enthalpy
@@ -21,6 +19,9 @@ from thermal.march import Control, Loop, Progress
 from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.heating.source import PlainSource
 from thermal.physics.scene import Drive, Held
+
+if TYPE_CHECKING:
+    from thermal.engines.mesh import MeshEngine
 
 WORD: dict[Precision, int] = {"single": 4, "double": 8}
 """Bytes of a number in the working precision of the time loop."""
@@ -53,6 +54,8 @@ def in_order(given: works.Tetrahedra) -> works.Tetrahedra:
 
 def mesh_engine(given: works.Tetrahedra) -> MeshEngine:
     """The tetrahedra of the works."""
+    from thermal.engines.mesh import MeshEngine  # which voxels do not load either when a case is run
+
     return MeshEngine(MeshDomain(given.points, given.cells, {"tissue": np.ones(len(given.cells))}))
 
 
@@ -96,7 +99,7 @@ class Heat:
 
 
 def heat(
-    engine: Engine,
+    engine: VoxelEngine | MeshEngine,
     conductivity: works.Array,
     capacity: works.Array,
     blood: works.Array,
@@ -132,11 +135,11 @@ def heat(
         None,
         works.OBSERVED,
     )
-    if isinstance(engine, MeshEngine):
+    if isinstance(engine, VoxelEngine):
+        stage_bytes = VOXEL_WORDS * WORD[precision] * nodes
+    else:
         slots = 2 * len(engine.graph.edges)
         stage_bytes = WORD[precision] * GRAPH_WORDS * nodes + (WORD[precision] + INDEX_BYTES) * slots
-    else:
-        stage_bytes = VOXEL_WORDS * WORD[precision] * nodes
     return Heat(loop, nodes, stage_bytes)
 
 

@@ -54,12 +54,13 @@ class VoxelEngine(OneProcess):
             places[..., axis] = along
         return places.reshape(-1, 3)
 
-    @cached_property
+    @property
     def cell_volume(self) -> Array:
-        """(m,) m3, zero outside the body."""
+        """(m,) m3, zero outside the body; made when it is asked for."""
         hx, hy, hz = self.domain.widths
-        volume = hx[:, None, None] * hy[None, :, None] * hz[None, None, :]
-        return np.where(self.domain.solid, volume.ravel(), 0.0)
+        volume = (hx[:, None, None] * hy[None, :, None] * hz[None, None, :]).ravel()
+        volume *= self.domain.solid
+        return np.asarray(volume)
 
     @cached_property
     def volume(self) -> Array:
