@@ -32,7 +32,7 @@ class Effort:
     """What a run will take, guessed from its nodes and steps alone.
 
     Measured by the four cases of ``cases/liver`` on the body CT (314 432 nodes, 215 to 300 steps), in seconds of one
-    core of a Xeon: iron 26 s and 0.82 GB, RFA 27 s and 0.84 GB, gold 30 s and 1.14 GB, cryo 29 s and 0.79 GB, for which
+    core of a Xeon: iron 24 s and 0.82 GB, RFA 25 s and 0.82 GB, gold 29 s and 0.88 GB, cryo 26 s and 0.81 GB, for which
     this says 29, 23, 24 and 27 s, and 0.82 GB. What it knows nothing of, such as photons one by one or many electrodes,
     may take several times as long.
     """
