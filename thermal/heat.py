@@ -104,11 +104,13 @@ class Rates:
 
 @dataclass(frozen=True)
 class Stepped:
-    """A step done. ``lines`` (5,) J of :data:`BUDGET`; ``stored`` J gained by the free nodes; ``error`` K: estimate of
-    the local error, None where ice or vapour would make every node's change of phase look like one."""
+    """A step done. ``lines`` (5,) J of :data:`BUDGET`; ``stored`` J gained by the free nodes, of which some gain and
+    others lose: ``moved`` J is the sum of both; ``error`` K: estimate of the local error, None where ice or vapour
+    would make every node's change of phase look like one."""
 
     lines: Array
     stored: float
+    moved: float
     error: float | None
 
 

@@ -162,6 +162,6 @@ def _too_many(parts: Mapping[str, Any]) -> list[Problem]:
             ("numerics", "max_step"),
             f"{numerics.max_step:g} s would take {bioheat.duration / numerics.max_step:.2g} steps for the "
             f"{bioheat.duration:g} s simulated, more than {MOST_STEPS}; write at least "
-            f'"{bioheat.duration / MOST_STEPS:g} s", or leave it out',
+            f'"{bioheat.duration / MOST_STEPS:g} s"',
         ))  # fmt: skip
     return problems

@@ -198,7 +198,7 @@ class OperatorStepper:
                 return done
             self._plain = False
         change, lines = self._run(self._step, self._first, self._lines, step, scheme, False)
-        return Stepped(lines, self._settle(change), None)
+        return Stepped(lines, *self._settle(change), None)
 
     def leap(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """See :meth:`thermal.heat.HeatStepper.leap`."""
@@ -211,12 +211,13 @@ class OperatorStepper:
         liquid = self._step.state.v + change + BODY_TEMPERATURE
         if not (liquidus < engine.minimum(liquid) and engine.maximum(liquid) < onset):
             return None
-        stored = self._settle(change)
-        return Stepped(lines, stored, None if last else self._error(change, step))
+        stored, moved = self._settle(change)
+        return Stepped(lines, stored, moved, None if last else self._error(change, step))
 
-    def _settle(self, change: Array) -> float:
-        """Bring the state to the end of the step; returns the heat stored, J."""
-        stored = self._engine.total(self._capacity * change)
+    def _settle(self, change: Array) -> tuple[float, float]:
+        """Bring the state to the end of the step; returns the heat stored and that moved, J."""
+        gained = self._capacity * change
+        stored, moved = self._engine.total(gained), self._engine.total(np.abs(gained))
         if not np.isfinite(stored):
             raise FloatingPointError("the temperature became infinite")
         state, free = self._step.state, np.flatnonzero(self._step.action.free)
@@ -224,7 +225,7 @@ class OperatorStepper:
         state.temperature[free] = self._problem.relation.temperature(state.v)[free]
         np.minimum(state.coldest, state.temperature, out=state.coldest)
         np.maximum(state.hottest, state.temperature, out=state.hottest)
-        return stored
+        return stored, moved
 
     def _error(self, change: Array, step: float) -> float:
         """Local error from the flows at both ends of the step, K."""

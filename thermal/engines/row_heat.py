@@ -190,7 +190,7 @@ class RowStepper:
         state = self._state
         arrays = state.v, state.temperature, state.coldest, state.hottest, self._temperature
         kernels.add_up(0, len(self._order.node), self._order.node, self._here, share, self._inverse, *arrays)
-        return Stepped(lines, stored + share * size, None if last else self._error(step))
+        return Stepped(lines, stored + share * size, size, None if last else self._error(step))
 
     def _march(self, step: float, scheme: Scheme) -> Array:
         """All stages; afterwards ``_here`` holds the change of v. Returns the time integral of the lines, J."""

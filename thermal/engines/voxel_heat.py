@@ -30,10 +30,11 @@ from thermal.units import Array, Mask
 
 @dataclass(frozen=True)
 class Weight:
-    """Change of a step: heat ``stored``, J, with the ``share`` of its magnitude that is handed back; lowest and highest
-    temperature after it if all is liquid, degC."""
+    """Change of a step: heat ``stored`` and ``moved``, J, with the ``share`` of the latter that is handed back; lowest
+    and highest temperature after it if all is liquid, degC."""
 
     stored: float
+    moved: float
     share: float
     coldest: float
     hottest: float
@@ -201,7 +202,7 @@ class VoxelStepper:
         lines = self._march(step, scheme, self._phase_stage)
         weight = self._weighed(lines)
         self._phases.add_up(self._state, self._here, weight.share, self._inverse)
-        return Stepped(lines, weight.stored, None)
+        return Stepped(lines, weight.stored, weight.moved, None)
 
     def leap(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """See :meth:`thermal.heat.HeatStepper.leap`."""
@@ -217,7 +218,7 @@ class VoxelStepper:
         if not (liquidus < weight.coldest and weight.hottest < onset):
             return None
         self._add_up(weight.share)
-        return Stepped(lines, weight.stored, None if last else self._error(step))
+        return Stepped(lines, weight.stored, weight.moved, None if last else self._error(step))
 
     def _clear(self) -> None:
         """Forget the increments of the last step."""
@@ -297,7 +298,7 @@ class VoxelStepper:
             raise FloatingPointError("the temperature became infinite")
         share = (wanted - stored) / size if size > 0.0 else 0.0
         coldest, hottest = float(sums[..., 2].min()), float(sums[..., 3].max())
-        return Weight(stored + share * size, share, coldest + BODY_TEMPERATURE, hottest + BODY_TEMPERATURE)
+        return Weight(stored + share * size, size, share, coldest + BODY_TEMPERATURE, hottest + BODY_TEMPERATURE)
 
     def _add_up(self, share: float) -> None:
         """Take over the change of liquid tissue."""

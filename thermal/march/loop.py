@@ -209,7 +209,7 @@ class Loop:
             progress.coldest,
             progress.hottest,
             progress.energy + stepped.lines,
-            progress.throughput + float(np.abs(stepped.lines).sum()),
+            progress.throughput + max(float(np.abs(stepped.lines).sum()), stepped.moved),
             progress.stored + stepped.stored,
             0.0 if at_event else following,
             earlier,

@@ -37,7 +37,8 @@ class Progress:
     energy: Array
     """(5,) J, lines of :data:`thermal.heat.BUDGET`"""
     throughput: float
-    """J, sum of the absolute values of what went through the lines"""
+    """J, sum of the absolute values of what went through the lines, or of what nodes gained and lost where that is more
+    (a body that nothing enters moves heat as well)"""
     stored: float
     """J gained by the free nodes since the start"""
     step: float
@@ -67,7 +68,7 @@ class Progress:
 
     @property
     def energy_error(self) -> float:
-        """Open energy over all energy put in, dimensionless."""
+        """Open energy over all energy put in or moved, dimensionless."""
         return abs(self.open_energy) / self.throughput if self.throughput > 0 else 0.0
 
 
