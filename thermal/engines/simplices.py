@@ -14,13 +14,13 @@ from types import MappingProxyType
 
 import numba as nb
 import numpy as np
-import pyamg
 import scipy.sparse as sparse
 
 from thermal.carriage import Carriage
 from thermal.domain import CutEdges, Probe
 from thermal.engine import Engine, Operator, Skeleton, Surface
 from thermal.engines import probes
+from thermal.engines.aggregation import v_cycle
 from thermal.engines.compiled import compiled
 from thermal.engines.elliptic import GraphSolver
 from thermal.engines.graph import Graph, GraphOperator, Index, Unsigned, graph_streams
@@ -297,11 +297,11 @@ def _multigrid(operator: Operator, diagonal: Array, free: Mask) -> Apply | None:
         return None
     found = operator.matrix(diagonal)[free][:, free]
     narrow = (found.data, found.indices.astype(np.int32), found.indptr.astype(np.int32))  # pyamg knows no wider ones
-    cycle = pyamg.smoothed_aggregation_solver(sparse.csr_matrix(narrow, found.shape)).aspreconditioner(cycle="V")
+    cycle = v_cycle(sparse.csr_matrix(narrow, found.shape))
 
     def precondition(residual: Array) -> Array:
         out = np.zeros_like(residual)
-        out[free] = cycle.matvec(residual[free])
+        out[free] = cycle(residual[free])
         return out
 
     return precondition

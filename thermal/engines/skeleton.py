@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyamg
 import scipy.sparse as sparse
 import skfem
 from scipy.sparse.linalg import splu
@@ -25,6 +24,7 @@ from skfem.helpers import ddot, div, eye, sym_grad, trace
 
 from thermal.domain import SURFACE
 from thermal.engine import Engine, NotConvergedError, Operator
+from thermal.engines.aggregation import v_cycle
 from thermal.engines.elliptic import GraphSolver
 from thermal.engines.graph import GraphOperator
 from thermal.engines.linear import conjugate_gradients
@@ -199,18 +199,18 @@ def _solvers(matrix: Any, basis: Any, free: Index) -> tuple[Solve, Solve | None]
     if matrix.shape[0] <= DIRECT:
         factors = splu(sparse.csc_matrix(matrix), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
         return lambda load: np.asarray(factors.solve(load)), None
-    cycle = pyamg.smoothed_aggregation_solver(matrix, B=_rigid(basis)[free]).aspreconditioner(cycle="V")
+    cycle = v_cycle(matrix, _rigid(basis)[free])
     main = matrix.diagonal()
 
     def solve(load: Array) -> Array:
         if not load.any():
             return np.zeros_like(load)
         try:
-            return conjugate_gradients(lambda u: matrix @ u, load, cycle.matvec, None, EXACT, 2000)[0]
+            return conjugate_gradients(lambda u: matrix @ u, load, cycle, None, EXACT, 2000)[0]
         except NotConvergedError:
             return conjugate_gradients(lambda u: matrix @ u, load, lambda r: r / main, None, 1e-8, 20_000)[0]
 
-    return solve, cycle.matvec
+    return solve, cycle
 
 
 def _rigid(basis: Any) -> Array:
