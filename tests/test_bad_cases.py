@@ -107,6 +107,8 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "too many voxels": ('voxel_size = "4 mm"', 'voxel_size = "4 um"', ("anatomy.voxel_size", "million")),
     "too many kept fields": ("pictures = false", 'pictures = false\nevery = "1 ns"', ("output.every", "at least")),
     "too many steps": ("[output]", '[numerics]\nmax_step = "1e-12 s"\n[output]', ("numerics.max_step", "at least")),
+    "ice that boils": ("[output]", '[bioheat.freezing]\nsolidus = "90 degC"\nliquidus = "99.5 degC"\n[output]',
+                       ("bioheat", "freezing.liquidus (99.5 degC)", "vaporisation.start (99 degC)")),
     "a law twice": ("[output]", '[damage]\nlaws = ["arrhenius", "arrhenius"]\n[output]', ("damage.laws", "twice")),
 }  # fmt: skip
 

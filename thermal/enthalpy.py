@@ -24,6 +24,8 @@ BODY_TEMPERATURE = 37.0
 """degC, at which tissue properties are tabulated; the zero of the enthalpy."""
 BOILING = 100.0
 """degC, water at atmospheric pressure."""
+NARROWEST = 1e-12
+"""K by which v falls at least while tissue freezes: some has no latent heat, and may do so at one temperature."""
 LEAST = 0.05
 """Share of the conductivity at 37 degC that a negative slope leaves at least."""
 
@@ -78,7 +80,7 @@ class Enthalpy:
             assert frozen_capacity is not None
             ratio = frozen_capacity / capacity
             width = freezing.latent / capacity + 0.5 * (1.0 + ratio) * (freezing.end - freezing.start)
-            ice = Freezing(freezing.start, freezing.end, width, ratio)
+            ice = Freezing(freezing.start, freezing.end, np.maximum(width, NARROWEST), ratio)
         if boiling is not None:
             width = boiling.latent / capacity + (boiling.end - boiling.start)
             steam = Boiling(boiling.start, boiling.end, width)

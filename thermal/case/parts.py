@@ -176,6 +176,16 @@ class Bioheat(Spec):
     ] = Vaporisation()
     """table, or "off": tissue water then never boils"""
 
+    @model_validator(mode="after")
+    def _phases_apart(self) -> Self:
+        ice, steam = self.freezing, self.vaporisation
+        if isinstance(ice, Freezing) and isinstance(steam, Vaporisation) and ice.liquidus > steam.start:
+            raise ValueError(
+                f"freezing.liquidus ({ice.liquidus:g} degC) lies above vaporisation.start ({steam.start:g} degC), so "
+                'that tissue would freeze and boil at once; lower one of them, or set one of the tables to "off"'
+            )
+        return self
+
 
 def _once(laws: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({law for law in laws if laws.count(law) > 1})
