@@ -207,7 +207,8 @@ class Engine(Protocol):
 
     def conductance(self, k: Array, cuts: CutEdges | None = None) -> Operator:
         """Operator of the cell coefficient ``k`` (m,), the mean of the shares in cells that hold several regions;
-        ``cuts`` says how much more or less the edges beside them conduct."""
+        ``cuts`` says how much more or less the edges beside them conduct. Raises ``ValueError`` where one is negative,
+        infinite or NaN."""
         ...
 
     def tensor_conductance(self, k: Array) -> Operator:

@@ -21,6 +21,7 @@ from thermal.carriage import Carriage, Transport
 from thermal.domain import CutEdges, Domain, MeshDomain, Probe, VoxelDomain
 from thermal.engine import Operator, PlainSolver, Skeleton, Surface
 from thermal.engines import marching, petsc, probes
+from thermal.engines.coefficients import check_coefficient
 from thermal.engines.distributed_operator import DolfinxOperator
 from thermal.engines.distribution import Distribution
 from thermal.engines.local_heat import RowStages
@@ -165,6 +166,7 @@ class DolfinxEngine:
     def conductance(self, k: Array, cuts: CutEdges | None = None) -> DolfinxOperator:
         """Operator of the cell coefficient ``k`` (m,), corrected at the edges beside cut cells."""
         spread = self.distribution
+        check_coefficient(k, len(self.cell_volume))
         return DolfinxOperator(spread, self.part.cells.conductance(spread.cells_with_ghosts(k), cuts))
 
     def skeleton(self, shear: Array, lame: Array, loose: Sequence[str], sliding: Sequence[str]) -> Skeleton:

@@ -92,6 +92,8 @@ def contact(points: Array, volume: Array, spacing: float, probe: Probe, add: Add
 
 def _smear(points: Array, volume: Array, spacing: float, probe: Probe, add: Add) -> tuple[float, Array]:
     """Reach of the kernel, m, and the share of the flow that each node takes (n,): one in all inside the body."""
+    if not 0.0 < probe.radius < np.inf:
+        raise ValueError(f"the probe {probe} has no radius; give a length above zero")
     reach = _reach(probe, spacing)
     start, end = _ends(probe)
     axis = end - start

@@ -21,6 +21,7 @@ from thermal.domain import CutEdges, Probe
 from thermal.engine import Engine, Operator, Skeleton, Surface
 from thermal.engines import probes
 from thermal.engines.aggregation import v_cycle
+from thermal.engines.coefficients import check_coefficient, check_diagonal
 from thermal.engines.compiled import compiled
 from thermal.engines.elliptic import GraphSolver
 from thermal.engines.graph import Graph, GraphOperator, Index, Unsigned, graph_streams
@@ -185,6 +186,7 @@ class SimplexEngine(OneProcess, ABC):
     def conductance(self, k: Array, cuts: CutEdges | None = None) -> GraphOperator:
         """Operator of the cell coefficient ``k`` (m,); no cell is cut."""
         assert cuts is None
+        check_coefficient(k, len(self.cells))
         return GraphOperator(self.graph, self._edge_map(k))
 
     def skeleton(self, shear: Array, lame: Array, loose: Sequence[str], sliding: Sequence[str]) -> Skeleton:
@@ -197,7 +199,9 @@ class SimplexEngine(OneProcess, ABC):
 
     def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> GraphSolver:
         """Conjugate gradients with smoothed aggregation (pyamg) on the free nodes."""
-        return GraphSolver.of(operator, diagonal, self.volume > 0, fixed, _multigrid)
+        active = self.volume > 0
+        check_diagonal(diagonal, active)
+        return GraphSolver.of(operator, diagonal, active, fixed, _multigrid)
 
     def solve(
         self,

@@ -18,6 +18,7 @@ from thermal.carriage import Carriage
 from thermal.domain import CutEdges, Probe, VoxelDomain
 from thermal.engine import Operator, Skeleton, Surface
 from thermal.engines import interface, kernels, marching, oblique, photons, probes
+from thermal.engines.coefficients import check_coefficient, check_diagonal
 from thermal.engines.elliptic import GraphSolver
 from thermal.engines.multigrid import Multigrid
 from thermal.engines.on_demand import OnDemand
@@ -138,6 +139,7 @@ class VoxelEngine(OneProcess):
 
     def conductance(self, k: Array, cuts: CutEdges | None = None) -> Operator:
         """Operator of the cell coefficient ``k`` (m,), corrected at the edges beside cut cells."""
+        check_coefficient(k, len(self.domain.solid), self.domain.solid)
         solid = (k if self._all_solid else np.where(self.domain.solid, k, 0.0)).reshape(self.domain.cell_shape)
         of_edges = kernels.edge_conductances(solid, *self.domain.widths)
         if cuts is not None:
@@ -163,7 +165,9 @@ class VoxelEngine(OneProcess):
 
     def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> GraphSolver:
         """Conjugate gradients with multigrid on the free nodes."""
-        return GraphSolver.of(operator, diagonal, self.volume > 0, fixed, self._multigrid)
+        active = self.volume > 0
+        check_diagonal(diagonal, active)
+        return GraphSolver.of(operator, diagonal, active, fixed, self._multigrid)
 
     def _multigrid(self, operator: Operator, diagonal: Array, free: Mask) -> Multigrid:
         assert isinstance(operator, VoxelOperator | oblique.ObliqueOperator)

@@ -75,13 +75,37 @@ class Bioheat:
         return []
 
     def stepper(self, precision: Precision) -> HeatStepper:
-        """What marches it in time; the same one again when asked again."""
+        """What marches it in time; the same one again when asked again.
+
+        Raises ``ValueError`` for coefficients that no tissue has.
+        """
         if precision not in self._steppers:
+            self._check()
             around, arterial = self.surroundings, self.arterial_temperature
             surroundings = (around.film, around.load, self.perfusion, self.cuts)
             problem = HeatProblem(self.heat, self.cells, arterial, *surroundings)
             self._steppers[precision] = self.engine.stepper(problem, precision)
         return self._steppers[precision]
+
+    def _check(self) -> None:
+        """Raise ``ValueError`` for a coefficient in the body that is negative, infinite or NaN, or no capacity."""
+        smallest = np.nextafter(0.0, 1.0)
+        for what, values, least in (
+            ("heat capacity (J/m3/K)", self.heat.capacity, smallest),
+            ("perfusion (W/K)", self.perfusion, 0.0),
+            ("film (W/K)", self.surroundings.film, 0.0),
+            ("conductivity (W/m/K)", self.cells.at_37, 0.0),
+        ):
+            if values.size == 0 or least <= float(values.min()) <= float(values.max()) < np.inf:
+                continue
+            engine = self.engine
+            inside = (engine.cell_volume if values is self.cells.at_37 else engine.volume) > 0.0
+            if (bad := np.flatnonzero(inside & ~((values >= least) & (values < np.inf)))).size:
+                range_ = "above zero" if least else "not negative"
+                raise ValueError(
+                    f"{what}: {bad.size} of {np.count_nonzero(inside)} values are out of range, the first is number "
+                    f"{bad[0]} with {values[bad[0]]:g}; all must be finite and {range_}"
+                )
 
     def action(self, drive: Drive, living: Array | None, free: Mask) -> Action:
         """What acts during a step; ``living`` (n,) is the remaining share of the perfusion, None for all of it."""
