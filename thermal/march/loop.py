@@ -187,8 +187,7 @@ class Loop:
             following = self._next_step(step, proposal, stepped, progress.state.temperature)
         else:
             before, (step, lands, stages, stepped) = None, leap
-            ends = lands and target >= self.duration
-            following = step if ends else self._next_step(step, step, stepped, progress.state.temperature)
+            following = 0.0 if stepped.error is None else self.control.after_leap(step, stepped.error)
         temperature = progress.state.temperature
         if drive.held is not None:
             temperature[kept] = self._holding(drive, now + step)[0].value[kept]

@@ -70,6 +70,12 @@ class Control:
             wanted = max(wanted, proposal)
         return max(min(wanted, self.max_step), SMALLEST_STEP)
 
+    def after_leap(self, step: float, error: float) -> float:
+        """Ordinary step (s) after one of ``step`` s that was exact in time, with the ``error`` (K) an ordinary one as
+        long would have had: as much shorter as that asks for, be it a thousand times."""
+        wanted: float = SAFETY * step * (self.tolerance / max(error, 1e-30)) ** (1.0 / 3.0)
+        return max(min(wanted, GROWTH * step, self.max_step), SMALLEST_STEP)
+
     def next_beside_fronts(self, step: float, proposal: float, width: float) -> float:
         """The same while there is ice or vapour, whose latent heat is taken up within ``width`` K."""
         return min(max(step * FRONT_GROWTH, proposal), SHARP_STEP if width < SHARP else FRONT_STEP, self.max_step)
