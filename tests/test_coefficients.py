@@ -14,6 +14,7 @@ from thermal.engines.axisymmetric import AxisymmetricEngine
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
 from thermal.enthalpy import Conductivity, Enthalpy
+from thermal.march import Control
 from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.scene import Held
 from thermal.units import Array
@@ -88,6 +89,14 @@ def test_marches_need_coefficients(engine: Any, value: float, what: str) -> None
     )
     with pytest.raises(ValueError, match=rf"^{what}.*number {at} with"):
         problem.stepper("double")
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
+@pytest.mark.parametrize("name", ["tolerance", "max_step", "first_step"])
+def test_steps_need_positive_limits(name: str, value: float) -> None:
+    """A march would go on for ever by any of them."""
+    with pytest.raises(ValueError, match=f"{name} = .* is not above zero"):
+        Control(**{name: value})
 
 
 def test_what_is_outside_the_body_does_not_matter() -> None:

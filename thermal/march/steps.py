@@ -38,6 +38,12 @@ class Control:
     precision: Precision = "double"
     """of the increments within a step"""
 
+    def __post_init__(self) -> None:
+        for name in ("tolerance", "max_step", "first_step"):
+            value = getattr(self, name)
+            if value is not None and not value > 0.0:
+                raise ValueError(f"{name} = {value:g} is not above zero, so no step could be chosen by it")
+
     @property
     def unnoticed(self) -> float:
         """K, error of a step that is exact in time: a tenth of what others may have."""
