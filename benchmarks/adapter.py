@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import works
-from thermal.anatomy.order import along_curve
+from thermal.anatomy.order import along_curve, by_lowest_node
 from thermal.domain import MeshDomain, VoxelDomain
 from thermal.engines.voxel import VoxelEngine
 from thermal.engines.voxel_operator import VoxelOperator
@@ -47,9 +47,11 @@ def in_order(given: works.Tetrahedra) -> works.Tetrahedra:
     number = np.empty_like(order)
     number[order] = np.arange(len(order))
     cells = number[given.cells]
-    turn = np.argsort(np.minimum.reduce(cells.T), kind="stable")
+    turn = by_lowest_node(cells, len(order))
     of_cells = (given.conductivity[turn], given.capacity[turn], given.blood[turn])
-    return works.Tetrahedra(given.points[order], cells[turn], *of_cells, given.held[order], number[given.probes])
+    return works.Tetrahedra(
+        given.points[order], cells.take(turn, axis=0), *of_cells, given.held[order], number[given.probes]
+    )
 
 
 def mesh_engine(given: works.Tetrahedra) -> MeshEngine:
@@ -152,6 +154,16 @@ class CountedOperator(VoxelOperator):
         """K u."""
         CountedOperator.applications += 1
         return super().__call__(u)
+
+    def within(self, diagonal: works.Array, free: Any) -> Callable[[works.Array], works.Array]:
+        """K u + diagonal u on the free nodes."""
+        apply = super().within(diagonal, free)
+
+        def counted(u: works.Array) -> works.Array:
+            CountedOperator.applications += 1
+            return apply(u)
+
+        return counted
 
 
 def counted(operator: VoxelOperator) -> CountedOperator:

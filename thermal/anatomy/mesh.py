@@ -28,7 +28,7 @@ from thermal.anatomy.mesh_checks import (
     without_orphans,
 )
 from thermal.anatomy.mesh_file import TETRAHEDRA, TRIANGLES, Blocks, Form, MeshFile, read_mesh
-from thermal.anatomy.order import along_curve
+from thermal.anatomy.order import along_curve, by_lowest_node
 from thermal.domain import FACES, SURFACE, AxisymmetricDomain, Domain, MeshDomain
 from thermal.errors import CaseError
 from thermal.units import Array, Spec
@@ -137,8 +137,8 @@ class Mesh(Spec):
         number = np.empty_like(order)
         number[order] = np.arange(len(order))
         points, cells = points[order], number[cells]
-        by_node = np.argsort(np.minimum.reduce(cells.T), kind="stable")
-        cells, owner = cells[by_node], owner[by_node]
+        turn = by_lowest_node(cells, len(points))
+        cells, owner = cells.take(turn, axis=0), owner[turn]
         shares = {name: (owner == code).astype(float) for code, name in enumerate(regions)}
         borders = MappingProxyType({name: number[part] for name, part in boundaries.items()})
         volume = signed_sizes(points, cells)

@@ -4,7 +4,7 @@ Black-box interpolation (R. E. Alcouffe, A. Brandt, J. E. Dendy, J. W. Painter, 
 430-454; J. E. Dendy, J. Comput. Phys. 48 (1982) 366-386): a fine node between coarse ones takes the value that balances
 its own equation, summed over the axes along which it is in line with them. Coarse operators are Galerkin products.
 
-Weights are kept by coarse node: ``w`` (27, cx + 2, cy + 2, cz + 2) of the fine nodes at the offsets -1..1 around it, in
+Weights are kept by coarse node: ``w`` (cx + 2, cy + 2, 27, cz + 2) of the fine nodes at the offsets -1..1 around it, in
 C order. Grids and operators are those of :mod:`thermal.engines.stencils`.
 """
 
@@ -28,18 +28,22 @@ STRETCH = 32
 @compiled_part
 def _interpolate_row(
     i: int, j: int, a: int, b: int, c: int, g: Grid, offsets: Index, s: Grid, x: Index, y: Index, z: Index,
-    those: Index, w: Grid, lost: Grid,
+    those: Index, near: Array, w: Grid, lost: Grid,
 ) -> None:  # fmt: skip
-    """The nodes ``those`` of a row, which lie between coarse ones along x, y, z where ``a``, ``b``, ``c`` are one."""
+    """The nodes ``those`` of a row, which lie between coarse ones along x, y, z where ``a``, ``b``, ``c`` are one.
+
+    ``near`` (27, nz - 2) is room for the conductances summed over the axes along which a node is in line.
+    """
     nz = s.shape[2]
-    near = np.zeros((27, nz - 2), np.float64)  # conductances summed over the axes along which the node is in line
     coupled = np.zeros(27, np.bool_)
     for m in range(len(offsets)):
         di, dj, dk = offsets[m, 0], offsets[m, 1], offsets[m, 2]
         of = 9 * a * di + 3 * b * dj + c * dk
         if of == 0:
             continue
-        coupled[CENTRE + of] = coupled[CENTRE - of] = True
+        if not coupled[CENTRE + of]:
+            coupled[CENTRE + of] = coupled[CENTRE - of] = True
+            near[CENTRE + of] = near[CENTRE - of] = 0.0
         ahead, behind = g[m, i, j, 1:-1], g[m, i - di, j - dj, 1 - dk : nz - 1 - dk]
         there, back = near[CENTRE + of], near[CENTRE - of]
         for k in range(nz - 2):
@@ -71,10 +75,10 @@ def _interpolate_row(
                         for tk in range(abs(ck) + 1):
                             to = 9 * ti * ci + 3 * tj * cj + tk * ck
                             if coupled[CENTRE + to]:
-                                towards, known = near[CENTRE + to], w[CENTRE + to - away, p, q]
+                                towards, known = near[CENTRE + to], w[p, q, CENTRE + to - away]
                                 for n in range(len(those)):
                                     share[n] += towards[those[n]] * known[z[those[n] + 1] + side]
-                found = w[CENTRE - away, p, q]
+                found = w[p, q, CENTRE - away]
                 for n in range(len(those)):
                     if main[those[n]] > 0.0:
                         found[z[those[n] + 1] + side] = share[n] / main[those[n]]
@@ -90,6 +94,7 @@ def interpolate(
     Of each fine node, ``x`` is the coarse node at it or before it, ``bx`` whether it lies between two. ``lost`` is what
     the weights of a fine node lack to one. Couplings of the wrong sign, which coarse operators may have, are left out.
     """
+    near = np.empty((27, s.shape[2] - 2), np.float64)
     for i in range(begin, end):
         a, between = int(bx[i]), bz[1:-1]
         for j in range(1, s.shape[1] - 1):
@@ -97,36 +102,49 @@ def interpolate(
             c = order - a - b
             if c == 0 or c == 1:
                 those = np.flatnonzero(between == (c == 1))
-                _interpolate_row(i, j, a, b, c, g, offsets, s, x, y, z, those, w, lost)
+                _interpolate_row(i, j, a, b, c, g, offsets, s, x, y, z, those, near, w, lost)
+
+
+@compiled_inline
+def _paired(z: Index, first: int, end: int) -> int:
+    """How many coarse nodes, from ``first`` to before ``end``, are two fine cells apart, each from the next.
+
+    Their fine nodes lie at even steps, so kernels read and write without looking up where.
+    """
+    size = 1
+    while first + size < end and z[first + size] - z[first + size - 1] == 2:
+        size += 1
+    return size
 
 
 @compiled_part
 def _images(
-    a: int, b: int, g: Grid, offsets: Index, s: Grid, x: Index, y: Index, nodes: Index, first: int, w: Grid,
+    a: int, b: int, g: Grid, offsets: Index, s: Grid, x: Index, y: Index, start: int, first: int, w: Grid,
     image: Array,
 ) -> None:  # fmt: skip
     """A times the columns of the interpolation for a stretch of a coarse row, on the 5 x 5 x 5 nodes that each reaches.
 
-    ``nodes``: the fine nodes of the stretch, whose coarse ones count from ``first``.
+    The coarse nodes from ``first`` on, as many as ``image`` has room for, lie at every second fine one from ``start``.
     """
-    last = s.shape[2] - 1
+    size, flat = image.shape[1], g.reshape(g.size)  # in which a place before a row is one, too
+    _, nx, ny, nz = g.shape
     image[:] = 0.0
     for e in range(27):
         ei, ej, ek = e // 9 - 1, e // 3 % 3 - 1, e % 3 - 1
-        weight = w[e, a, b, first : first + len(nodes)]
+        weight = w[a, b, e, first : first + size]
         if not weight.any():
             continue
-        i, j, to = x[a] + ei, y[b] + ej, 62 + ei * 25 + ej * 5 + ek
-        centre, held = image[to], s[i, j]
-        for c in range(len(nodes)):
-            centre[c] += held[nodes[c] + ek] * weight[c]
+        i, j, k, to = x[a] + ei, y[b] + ej, start + ek, 62 + ei * 25 + ej * 5 + ek
+        centre, held = image[to], s[i, j, k:]
+        for c in range(size):
+            centre[c] += held[2 * c] * weight[c]
         for m in range(len(offsets)):
             di, dj, dk = offsets[m, 0], offsets[m, 1], offsets[m, 2]
             move = di * 25 + dj * 5 + dk
-            ahead, behind, there, back = g[m, i, j], g[m, i - di, j - dj], image[to + move], image[to - move]
-            for c in range(len(nodes)):
-                k = nodes[c] + ek
-                forth, hither = ahead[k] * weight[c], behind[min(max(k - dk, 0), last)] * weight[c]
+            ahead, behind = g[m, i, j, k:], flat[((m * nx + i - di) * ny + j - dj) * nz + k - dk :]
+            there, back = image[to + move], image[to - move]
+            for c in range(size):
+                forth, hither = ahead[2 * c] * weight[c], behind[2 * c] * weight[c]
                 there[c] -= forth
                 back[c] -= hither
                 centre[c] += forth + hither
@@ -139,7 +157,7 @@ def _overlap(oi: int, oj: int, ok: int, p: int, q: int, r: int, size: int, w: Gr
     for ei in range(max(-1, -2 - oi), min(1, 2 - oi) + 1):
         for ej in range(max(-1, -2 - oj), min(1, 2 - oj) + 1):
             for ek in range(max(-1, -2 - ok), min(1, 2 - ok) + 1):
-                other = w[CENTRE + 9 * ei + 3 * ej + ek, p, q, r : r + size]
+                other = w[p, q, CENTRE + 9 * ei + 3 * ej + ek, r : r + size]
                 at = image[62 + (oi + ei) * 25 + (oj + ej) * 5 + ok + ek]
                 for c in range(size):
                     part[c] += other[c] * at[c]
@@ -155,15 +173,16 @@ def galerkin(
     total, part = np.empty(STRETCH, np.float64), np.empty(STRETCH, np.float64)
     for a in range(begin, end):
         for b in range(1, ny - 1):
-            for first in range(1, nz - 1, STRETCH):
-                size = min(STRETCH, nz - 1 - first)
-                nodes, image = z[first : first + size], room[:, :size]
-                _images(a, b, g, offsets, s, x, y, nodes, first, w, image)
+            first = 1
+            while first < nz - 1:
+                size = _paired(z, first, min(first + STRETCH, nz - 1))
+                image = room[:, :size]
+                _images(a, b, g, offsets, s, x, y, z[first], first, w, image)
                 for m in range(len(ALL)):
                     p, q, r = a + ALL[m, 0], b + ALL[m, 1], first + ALL[m, 2]
                     oi, oj = x[p] - x[a], y[q] - y[b]
                     for c in range(size):
-                        apart[c] = z[r + c] - nodes[c]
+                        apart[c] = z[r + c] - z[first + c]
                     total[:] = 0.0
                     for times in range(1, 2 + abs(ALL[m, 2])):  # neighbours along z are one or two fine cells away
                         ok = times * ALL[m, 2]
@@ -172,6 +191,7 @@ def galerkin(
                             total[c] += part[c] if apart[c] == ok else 0.0
                     for c in range(size):
                         coarse[m, a, b, first + c] = -total[c]
+                first += size
 
 
 @compiled_shared
@@ -180,17 +200,20 @@ def restrict(begin: int, end: int, w: Grid, x: Index, y: Index, z: Index, fine: 
     _, ny, nz = coarse.shape
     for a in range(begin, end):
         for b in range(1, ny - 1):
-            row = coarse[a, b]
-            for c in range(nz):
-                row[c] = 0.0
-            for di in range(-1, 2):
-                for dj in range(-1, 2):
-                    of = CENTRE + 9 * di + 3 * dj
-                    line = fine[x[a] + di, y[b] + dj]
-                    before, at, after = w[of - 1, a, b], w[of, a, b], w[of + 1, a, b]
-                    for c in range(1, nz - 1):
-                        k = z[c]
-                        row[c] += before[c] * line[k - 1] + at[c] * line[k] + after[c] * line[k + 1]
+            first = 1
+            while first < nz - 1:
+                size = _paired(z, first, nz - 1)
+                here = slice(first, first + size)
+                row = coarse[a, b, here]
+                row[:] = 0.0
+                for di in range(-1, 2):
+                    for dj in range(-1, 2):
+                        of = CENTRE + 9 * di + 3 * dj
+                        line = fine[x[a] + di, y[b] + dj, z[first] - 1 :]
+                        before, at, after = w[a, b, of - 1, here], w[a, b, of, here], w[a, b, of + 1, here]
+                        for c in range(size):
+                            row[c] += before[c] * line[2 * c] + at[c] * line[2 * c + 1] + after[c] * line[2 * c + 2]
+                first += size
 
 
 @compiled_shared
@@ -199,16 +222,30 @@ def prolong(
 ) -> None:
     """``fine += W coarse``; ``x``, ``y``, ``bx`` and ``by`` as in :func:`interpolate`, ``z`` as in :func:`restrict`."""
     ny, nz = fine.shape[1], coarse.shape[2]
+    lower, level, upper = np.zeros(nz, w.dtype), np.zeros(nz, w.dtype), np.zeros(nz, w.dtype)
     for i in range(begin, end):
         for j in range(1, ny - 1):
-            line = fine[i, j]
+            lower[:] = 0.0
+            level[:] = 0.0
+            upper[:] = 0.0
             for ti in range(int(bx[i]) + 1):
                 for tj in range(int(by[j]) + 1):
                     a, b = x[i] + ti, y[j] + tj
                     of = CENTRE + 9 * int(bx[i]) * (1 - 2 * ti) + 3 * int(by[j]) * (1 - 2 * tj)
-                    row, before, at, after = coarse[a, b], w[of - 1, a, b], w[of, a, b], w[of + 1, a, b]
-                    for c in range(1, nz - 1):
-                        k, value = z[c], row[c]
-                        line[k - 1] += before[c] * value
-                        line[k] += at[c] * value
-                        line[k + 1] += after[c] * value
+                    row, before, at, after = coarse[a, b], w[a, b, of - 1], w[a, b, of], w[a, b, of + 1]
+                    for c in range(nz):
+                        lower[c] += before[c] * row[c]
+                        level[c] += at[c] * row[c]
+                        upper[c] += after[c] * row[c]
+            first = 1
+            while first < nz - 1:
+                size = _paired(z, first, nz - 1)
+                line = fine[i, j, z[first] - 1 :]
+                under, on, over = lower[first:], level[first:], upper[first - 1 :]
+                line[0] += under[0]
+                line[1] += on[0]
+                for c in range(1, size):
+                    line[2 * c] += under[c] + over[c]
+                    line[2 * c + 1] += on[c]
+                line[2 * size] += over[size]
+                first += size

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from thermal.engines.compiled import compiled_part, compiled_shared
-from thermal.units import Array
+from thermal.engines.compiled import compiled_inline, compiled_part, compiled_shared
+from thermal.units import Array, Mask
+
+STRETCH = 8192
+"""Nodes of a plane that are worked on together, plane after plane, so that neighbours are still near the processor."""
 
 
 @compiled_part
@@ -55,34 +58,80 @@ def edge_conductances(k: Array, hx: Array, hy: Array, hz: Array) -> tuple[Array,
     return gx, gy, gz
 
 
+@compiled_inline
+def _to_one(g: Array, centre: Array, other: Array, out: Array) -> None:
+    """Add to ``out`` what goes from the nodes ``centre`` to the ``other`` ones."""
+    for n in range(out.size):
+        out[n] += g[n] * (centre[n] - other[n])
+
+
+@compiled_inline
+def _to_both(g: Array, h: Array, centre: Array, one: Array, other: Array, out: Array) -> None:
+    """Add to ``out`` what goes from the nodes ``centre`` to those on two sides."""
+    for n in range(out.size):
+        out[n] += g[n] * (centre[n] - one[n]) + h[n] * (centre[n] - other[n])
+
+
+@compiled_part
+def _apply_rows(i: int, first: int, last: int, gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
+    """``out`` (rows times nz) of ``K u`` on the rows of plane ``i`` from ``first`` to before ``last``, as one long row
+    along the axes across them."""
+    nx, ny, nz = u.shape
+    for j in range(first, last):
+        row, centre, g = out[(j - first) * nz : (j - first + 1) * nz], u[i, j], gz[i, j]
+        row[0] = g[0] * (centre[0] - centre[1])
+        row[nz - 1] = g[nz - 2] * (centre[nz - 1] - centre[nz - 2])
+        for m in range(nz - 2):
+            row[m + 1] = g[m] * (centre[m + 1] - centre[m]) + g[m + 1] * (centre[m + 1] - centre[m + 2])
+    size, begin, end = ny * nz, first * nz, last * nz
+    values, across = u[i].reshape(size), gy[i].reshape(size - nz)
+    centre, before, after = values[begin:end], max(i - 1, 0), min(i + 1, nx - 1)
+    g, h = gx[before].reshape(size)[begin:end], gx[after - 1].reshape(size)[begin:end]
+    one, other = u[before].reshape(size)[begin:end], u[after].reshape(size)[begin:end]
+    if 0 < i < nx - 1:
+        _to_both(g, h, centre, one, other, out)
+    elif i > 0:
+        _to_one(g, centre, one, out)
+    else:
+        _to_one(h, centre, other, out)
+    if first == 0:
+        _to_one(across[:nz], centre[:nz], values[nz : 2 * nz], out[:nz])
+        begin = nz
+    if last == ny:
+        end -= nz
+        _to_one(across[end - nz :], values[end:], values[end - nz : end], out[out.size - nz :])
+    inner = out[begin - first * nz : end - first * nz]
+    g, h = across[begin - nz : end - nz], across[begin:end]
+    _to_both(g, h, values[begin:end], values[begin - nz : end - nz], values[begin + nz : end + nz], inner)
+
+
 @compiled_shared
 def apply(begin: int, end: int, gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
     """``out = K u``: the sum of ``G_ij (u_i - u_j)`` over the edges of each node."""
-    nx, ny, nz = u.shape
-    for i in range(begin, end):
-        for j in range(ny):
-            row, centre, g = out[i, j], u[i, j], gz[i, j]
-            row[nz - 1] = 0.0
-            for m in range(nz - 1):
-                row[m] = g[m] * (centre[m] - centre[m + 1])
-            for m in range(nz - 1):
-                row[m + 1] += g[m] * (centre[m + 1] - centre[m])
-            if i > 0:
-                g, other = gx[i - 1, j], u[i - 1, j]
-                for m in range(nz):
-                    row[m] += g[m] * (centre[m] - other[m])
-            if i < nx - 1:
-                g, other = gx[i, j], u[i + 1, j]
-                for m in range(nz):
-                    row[m] += g[m] * (centre[m] - other[m])
-            if j > 0:
-                g, other = gy[i, j - 1], u[i, j - 1]
-                for m in range(nz):
-                    row[m] += g[m] * (centre[m] - other[m])
-            if j < ny - 1:
-                g, other = gy[i, j], u[i, j + 1]
-                for m in range(nz):
-                    row[m] += g[m] * (centre[m] - other[m])
+    _, ny, nz = u.shape
+    rows = max(STRETCH // nz, 1)
+    for first in range(0, ny, rows):
+        last = min(first + rows, ny)
+        for i in range(begin, end):
+            _apply_rows(i, first, last, gx, gy, gz, u, out[i].reshape(ny * nz)[first * nz : last * nz])
+
+
+@compiled_shared
+def apply_within(
+    begin: int, end: int, gx: Array, gy: Array, gz: Array, diagonal: Array, free: Mask, u: Array, out: Array
+) -> None:
+    """``out = K u + diagonal u`` on the ``free`` nodes, zero elsewhere."""
+    _, ny, nz = u.shape
+    rows, size = max(STRETCH // nz, 1), ny * nz
+    for first in range(0, ny, rows):
+        last = min(first + rows, ny)
+        here = slice(first * nz, last * nz)
+        for i in range(begin, end):
+            to, centre = out[i].reshape(size)[here], u[i].reshape(size)[here]
+            extra, kept = diagonal[i].reshape(size)[here], free[i].reshape(size)[here]
+            _apply_rows(i, first, last, gx, gy, gz, u, to)
+            for n in range(to.size):
+                to[n] = to[n] + extra[n] * centre[n] if kept[n] else 0.0
 
 
 @compiled_shared
@@ -109,27 +158,26 @@ def dissipation(begin: int, end: int, gx: Array, gy: Array, gz: Array, u: Array,
                 out[i, j, m] = 0.5 * q
 
 
-@compiled_part
-def diagonal(gx: Array, gy: Array, gz: Array, out: Array) -> None:
+@compiled_shared
+def diagonal(begin: int, end: int, gx: Array, gy: Array, gz: Array, out: Array) -> None:
     """Sum of the conductances of each node."""
     nx, ny, nz = out.shape
-    for i in range(nx):
+    for i in range(begin, end):
         for j in range(ny):
-            for m in range(nz):
-                d = 0.0
-                if i > 0:
-                    d += gx[i - 1, j, m]
-                if i < nx - 1:
-                    d += gx[i, j, m]
-                if j > 0:
-                    d += gy[i, j - 1, m]
-                if j < ny - 1:
-                    d += gy[i, j, m]
-                if m > 0:
-                    d += gz[i, j, m - 1]
-                if m < nz - 1:
-                    d += gz[i, j, m]
-                out[i, j, m] = d
+            row, g = out[i, j], gz[i, j]
+            row[:] = 0.0
+            for m in range(nz - 1):
+                row[m] += g[m]
+            for m in range(nz - 1):
+                row[m + 1] += g[m]
+            for other in range(max(i - 1, 0), min(i + 1, nx - 1)):
+                g = gx[other, j]
+                for m in range(nz):
+                    row[m] += g[m]
+            for other in range(max(j - 1, 0), min(j + 1, ny - 1)):
+                g = gy[i, other]
+                for m in range(nz):
+                    row[m] += g[m]
 
 
 @compiled_part

@@ -43,7 +43,7 @@ def conjugate_gradients(
     size = float(np.sqrt(inner(rhs, rhs)))
     if not np.isfinite(size):
         raise NotConvergedError("the right-hand side of a linear solve is not finite; look for NaN in the sources")
-    x = np.zeros_like(rhs, dtype=float) if guess is None else np.array(guess, dtype=float)
+    x = np.zeros(rhs.shape) if guess is None else np.array(guess, dtype=float)
     if size == 0.0:
         x[...] = 0.0
         return x, 0
@@ -89,8 +89,7 @@ def _sweep(
     max_iterations: int,
 ) -> int:
     """Iterate on ``x`` in place until the recurred residual meets ``goal``; returns the iterations done so far."""
-    direction = np.zeros_like(x)
-    image = direction
+    direction = image = None
     step, energy = 0.0, 1.0
     norm = float(np.sqrt(inner(residual, residual)))
     while norm > goal:
@@ -103,11 +102,14 @@ def _sweep(
         z = residual if precondition is None else precondition(residual)
         if kernel is not None:
             z = z - kernel * inner(kernel, z)
-        overlap, after = fused.pair(z, image, residual)
-        gain, energy = -step * overlap / energy, after
-        fused.turn(0, len(direction), direction, gain, z)
+        if direction is None or image is None:
+            energy, direction = fused.dot(z, residual), z.astype(np.float64)
+        else:
+            overlap, after = fused.pair(z, image, residual)
+            gain, energy = -step * overlap / energy, after
+            fused.turn(0, len(direction), direction, gain, z)
         image = apply(direction)
-        curvature = inner(direction, image)
+        curvature = fused.dot(direction, image)
         if not (curvature > 0.0 and energy > 0.0):
             culprit = "operator" if energy > 0.0 else "preconditioner"
             raise NotConvergedError(

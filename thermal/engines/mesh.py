@@ -67,16 +67,14 @@ class MeshEngine(SimplexEngine):
         """Cells (m, 4) turned so that every tetrahedron is positively oriented, and their volumes (m,) m3."""
         cells = np.array(self.domain.cells, dtype=np.int64)
         volume, longest = np.empty(len(cells)), np.empty(len(cells))
-        _measure(self.points, cells, volume, longest)
-        flat = np.abs(volume) <= 1e-14 * longest**3
+        _turn(self.points, cells, volume, longest)
+        flat = volume <= 1e-14 * longest**3
         if flat.any():
             raise ValueError(
                 f"{int(flat.sum())} of {len(flat)} tetrahedra have no volume (the first is cell {int(flat.argmax())}); "
                 "remove or repair them in the mesh generator"
             )
-        turned = volume < 0
-        cells[turned] = cells[turned][:, [0, 1, 3, 2]]
-        return cells, np.abs(volume)
+        return cells, volume
 
     @property
     def cells(self) -> Index:
@@ -156,8 +154,8 @@ class MeshEngine(SimplexEngine):
 
 
 @compiled
-def _measure(points: Array, cells: Index, volume: Array, longest: Array) -> None:
-    """Signed volume of each tetrahedron and the longest of the edges at its first corner."""
+def _turn(points: Array, cells: Index, volume: Array, longest: Array) -> None:
+    """Turn each tetrahedron so that it is positively oriented; its volume, and the longest edge at its first corner."""
     for cell in nb.prange(len(cells)):
         side = np.empty((3, 3))
         longest[cell] = 0.0
@@ -171,7 +169,9 @@ def _measure(points: Array, cells: Index, volume: Array, longest: Array) -> None
         for axis in range(3):
             after, last = (axis + 1) % 3, (axis + 2) % 3
             triple += side[0, axis] * (side[1, after] * side[2, last] - side[1, last] * side[2, after])
-        volume[cell] = triple / 6.0
+        volume[cell] = abs(triple) / 6.0
+        if triple < 0.0:
+            cells[cell, 2], cells[cell, 3] = cells[cell, 3], cells[cell, 2]
 
 
 @compiled

@@ -11,6 +11,7 @@ semi-coarsening, place by place.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -76,22 +77,34 @@ class _Level:
 
     def __init__(self, g: Grid, offsets: Index, s: Grid) -> None:
         self.g, self.offsets, self.s = g, offsets, s
-        self.pivot, self.rhs, self.u, self.left = (np.zeros_like(s) for _ in range(4))
+        self.pivot, self.rhs, self.u, self.left = (np.zeros(s.shape, s.dtype) for _ in range(4))
         stencils.factor(1, len(s) - 1, g, offsets, s, self.pivot)
+        self._turns = stencils.turns(len(s) - 2)
 
-    def smooth(self, *, backwards: bool) -> None:
-        """One sweep on ``u``."""
-        for odd in (1, 0) if backwards else (0, 1):
-            groups = stencils.groups(len(self.u), odd)
-            stencils.smooth(0, groups, self.g, self.offsets, self.pivot, self.rhs, self.u, odd, backwards)
+    def smooth_forwards(self, *, fresh: bool) -> None:
+        """One sweep on ``u``, or on zero if it is ``fresh``."""
+        odd, even, between = self._turns
+        self._smooth(odd, even, False, fresh)
+        self._smooth(np.zeros_like(between), between, False, fresh)
+
+    def smooth_backwards(self) -> None:
+        """The same sweep in the opposite order."""
+        odd, even, between = self._turns
+        self._smooth(np.zeros_like(between), between, True, False)
+        self._smooth(even, odd, True, False)
+
+    def _smooth(self, first: Index, second: Index, backwards: bool, fresh: bool) -> None:
+        stencils.smooth(
+            0, len(first), first, second, self.g, self.offsets, self.pivot, self.rhs, self.u, backwards, fresh
+        )
 
     def coarsened(self, kept: tuple[Index, Index, Index]) -> tuple[_Down, _Level]:
         """Transfers to the grid of the ``kept`` nodes, and its Galerkin operator."""
         x, y, z = (_Axis.of(nodes, size - 2) for nodes, size in zip(kept, self.s.shape, strict=True))
         shape = (len(x.fine), len(y.fine), len(z.fine))
-        down = _Down(x, y, z, np.zeros((27, *shape), self.s.dtype))
+        down = _Down(x, y, z, np.zeros((*shape[:2], 27, shape[2]), self.s.dtype))
         solved = self.pivot[np.ix_(x.fine[1:-1], y.fine[1:-1], z.fine[1:-1])] > 0
-        down.w[CENTRE, 1:-1, 1:-1, 1:-1] = solved
+        down.w[1:-1, 1:-1, CENTRE, 1:-1] = solved
         lost = self.u
         for order in (1, 2, 3):
             blackbox.interpolate(
@@ -180,33 +193,32 @@ class Multigrid:
             self._levels.append(level)
             axes = (axes[0][kept[0]], axes[1][kept[1]], axes[2][kept[2]])
         self._coarsest = self._levels[-1].inverse()
-        self._result = np.empty(self._shape)
+        self._result = np.empty(self._shape, np.float32)
 
-    def __call__(self, residual: Array) -> Array:
-        """Approximate solution of one cycle from zero, (n,) -> (n,), in a buffer that the next call overwrites."""
+    def __call__(self, residual: Array) -> Any:
+        """Approximate solution of one cycle from zero, (n,) -> (n,) float32; the next call overwrites it."""
         top = self._levels[0]
-        size = fused.largest(residual)
+        size = float(np.sqrt(fused.dot(residual, residual)))
         if size == 0.0:
             self._result[...] = 0.0
             return self._result.ravel()
-        stencils.enter(0, self._shape[0], residual.reshape(self._shape), 1.0 / size, top.rhs, top.u)
+        stencils.enter(0, self._shape[0], residual.reshape(self._shape), 1.0 / size, top.rhs)
         self._cycle(0)
         stencils.leave(0, self._shape[0], top.u, size * self._scale, self._result)
         return self._result.ravel()
 
     def _cycle(self, depth: int) -> None:
-        """Better the level's ``u`` by its ``rhs``."""
+        """Solve the level for its ``rhs``, roughly: ``u`` from nothing."""
         level = self._levels[depth]
         if depth == len(self._down):
             inner = level.u[1:-1, 1:-1, 1:-1]
             inner[...] = (self._coarsest @ level.rhs[1:-1, 1:-1, 1:-1].ravel()).reshape(inner.shape)
             return
         down, below = self._down[depth], self._levels[depth + 1]
-        for _ in range(2 if depth in TWICE else 1):
-            level.smooth(backwards=False)
+        for again in range(2 if depth in TWICE else 1):
+            level.smooth_forwards(fresh=not again)
             stencils.residual(1, len(level.u) - 1, level.g, level.offsets, level.s, level.rhs, level.u, level.left)
             down.restrict(level.left, below.rhs)
-            below.u[...] = 0.0
             self._cycle(depth + 1)
             down.prolong(below.u, level.u)
-            level.smooth(backwards=True)
+            level.smooth_backwards()

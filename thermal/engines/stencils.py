@@ -2,7 +2,8 @@
 
 An operator is ``(A u)_i = s_i u_i + sum_j g_ij (u_i - u_j)``: conductances ``g`` (offsets, nx + 2, ny + 2, nz + 2) to
 the neighbours ahead, each stored once, and ``s`` (nx + 2, ny + 2, nz + 2), what is left of the diagonal. All grids have
-a border of zeros one node wide, so no kernel asks for the end of a row. Differences, not a stored diagonal, keep the
+a border of zeros one node wide, so no kernel asks for the end of a row, and a plane can be read as one long row.
+Differences, not a stored diagonal, keep the
 balance of strongly conducting parts in single precision.
 
 Kernels work on the planes from ``begin`` to before ``end``.
@@ -26,6 +27,8 @@ ALL = np.array(
 )
 """Offsets ahead (13, 3) of the 27-point stencil."""
 
+STRETCH = 8192
+"""Nodes of a plane that are worked on together, so that they stay near the processor."""
 LEAST_PIVOT = 1e-5
 """Of a row's elimination, as a share of the diagonal: a row that nothing holds is singular."""
 
@@ -34,7 +37,7 @@ LEAST_PIVOT = 1e-5
 def load(
     begin: int, end: int, gx: Array, gy: Array, gz: Array, extra: Array, free: Mask, scale: float, g: Grid, s: Grid
 ) -> None:
-    """Fill the 7-point ``g`` (3, ...) and ``s``, zero before, with the operator times ``scale`` on the free nodes.
+    """Fill the 7-point ``g`` and ``s``, zero before, with the operator times ``scale`` on the free nodes.
 
     What a free node exchanges with held ones goes to ``s``, like the added diagonal ``extra`` (nx, ny, nz).
     """
@@ -70,11 +73,10 @@ def load(
 
 
 @compiled_shared
-def enter(begin: int, end: int, residual: Array, scale: float, rhs: Grid, u: Grid) -> None:
-    """Put ``residual * scale`` (nx, ny, nz) into the padded ``rhs``, and zeros into ``u``."""
+def enter(begin: int, end: int, residual: Array, scale: float, rhs: Grid) -> None:
+    """Put ``residual * scale`` (nx, ny, nz) into the padded ``rhs``."""
     _, ny, nz = residual.shape
     for i in range(begin, end):
-        u[i + 1] = 0.0
         for j in range(ny):
             row, to = residual[i, j], rhs[i + 1, j + 1]
             for k in range(nz):
@@ -82,7 +84,7 @@ def enter(begin: int, end: int, residual: Array, scale: float, rhs: Grid, u: Gri
 
 
 @compiled_shared
-def leave(begin: int, end: int, u: Grid, scale: float, out: Array) -> None:
+def leave(begin: int, end: int, u: Grid, scale: float, out: Grid) -> None:
     """``out`` (nx, ny, nz): the padded ``u`` times ``scale``."""
     _, ny, nz = out.shape
     for i in range(begin, end):
@@ -96,116 +98,173 @@ def leave(begin: int, end: int, u: Grid, scale: float, out: Array) -> None:
 def factor(begin: int, end: int, g: Grid, offsets: Index, s: Grid, pivot: Grid) -> None:
     """Inverse pivots of the elimination along each row; zero where there is nothing to solve."""
     _, ny, nz = s.shape
-    main = np.empty(nz, np.float64)
+    main = np.empty(nz - 2, np.float64)
     for i in range(begin, end):
         for j in range(1, ny - 1):
-            own = s[i, j]
-            for k in range(nz):
-                main[k] = own[k]
+            main[:] = s[i, j, 1:-1]
             for m in range(len(offsets)):
                 di, dj, dk = offsets[m, 0], offsets[m, 1], offsets[m, 2]
-                ahead, behind = g[m, i, j], g[m, i - di, j - dj]
-                for k in range(1, nz - 1):
-                    main[k] += ahead[k] + behind[k - dk]
-            row, along = pivot[i, j], g[0, i, j]
+                ahead, behind = g[m, i, j, 1:-1], g[m, i - di, j - dj, 1 - dk : nz - 1 - dk]
+                for k in range(nz - 2):
+                    main[k] += ahead[k] + behind[k]
+            row, along = pivot[i, j, 1:-1], g[0, i, j]
             before = 0.0
-            for k in range(1, nz - 1):
-                left = max(main[k] - before * along[k - 1] * along[k - 1], LEAST_PIVOT * main[k])
+            for k in range(nz - 2):
+                left = max(main[k] - before * along[k] * along[k], LEAST_PIVOT * main[k])
                 before = 1.0 / left if left > 0.0 else 0.0
                 row[k] = before
 
 
 @compiled_part
-def _load_row(i: int, j: int, g: Grid, offsets: Index, rhs: Grid, u: Grid) -> None:
-    """Put in the place of a row of ``u`` what its own equations have on their right, neighbours in the row apart."""
-    nz = u.shape[2]
-    row, source = u[i, j, 1:-1], rhs[i, j, 1:-1]
-    for k in range(nz - 2):
-        row[k] = source[k]
+def _gather(
+    i: int, start: int, stop: int, fresh: bool, beside: bool, backwards: bool, g: Grid, offsets: Index, rhs: Grid,
+    u: Grid, out: Grid,
+) -> None:  # fmt: skip
+    """``out`` (rows, nz): what the equations of the rows of plane ``i`` from ``start`` to before ``stop`` have on their
+    right, but for the rows visited before them.
+
+    Of a ``fresh`` ``u`` the planes ``beside``, if these were visited, and nothing else.
+    """
+    _, ny, nz = u.shape
+    size, first, last = ny * nz, start * nz + 1, stop * nz - 1
+    values, along = u.reshape((len(u), size)), g.reshape((len(g), len(u), size))
+    to = out.reshape(out.size)[1 : 1 + last - first]
+    to[:] = rhs.reshape((len(u), size))[i, first:last]
     for m in range(1, len(offsets)):
-        di, dj, dk = offsets[m, 0], offsets[m, 1], offsets[m, 2]
-        ahead, after = g[m, i, j, 1:-1], u[i + di, j + dj, 1 + dk : nz - 1 + dk]
-        behind, before = g[m, i - di, j - dj, 1 - dk : nz - 1 - dk], u[i - di, j - dj, 1 - dk : nz - 1 - dk]
-        for k in range(nz - 2):
-            row[k] += ahead[k] * after[k] + behind[k] * before[k]
+        di, shift = offsets[m, 0], offsets[m, 1] * nz + offsets[m, 2]
+        ahead, after = along[m, i, first:last], values[i + di, first + shift : last + shift]
+        behind, before = along[m, i - di, first - shift : last - shift], values[i - di, first - shift : last - shift]
+        if di == 0 and not fresh:
+            if backwards:
+                ahead, after = behind, before
+            for n in range(to.size):
+                to[n] += ahead[n] * after[n]
+        if di == 1 and (beside or not fresh):
+            for n in range(to.size):
+                to[n] += ahead[n] * after[n] + behind[n] * before[n]
 
 
 @compiled_part
-def _solve_row(along: Grid, inverse: Grid, row: Grid) -> None:
-    """Solve along a row, in place."""
-    last = row[0] - row[0]
-    for k in range(row.size):
-        last = row[k] * inverse[k] + along[k] * inverse[k] * last
-        row[k] = last
-    for k in range(row.size - 2, -1, -1):
-        last = row[k] + along[k + 1] * inverse[k] * last
-        row[k] = last
+def _follow(i: int, j: int, backwards: bool, g: Grid, u: Grid, row: Grid) -> None:
+    """Add to row ``j`` what it gets from the row before it, or behind."""
+    before, at = (u[i, j + 1], j) if backwards else (u[i, j - 1], j - 1)
+    if len(g) == 3:
+        level = g[1, i, at]
+        for k in range(1, row.size - 1):
+            row[k] += level[k] * before[k]
+        return
+    left, level, right = g[1, i, at], g[2, i, at], g[3, i, at]
+    if backwards:
+        for k in range(row.size - 2):
+            row[k + 1] += left[k + 1] * before[k] + level[k + 1] * before[k + 1] + right[k + 1] * before[k + 2]
+    else:
+        for k in range(row.size - 2):
+            row[k + 1] += right[k] * before[k] + level[k + 1] * before[k + 1] + left[k + 2] * before[k + 2]
 
 
 @compiled_part
-def _solve_four(along: Grid, inverse: Grid, rows: Grid) -> None:
-    """Four rows at once (4, n): each step waits for the one before it, so the processor is given four to wait for."""
-    a0, a1, a2, a3 = along[0], along[1], along[2], along[3]
-    p0, p1, p2, p3 = inverse[0], inverse[1], inverse[2], inverse[3]
-    r0, r1, r2, r3 = rows[0], rows[1], rows[2], rows[3]
+def _solve_four(planes: Index, j: int, g: Grid, pivot: Grid, right: Grid, u: Grid) -> None:
+    """Solve along row ``j`` of four planes at once: each step waits for the one before it, so the processor is given
+    four to wait for. ``right`` (4, nz)."""
+    a, b, c, d = planes[0], planes[1], planes[2], planes[3]
+    a0, a1, a2, a3 = g[0, a, j], g[0, b, j], g[0, c, j], g[0, d, j]
+    p0, p1, p2, p3 = pivot[a, j], pivot[b, j], pivot[c, j], pivot[d, j]
+    r0, r1, r2, r3 = right[0], right[1], right[2], right[3]
+    u0, u1, u2, u3 = u[a, j], u[b, j], u[c, j], u[d, j]
     b0 = b1 = b2 = b3 = r0[0] - r0[0]
-    for k in range(r0.size):
-        b0 = r0[k] * p0[k] + a0[k] * p0[k] * b0
-        b1 = r1[k] * p1[k] + a1[k] * p1[k] * b1
-        b2 = r2[k] * p2[k] + a2[k] * p2[k] * b2
-        b3 = r3[k] * p3[k] + a3[k] * p3[k] * b3
-        r0[k], r1[k], r2[k], r3[k] = b0, b1, b2, b3
-    for k in range(r0.size - 2, -1, -1):
-        b0 = r0[k] + a0[k + 1] * p0[k] * b0
-        b1 = r1[k] + a1[k + 1] * p1[k] * b1
-        b2 = r2[k] + a2[k + 1] * p2[k] * b2
-        b3 = r3[k] + a3[k + 1] * p3[k] * b3
-        r0[k], r1[k], r2[k], r3[k] = b0, b1, b2, b3
+    for k in range(1, r0.size - 1):
+        b0 = r0[k] * p0[k] + a0[k - 1] * p0[k] * b0
+        b1 = r1[k] * p1[k] + a1[k - 1] * p1[k] * b1
+        b2 = r2[k] * p2[k] + a2[k - 1] * p2[k] * b2
+        b3 = r3[k] * p3[k] + a3[k - 1] * p3[k] * b3
+        u0[k], u1[k], u2[k], u3[k] = b0, b1, b2, b3
+    for k in range(r0.size - 3, 0, -1):
+        b0 = u0[k] + a0[k] * p0[k] * b0
+        b1 = u1[k] + a1[k] * p1[k] * b1
+        b2 = u2[k] + a2[k] * p2[k] * b2
+        b3 = u3[k] + a3[k] * p3[k] * b3
+        u0[k], u1[k], u2[k], u3[k] = b0, b1, b2, b3
+
+
+@compiled_part
+def _relax(
+    planes: Index, start: int, stop: int, fresh: bool, beside: bool, backwards: bool, g: Grid, offsets: Index,
+    pivot: Grid, rhs: Grid, u: Grid, room: Grid,
+) -> None:  # fmt: skip
+    """Solve the rows from ``start`` to before ``stop`` of four planes that do not see each other, in their order."""
+    if planes[0] == 0:
+        return
+    for r in range(4):
+        room[r] = 0.0
+        if planes[r] > 0:
+            _gather(planes[r], start, stop, fresh, beside, backwards, g, offsets, rhs, u, room[r])
+    for step in range(stop - start):
+        j = stop - 1 - step if backwards else start + step
+        for r in range(4):
+            if planes[r] > 0:
+                _follow(planes[r], j, backwards, g, u, room[r, j - start])
+        _solve_four(planes, j, g, pivot, room[:, j - start], u)
 
 
 @compiled_shared
 def smooth(
-    begin: int, end: int, g: Grid, offsets: Index, pivot: Grid, rhs: Grid, u: Grid, odd: int, backwards: bool
-) -> None:
-    """Gauss-Seidel on every second plane, which do not see each other: exact along each row, row after row.
+    begin: int, end: int, first: Index, second: Index, g: Grid, offsets: Index, pivot: Grid, rhs: Grid, u: Grid,
+    backwards: bool, fresh: bool,
+) -> None:  # fmt: skip
+    """Gauss-Seidel on groups of planes: exact along each row, row after row, in the ``first`` planes of a group and
+    then in the ``second``, between them; of both (groups, 4), 0 for none. See :func:`turns` for the whole sweep.
 
-    In groups of four such planes, from group ``begin`` to before ``end`` (see :func:`groups`).
+    In strips of rows: the second planes follow a strip behind the first, while what both need is still near.
+    Forwards, a first sweep may find ``u`` ``fresh``: it counts as zero, whatever is there.
     """
-    nx, ny, _ = u.shape
+    _, ny, nz = u.shape
+    rows = max(STRETCH // nz, 1)
+    strips = -(-(ny - 2) // rows)
+    room = np.empty((4, rows, nz), u.dtype)
     for group in range(begin, end):
-        first = 8 * group + 1 + odd
-        last = min(first + 8, nx - 1)
-        planes = range(first, last, 2)
-        for step in range(1, ny - 1):
-            j = ny - 1 - step if backwards else step
-            for i in planes:
-                _load_row(i, j, g, offsets, rhs, u)
-            if len(planes) == 4:
-                along, inverse, rows = g[0, first:last:2, j], pivot[first:last:2, j, 1:-1], u[first:last:2, j, 1:-1]
-                _solve_four(along, inverse, rows)
-            else:
-                for i in planes:
-                    _solve_row(g[0, i, j], pivot[i, j, 1:-1], u[i, j, 1:-1])
+        for strip in range(strips + 1):
+            for turn in range(2):
+                start = 1 + (strip - turn) * rows
+                stop = min(start + rows, ny - 1)
+                if backwards:
+                    start, stop = ny - stop, ny - start
+                if turn == 0 and strip < strips:
+                    _relax(first[group], start, stop, fresh, False, backwards, g, offsets, pivot, rhs, u, room)
+                elif turn == 1 and strip > 0:
+                    _relax(second[group], start, stop, fresh, True, backwards, g, offsets, pivot, rhs, u, room)
 
 
-def groups(planes: int, odd: int) -> int:
-    """Groups that :func:`smooth` has in a padded grid of so many planes."""
-    return (planes - odd + 5) // 8
+def turns(planes: int) -> tuple[Index, Index, Index]:
+    """Groups (n, 4) for :func:`smooth` of so many planes: odd ones, which do not see each other, the even ones between
+    those of a group, and the even ones between two groups, on which cores would meet.
+
+    Forwards the odd are the first and the even the second, and those between groups wait; backwards all is turned.
+    """
+    start = 8 * np.arange(-(-planes // 8))[:, None]
+    seams = 8 + start[: planes // 8, 0]
+    between = np.zeros((-(-len(seams) // 4), 4), np.int64)
+    between.flat[: len(seams)] = seams
+    odd, even = np.add(start, [1, 3, 5, 7]), np.add(start, [2, 4, 6, planes + 1])
+    return np.where(odd <= planes, odd, 0), np.where(even <= planes, even, 0), between
 
 
 @compiled_shared
 def residual(begin: int, end: int, g: Grid, offsets: Index, s: Grid, rhs: Grid, u: Grid, out: Grid) -> None:
     """``out = rhs - A u``."""
     _, ny, nz = u.shape
+    size = ny * nz
+    values, along = u.reshape((len(u), size)), g.reshape((len(g), len(u), size))
     for i in range(begin, end):
-        for j in range(1, ny - 1):
-            row, centre = out[i, j, 1:-1], u[i, j, 1:-1]
-            source, held = rhs[i, j, 1:-1], s[i, j, 1:-1]
-            for k in range(row.size):
-                row[k] = source[k] - held[k] * centre[k]
+        found, source, held = out[i].reshape(size), rhs[i].reshape(size), s[i].reshape(size)
+        for first in range(nz + 1, size - nz - 1, STRETCH):
+            last = min(first + STRETCH, size - nz - 1)
+            to, right, own, centre = found[first:last], source[first:last], held[first:last], values[i, first:last]
+            for n in range(to.size):
+                to[n] = right[n] - own[n] * centre[n]
             for m in range(len(offsets)):
-                di, dj, dk = offsets[m, 0], offsets[m, 1], offsets[m, 2]
-                ahead, after = g[m, i, j, 1:-1], u[i + di, j + dj, 1 + dk : nz - 1 + dk]
-                behind, before = g[m, i - di, j - dj, 1 - dk : nz - 1 - dk], u[i - di, j - dj, 1 - dk : nz - 1 - dk]
-                for k in range(row.size):
-                    row[k] -= ahead[k] * (centre[k] - after[k]) + behind[k] * (centre[k] - before[k])
+                di, shift = offsets[m, 0], offsets[m, 1] * nz + offsets[m, 2]
+                ahead, after = along[m, i, first:last], values[i + di, first + shift : last + shift]
+                back = slice(first - shift, last - shift)
+                behind, before = along[m, i - di, back], values[i - di, back]
+                for n in range(to.size):
+                    to[n] -= ahead[n] * (centre[n] - after[n]) + behind[n] * (centre[n] - before[n])

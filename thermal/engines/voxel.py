@@ -19,7 +19,8 @@ from thermal.domain import CutEdges, Probe, VoxelDomain
 from thermal.engine import Operator, Skeleton, Surface
 from thermal.engines import interface, kernels, marching, oblique, photons, probes
 from thermal.engines.coefficients import check_coefficient, check_diagonal
-from thermal.engines.elliptic import GraphSolver
+from thermal.engines.elliptic import GraphSolver, on_free_nodes
+from thermal.engines.linear import Apply
 from thermal.engines.multigrid import Multigrid
 from thermal.engines.on_demand import OnDemand
 from thermal.engines.serial import OneProcess
@@ -167,7 +168,7 @@ class VoxelEngine(OneProcess):
         """Conjugate gradients with multigrid on the free nodes."""
         active = self.volume > 0
         check_diagonal(diagonal, active)
-        return GraphSolver.of(operator, diagonal, active, fixed, self._multigrid)
+        return GraphSolver.of(operator, diagonal, active, fixed, self._multigrid, _system)
 
     def _multigrid(self, operator: Operator, diagonal: Array, free: Mask) -> Multigrid:
         assert isinstance(operator, VoxelOperator | oblique.ObliqueOperator)
@@ -317,3 +318,10 @@ class VoxelEngine(OneProcess):
     def isosurface(self, u: Array, level: float) -> Surface:
         """Triangles of ``u = level``."""
         return marching.voxel_surface(self.domain.axes, u, level, self.domain.solid)
+
+
+def _system(operator: Operator, diagonal: Array, free: Mask) -> Apply:
+    """See :data:`thermal.engines.elliptic.System`."""
+    if isinstance(operator, VoxelOperator):
+        return operator.within(diagonal, free)
+    return on_free_nodes(operator, diagonal, free)

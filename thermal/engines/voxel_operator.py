@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from thermal.engines import kernels
-from thermal.units import Array
+from thermal.engines.linear import Apply
+from thermal.units import Array, Mask
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class VoxelOperator:
     def diagonal(self) -> Array:
         """(n,) sum of the conductances of each node."""
         out = np.empty(self.shape)
-        kernels.diagonal(self.gx, self.gy, self.gz, out)
+        kernels.diagonal(0, self.shape[0], self.gx, self.gy, self.gz, out)
         return out.ravel()
 
     @property
@@ -48,8 +49,20 @@ class VoxelOperator:
     def __call__(self, u: Array) -> Array:
         """K u, (n,) -> (n,)."""
         out = np.empty(self.shape)
-        kernels.apply(0, self.shape[0], self.gx, self.gy, self.gz, u.reshape(self.shape), out)
+        kernels.apply(0, self.shape[0], self.gx, self.gy, self.gz, np.ascontiguousarray(u).reshape(self.shape), out)
         return out.ravel()
+
+    def within(self, diagonal: Array, free: Mask) -> Apply:
+        """``K u + diagonal u`` on the free nodes (n,), zero elsewhere; in one pass, into a buffer that the next call
+        overwrites."""
+        shape, out = self.shape, np.empty(self.shape)
+        extra, kept = diagonal.reshape(shape), free.reshape(shape)
+
+        def apply(u: Array) -> Array:
+            kernels.apply_within(0, shape[0], self.gx, self.gy, self.gz, extra, kept, u.reshape(shape), out)
+            return out.ravel()
+
+        return apply
 
     def dissipation(self, u: Array) -> Array:
         """(n,) half of ``G_ij (u_i - u_j)^2`` over the edges of each node."""
