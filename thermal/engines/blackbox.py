@@ -4,7 +4,7 @@ Black-box interpolation (R. E. Alcouffe, A. Brandt, J. E. Dendy, J. W. Painter, 
 430-454; J. E. Dendy, J. Comput. Phys. 48 (1982) 366-386): a fine node between coarse ones takes the value that balances
 its own equation, summed over the axes along which it is in line with them. Coarse operators are Galerkin products.
 
-Weights are kept by coarse node: ``w`` (cx + 2, cy + 2, 27, cz + 2) of the fine nodes at the offsets -1..1 around it, in
+Weights are kept by coarse node: ``w`` (27, cx + 2, cy + 2, cz + 2) of the fine nodes at the offsets -1..1 around it, in
 C order. Grids and operators are those of :mod:`thermal.engines.stencils`.
 """
 
@@ -75,10 +75,10 @@ def _interpolate_row(
                         for tk in range(abs(ck) + 1):
                             to = 9 * ti * ci + 3 * tj * cj + tk * ck
                             if coupled[CENTRE + to]:
-                                towards, known = near[CENTRE + to], w[p, q, CENTRE + to - away]
+                                towards, known = near[CENTRE + to], w[CENTRE + to - away, p, q]
                                 for n in range(len(those)):
                                     share[n] += towards[those[n]] * known[z[those[n] + 1] + side]
-                found = w[p, q, CENTRE - away]
+                found = w[CENTRE - away, p, q]
                 for n in range(len(those)):
                     if main[those[n]] > 0.0:
                         found[z[those[n] + 1] + side] = share[n] / main[those[n]]
@@ -131,7 +131,7 @@ def _images(
     image[:] = 0.0
     for e in range(27):
         ei, ej, ek = e // 9 - 1, e // 3 % 3 - 1, e % 3 - 1
-        weight = w[a, b, e, first : first + size]
+        weight = w[e, a, b, first : first + size]
         if not weight.any():
             continue
         i, j, k, to = x[a] + ei, y[b] + ej, start + ek, 62 + ei * 25 + ej * 5 + ek
@@ -157,7 +157,7 @@ def _overlap(oi: int, oj: int, ok: int, p: int, q: int, r: int, size: int, w: Gr
     for ei in range(max(-1, -2 - oi), min(1, 2 - oi) + 1):
         for ej in range(max(-1, -2 - oj), min(1, 2 - oj) + 1):
             for ek in range(max(-1, -2 - ok), min(1, 2 - ok) + 1):
-                other = w[p, q, CENTRE + 9 * ei + 3 * ej + ek, r : r + size]
+                other = w[CENTRE + 9 * ei + 3 * ej + ek, p, q, r : r + size]
                 at = image[62 + (oi + ei) * 25 + (oj + ej) * 5 + ok + ek]
                 for c in range(size):
                     part[c] += other[c] * at[c]
@@ -210,7 +210,7 @@ def restrict(begin: int, end: int, w: Grid, x: Index, y: Index, z: Index, fine: 
                     for dj in range(-1, 2):
                         of = CENTRE + 9 * di + 3 * dj
                         line = fine[x[a] + di, y[b] + dj, z[first] - 1 :]
-                        before, at, after = w[a, b, of - 1, here], w[a, b, of, here], w[a, b, of + 1, here]
+                        before, at, after = w[of - 1, a, b, here], w[of, a, b, here], w[of + 1, a, b, here]
                         for c in range(size):
                             row[c] += before[c] * line[2 * c] + at[c] * line[2 * c + 1] + after[c] * line[2 * c + 2]
                 first += size
@@ -222,30 +222,16 @@ def prolong(
 ) -> None:
     """``fine += W coarse``; ``x``, ``y``, ``bx`` and ``by`` as in :func:`interpolate`, ``z`` as in :func:`restrict`."""
     ny, nz = fine.shape[1], coarse.shape[2]
-    lower, level, upper = np.zeros(nz, w.dtype), np.zeros(nz, w.dtype), np.zeros(nz, w.dtype)
     for i in range(begin, end):
         for j in range(1, ny - 1):
-            lower[:] = 0.0
-            level[:] = 0.0
-            upper[:] = 0.0
+            line = fine[i, j]
             for ti in range(int(bx[i]) + 1):
                 for tj in range(int(by[j]) + 1):
                     a, b = x[i] + ti, y[j] + tj
                     of = CENTRE + 9 * int(bx[i]) * (1 - 2 * ti) + 3 * int(by[j]) * (1 - 2 * tj)
-                    row, before, at, after = coarse[a, b], w[a, b, of - 1], w[a, b, of], w[a, b, of + 1]
-                    for c in range(nz):
-                        lower[c] += before[c] * row[c]
-                        level[c] += at[c] * row[c]
-                        upper[c] += after[c] * row[c]
-            first = 1
-            while first < nz - 1:
-                size = _paired(z, first, nz - 1)
-                line = fine[i, j, z[first] - 1 :]
-                under, on, over = lower[first:], level[first:], upper[first - 1 :]
-                line[0] += under[0]
-                line[1] += on[0]
-                for c in range(1, size):
-                    line[2 * c] += under[c] + over[c]
-                    line[2 * c + 1] += on[c]
-                line[2 * size] += over[size]
-                first += size
+                    row, before, at, after = coarse[a, b], w[of - 1, a, b], w[of, a, b], w[of + 1, a, b]
+                    for c in range(1, nz - 1):
+                        k, value = z[c], row[c]
+                        line[k - 1] += before[c] * value
+                        line[k] += at[c] * value
+                        line[k + 1] += after[c] * value

@@ -102,9 +102,9 @@ class _Level:
         """Transfers to the grid of the ``kept`` nodes, and its Galerkin operator."""
         x, y, z = (_Axis.of(nodes, size - 2) for nodes, size in zip(kept, self.s.shape, strict=True))
         shape = (len(x.fine), len(y.fine), len(z.fine))
-        down = _Down(x, y, z, np.zeros((*shape[:2], 27, shape[2]), self.s.dtype))
+        down = _Down(x, y, z, np.zeros((27, *shape), self.s.dtype))
         solved = self.pivot[np.ix_(x.fine[1:-1], y.fine[1:-1], z.fine[1:-1])] > 0
-        down.w[1:-1, 1:-1, CENTRE, 1:-1] = solved
+        down.w[CENTRE, 1:-1, 1:-1, 1:-1] = solved
         lost = self.u
         for order in (1, 2, 3):
             blackbox.interpolate(

@@ -3,8 +3,10 @@
 An operator is ``(A u)_i = s_i u_i + sum_j g_ij (u_i - u_j)``: conductances ``g`` (offsets, nx + 2, ny + 2, nz + 2) to
 the neighbours ahead, each stored once, and ``s`` (nx + 2, ny + 2, nz + 2), what is left of the diagonal. All grids have
 a border of zeros one node wide, so no kernel asks for the end of a row, and a plane can be read as one long row.
-Differences, not a stored diagonal, keep the
-balance of strongly conducting parts in single precision.
+Differences, not a stored diagonal, keep the balance of strongly conducting parts in single precision.
+
+The smoother is Gauss-Seidel: odd planes, then even ones; in a plane row after row, each solved exactly. The sums over
+neighbours that are not visited just before, most of a sweep's work, are taken over long stretches of a plane.
 
 Kernels work on the planes from ``begin`` to before ``end``.
 """
@@ -28,7 +30,7 @@ ALL = np.array(
 """Offsets ahead (13, 3) of the 27-point stencil."""
 
 STRETCH = 8192
-"""Nodes of a plane that are worked on together, so that they stay near the processor."""
+"""Nodes of a plane that are worked on together: many, for loops that are long, and few enough to stay near."""
 LEAST_PIVOT = 1e-5
 """Of a row's elimination, as a share of the diagonal: a row that nothing holds is singular."""
 
@@ -171,7 +173,7 @@ def _solve_four(planes: Index, j: int, g: Grid, pivot: Grid, right: Grid, u: Gri
     p0, p1, p2, p3 = pivot[a, j], pivot[b, j], pivot[c, j], pivot[d, j]
     r0, r1, r2, r3 = right[0], right[1], right[2], right[3]
     u0, u1, u2, u3 = u[a, j], u[b, j], u[c, j], u[d, j]
-    b0 = b1 = b2 = b3 = r0[0] - r0[0]
+    b0 = b1 = b2 = b3 = u0[0]  # the border: zero
     for k in range(1, r0.size - 1):
         b0 = r0[k] * p0[k] + a0[k - 1] * p0[k] * b0
         b1 = r1[k] * p1[k] + a1[k - 1] * p1[k] * b1
@@ -195,9 +197,10 @@ def _relax(
     if planes[0] == 0:
         return
     for r in range(4):
-        room[r] = 0.0
         if planes[r] > 0:
             _gather(planes[r], start, stop, fresh, beside, backwards, g, offsets, rhs, u, room[r])
+        else:
+            room[r] = 0.0
     for step in range(stop - start):
         j = stop - 1 - step if backwards else start + step
         for r in range(4):
