@@ -231,10 +231,9 @@ def smooth(
                 stop = min(start + rows, ny - 1)
                 if backwards:
                     start, stop = ny - stop, ny - start
-                if turn == 0 and strip < strips:
-                    _relax(first[group], start, stop, fresh, False, backwards, g, offsets, pivot, rhs, u, room)
-                elif turn == 1 and strip > 0:
-                    _relax(second[group], start, stop, fresh, True, backwards, g, offsets, pivot, rhs, u, room)
+                if 0 <= strip - turn < strips:
+                    planes = second[group] if turn else first[group]
+                    _relax(planes, start, stop, fresh, turn == 1, backwards, g, offsets, pivot, rhs, u, room)
 
 
 def turns(planes: int) -> tuple[Index, Index, Index]:
