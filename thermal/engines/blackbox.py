@@ -10,6 +10,8 @@ C order. Grids and operators are those of :mod:`thermal.engines.stencils`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -119,20 +121,24 @@ def _paired(z: Index, first: int, end: int) -> int:
 
 @compiled_part
 def _images(
-    a: int, b: int, g: Grid, offsets: Index, s: Grid, x: Index, y: Index, start: int, first: int, w: Grid,
+    a: int, b: int, g: Grid, flat: Grid, offsets: Index, s: Grid, x: Index, y: Index, start: int, first: int, w: Grid,
     image: Array,
 ) -> None:  # fmt: skip
     """A times the columns of the interpolation for a stretch of a coarse row, on the 5 x 5 x 5 nodes that each reaches.
 
     The coarse nodes from ``first`` on, as many as ``image`` has room for, lie at every second fine one from ``start``.
+    ``flat`` is ``g`` as one row: in it a place before a row is one, too.
     """
-    size, flat = image.shape[1], g.reshape(g.size)  # in which a place before a row is one, too
+    size = image.shape[1]
     _, nx, ny, nz = g.shape
     image[:] = 0.0
     for e in range(27):
         ei, ej, ek = e // 9 - 1, e // 3 % 3 - 1, e % 3 - 1
         weight = w[e, a, b, first : first + size]
-        if not weight.any():
+        largest = weight[0]
+        for c in range(size):
+            largest = max(largest, abs(weight[c]))
+        if largest == 0:
             continue
         i, j, k, to = x[a] + ei, y[b] + ej, start + ek, 62 + ei * 25 + ej * 5 + ek
         centre, held = image[to], s[i, j, k:]
@@ -163,21 +169,28 @@ def _overlap(oi: int, oj: int, ok: int, p: int, q: int, r: int, size: int, w: Gr
                     part[c] += other[c] * at[c]
 
 
-@compiled_shared
 def galerkin(
     begin: int, end: int, g: Grid, offsets: Index, s: Grid, x: Index, y: Index, z: Index, w: Grid, coarse: Grid
 ) -> None:
     """Conductances (13, ...) of the coarse operator ``W' A W``; ``x`` is the fine node of each coarse one."""
+    _galerkin(begin, end, g, g.reshape(-1), offsets, s, x, y, z, w, coarse)
+
+
+@compiled_shared
+def _galerkin(
+    begin: int, end: int, g: Grid, flat: Grid, offsets: Index, s: Grid, x: Index, y: Index, z: Index, w: Grid,
+    coarse: Grid,
+) -> None:  # fmt: skip
     _, _, ny, nz = coarse.shape
     room, apart = np.empty((125, STRETCH), np.float64), np.empty(STRETCH, np.int64)
     total, part = np.empty(STRETCH, np.float64), np.empty(STRETCH, np.float64)
     for a in range(begin, end):
         for b in range(1, ny - 1):
-            first = 1
+            first: Any = np.int64(1)  # a bare 1 has a type of its own, for which kernels would be compiled once more
             while first < nz - 1:
                 size = _paired(z, first, min(first + STRETCH, nz - 1))
                 image = room[:, :size]
-                _images(a, b, g, offsets, s, x, y, z[first], first, w, image)
+                _images(a, b, g, flat, offsets, s, x, y, z[first], first, w, image)
                 for m in range(len(ALL)):
                     p, q, r = a + ALL[m, 0], b + ALL[m, 1], first + ALL[m, 2]
                     oi, oj = x[p] - x[a], y[q] - y[b]

@@ -73,21 +73,24 @@ def _to_both(g: Array, h: Array, centre: Array, one: Array, other: Array, out: A
 
 
 @compiled_part
-def _apply_rows(i: int, first: int, last: int, gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
+def _apply_rows(
+    i: int, first: int, last: int, ny: int, nz: int, gx: Array, gy: Array, gz: Array, u: Array, out: Array
+) -> None:
     """``out`` (rows times nz) of ``K u`` on the rows of plane ``i`` from ``first`` to before ``last``, as one long row
-    along the axes across them."""
-    nx, ny, nz = u.shape
+    along the axes across them; the other arrays have a row for each plane."""
+    nx = len(u)
     for j in range(first, last):
-        row, centre, g = out[(j - first) * nz : (j - first + 1) * nz], u[i, j], gz[i, j]
+        row, centre = out[(j - first) * nz : (j - first + 1) * nz], u[i, j * nz : (j + 1) * nz]
+        g = gz[i, j * (nz - 1) : (j + 1) * (nz - 1)]
         row[0] = g[0] * (centre[0] - centre[1])
         row[nz - 1] = g[nz - 2] * (centre[nz - 1] - centre[nz - 2])
         for m in range(nz - 2):
             row[m + 1] = g[m] * (centre[m + 1] - centre[m]) + g[m + 1] * (centre[m + 1] - centre[m + 2])
-    size, begin, end = ny * nz, first * nz, last * nz
-    values, across = u[i].reshape(size), gy[i].reshape(size - nz)
+    begin, end = first * nz, last * nz
+    values, across = u[i], gy[i]
     centre, before, after = values[begin:end], max(i - 1, 0), min(i + 1, nx - 1)
-    g, h = gx[before].reshape(size)[begin:end], gx[after - 1].reshape(size)[begin:end]
-    one, other = u[before].reshape(size)[begin:end], u[after].reshape(size)[begin:end]
+    g, h = gx[before, begin:end], gx[after - 1, begin:end]
+    one, other = u[before, begin:end], u[after, begin:end]
     if 0 < i < nx - 1:
         _to_both(g, h, centre, one, other, out)
     elif i > 0:
@@ -105,31 +108,41 @@ def _apply_rows(i: int, first: int, last: int, gx: Array, gy: Array, gz: Array, 
     _to_both(g, h, values[begin:end], values[begin - nz : end - nz], values[begin + nz : end + nz], inner)
 
 
-@compiled_shared
 def apply(begin: int, end: int, gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
     """``out = K u``: the sum of ``G_ij (u_i - u_j)`` over the edges of each node."""
-    _, ny, nz = u.shape
+    _apply(begin, end, *u.shape[1:], *(a.reshape(len(a), -1) for a in (gx, gy, gz, u, out)))
+
+
+@compiled_shared
+def _apply(begin: int, end: int, ny: int, nz: int, gx: Array, gy: Array, gz: Array, u: Array, out: Array) -> None:
     rows = max(STRETCH // nz, 1)
     for first in range(0, ny, rows):
         last = min(first + rows, ny)
         for i in range(begin, end):
-            _apply_rows(i, first, last, gx, gy, gz, u, out[i].reshape(ny * nz)[first * nz : last * nz])
+            _apply_rows(i, first, last, ny, nz, gx, gy, gz, u, out[i, first * nz : last * nz])
 
 
-@compiled_shared
 def apply_within(
     begin: int, end: int, gx: Array, gy: Array, gz: Array, diagonal: Array, free: Mask, u: Array, out: Array
 ) -> None:
     """``out = K u + diagonal u`` on the ``free`` nodes, zero elsewhere."""
-    _, ny, nz = u.shape
-    rows, size = max(STRETCH // nz, 1), ny * nz
+    fields = (a.reshape(len(a), -1) for a in (gx, gy, gz, diagonal, free, u, out))
+    _apply_within(begin, end, *u.shape[1:], *fields)
+
+
+@compiled_shared
+def _apply_within(
+    begin: int, end: int, ny: int, nz: int, gx: Array, gy: Array, gz: Array, diagonal: Array, free: Mask, u: Array,
+    out: Array,
+) -> None:  # fmt: skip
+    rows = max(STRETCH // nz, 1)
     for first in range(0, ny, rows):
         last = min(first + rows, ny)
-        here = slice(first * nz, last * nz)
+        low, high = first * nz, last * nz
         for i in range(begin, end):
-            to, centre = out[i].reshape(size)[here], u[i].reshape(size)[here]
-            extra, kept = diagonal[i].reshape(size)[here], free[i].reshape(size)[here]
-            _apply_rows(i, first, last, gx, gy, gz, u, to)
+            to, centre = out[i, low:high], u[i, low:high]
+            extra, kept = diagonal[i, low:high], free[i, low:high]
+            _apply_rows(i, first, last, ny, nz, gx, gy, gz, u, to)
             for n in range(to.size):
                 to[n] = to[n] + extra[n] * centre[n] if kept[n] else 0.0
 

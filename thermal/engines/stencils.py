@@ -103,7 +103,9 @@ def factor(begin: int, end: int, g: Grid, offsets: Index, s: Grid, pivot: Grid) 
     main = np.empty(nz - 2, np.float64)
     for i in range(begin, end):
         for j in range(1, ny - 1):
-            main[:] = s[i, j, 1:-1]
+            held = s[i, j, 1:-1]
+            for k in range(nz - 2):
+                main[k] = held[k]
             for m in range(len(offsets)):
                 di, dj, dk = offsets[m, 0], offsets[m, 1], offsets[m, 2]
                 ahead, behind = g[m, i, j, 1:-1], g[m, i - di, j - dj, 1 - dk : nz - 1 - dk]
@@ -119,19 +121,19 @@ def factor(begin: int, end: int, g: Grid, offsets: Index, s: Grid, pivot: Grid) 
 
 @compiled_part
 def _gather(
-    i: int, start: int, stop: int, fresh: bool, beside: bool, backwards: bool, g: Grid, offsets: Index, rhs: Grid,
-    u: Grid, out: Grid,
+    i: int, start: int, stop: int, nz: int, fresh: bool, beside: bool, backwards: bool, along: Grid, offsets: Index,
+    source: Grid, values: Grid, out: Grid,
 ) -> None:  # fmt: skip
-    """``out`` (rows, nz): what the equations of the rows of plane ``i`` from ``start`` to before ``stop`` have on their
-    right, but for the rows visited before them.
+    """``out`` (rows * nz,): what the equations of the rows of plane ``i`` from ``start`` to before ``stop`` have on
+    their right, but for the rows visited before them.
 
     Of a ``fresh`` ``u`` the planes ``beside``, if these were visited, and nothing else.
     """
-    _, ny, nz = u.shape
-    size, first, last = ny * nz, start * nz + 1, stop * nz - 1
-    values, along = u.reshape((len(u), size)), g.reshape((len(g), len(u), size))
-    to = out.reshape(out.size)[1 : 1 + last - first]
-    to[:] = rhs.reshape((len(u), size))[i, first:last]
+    first, last = start * nz + 1, stop * nz - 1
+    to = out[1 : 1 + last - first]
+    right = source[i, first:last]
+    for n in range(to.size):
+        to[n] = right[n]
     for m in range(1, len(offsets)):
         di, shift = offsets[m, 0], offsets[m, 1] * nz + offsets[m, 2]
         ahead, after = along[m, i, first:last], values[i + di, first + shift : last + shift]
@@ -190,26 +192,27 @@ def _solve_four(planes: Index, j: int, g: Grid, pivot: Grid, right: Grid, u: Gri
 
 @compiled_part
 def _relax(
-    planes: Index, start: int, stop: int, fresh: bool, beside: bool, backwards: bool, g: Grid, offsets: Index,
-    pivot: Grid, rhs: Grid, u: Grid, room: Grid,
+    planes: Index, start: int, stop: int, fresh: bool, beside: bool, backwards: bool, g: Grid, along: Grid,
+    offsets: Index, pivot: Grid, source: Grid, u: Grid, values: Grid, room: Grid,
 ) -> None:  # fmt: skip
     """Solve the rows from ``start`` to before ``stop`` of four planes that do not see each other, in their order."""
     if planes[0] == 0:
         return
+    nz = u.shape[2]
     for r in range(4):
         if planes[r] > 0:
-            _gather(planes[r], start, stop, fresh, beside, backwards, g, offsets, rhs, u, room[r])
+            _gather(planes[r], start, stop, nz, fresh, beside, backwards, along, offsets, source, values, room[r])
         else:
             room[r] = 0.0
     for step in range(stop - start):
         j = stop - 1 - step if backwards else start + step
+        right = room[:, (j - start) * nz : (j - start + 1) * nz]
         for r in range(4):
             if planes[r] > 0:
-                _follow(planes[r], j, backwards, g, u, room[r, j - start])
-        _solve_four(planes, j, g, pivot, room[:, j - start], u)
+                _follow(planes[r], j, backwards, g, u, right[r])
+        _solve_four(planes, j, g, pivot, right, u)
 
 
-@compiled_shared
 def smooth(
     begin: int, end: int, first: Index, second: Index, g: Grid, offsets: Index, pivot: Grid, rhs: Grid, u: Grid,
     backwards: bool, fresh: bool,
@@ -220,10 +223,25 @@ def smooth(
     In strips of rows: the second planes follow a strip behind the first, while what both need is still near.
     Forwards, a first sweep may find ``u`` ``fresh``: it counts as zero, whatever is there.
     """
+    flat = _flat(g), offsets, pivot, _flat(rhs), u, _flat(u)
+    _smooth(begin, end, first, second, g, *flat, backwards, fresh)
+
+
+def _flat(grid: Grid) -> Grid:
+    """The rows of each plane as one, for loops that take many rows at once; kernels that reshape compile for longer."""
+    return grid.reshape(*grid.shape[:-2], -1)
+
+
+@compiled_shared
+def _smooth(
+    begin: int, end: int, first: Index, second: Index, g: Grid, along: Grid, offsets: Index, pivot: Grid, source: Grid,
+    u: Grid, values: Grid, backwards: bool, fresh: bool,
+) -> None:  # fmt: skip
+    """:func:`smooth`, with the flat forms of ``g``, the right-hand side and ``u``."""
     _, ny, nz = u.shape
     rows = max(STRETCH // nz, 1)
     strips = -(-(ny - 2) // rows)
-    room = np.empty((4, rows, nz), u.dtype)
+    room = np.empty((4, rows * nz), u.dtype)
     for group in range(begin, end):
         for strip in range(strips + 1):
             for turn in range(2):
@@ -233,7 +251,8 @@ def smooth(
                     start, stop = ny - stop, ny - start
                 if 0 <= strip - turn < strips:
                     planes = second[group] if turn else first[group]
-                    _relax(planes, start, stop, fresh, turn == 1, backwards, g, offsets, pivot, rhs, u, room)
+                    switches = fresh, turn == 1, backwards
+                    _relax(planes, start, stop, *switches, g, along, offsets, pivot, source, u, values, room)
 
 
 def turns(planes: int) -> tuple[Index, Index, Index]:
@@ -250,14 +269,18 @@ def turns(planes: int) -> tuple[Index, Index, Index]:
     return np.where(odd <= planes, odd, 0), np.where(even <= planes, even, 0), between
 
 
-@compiled_shared
 def residual(begin: int, end: int, g: Grid, offsets: Index, s: Grid, rhs: Grid, u: Grid, out: Grid) -> None:
     """``out = rhs - A u``."""
-    _, ny, nz = u.shape
-    size = ny * nz
-    values, along = u.reshape((len(u), size)), g.reshape((len(g), len(u), size))
+    _residual(begin, end, u.shape[2], _flat(g), offsets, _flat(s), _flat(rhs), _flat(u), _flat(out))
+
+
+@compiled_shared
+def _residual(
+    begin: int, end: int, nz: int, along: Grid, offsets: Index, s: Grid, rhs: Grid, values: Grid, out: Grid
+) -> None:
+    size = values.shape[1]
     for i in range(begin, end):
-        found, source, held = out[i].reshape(size), rhs[i].reshape(size), s[i].reshape(size)
+        found, source, held = out[i], rhs[i], s[i]
         for first in range(nz + 1, size - nz - 1, STRETCH):
             last = min(first + STRETCH, size - nz - 1)
             to, right, own, centre = found[first:last], source[first:last], held[first:last], values[i, first:last]
