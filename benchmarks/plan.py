@@ -55,6 +55,7 @@ class Work:
 
 
 TOO_SLOW = {"gaussian": 80}
+MEDIA = ("smooth", "poor inclusions", "good inclusions", "needle", "noise")
 
 VOXEL_SINGLE = Engine("thermal voxel, float32", OURS, "ours.py", "--precision single")
 VOXEL_DOUBLE = Engine("thermal voxel, float64", OURS, "ours.py", "--precision double")
@@ -74,13 +75,13 @@ DOLFINX_EVEN = Engine(
     "--mass consistent --steps 5 --tolerance 1e-8",
     ranks=2,
 )
-SKFEM = Engine("scikit-fem + SciPy CG", "scikit-fem", "peer_skfem.py")
+SKFEM = Engine("scikit-fem + SciPy CG", "scikit-fem", "peer_skfem.py", largest=TOO_SLOW)
 SKFEM_AMG = Engine("scikit-fem + PyAMG", "scikit-fem", "peer_skfem.py", "--precondition pyamg", largest=TOO_SLOW)
-NGSOLVE = Engine("NGSolve, 2 threads", "ngsolve", "peer_ngsolve.py")
-SFEPY = Engine("sfepy + SciPy CG", "sfepy", "peer_sfepy.py", largest={**TOO_SLOW, "tetrahedra": 57})
-FIPY = Engine("FiPy", "fipy", "peer_fipy.py", largest=TOO_SLOW)
+NGSOLVE = Engine("NGSolve, 2 threads", "ngsolve", "peer_ngsolve.py", largest=TOO_SLOW)
+SFEPY = Engine("sfepy + SciPy CG", "sfepy", "peer_sfepy.py", largest={**TOO_SLOW, "tetrahedra": 27})
+FIPY = Engine("FiPy", "fipy", "peer_fipy.py", largest={"gaussian": 40})
 PETSC = Engine("PETSc CG + GAMG, 2 ranks", "dolfinx", "peer_dolfinx.py", ranks=2)
-PYAMG = Engine("SciPy CG + PyAMG", "scikit-fem", "peer_skfem.py")
+PYAMG = Engine("SciPy CG + PyAMG", "scikit-fem", "peer_skfem.py", largest=dict.fromkeys(MEDIA, 100))
 
 ON_VOXELS = (VOXEL_SINGLE, VOXEL_DOUBLE)
 QUICK_ON_BRICKS = (*ON_VOXELS, VOXEL_ORDINARY, DOLFINX, DOLFINX_FULL, DOLFINX_ALONE, SKFEM, SKFEM_AMG, NGSOLVE, SFEPY)
@@ -117,8 +118,7 @@ def tetrahedra(size: int, tolerance: float = 0.018) -> Work:
 
 def elliptic(size: int) -> list[Work]:
     """All media."""
-    media = ("smooth", "poor inclusions", "good inclusions", "needle", "noise")
-    return [Work(name, size, f"elliptic {size}^3, {name}", 1.01e-8, STEADY_ONES) for name in media]
+    return [Work(name, size, f"elliptic {size}^3, {name}", 1.01e-8, STEADY_ONES) for name in MEDIA]
 
 
 LIVER = Work("liver", 0, "the liver's gold case, whole", 1e-6, (Engine("thermal run", OURS, "ours.py"),))
