@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from thermal.units import Array
 
@@ -55,6 +54,8 @@ def by_lowest_node(cells: Index, nodes: int) -> Index:
 
     Counted, not compared: as rows of a sparse matrix, in a fifth of the time of a sort.
     """
+    from scipy import sparse  # slow to import, and reading a case needs none of it
+
     lowest = cells[:, 0]
     for corner in range(1, cells.shape[1]):
         lowest = np.minimum(lowest, cells[:, corner])
