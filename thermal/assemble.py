@@ -291,7 +291,7 @@ def _cuts(tissues: Tissues, freezing: PhaseChange | None) -> CutConductivity | N
     engine, regions = tissues.engine, tissues.by_region
     warm = engine.cut_edges({name: tissue.conductivity for name, tissue in regions.items()})
     if freezing is None:
-        return CutConductivity.of(warm, None, 0.0, 0.0)
+        return None if warm is None else CutConductivity(warm)
     frozen = engine.cut_edges({name: tissue.frozen_conductivity or 0.0 for name, tissue in regions.items()})
     return CutConductivity.of(warm, frozen, freezing.start, freezing.end)
 

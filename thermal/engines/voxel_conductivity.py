@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from thermal.engines import heat_kernels, phase_kernels
@@ -31,7 +33,10 @@ class VoxelConductivity:
         self._melting = (-np.inf, -np.inf) if ice is None else (ice.solidus, ice.liquidus)
         self._ice_box: Box | None = None
         """nodes around which the coefficients with ice are others than those of unfrozen tissue; None if all may be"""
-        self.cuts = None if problem.cuts is None else CutFlows(grid, problem.cuts, grid.whole)
+        cuts = problem.cuts
+        if cuts is not None and not self.freezes:
+            cuts = replace(cuts, frozen=None)
+        self.cuts = None if cuts is None else CutFlows(grid, cuts, grid.whole)
         self.warm = grid.cells()
         """of unfrozen tissue"""
         self.icy = grid.cells() if self.freezes else self.warm

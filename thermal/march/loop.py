@@ -27,6 +27,9 @@ from thermal.physics.drug import Drug
 from thermal.physics.scene import Drive, Held, Source, State
 from thermal.units import Array, Mask
 
+MOST_STAGES = 1_000_000
+"""Of one step: beyond, coefficients or temperatures are out of all reason, and the stages would fill the memory."""
+
 __all__ = ["Control", "Loop", "Progress"]
 
 
@@ -221,6 +224,10 @@ class Loop:
         )
 
     def _advance(self, now: float, step: float, stages: int) -> Stepped:
+        if stages > MOST_STAGES:
+            raise FloatingPointError(
+                f"a step of {step:g} s at {now:g} s would take {stages} stages: the run has run away"
+            )
         try:
             return self._stepper.advance(step, stages)
         except FloatingPointError as error:
