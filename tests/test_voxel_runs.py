@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from thermal.domain import VoxelDomain
-from thermal.engines.linear_stage import linear_stage
+from thermal.engines.linear_stage import linear_stages, slabs, together
 from thermal.engines.voxel_runs import MOST_ODD, SHORTEST, Runs
 
 SHAPE = (7, 6, 95)
@@ -30,6 +30,81 @@ def arrays(blocks: int, real: Any, seed: int = 0) -> tuple[Any, ...]:
     return kv, squares, inverse
 
 
+WEIGHTS = [(0.9, -0.4, 0.2, 0.05), (0.8, -0.3, 0.21, 0.04), (0.7, -0.2, 0.19, 0.03), (0.75, -0.25, 0.18, 0.02)]
+
+
+def stages(weights: list[Any], bounds: Any, box: tuple[int, ...], fields: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Stages together on the fields in place; the sums and what was seen of every third node along each axis."""
+    kv, squares, runs, sink, inverse, first, here, before = fields
+    watch = np.zeros(here.shape, dtype=bool)
+    watch[::3, ::3, ::3] = True
+    watched = np.flatnonzero(watch)
+    places = np.searchsorted(watched, np.arange(len(here) + 1) * here[0].size)
+    count = len(weights)
+    seen = np.zeros((count, len(watched)), here.dtype)
+    sums = np.empty((count, 2, box[1] - box[0], box[3] - box[2]))
+    linear_stages(
+        kv,
+        *squares,
+        runs,
+        sink,
+        inverse,
+        first,
+        here,
+        before,
+        np.array(weights, here.dtype),
+        bounds,
+        np.array(box),
+        watched,
+        places,
+        seen,
+        sums,
+    )
+    return sums, seen
+
+
+def alike(one: Any, other: Any) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize("bounds", [(1, 31), (1, 16, 31), (1, 9, 17, 31), (3, 15, 27)])
+def test_stages_jointare_stages_one_by_one(count: int, bounds: tuple[int, ...]) -> None:
+    """Bit for bit, wherever the slabs end: the same numbers are added in the same order."""
+    rng = np.random.default_rng(2)
+    shape = (30, 34, 34)  # large enough for all cores
+    kv = np.zeros(tuple(size + 1 for size in shape))
+    kv[1:-1, 1:-1, 1:-1] = rng.uniform(0.2, 0.6, tuple(size - 1 for size in shape))
+    squares = tuple(np.pad(np.full(size - 1, 1.3 + axis), 1) for axis, size in enumerate(shape))
+    sink, inverse, first, here, before = (np.zeros(tuple(size + 2 for size in shape)) for _ in range(5))
+    box = (bounds[0], bounds[-1], 2, 33, 1, 35)
+    for field in (sink, inverse, first):
+        field[1:-1, 1:-1, 1:-1] = rng.uniform(0.0, 0.1, shape)
+    for field in (here, before):
+        field[box[0] : box[1], 2:33, 1:35] = rng.uniform(0.0, 1.0, (box[1] - box[0], 31, 34))
+    given = kv, squares, Runs.none(shape, np.float64), sink, inverse, first
+    joint = here.copy(), before.copy()
+    found = stages(WEIGHTS[:count], np.array(bounds), box, (*given, *joint))
+    one, other = here.copy(), before.copy()
+    sums, seen = [], []
+    for weights in WEIGHTS[:count]:
+        alone = stages([weights], np.array([bounds[0], bounds[-1]]), box, (*given, one, other))
+        sums.append(alone[0][0])
+        seen.append(alone[1][0])
+        one, other = other, one
+    assert alike(joint if count % 2 == 0 else joint[::-1], (one, other))
+    assert alike(found, (np.array(sums), np.array(seen)))
+
+
+def test_slabs() -> None:
+    box = np.array([3, 164, 1, 2, 1, 2])
+    assert slabs(box, 2).tolist() == [3, 83, 164]
+    assert together(slabs(box, 2)) == 4
+    assert together(slabs(box, 4)) == 2
+    assert slabs(np.array([5, 7, 1, 2, 1, 2]), 8).tolist() == [5, 6, 7]
+    assert together(slabs(np.array([5, 7, 1, 2, 1, 2]), 8)) == 1
+
+
 @pytest.mark.parametrize("real", [np.float32, np.float64])
 @pytest.mark.parametrize("blocks", [1, 3, 40])
 @pytest.mark.parametrize("box", [(1, 8, 1, 7, 1, 96), (2, 6, 2, 5, 2, 95), (3, 5, 3, 4, 40, 49)])
@@ -39,13 +114,10 @@ def test_a_stage_with_runs_is_the_stage_without(blocks: int, box: tuple[int, ...
     first, here, before, sink = (np.zeros(inverse.shape, real) for _ in range(4))
     for field in (first, here, before, sink):
         field[1:-1, 1:-1, 1:-1] = rng.uniform(0.0, 1.0, SHAPE)
-    rows = (box[1] - box[0], box[3] - box[2], 2)
     done = []
     for runs in (Runs.none(SHAPE, real), Runs.of(kv, squares, inverse)):
-        out, sums = before.copy(), np.empty(rows)
-        mu, nu, now, start = (real(value) for value in (0.9, -0.4, 0.2, 0.05))
-        rx, ry, rz = squares
-        linear_stage(kv, rx, ry, rz, runs, sink, inverse, first, here, out, mu, nu, now, start, np.array(box), sums)
+        out = before.copy()
+        sums, _ = stages(WEIGHTS[:1], np.array(box[:2]), box, (kv, squares, runs, sink, inverse, first, here, out))
         done.append((out, sums))
     (plain, plain_sums), (quick, quick_sums) = done
     room = 20.0 * np.finfo(real).eps

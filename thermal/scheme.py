@@ -7,7 +7,7 @@ the way (the lines of a ledger) goes through the same recurrence, so it closes t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,15 +37,14 @@ class Scheme:
         """How many there are."""
         return 1 + len(self.later)
 
-    def integrate(self, lines: Array, step: float, run: Callable[[Stage], Array]) -> Array:
+    def integrate(self, lines: Array, step: float, flows: Iterable[Array]) -> Array:
         """Time integral of the lines of a ledger over a step, J.
 
-        ``lines`` W are those at its start; ``run`` does one stage on the field and returns the lines (W) of the stage
-        before, from which it was made.
+        ``lines`` W are those at its start; ``flows`` gives for each of the later stages, in turn, the lines (W) of the
+        stage before, from which it is made.
         """
         before, here = np.zeros_like(lines), self.first * step * lines
-        for stage in self.later:
-            flowing = run(stage)
+        for stage, flowing in zip(self.later, flows, strict=True):
             now = stage.mu * here + stage.nu * before + step * (stage.now * flowing + stage.start * lines)
             before, here = here, now
         return here

@@ -11,6 +11,8 @@ Real = npt.NDArray[np.floating[Any]]
 """An array in the working precision."""
 Number = np.floating[Any]
 """A number in the working precision: a Python float would pull the arithmetic up to double precision."""
+Index = npt.NDArray[np.int64]
+"""Numbers of nodes or planes."""
 Box = npt.NDArray[np.int64]
 """Padded nodes (i0, i1, j0, j1, m0, m1), half-open."""
 ONE = np.uint64(1)

@@ -40,6 +40,11 @@ def compiled_apart(function: _Function) -> _Function:
     return _both(function, {"contract", "reassoc", "nsz", "nnan"}, pipeline_class=_Apart)
 
 
+def compiled_part_apart(function: _Function) -> _Function:
+    """As :func:`compiled_part`, with the liberties and the promise of :func:`compiled_apart`."""
+    return cast(_Function, _kept(function, fastmath={"contract", "reassoc", "nsz", "nnan"}, pipeline_class=_Apart))
+
+
 class _Apart(CompilerBase):  # type: ignore[misc]  # untyped in numba
     """numba's own pipeline, told that no two arrays overlap."""
 

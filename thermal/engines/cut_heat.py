@@ -106,7 +106,7 @@ def _linear_stage(
     box: Box,
     sums: Array,
 ) -> None:
-    """:func:`thermal.engines.linear_stage.linear_stage` from the conductances of the edges."""
+    """One of :func:`thermal.engines.linear_stage.linear_stages`, from the conductances of the edges."""
     bounds = box.astype(np.uint64)
     for plane in nb.prange(box[0], box[1]):
         i = np.uint64(plane)
@@ -127,8 +127,8 @@ def _linear_stage(
                 o[m] = mu * u + nu * o[m] + now * (w[m] * q) + start * f[m]
                 held += nothing if w[m] > nothing else q
                 lost += taken
-            sums[i - bounds[0], j - bounds[2], 0] = held
-            sums[i - bounds[0], j - bounds[2], 1] = lost
+            sums[0, i - bounds[0], j - bounds[2]] = held
+            sums[1, i - bounds[0], j - bounds[2]] = lost
 
 
 @compiled_apart
@@ -269,7 +269,7 @@ class CutFlows:
             )  # fmt: skip
 
     def linear_stage(self, work: tuple[Real, ...], weights: tuple[Number, ...], box: Box, sums: Array) -> None:
-        """:func:`thermal.engines.linear_stage.linear_stage` with the edges of unfrozen tissue.
+        """One of :func:`thermal.engines.linear_stage.linear_stages`, with the edges of unfrozen tissue.
 
         ``work``: sink, inverse, first, here, before; ``weights``: mu, nu, now, start.
         """

@@ -147,7 +147,7 @@ class RowStages:
             here, before = before, here
             return np.concatenate([known, mine])
 
-        lines = scheme.integrate(np.concatenate([first_lines, np.zeros(5)]), length, one)
+        lines = scheme.integrate(np.concatenate([first_lines, np.zeros(5)]), length, map(one, scheme.later))
         return here.array[:owned].copy(), lines[:5] + self.distribution.add(lines[5:])
 
     def _linear(self, step: Step, rate: Array, sums: Array) -> Run:

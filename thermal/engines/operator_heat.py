@@ -103,7 +103,7 @@ def by_operator(
         here, before = stage.mu * here + stage.nu * before + step.inverse * flow, here
         return lines
 
-    lines = scheme.integrate(first_lines, length, run)
+    lines = scheme.integrate(first_lines, length, map(run, scheme.later))
     return here, lines
 
 

@@ -203,7 +203,7 @@ class RowStepper:
             self._here, self._before = self._before, self._here
             return lines
 
-        return scheme.integrate(self._lines, step, one)
+        return scheme.integrate(self._lines, step, map(one, scheme.later))
 
     def _stage(self, stage: Stage, step: float, sums: Array) -> Array:
         """One stage; returns the lines of the ledger (W) of the stage before."""

@@ -40,7 +40,7 @@ class RowStages:
             self._here, self._before = self._before, self._here
             return lines
 
-        lines = scheme.integrate(first_lines, length, one)
+        lines = scheme.integrate(first_lines, length, map(one, scheme.later))
         change = order.unpack(self._here)
         size = float(np.sum(self._capacity * np.abs(change)))
         if size > 0.0:

@@ -6,7 +6,7 @@ within the step are in the working precision, so that single precision loses dig
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +17,10 @@ from thermal.engines.ahead import Ahead
 from thermal.engines.arrays import Box, Real
 from thermal.engines.cut_heat import Edges
 from thermal.engines.legendre import legendre
-from thermal.engines.linear_stage import linear_stage
 from thermal.engines.padded import Padded
 from thermal.engines.voxel_boxes import Contact, box_of_rows, hull, inside
 from thermal.engines.voxel_conductivity import NOTHING, VoxelConductivity
+from thermal.engines.voxel_liquid import VoxelLiquid
 from thermal.engines.voxel_phases import VoxelPhases
 from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.heat import Action, Flow, HeatProblem, HeatState, Precision, Rates, Stepped
@@ -56,14 +56,13 @@ class VoxelStepper:
         self._solid = volume > 0
         self._negligible = NEGLIGIBLE if precision == "single" else 0.0
         self._conducting = VoxelConductivity(grid, problem)
-        self._film_nodes = np.flatnonzero(problem.film)
-        crossed = bool(self._film_nodes.size) or bool(problem.border.any())
+        crossed = bool(problem.film.any()) or bool(problem.border.any())
         self._film = self._shaped(problem.film) if crossed else NOTHING
         self._border_heat = self._shaped(problem.border) if crossed else NOTHING
         self._source = (problem.film, 0.0)  # the power that was last summed up, and its sum
-        self._film_places = grid.places(self._film_nodes)
         ice = relation.freezing
         self._stiff = NOTHING if ice is None else self._shaped(relation.capacity / relation.smallest_capacity())
+        self._liquid = VoxelLiquid(grid, problem, self._conducting)
         self._phases = VoxelPhases(grid, problem, self._conducting, self._solid)
         self._sink, self._first, self._last, self._here, self._before = (grid.nodes() for _ in range(5))
         self._box = grid.whole
@@ -133,6 +132,7 @@ class VoxelStepper:
             self._conducting.thaw(self._shaped(foreseen))
         at = foreseen if self._plain else state.temperature
         self._conductances = [contact.conductance(at[contact.touch.nodes]) for contact in self._contacts]
+        self._liquid.touch(self._contacts, self._conductances)
         if self._cold:
             self._take_frozen_decay()
             self._phases.take_ice(state.temperature)
@@ -199,7 +199,7 @@ class VoxelStepper:
         self._clear()
         self._box = self._grid.whole
         self._phases.begin(self._action)
-        lines = self._march(step, scheme, self._phase_stage)
+        lines = self._march(step, scheme, self._in_phases(scheme.later, step))
         weight = self._weighed(lines)
         self._phases.add_up(self._state, self._here, weight.share, self._inverse)
         return Stepped(lines, weight.stored, weight.moved, None)
@@ -212,7 +212,11 @@ class VoxelStepper:
         """A step that meets neither ice nor vapour; None, and the state as before, if it does."""
         self._clear()
         self._box = self._reached(scheme.stages)
-        lines = self._march(step, scheme, self._linear_stage)
+        fields = self._runs, self._sink, self._inverse, self._first, self._here, self._before
+        flows = self._liquid.stages(scheme.later, step, self._lines, fields, self._box)
+        lines = self._march(step, scheme, flows)
+        if len(scheme.later) % 2:
+            self._here, self._before = self._before, self._here
         weight = self._weighed(lines)
         liquidus, onset = self._problem.relation.liquid
         if not (liquidus < weight.coldest and weight.hottest < onset):
@@ -242,47 +246,20 @@ class VoxelStepper:
         box = self._box
         return np.empty((box[1] - box[0], box[3] - box[2], count))
 
-    def _march(self, step: float, scheme: Scheme, run: Callable[[Stage, float], Array]) -> Array:
+    def _march(self, step: float, scheme: Scheme, flows: Iterable[Array]) -> Array:
         """All stages; afterwards ``_here`` holds the change of v. Returns the time integral of the lines, J."""
         self._begun = None
         box = inside(self._box)
         np.multiply(self._first[box], self._grid.dtype(scheme.first * step), out=self._here[box])
+        return scheme.integrate(self._lines, step, flows)
 
-        def one(stage: Stage) -> Array:
-            lines = run(stage, step)
+    def _in_phases(self, later: Iterable[Stage], step: float) -> Iterator[Array]:
+        """Stages with ice or vapour; gives for each the lines of the ledger (W) of the stage before."""
+        for stage in later:
+            fields = self._inverse, self._first, self._here, self._before
+            beyond_source = self._phases.stage(stage, step, self._state.v, fields, self._contacts, self._box)
             self._here, self._before = self._before, self._here
-            return lines
-
-        return scheme.integrate(self._lines, step, one)
-
-    def _linear_stage(self, stage: Stage, step: float) -> Array:
-        """A stage without change of phase; returns the lines of the ledger (W) of the stage before."""
-        number = self._grid.dtype
-        sums = self._rows(2)
-        u = self._here.ravel()
-        taken = [float((g * u[c.places]).sum()) for c, g in zip(self._contacts, self._conductances, strict=True)]
-        by_film = float((self._problem.film[self._film_nodes] * u[self._film_places]).sum())
-        sink, inverse, first, here, before = self._sink, self._inverse, self._first, self._here, self._before
-        mu, nu, now = number(stage.mu), number(stage.nu), number(stage.now * step)
-        start = number((stage.now + stage.start) * step)
-        cells, cuts = self._conducting.warm, self._conducting.cuts
-        if cuts is None:
-            rx, ry, rz = self._grid.inverse_squares
-            linear_stage(
-                cells, rx, ry, rz, self._runs, sink, inverse, first, here, before, mu, nu, now, start, self._box, sums
-            )
-        else:
-            cuts.linear_stage((sink, inverse, first, here, before), (mu, nu, now, start), self._box, sums)
-        held, lost = float(sums[..., 0].sum()), float(sums[..., 1].sum())
-        by_probes = sum(taken)
-        beyond = np.array([0.0, lost - by_film - by_probes, by_film, by_probes, held])
-        return np.asarray(self._lines - beyond)
-
-    def _phase_stage(self, stage: Stage, step: float) -> Array:
-        """A stage with ice or vapour; returns the lines of the ledger (W) of the stage before."""
-        fields = self._inverse, self._first, self._here, self._before
-        beyond_source = self._phases.stage(stage, step, self._state.v, fields, self._contacts, self._box)
-        return np.append(self._lines[0], beyond_source)
+            yield np.append(self._lines[0], beyond_source)
 
     def _weighed(self, lines: Array) -> Weight:
         """What the change of v amounts to. Raises ``FloatingPointError`` if it is not finite.

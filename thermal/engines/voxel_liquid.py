@@ -1,0 +1,94 @@
+"""Stages of the heat march on voxels without ice or vapour: linear in the change of the step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numba as nb
+import numpy as np
+
+from thermal.engines.arrays import Box, Real
+from thermal.engines.linear_stage import linear_stages, slabs, together
+from thermal.engines.padded import Padded
+from thermal.engines.voxel_boxes import Contact
+from thermal.engines.voxel_conductivity import VoxelConductivity
+from thermal.engines.voxel_runs import Runs
+from thermal.heat import HeatProblem
+from thermal.scheme import Stage
+from thermal.units import Array
+
+
+class VoxelLiquid:
+    """What they need besides coefficients: which nodes lose heat through the border of the body and to probes."""
+
+    def __init__(self, grid: Padded, problem: HeatProblem, conducting: VoxelConductivity) -> None:
+        self._grid, self._conducting = grid, conducting
+        nodes = np.flatnonzero(problem.film)
+        self._filmed, self._film = grid.places(nodes), problem.film[nodes]
+        self._touched = True
+        self.touch([], [])
+
+    def touch(self, contacts: Sequence[Contact], conductances: Sequence[Array]) -> None:
+        """Take up the probes of a step, with the conductance (t,) W/K to the nodes that each touches."""
+        if not (contacts or self._touched):
+            return
+        self._touched = bool(contacts)
+        places = np.concatenate([self._filmed, *(contact.places for contact in contacts)])
+        losses = np.zeros((2, len(places)))
+        losses[0, : len(self._film)] = self._film
+        losses[1, len(self._film) :] = np.concatenate([np.zeros(0), *conductances])
+        order = np.argsort(places, kind="stable")
+        self._watched, self._losses = places[order].astype(np.int64), losses[:, order]
+        planes, rows, columns = (count + 2 for count in self._grid.shape)
+        self._places = np.searchsorted(self._watched, np.arange(planes + 1) * (rows * columns)).astype(np.int64)
+
+    def stages(
+        self,
+        later: Sequence[Stage],
+        step: float,
+        lines: Array,
+        fields: tuple[Runs, Real, Real, Real, Real, Real],
+        box: Box,
+    ) -> Iterator[Array]:
+        """Do all on the ``fields``: runs, sink, inverse capacity, first rate, here and before, the last two of which
+        change places with every stage.
+
+        Gives, for each, the lines (W) of the ledger of the stage before; ``lines`` are those at the start of the step.
+        """
+        number = self._grid.dtype
+        runs, sink, inverse, first, here, before = fields
+        bounds = slabs(box, nb.get_num_threads())
+        cuts = self._conducting.cuts
+        most = together(bounds) if cuts is None else 1
+        weights = np.array([(s.mu, s.nu, s.now * step, (s.now + s.start) * step) for s in later], number)
+        for done in range(0, len(later), most):
+            group = weights[done : done + most]
+            seen = np.zeros((len(group), len(self._watched)), number)
+            sums = np.empty((len(group), 2, box[1] - box[0], box[3] - box[2]))
+            if cuts is None:
+                linear_stages(
+                    self._conducting.warm,
+                    *self._grid.inverse_squares,
+                    runs,
+                    sink,
+                    inverse,
+                    first,
+                    here,
+                    before,
+                    group,
+                    bounds,
+                    box,
+                    self._watched,
+                    self._places,
+                    seen,
+                    sums,
+                )
+            else:
+                seen[0] = here.ravel()[self._watched]
+                cuts.linear_stage((sink, inverse, first, here, before), tuple(group[0]), box, sums[0])
+            if len(group) % 2:
+                here, before = before, here
+            held, lost = sums.sum(axis=(2, 3)).T
+            by_film, by_probes = self._losses @ seen.T
+            beyond = np.stack([np.zeros_like(held), lost - by_film - by_probes, by_film, by_probes, held])
+            yield from lines - beyond.T
