@@ -74,8 +74,8 @@ short ones. *Set-up* is everything before, from arrays to a solver that is ready
 **Memory** is the largest resident memory of the process (of all ranks) without that of a bare Python with NumPy.
 **Ratio** is the time of the fastest peer that is within the limit of error, over that of the row. **Bandwidth** is the
 least traffic of a stage (each of its arrays once; in `benchmarks/adapter.py`) over its time, as a share of what a triad
-of the same size moves in the same process. A triad's hardware also reads what it is about to overwrite, which is not
-counted: a stage that updates in place may come out above one.
+of the same size moves in the same process. It comes out above one where stages share a pass over memory, and a little
+since a triad's hardware also reads what it is about to overwrite, which is not counted.
 """
 
 

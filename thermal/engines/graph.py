@@ -129,14 +129,14 @@ def _slots(edge: Unsigned, conductance: Array, out: Values) -> None:
 
 
 @compiled_serial
-def _fill(edges: Index, place: Index, neighbour: Unsigned, edge: Unsigned) -> None:
-    """Put both directions of every edge into the next free slot of its row; ``place`` (n,) is the first."""
+def _fill(edges: Index, slot: Index, neighbour: Unsigned, edge: Unsigned) -> None:
+    """Put both directions of every edge into the next free slot of its row; ``slot`` (n,) is the first."""
     for number in range(len(edges)):
         i, j = edges[number, 0], edges[number, 1]
-        neighbour[place[i]], neighbour[place[j]] = j, i
-        edge[place[i]], edge[place[j]] = number, number
-        place[i] += LANES
-        place[j] += LANES
+        neighbour[slot[i]], neighbour[slot[j]] = j, i
+        edge[slot[i]], edge[slot[j]] = number, number
+        slot[i] += LANES
+        slot[j] += LANES
 
 
 @dataclass(frozen=True)
@@ -157,10 +157,11 @@ class Rows:
     """(slots,) number of the edge to the neighbour"""
 
     @classmethod
-    def of(cls, edges: Index, size: int) -> Rows:
-        """Rows of the graph with these edges (e, 2) on ``size`` nodes."""
+    def of(cls, edges: Index, size: int, place: Index | None = None) -> Rows:
+        """Rows of the graph with these edges (e, 2) on ``size`` nodes, in the order of their numbers or of ``place``
+        (n,)."""
         degree = np.bincount(edges.ravel(), minlength=size)
-        node = np.lexsort((-degree, np.arange(size) // WINDOW))
+        node = np.lexsort((-degree, (np.arange(size) if place is None else place) // WINDOW))
         slices = -(-size // LANES)
         longest = np.zeros(slices * LANES, np.int64)
         longest[:size] = degree[node]
@@ -169,9 +170,9 @@ class Rows:
         width = np.diff(start) // LANES
         neighbour = np.repeat(rows.reshape(slices, LANES), width, axis=0).ravel().astype(np.uint32)
         edge = np.full(len(neighbour), len(edges), np.uint32)
-        place = np.empty(size, np.int64)
-        place[node] = np.repeat(start[:-1], LANES)[:size] + np.arange(size) % LANES
-        _fill(edges, place, neighbour, edge)
+        slot = np.empty(size, np.int64)
+        slot[node] = np.repeat(start[:-1], LANES)[:size] + np.arange(size) % LANES
+        _fill(edges, slot, neighbour, edge)
         return cls(start.astype(np.int64), node.astype(np.uint32), neighbour, edge)
 
     def values(self, conductance: Array, precision: npt.DTypeLike = np.float64) -> Any:

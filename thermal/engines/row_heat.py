@@ -7,21 +7,24 @@ increments within the step are in the working precision. Steps with ice or vapou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numba as nb
 import numpy as np
 
 from thermal.engine import Engine, Operator
 from thermal.engines import row_kernels as kernels
 from thermal.engines.ahead import Ahead
-from thermal.engines.graph import LANES, GraphOperator, Rows
+from thermal.engines.graph import LANES, Graph, GraphOperator
 from thermal.engines.legendre import legendre
 from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.row_kernels import Real
 from thermal.engines.row_order import Packed, RowOrder
 from thermal.engines.row_phases import RowStages
+from thermal.engines.row_stages import GROUP, Groups, linear_stages
 from thermal.engines.spectrum import bound, fastest_mode
+from thermal.engines.watched import Watched
 from thermal.enthalpy import BODY_TEMPERATURE, Nodes
 from thermal.heat import BUDGET, Action, Flow, HeatProblem, HeatState, HeatStepper, Precision, Rates, Stepped, Touch
 from thermal.scheme import Scheme, Stage
@@ -49,10 +52,11 @@ class _Contact:
 class RowStepper:
     """See :class:`thermal.heat.HeatStepper`."""
 
-    def __init__(self, engine: Engine, rows: Rows, problem: HeatProblem, precision: Precision) -> None:
-        """``problem`` on the nodes and cells of ``engine``, whose graph has these ``rows``."""
+    def __init__(self, engine: Engine, graph: Graph, problem: HeatProblem, precision: Precision) -> None:
+        """``problem`` on the nodes and cells of ``engine``, which has this ``graph``."""
         self._engine, self._problem = engine, problem
-        order = self._order = RowOrder(rows, precision)
+        order = self._order = RowOrder(graph, precision)
+        self._groups = Groups(order)
         relation = problem.relation
         self._capacity = engine.volume * relation.capacity
         self._solid = engine.volume > 0
@@ -105,9 +109,21 @@ class RowStepper:
         if cells.rises:
             self._take(engine.conductance(cells.unfrozen(engine.to_cells(foreseen))))
         self._contacts = [self._border(action.free), *(self._touching(touch, foreseen) for touch in action.touches)]
+        self._watched = self._beyond()
         self._temperature[: len(self._order.node)] = state.temperature[self._order.node]
         self._lines, fastest = self._flow(self._first)
         return Rates(self._decay, fastest)
+
+    def _beyond(self) -> Watched:
+        """The rows of all contacts, and what they lose through the lines of border and probes."""
+        places = np.concatenate([contact.places for contact in self._contacts])
+        losses = np.zeros((2, len(places)))
+        done = 0
+        for contact in self._contacts:
+            behind = done + len(contact.places)
+            losses[int(contact.line == PROBES), done:behind] = contact.conductance
+            done = behind
+        return Watched(places, losses, GROUP * LANES, self._groups.size)
 
     def _border(self, free: Mask) -> _Contact:
         nodes, problem = self._bordering[free[self._bordering]], self._problem
@@ -196,39 +212,49 @@ class RowStepper:
         """All stages; afterwards ``_here`` holds the change of v. Returns the time integral of the lines, J."""
         np.multiply(self._first, self._order.dtype(scheme.first * step), out=self._here)
         self._before.fill(0.0)
-        sums = np.empty((self._order.slices, 2))
-
-        def one(stage: Stage) -> Array:
-            lines = self._stage(stage, step, sums)
+        flows = self._flows(scheme.later, step)
+        integral = scheme.integrate(self._lines, step, flows)
+        if len(scheme.later) % 2:
             self._here, self._before = self._before, self._here
-            return lines
+        return integral
 
-        return scheme.integrate(self._lines, step, map(one, scheme.later))
-
-    def _stage(self, stage: Stage, step: float, sums: Array) -> Array:
-        """One stage; returns the lines of the ledger (W) of the stage before."""
-        order, here, number = self._order, self._here, self._order.dtype
-        beyond = np.zeros(len(BUDGET))
-        for contact in self._contacts:
-            beyond[contact.line] += float((contact.conductance * here[contact.places]).sum())
-        kernels.linear_stage(
-            order.start,
-            order.neighbour,
-            self._values,
-            self._sink,
-            self._inverse,
-            self._first,
-            here,
-            self._before,
-            number(stage.mu),
-            number(stage.nu),
-            number(stage.now * step),
-            number((stage.now + stage.start) * step),
-            sums,
-        )
-        held, lost = sums[:, 0].sum(), sums[:, 1].sum()  # along columns: much faster than along rows of two
-        beyond[BLOOD], beyond[HELD] = lost - beyond.sum(), held
-        return np.asarray(self._lines - beyond)
+    def _flows(self, later: Sequence[Stage], step: float) -> Iterator[Array]:
+        """Do all stages; gives, for each, the lines of the ledger (W) of the stage before."""
+        order, here, before = self._order, self._here, self._before
+        stretches = self._groups.best(nb.get_num_threads())
+        weights = np.array([(s.mu, s.nu, s.now * step, (s.now + s.start) * step) for s in later], order.dtype)
+        most = stretches.begin.shape[1]
+        for done in range(0, len(later), most):
+            group = weights[done : done + most]
+            count = len(group)
+            seen = self._watched.room(count, order.dtype)
+            sums = np.empty((count, 2, order.slices))
+            linear_stages(
+                stretches.begin,
+                stretches.end,
+                stretches.border_begin,
+                stretches.border_end,
+                self._groups.last,
+                order.start,
+                order.neighbour,
+                self._values,
+                self._sink,
+                self._inverse,
+                self._first,
+                here,
+                before,
+                group,
+                self._watched.places,
+                self._watched.first,
+                seen,
+                sums,
+            )
+            if count % 2:
+                here, before = before, here
+            held, lost = sums.sum(axis=2).T
+            by_border, by_probes = self._watched.lost(seen)
+            beyond = np.stack([np.zeros_like(held), lost - by_border - by_probes, by_border, by_probes, held])
+            yield from self._lines - beyond.T
 
     def _error(self, step: float) -> float:
         """Local error from the flows at both ends of the step, K; keeps the later one for the next step."""

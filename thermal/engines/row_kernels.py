@@ -79,51 +79,6 @@ def first_flow(
 
 
 @compiled_apart
-def linear_stage(
-    start: Index,
-    neighbour: Unsigned,
-    values: Real,
-    sink: Real,
-    inverse: Real,
-    first: Real,
-    here: Real,
-    before: Real,
-    mu: Number,
-    nu: Number,
-    now: Number,
-    begun: Number,
-    sums: Array,
-) -> None:
-    """``before = mu here + nu before + now (A here) / C + begun first``; ``first`` K/s.
-
-    ``sums`` of each slice: heat that nodes at a prescribed temperature take from their neighbours and heat that the
-    sink takes, W, both beyond those of the start of the step.
-    """
-    slices = len(start) - 1
-    for chunk in nb.prange(CHUNKS):
-        q, there = np.empty(LANES, here.dtype), np.empty(LANES, here.dtype)
-        nothing = here.dtype.type(0.0)
-        for part in range(chunk * slices // CHUNKS, (chunk + 1) * slices // CHUNKS):
-            base = part * LANES
-            u, o = here[base : base + LANES], before[base : base + LANES]
-            s, w, f = sink[base : base + LANES], inverse[base : base + LANES], first[base : base + LANES]
-            q[:] = nothing
-            for slot in range(start[part], start[part + 1], LANES):
-                j, g = neighbour[slot : slot + LANES], values[slot : slot + LANES]
-                for lane in range(LANES):
-                    there[lane] = here[j[lane]]
-                for lane in range(LANES):
-                    q[lane] += g[lane] * (there[lane] - u[lane])
-            held, lost = nothing, nothing
-            for lane in range(LANES):
-                taken = s[lane] * u[lane]
-                held += nothing if w[lane] > nothing else q[lane]
-                lost += taken
-                o[lane] = mu * u[lane] + nu * o[lane] + now * (w[lane] * (q[lane] - taken)) + begun * f[lane]
-            sums[part, 0], sums[part, 1] = held, lost
-
-
-@compiled_apart
 def phase_stage(
     start: Index,
     neighbour: Unsigned,

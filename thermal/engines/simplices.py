@@ -220,7 +220,7 @@ class SimplexEngine(OneProcess, ABC):
 
     def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
         """See :meth:`thermal.engine.Engine.stepper`."""
-        return RowStepper(self, self.graph.rows, problem, precision)
+        return RowStepper(self, self.graph, problem, precision)
 
     def transport(
         self, operator: Operator, pressure: Array, carriage: Carriage, diffusion: Operator | None = None

@@ -70,10 +70,14 @@ def _helper() -> Inbox:
 
 def _help(inbox: Inbox) -> None:
     while True:
-        work, start, stop, done = inbox.get()
-        error: BaseException | None = None
-        try:
-            work(start, stop)
-        except BaseException as raised:
-            error = raised
-        done.put(error)
+        _do(*inbox.get())
+
+
+def _do(work: Work, start: int, stop: int, done: SimpleQueue[BaseException | None]) -> None:
+    """One part; a function of its own, so that nobody who waits for the next keeps the arrays of this one."""
+    error: BaseException | None = None
+    try:
+        work(start, stop)
+    except BaseException as raised:
+        error = raised
+    done.put(error)

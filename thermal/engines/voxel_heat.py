@@ -64,8 +64,9 @@ class VoxelStepper:
         self._stiff = NOTHING if ice is None else self._shaped(relation.capacity / relation.smallest_capacity())
         self._liquid = VoxelLiquid(grid, problem, self._conducting)
         self._phases = VoxelPhases(grid, problem, self._conducting, self._solid)
-        self._sink, self._first, self._last, self._here, self._before = (grid.nodes() for _ in range(5))
-        self._box = grid.whole
+        self._sink, self._first, self._here, self._before = (grid.nodes() for _ in range(4))
+        self._box = self._used = grid.whole
+        """what a step can change; where the two increments may not be zero"""
         self._decay = 0.0
         self._free = np.zeros(0, np.bool_)
         self._ahead: Ahead | None = None
@@ -104,10 +105,12 @@ class VoxelStepper:
             return
         self._free = free.copy()
         self._kept = np.flatnonzero(~free)
-        inverse = self._volume * self._problem.relation.capacity
-        inverse[~free] = 0.0
-        np.divide(1.0, inverse, out=inverse, where=inverse > 0.0)
-        self._inverse = self._grid.fill(inverse)
+        self._inverse = self._grid.nodes()
+        inside = self._inverse[1:-1, 1:-1, 1:-1]
+        nodal = self._shaped(self._volume), self._shaped(self._problem.relation.capacity), free.reshape(inside.shape)
+        for inverse, volume, capacity, loose in zip(inside, *nodal, strict=True):
+            heat = np.where(loose, volume * capacity, 0.0)
+            np.divide(1.0, heat, out=inverse, where=heat > 0.0, casting="same_kind")
         self._runs = self._conducting.runs(self._inverse)
 
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
@@ -116,7 +119,7 @@ class VoxelStepper:
             return Rates(self._decay, self._begun.fastest)
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead.serves(state, action, self._kept):
-            self._first, self._last = self._last, self._first
+            self._first, self._before = self._before, self._first
             self._state, self._lines, self._extent = state, ahead.lines, self._last_extent
             return Rates(self._decay, ahead.fastest)
         self._release(action.free)
@@ -197,7 +200,7 @@ class VoxelStepper:
                 return done
             self._plain = False
         self._clear()
-        self._box = self._grid.whole
+        self._box = self._used = self._grid.whole
         self._phases.begin(self._action)
         lines = self._march(step, scheme, self._in_phases(scheme.later, step))
         weight = self._weighed(lines)
@@ -211,7 +214,7 @@ class VoxelStepper:
     def _within_liquid(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """A step that meets neither ice nor vapour; None, and the state as before, if it does."""
         self._clear()
-        self._box = self._reached(scheme.stages)
+        self._box = self._used = self._reached(scheme.stages)
         fields = self._runs, self._sink, self._inverse, self._first, self._here, self._before
         flows = self._liquid.stages(scheme.later, step, self._lines, fields, self._box)
         lines = self._march(step, scheme, flows)
@@ -225,9 +228,9 @@ class VoxelStepper:
         return Stepped(lines, weight.stored, weight.moved, None if last else self._error(step))
 
     def _clear(self) -> None:
-        """Forget the increments of the last step."""
+        """Forget the increments of the last step, and the rates at its end."""
         for work in (self._here, self._before):
-            work[inside(self._box)] = 0.0
+            work[inside(self._used)] = 0.0
 
     def _reached(self, stages: int) -> Box:
         """The box of nodes that a step of ``stages`` can change."""
@@ -284,11 +287,13 @@ class VoxelStepper:
         kernels.add_up(*self._planes, self._shaped(state.v), self._here, share, self._box, *arrays)
 
     def _error(self, step: float) -> float:
-        """Local error from the flows at both ends of the step, K; keeps the later one for the next step."""
-        self._last_lines, fastest, self._last_extent = self._flow(self._last, False)
+        """Local error from the flows at both ends of the step, K; keeps the later one for the next step, in the place
+        of the increment before the last."""
+        self._last_lines, fastest, self._last_extent = self._flow(self._before, False)
+        self._used = hull(self._box, self._last_extent)
         rows = self._rows(1)[..., 0]
         number = self._grid.dtype(step)
-        kernels.largest_error(*self._planes, self._here, self._first, self._last, number, self._box, rows)
+        kernels.largest_error(*self._planes, self._here, self._first, self._before, number, self._box, rows)
         if not self._problem.cells.rises:
             held = self._state.temperature[self._kept]
             self._ahead = Ahead(self._state, self._action, held, self._last_lines, fastest)
@@ -299,7 +304,7 @@ class VoxelStepper:
         if not self._plain:
             self._flow_with_phases()
         empty = self._grid.empty
-        return Flow(empty(self._first), self._lines), Flow(empty(self._last), self._last_lines)
+        return Flow(empty(self._first), self._lines), Flow(empty(self._before), self._last_lines)
 
     def _flow_with_phases(self) -> None:
         """Flow at the end of a step with ice or vapour, where they are now."""
@@ -308,4 +313,4 @@ class VoxelStepper:
         if freezes:
             self._phases.take_ice(temperature)
         self._conductances = [contact.conductance(temperature[contact.touch.nodes]) for contact in self._contacts]
-        self._last_lines, _, _ = self._flow(self._last, freezes)
+        self._last_lines, _, _ = self._flow(self._before, freezes)

@@ -13,6 +13,7 @@ from thermal.engines.padded import Padded
 from thermal.engines.voxel_boxes import Contact
 from thermal.engines.voxel_conductivity import VoxelConductivity
 from thermal.engines.voxel_runs import Runs
+from thermal.engines.watched import Watched
 from thermal.heat import HeatProblem
 from thermal.scheme import Stage
 from thermal.units import Array
@@ -37,10 +38,8 @@ class VoxelLiquid:
         losses = np.zeros((2, len(places)))
         losses[0, : len(self._film)] = self._film
         losses[1, len(self._film) :] = np.concatenate([np.zeros(0), *conductances])
-        order = np.argsort(places, kind="stable")
-        self._watched, self._losses = places[order].astype(np.int64), losses[:, order]
         planes, rows, columns = (count + 2 for count in self._grid.shape)
-        self._places = np.searchsorted(self._watched, np.arange(planes + 1) * (rows * columns)).astype(np.int64)
+        self._watched = Watched(places, losses, rows * columns, planes)
 
     def stages(
         self,
@@ -63,7 +62,7 @@ class VoxelLiquid:
         weights = np.array([(s.mu, s.nu, s.now * step, (s.now + s.start) * step) for s in later], number)
         for done in range(0, len(later), most):
             group = weights[done : done + most]
-            seen = np.zeros((len(group), len(self._watched)), number)
+            seen = self._watched.room(len(group), number)
             sums = np.empty((len(group), 2, box[1] - box[0], box[3] - box[2]))
             if cuts is None:
                 linear_stages(
@@ -78,17 +77,17 @@ class VoxelLiquid:
                     group,
                     bounds,
                     box,
-                    self._watched,
-                    self._places,
+                    self._watched.places,
+                    self._watched.first,
                     seen,
                     sums,
                 )
             else:
-                seen[0] = here.ravel()[self._watched]
+                seen[0] = here.ravel()[self._watched.places]
                 cuts.linear_stage((sink, inverse, first, here, before), tuple(group[0]), box, sums[0])
             if len(group) % 2:
                 here, before = before, here
             held, lost = sums.sum(axis=(2, 3)).T
-            by_film, by_probes = self._losses @ seen.T
+            by_film, by_probes = self._watched.lost(seen)
             beyond = np.stack([np.zeros_like(held), lost - by_film - by_probes, by_film, by_probes, held])
             yield from lines - beyond.T
