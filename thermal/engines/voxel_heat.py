@@ -110,6 +110,7 @@ class VoxelStepper:
         np.divide(1.0, inverse, out=inverse, where=inverse > 0.0)
         self._inverse = self._grid.fill(inverse)
         self._runs = self._conducting.runs(self._inverse)
+        self._frozen_probes = None  # nodes that come free may be the fastest ones
 
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
