@@ -148,7 +148,7 @@ def test_a_step_that_runs_into_boiling_is_done_again_with_it() -> None:
 
 @pytest.mark.parametrize("first", [0, 20])
 def test_a_thin_layer_whose_conductivity_rises_among_tissue_where_it_does_not(first: int) -> None:
-    """Beside a long cell of the row, or in its middle: along such rows coefficients are taken once where they can be."""
+    """Beside a long cell of the row, or in its middle: along such rows coefficients are taken once if they can be."""
     long = np.cumsum([0.0, 3e-3, *[1e-3] * 38])
     short = 1e-3 * np.arange(5)
     domain = VoxelDomain((short, short.copy(), long), {"tissue": np.ones(4 * 4 * 39)}, np.ones(4 * 4 * 39, dtype=bool))
