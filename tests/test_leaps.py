@@ -70,6 +70,16 @@ def test_fused_kernels_leap_as_the_operator_does(precision: Precision) -> None:
     assert fused.stored == pytest.approx(float(fused.lines.sum()), abs=1e-12 * np.abs(plain.lines).sum())
 
 
+def test_blood_flows_in_stages_colder_than_ice() -> None:
+    """What stands in the middle of such a step is no temperature: blood that stopped there would go missing."""
+    problem = Problem(slope=0.0)
+    problem.blood *= 30.0
+    start = problem.start(2.0, 90.0)
+    _, found = leap(problem.engine.stepper(problem.problem, "double"), problem, start, 40.0)
+    _, expected = leap(OperatorStepper(problem.engine, problem.problem), problem, start, 40.0)
+    np.testing.assert_allclose(found.v, expected.v, atol=1e-9)
+
+
 def steady(problem: Any, power: Array | None = None, **options: Any) -> Loop:
     """A march under constant power without damage."""
     idle = np.zeros(problem.engine.volume.size)

@@ -680,3 +680,20 @@ def test_a_problem_that_blows_up_says_when() -> None:
     march = loop(bioheat(engine), lambda t: np.full(engine.volume.size, np.nan if t > 5 else 0.0), 20.0, step=2.5)
     with pytest.raises(FloatingPointError, match=r"at 7\.5 s with a step of 2\.5 s"):
         run(march)
+
+
+def test_nodes_that_are_released_begin_from_what_was_prescribed_last() -> None:
+    """A ramp that is let go at its top: not from what it was in the middle of its last step, 10 K below."""
+    engine = cube(6)
+    mask = np.prod(np.abs(engine.points - 0.025) < 0.01, axis=1) > 0
+    idle = np.zeros(mask.size)
+
+    def act(state: State, step: float) -> Drive:
+        if state.time >= 20.0:
+            return Drive(idle)
+        return Drive(idle, held=lambda time: Held(mask, np.full(mask.size, 37.0 + time)))
+
+    march = loop(bioheat(engine), act=act, duration=20.5, events=(20.0,), control=Control(1e3, 20.0, 20.0))
+    for progress in march.march(march.start(np.full(mask.size, 37.0))):
+        np.testing.assert_allclose(progress.v, progress.state.temperature - 37.0, atol=1e-12)
+    assert progress.state.temperature[mask].min() > 56.0

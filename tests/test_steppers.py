@@ -146,6 +146,44 @@ def test_a_step_that_runs_into_boiling_is_done_again_with_it() -> None:
     np.testing.assert_allclose(fused.temperature, plain.temperature, atol=1e-9)
 
 
+@pytest.mark.parametrize("first", [0, 20])
+def test_a_thin_layer_whose_conductivity_rises_among_tissue_where_it_does_not(first: int) -> None:
+    """Beside a long cell of the row, or in its middle: along such rows coefficients are taken once if they can be."""
+    long = np.cumsum([0.0, 3e-3, *[1e-3] * 38])
+    short = 1e-3 * np.arange(5)
+    domain = VoxelDomain((short, short.copy(), long), {"tissue": np.ones(4 * 4 * 39)}, np.ones(4 * 4 * 39, dtype=bool))
+    grid = VoxelEngine(domain)
+    slope = np.zeros((4, 4, 39))
+    slope[:, :, first] = 0.003
+    n, m = grid.volume.size, slope.size
+    relation, conductivity = Enthalpy.build(np.full(n, 3.6e6)), Conductivity(np.full(m, 0.5), slope.ravel())
+    problem = HeatProblem(relation, conductivity, 37.0, np.zeros(n), np.zeros(n), np.zeros(n))
+    temperature = np.random.default_rng(RNG_SEED).uniform(30.0, 60.0, n)
+    found = []
+    for stepper in (grid.stepper(problem, "double"), OperatorStepper(grid, problem)):
+        state = HeatState(temperature - 37.0, temperature.copy(), temperature.copy(), temperature.copy())
+        nothing = np.zeros(n)
+        rates = stepper.begin(state, lambda: temperature, Action(nothing, nothing, grid.volume > 0))
+        stepper.advance(2.0, stage_count(2.0 * rates.decay))
+        found.append(state.v)
+    np.testing.assert_allclose(found[0], found[1], rtol=0.0, atol=1e-11)
+
+
+def test_nodes_that_come_free_count_for_the_bound_of_frozen_tissue() -> None:
+    """The smallest cells, held at first: the bound kept from then would let a step run away."""
+    problem = Problem(probe=-100.0)
+    stepper, temperature = problem.engine.stepper(problem.problem, "double"), problem.start(-30.0, 40.0)
+    decays = []
+    for fresh in (stepper, problem.engine.stepper(problem.problem, "double")):
+        for held in (True, False) if fresh is stepper else (False,):
+            free = problem.free & ~(held & (problem.engine.volume < np.median(problem.engine.volume)))
+            state = HeatState(problem.problem.relation.content(temperature), *(temperature.copy() for _ in range(3)))
+            rates = fresh.begin(state, lambda: temperature, Action(problem.power, problem.blood, free))
+            decays.append(rates.decay)
+    assert decays[0] < 0.9 * decays[1]
+    assert decays[1] == decays[2]
+
+
 def test_nothing_happens_in_tissue_at_rest() -> None:
     """37 degC with blood of 37 degC is exactly steady in both precisions."""
     problem = Problem(phases=False)

@@ -155,3 +155,35 @@ def test_widths_are_equal_where_they_differ_by_round_off() -> None:
     assert len(np.unique(domain.widths[0])) == 1
     assert len(np.unique(domain.widths[1])) == 6
     np.testing.assert_allclose(domain.widths[1], np.diff(graded), rtol=1e-12)
+
+
+def test_a_run_that_reaches_over_an_odd_first_cell_keeps_its_own_spacing() -> None:
+    """A single longer cell before a regular row: the run begins at the face, where the spacing is another one."""
+    kv, (rx, ry, rz), inverse = arrays(1, np.float64)
+    rz = rz.copy()
+    rz[1] *= 0.1
+    runs = Runs.of(kv, (rx, ry, rz), inverse)
+    assert runs.ends[4, 4, 0].tolist() == [1, 96]
+    assert runs.values[4, 4, 0, 2] == rz[3] != rz[1]
+    rng = np.random.default_rng(1)
+    first, here, before, sink = (np.zeros(inverse.shape) for _ in range(4))
+    for field in (first, here, before, sink):
+        field[1:-1, 1:-1, 1:-1] = rng.uniform(0.0, 1.0, SHAPE)
+    box = (1, 8, 1, 7, 1, 96)
+    done = []
+    for some in (Runs.none(SHAPE, np.float64), runs):
+        out = before.copy()
+        stages(WEIGHTS[:1], np.array(box[:2]), box, (kv, (rx, ry, rz), some, sink, inverse, first, here, out))
+        done.append(out)
+    np.testing.assert_allclose(done[1], done[0], rtol=0.0, atol=1e-14 * float(np.abs(done[0]).max()))
+
+
+def test_no_run_reaches_to_where_the_coefficients_follow_the_temperature() -> None:
+    """A voxel of which nothing is known beforehand ends the run: its nodes would be done with what it was."""
+    kv, squares, inverse = arrays(1, np.float64)
+    kv[3, 3, 40] = np.nan
+    runs = Runs.of(kv, squares, inverse)
+    assert runs.counts[2, 2] == 2
+    assert runs.ends[2, 2].tolist() == [[1, 40], [42, 96]]
+    assert runs.odd[2, 2, : runs.odd_counts[2, 2]].tolist() == [1, 95]
+    assert not np.isnan(runs.odd_values).any()

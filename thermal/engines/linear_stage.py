@@ -76,7 +76,8 @@ def _plane(
                 lost += taken
             if begin < end:
                 around, length = values[row, column, number, 0], now * values[row, column, number, 1]
-                gx0, gx1, gy0, gy1, gz = around * x0, around * x1, around * y0, around * y1, around * rz[begin]
+                gx0, gx1, gy0, gy1 = around * x0, around * x1, around * y0, around * y1
+                gz = around * values[row, column, number, 2]
                 for m in range(begin, end):
                     u = c[m]
                     q = gx1 * (xp[m] - u) + gx0 * (xm[m] - u)

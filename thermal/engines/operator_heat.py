@@ -60,10 +60,15 @@ class Step:
         edges = None if cuts is None else cuts.with_ice(self.engine.ends(cuts.unfrozen, temperature))
         return self.engine.conductance(cells.with_ice(self.warm, self.engine.to_cells(temperature)), edges)
 
-    def flow(self, operator: Operator, conductances: list[Array], temperature: Array) -> tuple[Array, Array]:
-        """Heat into each free node (n,) W, and the lines of the ledger (5,) W."""
+    def flow(
+        self, operator: Operator, conductances: list[Array], temperature: Array, *, linear: bool = False
+    ) -> tuple[Array, Array]:
+        """Heat into each free node (n,) W, and the lines of the ledger (5,) W.
+
+        ``linear``: blood flows everywhere, whatever the temperature: that of a stage may be far from any of the step.
+        """
         engine, problem = self.engine, self.problem
-        flowing = np.where(temperature > problem.relation.liquid[0], self.blood, 0.0)
+        flowing = self.blood if linear else np.where(temperature > problem.relation.liquid[0], self.blood, 0.0)
         from_blood = flowing * (problem.arterial_temperature - temperature)
         from_border = self.border - self.film * temperature
         flow = self.free * -operator(temperature) + self.power + from_blood + from_border
@@ -98,7 +103,7 @@ def by_operator(
         temperature[kept] = step.state.temperature[kept]
         operator = step.operator if plain else step.operator_with_ice(temperature)
         conductances = step.conductances if plain else step.touching(temperature)
-        flow, lines = step.flow(operator, conductances, temperature)
+        flow, lines = step.flow(operator, conductances, temperature, linear=plain)
         flow = length * (stage.now * flow + stage.start * first)
         here, before = stage.mu * here + stage.nu * before + step.inverse * flow, here
         return lines

@@ -112,6 +112,7 @@ class VoxelStepper:
             heat = np.where(loose, volume * capacity, 0.0)
             np.divide(1.0, heat, out=inverse, where=heat > 0.0, casting="same_kind")
         self._runs = self._conducting.runs(self._inverse)
+        self._frozen_probes = None  # nodes that come free may be the fastest ones
 
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
         """See :meth:`thermal.heat.HeatStepper.begin`."""

@@ -31,7 +31,8 @@ class Runs(NamedTuple):
     ends: Numbers
     """(nx, ny, r, 2): first node of a run, and the one after its last"""
     values: Real
-    """(nx, ny, r, 2): conductance over the inverse square of the edge, W m/K, and inverse capacity, K/J"""
+    """(nx, ny, r, 3): conductance over the inverse square of the edge, W m/K, inverse capacity, K/J, and the inverse
+    square of the edges along the row, 1/m2, which may be another at the first of the nodes that differ"""
     odd_counts: Numbers
     """(nx, ny): how many nodes of a row's runs differ"""
     odd: Numbers
@@ -41,16 +42,16 @@ class Runs(NamedTuple):
 
     @staticmethod
     def of(kv: Real, squares: tuple[Real, Real, Real], inverse: Real) -> Runs:
-        """From the arrays of :mod:`thermal.engines.heat_kernels`; a NaN among the coefficients is like nothing."""
+        """From the arrays of :mod:`thermal.engines.heat_kernels`; no run reaches to where a coefficient is NaN."""
         rows = inverse.shape[0] - 2, inverse.shape[1] - 2
         most = inverse.shape[2] // SHORTEST + 1
         counts, odd_counts = np.zeros(rows, np.uint32), np.zeros(rows, np.uint32)
-        ends, values = np.zeros((*rows, most, 2), np.uint32), np.zeros((*rows, most, 2), kv.dtype)
+        ends, values = np.zeros((*rows, most, 2), np.uint32), np.zeros((*rows, most, 3), kv.dtype)
         _find(1, rows[0] + 1, kv, squares[2], inverse, counts, ends, values)
         most = int(counts.max(initial=0))
         ends, values = ends[:, :, :most].copy(), values[:, :, :most].copy()
         odd = np.zeros((*rows, MOST_ODD * (most + 1)), np.uint32)
-        _join(1, rows[0] + 1, inverse.shape[2] - 1, counts, ends, odd_counts, odd)
+        _join(1, rows[0] + 1, kv, counts, ends, odd_counts, odd)
         odd = odd[:, :, : int(odd_counts.max(initial=0))].copy()
         odd_values = np.zeros((*odd.shape, 7), kv.dtype)
         _take_odd(1, rows[0] + 1, kv, *squares, inverse, odd_counts, odd, odd_values)
@@ -61,7 +62,7 @@ class Runs(NamedTuple):
         """No run in any row of a grid of nodes."""
         rows = shape[:2]
         none = np.zeros(rows, np.uint32)
-        values, odd_values = np.zeros((*rows, 0, 2), real), np.zeros((*rows, 0, 7), real)
+        values, odd_values = np.zeros((*rows, 0, 3), real), np.zeros((*rows, 0, 7), real)
         return Runs(none, np.zeros((*rows, 0, 2), np.uint32), values, none, np.zeros((*rows, 0), np.uint32), odd_values)
 
 
@@ -85,21 +86,29 @@ def _find(
                         ends[i - 1, j - 1, found, 0], ends[i - 1, j - 1, found, 1] = first, m
                         values[i - 1, j - 1, found, 0] = k00[first] + k01[first] + k10[first] + k11[first]
                         values[i - 1, j - 1, found, 1] = w[first]
+                        values[i - 1, j - 1, found, 2] = rz[first]
                         found += 1
                     first = m if even else m + 1
             counts[i - 1, j - 1] = found
 
 
 @compiled_shared
-def _join(begin: int, end: int, last: int, counts: Numbers, ends: Numbers, odd_counts: Numbers, odd: Numbers) -> None:
-    """Let runs reach over a few nodes to the next one and to the ``last`` node of the row but one, and note these."""
+def _join(begin: int, end: int, kv: Real, counts: Numbers, ends: Numbers, odd_counts: Numbers, odd: Numbers) -> None:
+    """Let runs reach over a few nodes to the next one and to both ends of the row, and note these nodes."""
+    last = kv.shape[2]
     for i in range(begin - 1, end - 1):
         for j in range(counts.shape[1]):
+            k00, k01, k10, k11 = kv[i, j], kv[i, j + 1], kv[i + 1, j], kv[i + 1, j + 1]
             count, alone = counts[i, j], 0
             for number in range(count + 1):
                 behind = ends[i, j, number - 1, 1] if number > 0 else 1
                 ahead = ends[i, j, number, 0] if number < count else last
-                if count > 0 and ahead - behind <= MOST_ODD:
+                known = count > 0 and ahead - behind <= MOST_ODD
+                for cell in range(behind - 1, ahead):
+                    if not known:
+                        break
+                    known = not np.isnan(k00[cell] + k01[cell] + k10[cell] + k11[cell])
+                if known:
                     for node in range(behind, ahead):
                         odd[i, j, alone] = node
                         alone += 1

@@ -161,8 +161,7 @@ class Loop:
         kept = np.flatnonzero(held.mask)
         state = HeatState(progress.v, progress.state.temperature, progress.coldest, progress.hottest)
         if not np.array_equal(state.temperature[kept], held.value[kept]):
-            state.temperature[kept] = held.value[kept]
-            state.v[kept] = self.bioheat.heat.take(kept).content(held.value[kept])
+            self._hold(progress, kept, held)
 
         @cache
         def foreseen() -> Array:
@@ -193,7 +192,7 @@ class Loop:
             following = 0.0 if stepped.error is None else self.control.after_leap(step, stepped.error)
         temperature = progress.state.temperature
         if drive.held is not None:
-            temperature[kept] = self._holding(drive, now + step)[0].value[kept]
+            self._hold(progress, kept, self._holding(drive, now + step)[0])
             progress.coldest[kept] = np.minimum(progress.coldest[kept], temperature[kept])
             progress.hottest[kept] = np.maximum(progress.hottest[kept], temperature[kept])
         for start in (earlier, None if before is None else before.state.temperature):
@@ -263,6 +262,11 @@ class Loop:
     def _looks_back(self) -> bool:
         """Whether anything but probes depends on the temperature at the start of a step."""
         return bool(self.laws) or self.drug is not None or self.bioheat.cells.rises
+
+    def _hold(self, progress: Progress, kept: Nodes, held: Held) -> None:
+        """Bring the nodes ``kept`` to what is prescribed, and what they hold with it: they may be released."""
+        progress.state.temperature[kept] = held.value[kept]
+        progress.v[kept] = self.bioheat.heat.take(kept).content(held.value[kept])
 
     def _holding(self, drive: Drive, time: float) -> tuple[Held, Mask]:
         """Nodes whose temperature is prescribed at ``time``, and those that are free."""
