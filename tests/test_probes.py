@@ -9,7 +9,7 @@ import pytest
 from scipy.fft import dstn, idstn
 from scipy.sparse.linalg import LinearOperator, cg
 
-from thermal.domain import Ball, Line, VoxelDomain
+from thermal.domain import FACES, Ball, Line, VoxelDomain
 from thermal.engines.probes import contact, spread
 from thermal.engines.voxel import VoxelEngine
 from thermal.units import Array
@@ -214,3 +214,44 @@ def test_outside_the_body() -> None:
     assert np.sum(weights) == pytest.approx(1.0, abs=1e-12)
     with pytest.raises(ValueError, match="touches no tissue"):
         contact(lattice.points, volume, 1e-3, Ball((0.0, 0.0, 15e-3), 0.5e-3))
+
+
+def grown(growth: float) -> VoxelEngine:
+    """A cube of 48 mm, 1.5 mm fine in the middle 12 mm, with cells that grow by ``growth`` from there on."""
+    half, width = [0.0], 1.5 * MM
+    while half[-1] < 24 * MM - 1e-9:
+        width *= growth if half[-1] > 5.9 * MM else 1.0
+        half.append(24 * MM if half[-1] + 1.5 * width > 24 * MM else half[-1] + width)
+    axis = np.concatenate([-np.array(half[:0:-1]), half])
+    count = (len(axis) - 1) ** 3
+    return VoxelEngine(VoxelDomain((axis, axis.copy(), axis.copy()), {"t": np.ones(count)}, np.ones(count, dtype=bool)))
+
+
+def around(engine: VoxelEngine, line: Line, prescribed: bool) -> Array:
+    """Values 3 and 5 mm beside the middle of a line at a value of one, or with a flow of one, and the other one."""
+    border = np.any([engine.areas[name] > 0 for name in FACES], axis=0)
+    operator, nothing = engine.conductance(np.ones(engine.cell_volume.shape)), np.zeros(engine.volume.size)
+    at = np.array([[0.0, 0.0, 3 * MM], [0.0, 0.0, 5 * MM]])
+    if prescribed:
+        factor = engine.contact(line)
+        u = engine.solve(operator, factor, factor, fixed=border, values=nothing, tolerance=1e-8)
+        return np.append(engine.sample(u, at), engine.total(factor * (1.0 - u)))
+    weights, resistance = engine.spread(line)
+    u = engine.solve(operator, nothing, weights, fixed=border, values=nothing, tolerance=1e-8)
+    return np.append(engine.sample(u, at), weights @ u + resistance)
+
+
+@pytest.mark.parametrize("prescribed", [True, False])
+@pytest.mark.parametrize("end", [(18.0, 18.0, 0.3), (20.0, 0.2, 0.3), (16.0, 14.0, 12.0)])
+def test_a_line_that_leaves_the_refined_part_is_as_thin_there_as_one_that_does_not(
+    end: tuple[float, float, float], prescribed: bool
+) -> None:
+    """Against cells of 1.5 mm everywhere: 2 % in the refined part and 5 % of the whole where cells grow by 1.3, 5 and
+    7 % where they double. A reach by the longest cell lowers the temperature 3 mm beside the line by 20 to 70 %."""
+    x, y, z = end
+    line = Line((-x * MM, -y * MM, z * MM if z < 1.0 else -z * MM), (x * MM, y * MM, z * MM), 0.75 * MM)
+    expected = around(grown(1.0), line, prescribed)
+    for growth, near, whole in ((1.3, 0.02, 0.05), (2.0, 0.05, 0.07)):
+        found = around(grown(growth), line, prescribed)
+        np.testing.assert_allclose(found[:2], expected[:2], rtol=near)
+        assert found[2] == pytest.approx(expected[2], rel=whole)

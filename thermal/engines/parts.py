@@ -119,9 +119,9 @@ class GridPart:
         """Largest edge of the cell at ``point``, m."""
         return self.whole.spacing(point)
 
-    def spacing_along(self, probe: Probe) -> float:
-        """Largest edge of the cells along a probe, m."""
-        return max(self.spacing(point) for point in probes.stations(probe))
+    def spacing_along(self, probe: Probe) -> Array:
+        """(q,) m, the largest edge of the cells that a probe passes, at places evenly along it."""
+        return self.whole.spacing_along(probe)
 
 
 @dataclass(frozen=True)

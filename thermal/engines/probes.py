@@ -15,6 +15,9 @@ what lacks to the resistance of the true probe is sub-grid.
 the far field is that of a probe with the true radius. Nodes only gain a diagonal, so no field leaves the range of its
 data.
 
+*Along a line* the reach follows the cells that it passes, growing towards longer ones before they are met
+(:func:`_reaches`): a part in refined tissue is as thin as the cells there allow, wherever else the line leads.
+
 *Ends of a line*: sources smeared over more than the radius see less of the three-dimensional spreading at the ends.
 The self-energy of the finite smeared line against the mean potential on the wall of a uniform finite line (Howe 1914;
 Grover, Inductance Calculations) gives the radius of the endless line that acts like the finite one.
@@ -31,6 +34,7 @@ endless where both ends are.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -44,6 +48,12 @@ REACH_IN_RADII = 1.4
 """The kernel's reach, chosen on lattices: errors stay below 1 % for spacings from r/3 to 6 r at any place."""
 BEYOND_REACH = 1.5
 """Reaches from a probe within which nodes say whether its ends lie on the border of the body."""
+FEWEST, MOST = 9, 1000
+"""Places along a probe where its spacing is looked up."""
+STEEPEST = 2.0
+"""By how much the reach of a line changes at most, m, a metre along it"""
+LEVEL = 1.25
+"""Ratio between one reach and the next of a line whose reach is not the same everywhere"""
 SAMPLES_PER_REACH = 8
 SHELLS = 600
 LEAST_SUPPORT = 0.5
@@ -60,61 +70,103 @@ def alone(part: Any) -> Any:
     return part
 
 
-def spread(points: Array, volume: Array, spacing: float, probe: Probe, add: Add = alone) -> tuple[Array, float]:
+@dataclass(frozen=True)
+class _Part:
+    """The samples of a line that have the same ``reach`` (m), from the longest of their cells, ``spacing`` m: their
+    ``portion`` of all and the ``weights`` (n,) of the nodes around them, which sum to that portion inside the body."""
+
+    reach: float
+    spacing: float
+    portion: float
+    weights: Array
+
+
+def spread(points: Array, volume: Array, spacing: float | Array, probe: Probe, add: Add = alone) -> tuple[Array, float]:
     """Hand a prescribed flow to the nodes around a thin probe.
 
     ``points`` (n, 3) m, ``volume`` (n,) lumped m3 (zero outside the body), ``spacing`` the largest edge near the probe,
-    m. Returns weights (n,) that sum to one, uniform along a line, and the sub-grid resistance in 1/m:
-    value at the probe's wall (for a line: its mean) = weights . u + flow * resistance / k.
+    m, or those at places evenly along it (q,). Returns weights (n,) that sum to one, uniform along a line, and the
+    sub-grid resistance in 1/m: value at the probe's wall (for a line: its mean) = weights . u + flow * resistance / k.
     ``add`` sums over the processes of a parallel run, each of which has a part of the nodes.
     Raises ``ValueError`` for a probe outside the body.
     """
-    reach, weights = _smear(points, volume, spacing, probe, add)
+    parts = _smear(points, volume, spacing, probe, add)
+    weights = np.sum([part.weights for part in parts], axis=0)
     weights /= add(np.sum(weights))
-    slenderness = _length(probe) / reach
-    energy, roughness = _self_energy(slenderness)
-    lattice = _lattice(probe, _edge(add(weights @ volume), spacing) / reach) * roughness
-    return weights, _alone(slenderness, probe.radius / reach) / reach - (energy + lattice) / reach
+    resistance = 0.0
+    for part in parts:
+        slenderness, reach = _length(probe) / part.reach, part.reach
+        energy, roughness = _self_energy(slenderness)
+        lattice = _lattice(probe, _cell(part, volume, add) / reach) * roughness
+        own = _alone(slenderness, probe.radius / reach) / reach - (energy + lattice) / reach
+        resistance += part.portion * own
+    return weights, resistance
 
 
-def contact(points: Array, volume: Array, spacing: float, probe: Probe, add: Add = alone) -> Array:
+def contact(points: Array, volume: Array, spacing: float | Array, probe: Probe, add: Add = alone) -> Array:
     """Shape factors (n,) in m of a thin probe at a prescribed value: flow into node i = k_i factor_i (u_probe - u_i).
 
     Arguments and errors as for :func:`spread`. Parts of a line outside the body exchange nothing.
     """
-    reach, weights = _smear(points, volume, spacing, probe, add)
-    edge = _edge(add(weights @ volume) / add(np.sum(weights)), spacing)
-    lattice = round(_lattice(probe, edge / reach), 6)
-    length = _mirrored(points, volume, probe, reach, add) / reach
-    strength = _strength(round(length, 6), round(probe.radius / reach, 6), lattice)
-    return weights * (strength * (_length(probe) or reach))
+    factor = np.zeros(len(volume))
+    for part in _smear(points, volume, spacing, probe, add):
+        reach = part.reach
+        lattice = round(_lattice(probe, _cell(part, volume, add) / reach), 6)
+        length = _mirrored(points, volume, probe, reach, add) / reach
+        strength = _strength(round(length, 6), round(probe.radius / reach, 6), lattice)
+        factor += part.weights * (strength * (_length(probe) or reach))
+    return factor
 
 
-def _smear(points: Array, volume: Array, spacing: float, probe: Probe, add: Add) -> tuple[float, Array]:
-    """Reach of the kernel, m, and the share of the flow that each node takes (n,): one in all inside the body."""
+def _cell(part: _Part, volume: Array, add: Add) -> float:
+    """Edge of the mean cell around a part, m."""
+    whole = add(np.sum(part.weights))
+    return _edge(add(part.weights @ volume) / whole, part.spacing) if whole > 0.0 else part.spacing
+
+
+def _smear(points: Array, volume: Array, spacing: float | Array, probe: Probe, add: Add) -> list[_Part]:
+    """The parts of a probe, each with the share of the flow that every node takes: one in all inside the body."""
     if not 0.0 < probe.radius < np.inf:
         raise ValueError(f"the probe {probe} has no radius; give a length above zero")
-    reach = _reach(probe, spacing)
+    spacings = np.atleast_1d(np.asarray(spacing, dtype=float))
+    reaches = _reaches(probe, spacings)
     start, end = _ends(probe)
-    axis = end - start
-    box = np.all((points > np.minimum(start, end) - reach) & (points < np.maximum(start, end) + reach), axis=1)
-    near = np.flatnonzero(box & (volume > 0))
-    offset = points[near] - start
+    count = int(np.ceil(SAMPLES_PER_REACH * _length(probe) / reaches.min())) or 1
+    along = (np.arange(count) + 0.5) / count
+    places = np.linspace(0.0, 1.0, len(spacings))
+    of_samples, cells = np.interp(along, places, reaches), np.interp(along, places, spacings)
+    steps = np.ceil(np.log(of_samples / reaches.min()) / np.log(LEVEL) - 1e-9)
+    parts, touched = [], False
+    for step in np.unique(steps):
+        mine = steps == step
+        reach = min(float(reaches.min() * LEVEL**step), float(reaches.max()))
+        weights, some = _weights(points, volume, start, (end - start) * along[mine, None], reach, count, add)
+        parts.append(_Part(reach, float(cells[mine].max()), float(mine.mean()), weights))
+        touched |= some
+    if not touched:
+        raise ValueError(f"the probe from {start.tolist()} to {end.tolist()} m touches no tissue")
+    return parts
+
+
+def _weights(
+    points: Array, volume: Array, start: Array, samples: Array, reach: float, count: int, add: Add
+) -> tuple[Array, bool]:
+    """Share of the flow that each node takes (n,) from ``samples`` (q, 3) m beyond ``start``, which are so many of the
+    ``count`` of a probe; and whether any of them touches tissue."""
+    lower, upper = start + samples.min(axis=0) - reach, start + samples.max(axis=0) + reach
+    near = np.flatnonzero(np.all((points > lower) & (points < upper), axis=1) & (volume > 0))
+    offset, axis = points[near] - start - samples[0], samples[-1] - samples[0]
     along = np.clip(offset @ axis / (float(axis @ axis) or 1.0), 0.0, 1.0)
     near = near[np.sum((offset - along[:, None] * axis) ** 2, axis=1) < reach**2]
-    count = int(np.ceil(SAMPLES_PER_REACH * _length(probe) / reach)) or 1
-    samples = (np.arange(count) + 0.5)[:, None] / count * axis
     place = points[near] - start
     # |place - sample|^2 multiplied out, so that the large arrays stay two-dimensional
     squares = np.sum(place**2, axis=1) - 2.0 * samples @ place.T + np.sum(samples**2, axis=1)[:, None]
     kernel = np.maximum(1.0 - squares / reach**2, 0.0) ** 2 * volume[near]
     support = add(np.sum(kernel, axis=1)) / (32.0 * np.pi / 105.0 * reach**3)  # 1 where the kernel lies in the body
-    if not np.any(support > 0.0):
-        raise ValueError(f"the probe from {start.tolist()} to {end.tolist()} m touches no tissue")
     norm = np.maximum(support, LEAST_SUPPORT)[:, None] * (count * 32.0 * np.pi / 105.0 * reach**3)
     shares = np.zeros(len(volume))
     shares[near] = np.sum(kernel / norm, axis=0)
-    return reach, shares
+    return shares, bool(np.any(support > 0.0))
 
 
 def _reach(probe: Probe, spacing: float) -> float:
@@ -122,9 +174,17 @@ def _reach(probe: Probe, spacing: float) -> float:
     return float(np.hypot(REACH_IN_SPACINGS * spacing, REACH_IN_RADII * probe.radius))
 
 
-def within_reach(probe: Probe, spacing: float) -> tuple[Array, Array]:
+def _reaches(probe: Probe, spacings: Array) -> Array:
+    """Radius of the kernel at places evenly along a probe, m: as long as the cells (q,) ask for, and nowhere shorter
+    than that of another place less the way there, so that no kernel ends in cells much longer than it was made for."""
+    wanted = np.hypot(REACH_IN_SPACINGS * spacings, REACH_IN_RADII * probe.radius)
+    away = _length(probe) * np.linspace(0.0, 1.0, len(spacings))
+    return np.asarray(np.max(wanted - STEEPEST * np.abs(away[:, None] - away), axis=1))
+
+
+def within_reach(probe: Probe, spacing: float | Array) -> tuple[Array, Array]:
     """Lower and upper corner (3,) m of a box with everything that its weights depend on."""
-    reach = BEYOND_REACH * _reach(probe, spacing)
+    reach = BEYOND_REACH * _reach(probe, float(np.max(spacing)))
     start, end = _ends(probe)
     return np.minimum(start, end) - reach, np.maximum(start, end) + reach
 
@@ -157,10 +217,11 @@ def _mirrored(points: Array, volume: Array, probe: Probe, reach: float, add: Add
     return (length, 2.0 * length, max(length, ENDLESS * reach))[cut]
 
 
-def stations(probe: Probe) -> list[tuple[float, float, float]]:
-    """A few points along a probe, where its spacing is looked up."""
+def stations(probe: Probe, apart: float = np.inf) -> list[tuple[float, float, float]]:
+    """A few points along a probe, where its spacing is looked up; as many as it takes for them to be ``apart`` m."""
     start, end = _ends(probe)
-    places = [start + share * (end - start) for share in np.linspace(0.0, 1.0, 9)]
+    count = FEWEST - 1 if np.isinf(apart) else max(FEWEST - 1, int(np.ceil(_length(probe) / apart)))
+    places = [start + share * (end - start) for share in np.linspace(0.0, 1.0, min(count, MOST) + 1)]
     return [(float(x), float(y), float(z)) for x, y, z in places]
 
 

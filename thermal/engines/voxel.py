@@ -290,14 +290,14 @@ class VoxelEngine(OneProcess):
 
     def spread(self, probe: Probe) -> tuple[Array, float]:
         """See :meth:`thermal.engine.Engine.spread`."""
-        spacing = self._spacing_along(probe)
+        spacing = self.spacing_along(probe)
         nodes = self._places.between(*probes.within_reach(probe, spacing))
         near, resistance = probes.spread(self._places.of_nodes(nodes), self.volume[nodes], spacing, probe)
         return self._scattered(near, nodes), resistance
 
     def contact(self, probe: Probe) -> Array:
         """See :meth:`thermal.engine.Engine.contact`."""
-        spacing = self._spacing_along(probe)
+        spacing = self.spacing_along(probe)
         nodes = self._places.between(*probes.within_reach(probe, spacing))
         near = probes.contact(self._places.of_nodes(nodes), self.volume[nodes], spacing, probe)
         return self._scattered(near, nodes)
@@ -308,8 +308,10 @@ class VoxelEngine(OneProcess):
         out[nodes] = values
         return out
 
-    def _spacing_along(self, probe: Probe) -> float:
-        return max(self.spacing(point) for point in probes.stations(probe))
+    def spacing_along(self, probe: Probe) -> Array:
+        """(q,) m, the largest edge of the cells that it passes, at places evenly along it."""
+        finest = min(float(widths.min()) for widths in self.domain.widths)
+        return np.array([self.spacing(point) for point in probes.stations(probe, finest)])
 
     def inside(self, u: Array, level: float) -> Array:
         """(m,) share of each cell at or above ``level``."""
