@@ -460,6 +460,15 @@ def test_surfaces_without_a_name_or_triangles_are_said(tmp_path: Path) -> None:
     assert 'the boundary "skin" has no triangles and is left out' in notes
 
 
+def test_triangles_that_a_boundary_names_twice_count_once(tmp_path: Path) -> None:
+    """Twice the area would be twice the flux."""
+    gmsh(tmp_path / "a.msh", [("liver", 1, 3), ("skin", 7, 2)], [1, 1], faces=[(0, 1, 2), (2, 0, 1)], face_tags=[7, 7])
+    built = build(tmp_path, **MESH)
+    assert isinstance(built.domain, MeshDomain)
+    assert len(built.domain.boundaries["skin"]) == 1
+    assert any('1 triangles of boundary "skin" occur more than once' in warning for warning in built.warnings)
+
+
 def test_boundaries_inside_and_away_from_the_cells(tmp_path: Path) -> None:
     gmsh(tmp_path / "a.msh", [("liver", 1, 3), ("skin", 7, 2)], [1, 1], faces=[(0, 1, 2), (0, 1, 4)], face_tags=[7, 7])
     with pytest.raises(

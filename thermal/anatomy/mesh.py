@@ -286,8 +286,12 @@ def _boundaries(
         check_facets(name, facets[chosen], strange[chosen], form, file.place, points)
         if name in regions:
             notes.append(f'"{name}" names a boundary and a region; [boundaries.{name}] means the boundary')
+        first = np.unique(np.sort(facets[chosen], axis=1), axis=0, return_index=True)[1]
+        single = facets[chosen][np.sort(first)]
         if name != SURFACE:
-            found[name] = facets[chosen]
+            found[name] = single
+        if repeated := np.count_nonzero(chosen) - len(single):
+            notes.append(f'{DOUBT}{repeated} {form.facet} of boundary "{name}" occur more than once and count once')
     unnamed = sorted(set(tags[~np.isin(tags, list(names))].astype(int).tolist()))
     if unnamed:
         count = int((~np.isin(tags, list(names))).sum())
