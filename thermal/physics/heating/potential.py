@@ -29,6 +29,9 @@ from thermal.units import Array
 
 RESOLVE_ABOVE = 0.02
 """Relative change of the conductivity of any cell after which the potential is solved again."""
+COUNT_ABOVE = 0.002
+"""The same after which the heat of the potential that is there is taken anew. Its sum is least for the true potential
+(Dirichlet), so that power and impedance are off by the square of the change, and not by the change itself."""
 PREPARE_ABOVE = 30.0
 """Factor by which the conductivity of any cell has changed when the solver is prepared anew: only what dries or is wet
 again changes so much. A solver kept that long takes 1.2 times the iterations; preparing one costs as much as four."""
@@ -75,10 +78,10 @@ class ElectricalConductivity:
         return sigma
 
 
-def _changed(new: Array, old: Array) -> bool:
+def _changed(new: Array, old: Array, by: float) -> bool:
     change = new - old
     np.abs(change, out=change)
-    change -= RESOLVE_ABOVE * old
+    change -= by * old
     return bool(np.max(change, initial=-np.inf) > 0.0)
 
 
@@ -103,18 +106,30 @@ class _Prepared:
 
 
 @dataclass(frozen=True)
-class _Solution:
-    """What was solved for: ``sigma`` (m,) S/m, ``links`` (t,) S of each electrode, zero for one that is not connected,
-    ``potential`` (n,) for 1 V between the sides of the generator."""
+class _Conductors:
+    """``sigma`` (m,) S/m, and ``links`` (t,) S of each electrode, zero for one that is not connected."""
 
     sigma: Array
     links: tuple[Array, ...]
+
+    def differ(self, last: _Conductors, by: float) -> bool:
+        """Whether any has changed by more than ``by``, relative to the ``last``."""
+        pairs = zip((self.sigma, *self.links), (last.sigma, *last.links), strict=True)
+        return any(_changed(new, old, by) for new, old in pairs)
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """``potential`` (n,) for 1 V between the sides of the generator, and what it was solved for."""
+
+    conductors: _Conductors
     potential: Array
 
 
 @dataclass
 class Circuit:
-    """The potential for 1 V, kept until the conductivity has changed by more than 2 % or the connections have."""
+    """The potential for 1 V, kept until the conductivity has changed by more than 2 % or the connections have; its heat
+    follows the conductivity more closely."""
 
     engine: Engine
     conductivity: ElectricalConductivity
@@ -130,6 +145,8 @@ class Circuit:
     conductance: float = 0.0
     """S, current per volt"""
     _solution: _Solution | None = None
+    _counted: _Conductors | None = None
+    """what the heat was taken with"""
     _turn: Array | None = None
     """(n,) how the potential changed from the solution before the last to the last"""
     _prepared: _Prepared | None = None
@@ -147,10 +164,10 @@ class Circuit:
             self.link(electrode, temperature, cooled) * on
             for electrode, on in zip(self.electrodes, connected, strict=True)
         )
-        last = self._solution
-        if last is not None and not any(
-            _changed(new, old) for new, old in zip((sigma, *links), (last.sigma, *last.links), strict=True)
-        ):
+        new, last = _Conductors(sigma, links), self._solution
+        if last is not None and not new.differ(last.conductors, RESOLVE_ABOVE):
+            if self._counted is not None and new.differ(self._counted, COUNT_ABOVE):
+                self._count(new, self.engine.conductance(sigma, self.cuts))
             return
         operator, link = self.engine.conductance(sigma, self.cuts), self._spread(links)
         if self._prepared is None or not self._prepared.serves(sigma, link):
@@ -161,7 +178,8 @@ class Circuit:
             tolerance=FIRST_TOLERANCE if last is None else TOLERANCE,
         )  # fmt: skip
         self._turn = None if last is None else potential - last.potential
-        self._settle(_Solution(sigma, links, potential), operator)
+        self._solution = _Solution(new, potential)
+        self._count(new, operator)
 
     def _foreseen(self, operator: Operator, link: Array, driven: Array) -> Array:
         """(n,) the last potential, gone on as it went before: so far that least power is dissipated (Dirichlet)."""
@@ -189,13 +207,13 @@ class Circuit:
             whole[electrode.nodes] += link
         return whole
 
-    def _settle(self, solution: _Solution, operator: Operator) -> None:
+    def _count(self, conductors: _Conductors, operator: Operator) -> None:
         """Joule heat per square volt; the conductance is its sum, so voltage times current is the heat to round-off."""
-        self._solution, potential = solution, solution.potential
+        self._counted, potential = conductors, self.potential
         self.volume_heat = operator.dissipation(potential)
         self.wall_heats = tuple(
             link * (float(electrode.active) - potential[electrode.nodes]) ** 2
-            for electrode, link in zip(self.electrodes, solution.links, strict=True)
+            for electrode, link in zip(self.electrodes, conductors.links, strict=True)
         )
         self.conductance = float(np.sum(self.volume_heat)) + sum(float(np.sum(heat)) for heat in self.wall_heats)
 
@@ -207,25 +225,32 @@ class Circuit:
         )
 
     def memory(self) -> Mapping[str, Array]:
-        """Conductivity and potential of the last solution, its turn, and what the solver was prepared for."""
+        """Conductivity and potential of the last solution, its turn, what its heat was taken with, and what the solver
+        was prepared for."""
         assert self._solution is not None
+        assert self._counted is not None
         assert self._prepared is not None
         return {
             "prepared_conductivity": self._prepared.sigma.copy(),
             "prepared_link": self._prepared.link.copy(),
-            "conductivity": self._solution.sigma.copy(),
+            "conductivity": self._solution.conductors.sigma.copy(),
+            "counted_conductivity": self._counted.sigma.copy(),
             "potential": self._solution.potential.copy(),
             **({} if self._turn is None else {"turn": self._turn.copy()}),
-            **{f"link_{index}": link.copy() for index, link in enumerate(self._solution.links)},
+            **{f"link_{index}": link.copy() for index, link in enumerate(self._solution.conductors.links)},
+            **{f"counted_link_{index}": link.copy() for index, link in enumerate(self._counted.links)},
         }
 
     def recall(self, memory: Mapping[str, Array]) -> None:
         """Go on from what :meth:`memory` gave, bit for bit."""
-        sigma = np.asarray(memory["conductivity"])
-        links = tuple(np.asarray(memory[f"link_{index}"]) for index in range(len(self.electrodes)))
+        solved, counted = (self._conductors(memory, prefix) for prefix in ("", "counted_"))
         before, linked = np.asarray(memory["prepared_conductivity"]), np.asarray(memory["prepared_link"])
         operator = self.engine.conductance(before, self.cuts)
         self._prepared = _Prepared.of(self.engine, operator, before, linked, self.ground)
-        potential = np.asarray(memory["potential"])
         self._turn = np.asarray(memory["turn"]) if "turn" in memory else None
-        self._settle(_Solution(sigma, links, potential), self.engine.conductance(sigma, self.cuts))
+        self._solution = _Solution(solved, np.asarray(memory["potential"]))
+        self._count(counted, self.engine.conductance(counted.sigma, self.cuts))
+
+    def _conductors(self, memory: Mapping[str, Array], prefix: str) -> _Conductors:
+        links = tuple(np.asarray(memory[f"{prefix}link_{index}"]) for index in range(len(self.electrodes)))
+        return _Conductors(np.asarray(memory[f"{prefix}conductivity"]), links)
