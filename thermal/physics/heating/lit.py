@@ -199,18 +199,15 @@ class LightPower:
             self._set(self._lit.solve(self._coagulated, lost))
 
     def finer(self, name: str, at: Array) -> float | None:
-        """Fluence rate between the nodes of the light's grid, as light falls off there; its standard error, where that
-        grid is finer."""
-        grid = self._lit.window.engine
-        if name == "fluence":
-            if at.tobytes() not in self._read:
-                if self._fading is None:
-                    self._fading = self._lit.fading(self._coagulated, self._lost)
-                self._read[at.tobytes()] = fluence_at(grid, self._light.fluence, self._fading, at)
-            return self._read[at.tobytes()]
-        if name != "fluence_error" or self._light.fluence_error is None or grid is self._lit.engine:
+        """Fluence rate between the nodes of the light's grid, as light falls off there."""
+        if name != "fluence":
             return None
-        return float(grid.sample(self._light.fluence_error, at[None])[0])
+        place = at.tobytes()
+        if place not in self._read:
+            if self._fading is None:
+                self._fading = self._lit.fading(self._coagulated, self._lost)
+            self._read[place] = fluence_at(self._lit.window.engine, self._light.fluence, self._fading, at)
+        return self._read[place]
 
     @property
     def fields(self) -> Mapping[str, tuple[Array, str]]:
