@@ -318,8 +318,8 @@ def test_rf01_concentric_spheres(tmp_path: Path) -> None:
 
 def test_rf03_conductivity_that_rises(tmp_path: Path) -> None:
     """Both electrodes at 37 degC: k ln(1 + b T) / (b sigma) = phi (V - phi) / 2, so that the resistance falls to V over
-    the integral of exp(b sigma phi (V - phi) / 2k). Heat that is kept until the conductivity has
-    changed by 2 % would leave it 1 % too high."""
+    the integral of exp(b sigma phi (V - phi) / 2k). A conductance that is kept until the
+    conductivity has changed by 2 % would leave it 1 % too high."""
     shell(tmp_path, 2 * MM, 12 * MM)
     sigma, slope, voltage, k = 0.27, 0.015, 15.0, 0.5
     light = TISSUE.replace("3600 J", "36 J").replace("6.4e-3", "0")

@@ -30,8 +30,8 @@ from thermal.units import Array
 RESOLVE_ABOVE = 0.02
 """Relative change of the conductivity of any cell after which the potential is solved again."""
 COUNT_ABOVE = 0.002
-"""The same after which the heat of the potential that is there is taken anew. Its sum is least for the true potential
-(Dirichlet), so that power and impedance are off by the square of the change, and not by the change itself."""
+"""The same after which the conductance is taken anew with the potential that is there. The heat is least for the true
+one (Dirichlet), so that power and impedance are off by the square of the change, and not by the change itself."""
 PREPARE_ABOVE = 30.0
 """Factor by which the conductivity of any cell has changed when the solver is prepared anew: only what dries or is wet
 again changes so much. A solver kept that long takes 1.2 times the iterations; preparing one costs as much as four."""
@@ -128,8 +128,8 @@ class _Solution:
 
 @dataclass
 class Circuit:
-    """The potential for 1 V, kept until the conductivity has changed by more than 2 % or the connections have; its heat
-    follows the conductivity more closely."""
+    """The potential for 1 V, kept until the conductivity has changed by more than 2 % or the connections have; the
+    conductance follows more closely."""
 
     engine: Engine
     conductivity: ElectricalConductivity
@@ -139,14 +139,16 @@ class Circuit:
     ground: Held
     """prescribed potentials per volt"""
     volume_heat: Array = field(default_factory=lambda: np.zeros(0))
-    """(n,) W per square volt, of the tissue between nodes"""
+    """(n,) W per square volt at the last solution, of the tissue between nodes"""
     wall_heats: tuple[Array, ...] = ()
-    """(t,) W per square volt, of each electrode's sub-grid part"""
+    """(t,) W per square volt likewise, of each electrode's sub-grid part"""
     conductance: float = 0.0
     """S, current per volt"""
     _solution: _Solution | None = None
     _counted: _Conductors | None = None
-    """what the heat was taken with"""
+    """what the conductance was taken with"""
+    _scale: float = 1.0
+    """of the heat since the solution"""
     _turn: Array | None = None
     """(n,) how the potential changed from the solution before the last to the last"""
     _prepared: _Prepared | None = None
@@ -167,7 +169,7 @@ class Circuit:
         new, last = _Conductors(sigma, links), self._solution
         if last is not None and not new.differ(last.conductors, RESOLVE_ABOVE):
             if self._counted is not None and new.differ(self._counted, COUNT_ABOVE):
-                self._count(new, self.engine.conductance(sigma, self.cuts))
+                self._count(new, self._sum(*self._dissipated(new, self.engine.conductance(sigma, self.cuts))))
             return
         operator, link = self.engine.conductance(sigma, self.cuts), self._spread(links)
         if self._prepared is None or not self._prepared.serves(sigma, link):
@@ -178,8 +180,7 @@ class Circuit:
             tolerance=FIRST_TOLERANCE if last is None else TOLERANCE,
         )  # fmt: skip
         self._turn = None if last is None else potential - last.potential
-        self._solution = _Solution(new, potential)
-        self._count(new, operator)
+        self._settle(_Solution(new, potential), operator)
 
     def _foreseen(self, operator: Operator, link: Array, driven: Array) -> Array:
         """(n,) the last potential, gone on as it went before: so far that least power is dissipated (Dirichlet)."""
@@ -207,22 +208,35 @@ class Circuit:
             whole[electrode.nodes] += link
         return whole
 
-    def _count(self, conductors: _Conductors, operator: Operator) -> None:
+    def _settle(self, solution: _Solution, operator: Operator) -> None:
         """Joule heat per square volt; the conductance is its sum, so voltage times current is the heat to round-off."""
-        self._counted, potential = conductors, self.potential
-        self.volume_heat = operator.dissipation(potential)
-        self.wall_heats = tuple(
+        self._solution = solution
+        self.volume_heat, self.wall_heats = self._dissipated(solution.conductors, operator)
+        self._count(solution.conductors, self._sum(self.volume_heat, self.wall_heats))
+
+    def _count(self, conductors: _Conductors, conductance: float) -> None:
+        """Scale the heat to what the potential dissipates in other ``conductors``. Its places stay what they are: in
+        series with other tissue, what conducts better is heated less, not more."""
+        self._counted, self.conductance = conductors, conductance
+        self._scale = conductance / self._sum(self.volume_heat, self.wall_heats)
+
+    def _dissipated(self, conductors: _Conductors, operator: Operator) -> tuple[Array, tuple[Array, ...]]:
+        potential = self.potential
+        walls = tuple(
             link * (float(electrode.active) - potential[electrode.nodes]) ** 2
             for electrode, link in zip(self.electrodes, conductors.links, strict=True)
         )
-        self.conductance = float(np.sum(self.volume_heat)) + sum(float(np.sum(heat)) for heat in self.wall_heats)
+        return operator.dissipation(potential), walls
+
+    @staticmethod
+    def _sum(volume: Array, walls: tuple[Array, ...]) -> float:
+        return float(np.sum(volume)) + sum(float(np.sum(heat)) for heat in walls)
 
     def heat(self, cooled: bool) -> Array:
         """(n,) W per square volt that the tissue gets, all but what goes directly to running coolants."""
         shares = [0.5 + 0.5 * e.returned if cooled else np.ones(e.nodes.size) for e in self.electrodes]
-        return self.volume_heat + self._spread(
-            tuple(heat * share for heat, share in zip(self.wall_heats, shares, strict=True))
-        )
+        walls = tuple(heat * share for heat, share in zip(self.wall_heats, shares, strict=True))
+        return self._scale * (self.volume_heat + self._spread(walls))
 
     def memory(self) -> Mapping[str, Array]:
         """Conductivity and potential of the last solution, its turn, what its heat was taken with, and what the solver
@@ -248,8 +262,9 @@ class Circuit:
         operator = self.engine.conductance(before, self.cuts)
         self._prepared = _Prepared.of(self.engine, operator, before, linked, self.ground)
         self._turn = np.asarray(memory["turn"]) if "turn" in memory else None
-        self._solution = _Solution(solved, np.asarray(memory["potential"]))
-        self._count(counted, self.engine.conductance(counted.sigma, self.cuts))
+        potential = np.asarray(memory["potential"])
+        self._settle(_Solution(solved, potential), self.engine.conductance(solved.sigma, self.cuts))
+        self._count(counted, self._sum(*self._dissipated(counted, self.engine.conductance(counted.sigma, self.cuts))))
 
     def _conductors(self, memory: Mapping[str, Array], prefix: str) -> _Conductors:
         links = tuple(np.asarray(memory[f"{prefix}link_{index}"]) for index in range(len(self.electrodes)))
