@@ -316,6 +316,29 @@ def test_rf01_concentric_spheres(tmp_path: Path) -> None:
         assert found.value(f"probe.{name}.absorbed_power") == pytest.approx(density, rel=0.03)
 
 
+def test_rf03_conductivity_that_rises(tmp_path: Path) -> None:
+    """Both electrodes at 37 degC: k ln(1 + b T) / (b sigma) = phi (V - phi) / 2, so that the resistance falls to V over
+    the integral of exp(b sigma phi (V - phi) / 2k). A conductance that is kept until the
+    conductivity has changed by 2 % would leave it 1 % too high."""
+    shell(tmp_path, 2 * MM, 12 * MM)
+    sigma, slope, voltage, k = 0.27, 0.015, 15.0, 0.5
+    light = TISSUE.replace("3600 J", "36 J").replace("6.4e-3", "0")
+    found = run(
+        tmp_path,
+        f'[tissues.tissue]\n{light}electrical_conductivity = "{sigma} S/m"\n'
+        f'electrical_conductivity_slope = "{slope} 1/K"\n'
+        '[boundaries.ball]\nkind = "fixed"\ntemperature = "37 degC"\npotential = "1 V"\n'
+        '[boundaries.outside]\nkind = "fixed"\ntemperature = "37 degC"\npotential = "0 V"\n'
+        f'[heating]\nkind = "rfa"\nvoltage = "{voltage} V"\n[bioheat]\nduration = "8 s"\n',
+    )
+    phi = np.linspace(0.0, voltage, 4001)
+    falls = voltage / np.trapezoid(np.exp(slope * sigma * phi * (voltage - phi) / (2 * k)), phi)
+    assert found.history["impedance"][-1] / found.value("heating.initial_impedance") == pytest.approx(falls, rel=2e-3)
+    hottest = (np.exp(slope * sigma * voltage**2 / (8 * k)) - 1.0) / slope
+    assert found.value("peak_temperature") - 37.0 == pytest.approx(hottest, rel=0.01)
+    assert abs(found.value("ledger.energy_error")) < 1e-11
+
+
 def test_inf01_port_pressure(tmp_path: Path) -> None:
     points, triangles = half.round_disc(graded(0.0, 5 * MM, 40 * MM, 0.5 * MM, 1.2))
     half.write(tmp_path / "half.msh", points, triangles, {"tissue": everywhere}, {"outside": beyond(39.9 * MM)})

@@ -187,10 +187,10 @@ class Mapped(Protocol):
 
 @runtime_checkable
 class Finer(Protocol):
-    """A source some of whose fields are known on a finer grid than that of the heat."""
+    """A source some of whose fields are known better than by the nodes of the heat grid."""
 
     def finer(self, name: str, at: Array) -> float | None:
-        """Value of a field at a point (3,) m there; ``None`` of one that is on the heat grid alone."""
+        """Value of a field at a point (3,) m; ``None`` of one that is linear between the nodes of the heat grid."""
         ...
 
 

@@ -23,9 +23,6 @@ from thermal.store.provenance import peak_memory
 from thermal.units import ZERO_CELSIUS, Array
 from thermal.zone import Zone
 
-DECAYING = frozenset({"fluence"})
-"""Fields that fall off like an exponential: between nodes, their logarithm is interpolated."""
-
 
 @dataclass(frozen=True)
 class Spot:
@@ -37,12 +34,9 @@ class Spot:
     fields: tuple[str, ...]
     position: Array
 
-    def read(self, values: Array, name: str) -> float:
+    def read(self, values: Array) -> float:
         """A nodal field (n,) there."""
-        near = values[self.nodes]
-        if name in DECAYING and self.engine.minimum(near) > 0.0:
-            return float(np.exp(self.engine.total(self.shares * np.log(near))))
-        return self.engine.total(self.shares * near)
+        return self.engine.total(self.shares * values[self.nodes])
 
 
 def locate_probes(case: Case, engine: Engine) -> dict[str, Spot]:
@@ -68,7 +62,7 @@ def probe_readings(
         for wanted in spot.fields:
             values, unit = fields[wanted] if wanted in fields else source.fields[wanted]
             finer = source.finer(wanted, spot.position) if isinstance(source, Finer) else None
-            readings[f"probe.{name}.{wanted}"] = Reading(spot.read(values, wanted) if finer is None else finer, unit)
+            readings[f"probe.{name}.{wanted}"] = Reading(spot.read(values) if finer is None else finer, unit)
     return readings
 
 

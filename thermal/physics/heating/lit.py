@@ -14,6 +14,7 @@ from thermal.library import Sourced
 from thermal.physics.heating.shape_loss import ShapeLoss
 from thermal.physics.light import Border, Lamp, Light, LightModel, Medium
 from thermal.physics.light.nearness import near_fibres
+from thermal.physics.light.reading import fluence_at
 from thermal.physics.light.turbidity import Turbidity
 from thermal.physics.light.window import MINOR_SHARE, unresolved
 from thermal.physics.scene import Device, Drive, Reading, State, due_times
@@ -75,11 +76,18 @@ class Lit:
     def solve(self, coagulated: Array, lost: Array) -> Light:
         """The light where the share ``coagulated`` (n,) of the tissue has coagulated and the share ``lost`` (n,) of the
         particles has lost its shape; its books are closed."""
-        grid = self.window.engine
-        cells, reshaped = grid.to_cells(self.window.to_fine(coagulated)), self.window.to_fine(lost)
-        light = self.model.solve(grid, self._medium(cells, reshaped), self.lamps, self.border)
+        light = self.model.solve(self.window.engine, self._changed(coagulated, lost), self.lamps, self.border)
         light.check()
         return light
+
+    def fading(self, coagulated: Array, lost: Array) -> Array:
+        """mu_eff of the same at the nodes of the light's grid, 1/m."""
+        grid = self.window.engine
+        return grid.to_nodes(self._changed(coagulated, lost).effective_attenuation(grid))
+
+    def _changed(self, coagulated: Array, lost: Array) -> Medium:
+        cells = self.window.engine.to_cells(self.window.to_fine(coagulated))
+        return self._medium(cells, self.window.to_fine(lost))
 
     def _medium(self, coagulated: Array | float = 0.0, lost: Array | float = 0.0) -> Medium:
         """What the light meets on its grid, at cells (m,) and nodes (n,) of which these shares have changed."""
@@ -176,7 +184,8 @@ class LightPower:
         self._power = self._lit.heat(light, self._lost)
         self._idle = np.zeros_like(self._power)
         self._fields: Mapping[str, tuple[Array, str]] | None = None
-        self._read: dict[tuple[str, bytes], float] = {}
+        self._read: dict[bytes, float] = {}
+        self._fading: Array | None = None
 
     def _shed(self, temperature: Array | None) -> None:
         """Solve the light again and again as particles lose their shape, until no more do."""
@@ -190,22 +199,15 @@ class LightPower:
             self._set(self._lit.solve(self._coagulated, lost))
 
     def finer(self, name: str, at: Array) -> float | None:
-        """Fluence rate, or its standard error, on the light's own grid: of what falls off like an exponential, the
-        logarithm is interpolated."""
-        grid = self._lit.window.engine
-        values = {"fluence": self._light.fluence, "fluence_error": self._light.fluence_error}.get(name)
-        if values is None or grid is self._lit.engine:
+        """Fluence rate between the nodes of the light's grid, as light falls off there."""
+        if name != "fluence":
             return None
-        place = name, at.tobytes()
+        place = at.tobytes()
         if place not in self._read:
-            self._read[place] = self._sample(name, values, at)
+            if self._fading is None:
+                self._fading = self._lit.fading(self._coagulated, self._lost)
+            self._read[place] = fluence_at(self._lit.window.engine, self._light.fluence, self._fading, at)
         return self._read[place]
-
-    def _sample(self, name: str, values: Array, at: Array) -> float:
-        grid = self._lit.window.engine
-        if name == "fluence_error" or np.min(values, where=grid.volume > 0, initial=np.inf) <= 0.0:
-            return float(grid.sample(values, at[None])[0])
-        return float(np.exp(grid.sample(np.log(np.maximum(values, 1e-300)), at[None])[0]))
 
     @property
     def fields(self) -> Mapping[str, tuple[Array, str]]:

@@ -29,6 +29,9 @@ from thermal.units import Array
 
 RESOLVE_ABOVE = 0.02
 """Relative change of the conductivity of any cell after which the potential is solved again."""
+COUNT_ABOVE = 0.002
+"""The same after which the conductance is taken anew with the potential that is there. The heat is least for the true
+one (Dirichlet), so that power and impedance are off by the square of the change, and not by the change itself."""
 PREPARE_ABOVE = 30.0
 """Factor by which the conductivity of any cell has changed when the solver is prepared anew: only what dries or is wet
 again changes so much. A solver kept that long takes 1.2 times the iterations; preparing one costs as much as four."""
@@ -75,10 +78,10 @@ class ElectricalConductivity:
         return sigma
 
 
-def _changed(new: Array, old: Array) -> bool:
+def _changed(new: Array, old: Array, by: float) -> bool:
     change = new - old
     np.abs(change, out=change)
-    change -= RESOLVE_ABOVE * old
+    change -= by * old
     return bool(np.max(change, initial=-np.inf) > 0.0)
 
 
@@ -103,18 +106,30 @@ class _Prepared:
 
 
 @dataclass(frozen=True)
-class _Solution:
-    """What was solved for: ``sigma`` (m,) S/m, ``links`` (t,) S of each electrode, zero for one that is not connected,
-    ``potential`` (n,) for 1 V between the sides of the generator."""
+class _Conductors:
+    """``sigma`` (m,) S/m, and ``links`` (t,) S of each electrode, zero for one that is not connected."""
 
     sigma: Array
     links: tuple[Array, ...]
+
+    def differ(self, last: _Conductors, by: float) -> bool:
+        """Whether any has changed by more than ``by``, relative to the ``last``."""
+        pairs = zip((self.sigma, *self.links), (last.sigma, *last.links), strict=True)
+        return any(_changed(new, old, by) for new, old in pairs)
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """``potential`` (n,) for 1 V between the sides of the generator, and what it was solved for."""
+
+    conductors: _Conductors
     potential: Array
 
 
 @dataclass
 class Circuit:
-    """The potential for 1 V, kept until the conductivity has changed by more than 2 % or the connections have."""
+    """The potential for 1 V, kept until the conductivity has changed by more than 2 % or the connections have; the
+    conductance follows more closely."""
 
     engine: Engine
     conductivity: ElectricalConductivity
@@ -124,12 +139,16 @@ class Circuit:
     ground: Held
     """prescribed potentials per volt"""
     volume_heat: Array = field(default_factory=lambda: np.zeros(0))
-    """(n,) W per square volt, of the tissue between nodes"""
+    """(n,) W per square volt at the last solution, of the tissue between nodes"""
     wall_heats: tuple[Array, ...] = ()
-    """(t,) W per square volt, of each electrode's sub-grid part"""
+    """(t,) W per square volt likewise, of each electrode's sub-grid part"""
     conductance: float = 0.0
     """S, current per volt"""
     _solution: _Solution | None = None
+    _counted: _Conductors | None = None
+    """what the conductance was taken with"""
+    _scale: float = 1.0
+    """of the heat since the solution"""
     _turn: Array | None = None
     """(n,) how the potential changed from the solution before the last to the last"""
     _prepared: _Prepared | None = None
@@ -147,10 +166,10 @@ class Circuit:
             self.link(electrode, temperature, cooled) * on
             for electrode, on in zip(self.electrodes, connected, strict=True)
         )
-        last = self._solution
-        if last is not None and not any(
-            _changed(new, old) for new, old in zip((sigma, *links), (last.sigma, *last.links), strict=True)
-        ):
+        new, last = _Conductors(sigma, links), self._solution
+        if last is not None and not new.differ(last.conductors, RESOLVE_ABOVE):
+            if self._counted is not None and new.differ(self._counted, COUNT_ABOVE):
+                self._count(new, self._sum(*self._dissipated(new, self.engine.conductance(sigma, self.cuts))))
             return
         operator, link = self.engine.conductance(sigma, self.cuts), self._spread(links)
         if self._prepared is None or not self._prepared.serves(sigma, link):
@@ -161,7 +180,7 @@ class Circuit:
             tolerance=FIRST_TOLERANCE if last is None else TOLERANCE,
         )  # fmt: skip
         self._turn = None if last is None else potential - last.potential
-        self._settle(_Solution(sigma, links, potential), operator)
+        self._settle(_Solution(new, potential), operator)
 
     def _foreseen(self, operator: Operator, link: Array, driven: Array) -> Array:
         """(n,) the last potential, gone on as it went before: so far that least power is dissipated (Dirichlet)."""
@@ -191,41 +210,62 @@ class Circuit:
 
     def _settle(self, solution: _Solution, operator: Operator) -> None:
         """Joule heat per square volt; the conductance is its sum, so voltage times current is the heat to round-off."""
-        self._solution, potential = solution, solution.potential
-        self.volume_heat = operator.dissipation(potential)
-        self.wall_heats = tuple(
+        self._solution = solution
+        self.volume_heat, self.wall_heats = self._dissipated(solution.conductors, operator)
+        self._count(solution.conductors, self._sum(self.volume_heat, self.wall_heats))
+
+    def _count(self, conductors: _Conductors, conductance: float) -> None:
+        """Scale the heat to what the potential dissipates in other ``conductors``. Its places stay what they are: in
+        series with other tissue, what conducts better is heated less, not more."""
+        self._counted, self.conductance = conductors, conductance
+        self._scale = conductance / self._sum(self.volume_heat, self.wall_heats)
+
+    def _dissipated(self, conductors: _Conductors, operator: Operator) -> tuple[Array, tuple[Array, ...]]:
+        potential = self.potential
+        walls = tuple(
             link * (float(electrode.active) - potential[electrode.nodes]) ** 2
-            for electrode, link in zip(self.electrodes, solution.links, strict=True)
+            for electrode, link in zip(self.electrodes, conductors.links, strict=True)
         )
-        self.conductance = float(np.sum(self.volume_heat)) + sum(float(np.sum(heat)) for heat in self.wall_heats)
+        return operator.dissipation(potential), walls
+
+    @staticmethod
+    def _sum(volume: Array, walls: tuple[Array, ...]) -> float:
+        return float(np.sum(volume)) + sum(float(np.sum(heat)) for heat in walls)
 
     def heat(self, cooled: bool) -> Array:
         """(n,) W per square volt that the tissue gets, all but what goes directly to running coolants."""
         shares = [0.5 + 0.5 * e.returned if cooled else np.ones(e.nodes.size) for e in self.electrodes]
-        return self.volume_heat + self._spread(
-            tuple(heat * share for heat, share in zip(self.wall_heats, shares, strict=True))
-        )
+        walls = tuple(heat * share for heat, share in zip(self.wall_heats, shares, strict=True))
+        return self._scale * (self.volume_heat + self._spread(walls))
 
     def memory(self) -> Mapping[str, Array]:
-        """Conductivity and potential of the last solution, its turn, and what the solver was prepared for."""
+        """Conductivity and potential of the last solution, its turn, what its heat was taken with, and what the solver
+        was prepared for."""
         assert self._solution is not None
+        assert self._counted is not None
         assert self._prepared is not None
         return {
             "prepared_conductivity": self._prepared.sigma.copy(),
             "prepared_link": self._prepared.link.copy(),
-            "conductivity": self._solution.sigma.copy(),
+            "conductivity": self._solution.conductors.sigma.copy(),
+            "counted_conductivity": self._counted.sigma.copy(),
             "potential": self._solution.potential.copy(),
             **({} if self._turn is None else {"turn": self._turn.copy()}),
-            **{f"link_{index}": link.copy() for index, link in enumerate(self._solution.links)},
+            **{f"link_{index}": link.copy() for index, link in enumerate(self._solution.conductors.links)},
+            **{f"counted_link_{index}": link.copy() for index, link in enumerate(self._counted.links)},
         }
 
     def recall(self, memory: Mapping[str, Array]) -> None:
         """Go on from what :meth:`memory` gave, bit for bit."""
-        sigma = np.asarray(memory["conductivity"])
-        links = tuple(np.asarray(memory[f"link_{index}"]) for index in range(len(self.electrodes)))
+        solved, counted = (self._conductors(memory, prefix) for prefix in ("", "counted_"))
         before, linked = np.asarray(memory["prepared_conductivity"]), np.asarray(memory["prepared_link"])
         operator = self.engine.conductance(before, self.cuts)
         self._prepared = _Prepared.of(self.engine, operator, before, linked, self.ground)
-        potential = np.asarray(memory["potential"])
         self._turn = np.asarray(memory["turn"]) if "turn" in memory else None
-        self._settle(_Solution(sigma, links, potential), self.engine.conductance(sigma, self.cuts))
+        potential = np.asarray(memory["potential"])
+        self._settle(_Solution(solved, potential), self.engine.conductance(solved.sigma, self.cuts))
+        self._count(counted, self._sum(*self._dissipated(counted, self.engine.conductance(counted.sigma, self.cuts))))
+
+    def _conductors(self, memory: Mapping[str, Array], prefix: str) -> _Conductors:
+        links = tuple(np.asarray(memory[f"{prefix}link_{index}"]) for index in range(len(self.electrodes)))
+        return _Conductors(np.asarray(memory[f"{prefix}conductivity"]), links)

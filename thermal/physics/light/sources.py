@@ -12,7 +12,7 @@ from pydantic import model_validator
 from thermal.domain import Ball, Line, Probe
 from thermal.engine import Engine
 from thermal.errors import CaseError
-from thermal.physics.light.border import Border
+from thermal.physics.light.border import Border, refraction
 from thermal.physics.light.medium import Medium
 from thermal.physics.light.mirrors import Mirrors
 from thermal.physics.light.rays import Emission, Rays, finest_edge, follow, refract
@@ -202,6 +202,11 @@ def _gaussian(share: Array) -> Array:
 
 _PROFILES: Mapping[str, Callable[[Array], Array]] = {"top-hat": _top_hat, "gaussian": _gaussian}
 """Radius, in half diameters, inside which a share of the power lies."""
+_INSIDE: Mapping[str, Callable[[float], float]] = {
+    "top-hat": lambda radius: radius**2,
+    "gaussian": lambda radius: -float(np.expm1(-2.0 * radius**2)),
+}
+"""Share of the power inside a radius in half diameters: the inverse of that."""
 _PEAKS: Mapping[str, float] = {"top-hat": 1.0, "gaussian": 0.5}
 """Power over irradiance on the axis and area of the disc of the given diameter."""
 
@@ -270,14 +275,33 @@ class Beam(Spec):
         return self._entered(engine, medium, power, border, medium.anisotropy)
 
     def _entered(self, engine: Engine, medium: Medium, power: float, border: Border, forward: Array) -> Emission:
-        count = int(np.clip(RAYS_PER_CELL * (self.diameter / finest_edge(engine)) ** 2, FEWEST_RAYS, MOST_RAYS))
-        start, direction = self.launch(_vogel(count), border.refractive_index)
+        width, share = self._within_reach(Mirrors.of(engine, border.mirrors))
+        count = int(np.clip(RAYS_PER_CELL * (width / finest_edge(engine)) ** 2, FEWEST_RAYS, MOST_RAYS))
+        chosen = _vogel(count) * np.array([share, 1.0, 1.0, 1.0])
+        start, direction = self.launch(chosen, border.refractive_index)
         rays, specular = refract(engine, Rays(start, direction), border.refractive_index, border.mirrors)
         reflected = specular if self.specular is None else np.full(count, self.specular)
-        found = follow(engine, medium, rays, power / count * (1.0 - reflected), forward, border.mirrors)
+        found = follow(engine, medium, rays, share * power / count * (1.0 - reflected), forward, border.mirrors)
         if not np.any(found.absorbed + found.diffuse > 0.0):
             raise CaseError("heating.beam: it misses the tissue; check position and direction (patient RAS)")
-        return replace(found, reflected=power * float(np.mean(reflected)))
+        beyond = (1.0 - share) * power
+        turned = (
+            float(refraction(np.ones(1), border.refractive_index)[1][0]) if self.specular is None else self.specular
+        )
+        return replace(
+            found,
+            reflected=share * power * float(np.mean(reflected)) + beyond * turned,
+            escaped=found.escaped + beyond * (1.0 - turned),
+        )
+
+    def _within_reach(self, glass: Mirrors) -> tuple[float, float]:
+        """Width in m of the disc around the axis in which rays can meet the window, where that is narrower than the
+        beam, and the share of the power in it: rays beyond need not be followed."""
+        corners = np.stack(np.meshgrid(*np.stack(glass.box, axis=1), indexing="ij"), axis=-1).reshape(-1, 3)
+        away = float(np.max(np.linalg.norm(np.cross(corners - self.position, self._along), axis=1)))
+        if 2.0 * away >= self.diameter:
+            return self.diameter, 1.0
+        return 2.0 * away, _INSIDE[self.profile](2.0 * away / self.diameter)
 
     def distance(self, points: Array) -> Array:
         """Infinite: it is followed to its first collisions."""
