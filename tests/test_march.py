@@ -524,6 +524,14 @@ def test_freezing_plateau_at_any_step_and_back(step: float, solidus: float, late
         assert progress.energy_error <= 1e-12
 
 
+def test_nothing_gets_colder_than_absolute_zero() -> None:
+    """What takes more heat than there is, or a front that cannot be followed, is not marched on in silence."""
+    engine = cube(2, 0.004)
+    problem = bioheat(engine, freezing=PhaseChange(-8.0, -1.0, np.full(engine.volume.size, 2.5e8)))
+    with pytest.raises(FloatingPointError, match="below absolute zero"):
+        run(loop(problem, lambda t: -2e6 * engine.volume, 2000.0))
+
+
 @pytest.mark.parametrize("solidus", [-1.0, -8.0], ids=["sharp", "mushy"])
 def test_freezing_front_moves_like_neumanns(solidus: float) -> None:
     """A wall at -150 degC for 600 s. Fronts in mm: 26.911 (sharp); 25.477 and 26.779 (-8 and -1 degC of the range)."""

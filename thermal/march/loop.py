@@ -25,7 +25,7 @@ from thermal.physics.bioheat import Bioheat
 from thermal.physics.damage import Law
 from thermal.physics.drug import Drug
 from thermal.physics.scene import Drive, Held, Source, State
-from thermal.units import Array, Mask
+from thermal.units import ZERO_CELSIUS, Array, Mask
 
 MOST_STAGES = 1_000_000
 """Of one step: beyond, coefficients or temperatures are out of all reason, and the stages would fill the memory."""
@@ -186,6 +186,8 @@ class Loop:
         if leap is None:
             stages = stage_count(step * rates.decay)
             stepped = self._advance(now, step, stages)
+            if stepped.error is None:
+                self._look_for_runaway(now + step, progress.state.temperature)
             following = self._next_step(step, proposal, stepped, progress.state.temperature)
         else:
             before, (step, lands, stages, stepped) = None, leap
@@ -232,6 +234,16 @@ class Loop:
         except FloatingPointError as error:
             place = f"at {now + step:g} s with a step of {step:g} s and {stages} stages"
             raise FloatingPointError(f"{error} {place}") from None
+
+    def _look_for_runaway(self, time: float, temperature: Array) -> None:
+        """Steps beside ice or vapour have no estimate of their error: raise ``FloatingPointError`` at a ``temperature``
+        (n,) degC that cannot be."""
+        coldest = self.bioheat.engine.minimum(temperature)
+        if coldest < -ZERO_CELSIUS:
+            raise FloatingPointError(
+                f"the temperature fell to {coldest:g} degC at {time:g} s, below absolute zero; tissue that freezes within "
+                "a kelvin without latent heat cannot be marched: give it some, or a wider range"
+            )
 
     def _linear(self, drive: Drive) -> bool:
         """Whether the equation stays linear until the next target, as far as there is neither ice nor vapour."""
