@@ -505,18 +505,19 @@ def test_boiling_plateau_at_any_step(step: float, end: float) -> None:
     ("solidus", "latent"), [(-1.0, 2.5e8), (-8.0, 2.5e8), (-1.0, 0.0)], ids=["sharp", "mushy", "no latent heat"]
 )
 def test_freezing_plateau_at_any_step_and_back(step: float, solidus: float, latent: float) -> None:
-    """Cooled at 2e6 W/m3 for 400 s, then warmed until it has thawed: the same plateau both ways."""
+    """Cooled at 2e6 W/m3 for 400 s (without latent heat 200 s), then warmed until it has thawed: the same plateau both
+    ways."""
     engine = cube(2, 0.004)
-    sink, ice = 2e6, 1.9e6
+    sink, ice, half = 2e6, 1.9e6, 400.0 if latent else 200.0
     freezing = PhaseChange(solidus, -1.0, np.full(engine.volume.size, latent))
     problem = bioheat(engine, freezing=freezing)
     onset = 38.0 * CAPACITY / sink
     plateau = (latent + 0.5 * (CAPACITY + ice) * (-1.0 - solidus)) / sink
-    cold = solidus - (400.0 - onset - plateau) * sink / ice
-    course = [(0.0, 37.0), (onset, -1.0), (onset + plateau, solidus), (400.0, cold)]
-    course += [(800.0 - time, temperature) for time, temperature in course[-2::-1]]
+    cold = solidus - (half - onset - plateau) * sink / ice
+    course = [(0.0, 37.0), (onset, -1.0), (onset + plateau, solidus), (half, cold)]
+    course += [(2.0 * half - time, temperature) for time, temperature in course[-2::-1]]
     power = sink * engine.volume
-    march = loop(problem, lambda t: power if t > 400 else -power, 800.0, step=step, events=(400.0,))
+    march = loop(problem, lambda t: power if t > half else -power, 2.0 * half, step=step, events=(half,))
     history = states(march)
     assert cold < -30.0
     for progress in history:

@@ -241,8 +241,8 @@ class Loop:
         coldest = self.bioheat.engine.minimum(temperature)
         if coldest < -ZERO_CELSIUS:
             raise FloatingPointError(
-                f"the temperature fell to {coldest:g} degC at {time:g} s, below absolute zero; tissue that freezes within "
-                "a kelvin without latent heat cannot be marched: give it some, or a wider range"
+                f"the temperature fell to {coldest:g} degC at {time:g} s, below absolute zero; tissue that freezes "
+                "within a kelvin without latent heat cannot be marched: give it some, or a wider range"
             )
 
     def _linear(self, drive: Drive) -> bool:
