@@ -60,3 +60,13 @@ def test_fluence_between_nodes(solid: bool) -> None:
     assert abs(np.mean(error)) < 0.004
     assert np.sqrt(np.mean(error**2)) < (0.025 if solid else 0.01)
     assert fluence_at(engine, nodes, fading, engine.points[555]) == pytest.approx(nodes[555], rel=1e-9)
+
+
+def test_no_logarithm_where_a_corner_is_dark() -> None:
+    axis = np.linspace(-1e-3, 1e-3, 3)
+    engine = engine_of(axis, axis, axis)
+    values = np.random.default_rng(2).uniform(1.0, 9.0, len(engine.points))
+    fading, at = np.full(len(values), MU), np.array([0.3e-3, 0.4e-3, 0.2e-3])
+    assert fluence_at(engine, np.zeros_like(values), fading, at) == 0.0
+    values[np.argmin(np.linalg.norm(engine.points - at, axis=1))] = 0.0
+    assert fluence_at(engine, values, fading, at) == pytest.approx(engine.sample(values, at[None])[0], rel=1e-14)

@@ -217,10 +217,4 @@ def test_a_probe_point_is_located_once_and_reads_what_sampling_gives(tmp_path: P
     values = random.uniform(1.0, 90.0, engine.volume.size)
     for name, spot in locate_probes(case, engine).items():
         at = np.array([case.probes[name].position])
-        assert spot.read(values, "temperature") == pytest.approx(engine.sample(values, at)[0], rel=1e-14)
-        decaying = np.exp(engine.sample(np.log(values), at)[0])
-        assert spot.read(values, "fluence") == pytest.approx(decaying, rel=1e-13)
-        dark = np.where(values > 60.0, values, 0.0)
-        assert spot.read(np.zeros_like(dark), "fluence") == 0.0
-        if (dark[spot.nodes] == 0.0).any():  # no logarithm where a corner is dark
-            assert spot.read(dark, "fluence") == pytest.approx(engine.sample(dark, at)[0], rel=1e-14)
+        assert spot.read(values) == pytest.approx(engine.sample(values, at)[0], rel=1e-14)
