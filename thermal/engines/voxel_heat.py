@@ -106,9 +106,9 @@ class VoxelStepper:
         self._free = free.copy()
         self._kept = np.flatnonzero(~free)
         self._inverse = self._grid.nodes()
-        inside = self._inverse[1:-1, 1:-1, 1:-1]
-        nodal = self._shaped(self._volume), self._shaped(self._problem.relation.capacity), free.reshape(inside.shape)
-        for inverse, volume, capacity, loose in zip(inside, *nodal, strict=True):
+        inner = self._inverse[1:-1, 1:-1, 1:-1]
+        nodal = self._shaped(self._volume), self._shaped(self._problem.relation.capacity), free.reshape(inner.shape)
+        for inverse, volume, capacity, loose in zip(inner, *nodal, strict=True):
             heat = np.where(loose, volume * capacity, 0.0)
             np.divide(1.0, heat, out=inverse, where=heat > 0.0, casting="same_kind")
         self._runs = self._conducting.runs(self._inverse)
