@@ -252,9 +252,7 @@ class RowStepper:
             if count % 2:
                 here, before = before, here
             held, lost = sums.sum(axis=2).T
-            by_border, by_probes = self._watched.lost(seen)
-            beyond = np.stack([np.zeros_like(held), lost - by_border - by_probes, by_border, by_probes, held])
-            yield from self._lines - beyond.T
+            yield from self._lines - self._watched.lines(held, lost, seen)
 
     def _error(self, step: float) -> float:
         """Local error from the flows at both ends of the step, K; keeps the later one for the next step."""

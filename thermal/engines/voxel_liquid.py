@@ -88,6 +88,4 @@ class VoxelLiquid:
             if len(group) % 2:
                 here, before = before, here
             held, lost = sums.sum(axis=(2, 3)).T
-            by_film, by_probes = self._watched.lost(seen)
-            beyond = np.stack([np.zeros_like(held), lost - by_film - by_probes, by_film, by_probes, held])
-            yield from lines - beyond.T
+            yield from lines - self._watched.lines(held, lost, seen)

@@ -17,7 +17,7 @@ class Watched:
     ``first[b + 1]``."""
 
     def __init__(self, places: Index, losses: Array, block: int, blocks: int) -> None:
-        """``losses`` (lines, t) W/K of each node through each line; a block has so many places."""
+        """``losses`` (2, t) W/K of each node through the border and to probes; a block has so many places."""
         order = np.argsort(places, kind="stable")
         self.places, self._losses = places[order].astype(np.int64), losses[:, order]
         self.first = np.searchsorted(self.places, np.arange(blocks + 1) * block).astype(np.int64)
@@ -26,6 +26,10 @@ class Watched:
         """For what stages see, (stages, t)."""
         return np.zeros((stages, len(self.places)), real)
 
-    def lost(self, seen: Real) -> Array:
-        """(lines, stages) W through each line."""
-        return np.asarray(self._losses @ seen.T)
+    def lines(self, held: Array, lost: Array, seen: Real) -> Array:
+        """(stages, 5) W of :data:`thermal.heat.BUDGET` that leave tissue beyond those of the start of the step.
+
+        Of each stage (stages,): ``held`` W from nodes at a prescribed temperature, ``lost`` W to all else.
+        """
+        by_border, by_probes = self._losses @ seen.T
+        return np.stack([np.zeros_like(held), lost - by_border - by_probes, by_border, by_probes, held], axis=1)

@@ -241,8 +241,9 @@ class Loop:
         coldest = self.bioheat.engine.minimum(temperature)
         if coldest < -ZERO_CELSIUS:
             raise FloatingPointError(
-                f"the temperature fell to {coldest:g} degC at {time:g} s, below absolute zero; tissue that freezes "
-                "within a kelvin without latent heat cannot be marched: give it some, or a wider range"
+                f"the temperature fell to {coldest:g} degC at {time:g} s, below absolute zero: more heat "
+                "is taken than there is, or tissue freezes within a kelvin without latent heat: give it some, or a "
+                "wider range"
             )
 
     def _linear(self, drive: Drive) -> bool:
