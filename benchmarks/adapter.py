@@ -95,7 +95,7 @@ class Heat:
         drive = Drive(np.maximum(power, 1e-3 * power.max()))
         free = (bioheat.engine.volume > 0) & ~bioheat.surroundings.held.mask
         stepper = bioheat.stepper(self.loop.control.precision)
-        state = HeatState(start.v, start.state.temperature, start.coldest, start.hottest)
+        state = HeatState(start.state.temperature, start.coldest, start.hottest)
         stepper.begin(state, lambda: state.temperature, bioheat.action(drive, None, free))
         return lambda: stepper.advance(1.0, count)
 

@@ -640,7 +640,7 @@ def test_a_run_goes_on_bit_for_bit(part: float) -> None:
         state=State(
             left.state.time, left.state.temperature.copy(), {k: v.copy() for k, v in left.state.damage.items()}
         ),
-        v=left.v.copy(),
+        content=None if left.content is None else left.content.copy(),
         drive=None,
     )
     resumed = [progress.copy() for progress in everything(uneven()).march(stored)]

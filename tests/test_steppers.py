@@ -72,8 +72,7 @@ class Problem:
         return np.where(self.engine.volume > 0, temperature, 37.0)
 
     def step(self, stepper: HeatStepper, temperature: Array, length: float) -> Done:
-        v = self.problem.relation.content(temperature)
-        state = HeatState(v, temperature.copy(), temperature.copy(), temperature.copy())
+        state = HeatState(temperature.copy(), temperature.copy(), temperature.copy())
         action = Action(self.power, self.blood, self.free, (self.touch,))
         rates = stepper.begin(state, lambda: temperature, action)
         return Done(rates, stepper.advance(length, stage_count(length * rates.decay)), state)
@@ -161,7 +160,7 @@ def test_a_thin_layer_whose_conductivity_rises_among_tissue_where_it_does_not(fi
     temperature = np.random.default_rng(RNG_SEED).uniform(30.0, 60.0, n)
     found = []
     for stepper in (grid.stepper(problem, "double"), OperatorStepper(grid, problem)):
-        state = HeatState(temperature - 37.0, temperature.copy(), temperature.copy(), temperature.copy())
+        state = HeatState(temperature.copy(), temperature.copy(), temperature.copy())
         nothing = np.zeros(n)
         rates = stepper.begin(state, lambda: temperature, Action(nothing, nothing, grid.volume > 0))
         stepper.advance(2.0, stage_count(2.0 * rates.decay))
@@ -177,7 +176,7 @@ def test_nodes_that_come_free_count_for_the_bound_of_frozen_tissue() -> None:
     for fresh in (stepper, problem.engine.stepper(problem.problem, "double")):
         for held in (True, False) if fresh is stepper else (False,):
             free = problem.free & ~(held & (problem.engine.volume < np.median(problem.engine.volume)))
-            state = HeatState(problem.problem.relation.content(temperature), *(temperature.copy() for _ in range(3)))
+            state = HeatState(*(temperature.copy() for _ in range(3)))
             rates = fresh.begin(state, lambda: temperature, Action(problem.power, problem.blood, free))
             decays.append(rates.decay)
     assert decays[0] < 0.9 * decays[1]
@@ -200,7 +199,7 @@ def test_nothing_happens_in_tissue_at_rest() -> None:
     precisions: tuple[Precision, ...] = ("single", "double")
     for precision in precisions:
         stepper = problem.engine.stepper(rest, precision)
-        state = HeatState(temperature - 37.0, temperature.copy(), temperature.copy(), temperature.copy())
+        state = HeatState(temperature.copy(), temperature.copy(), temperature.copy())
         stepper.begin(state, lambda: temperature, Action(problem.power, problem.blood, problem.free))
         stepper.advance(10.0, 5)
         assert np.array_equal(state.temperature, temperature)

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from thermal.enthalpy import Conductivity, CutConductivity, Enthalpy, Nodes
+from thermal.enthalpy import BODY_TEMPERATURE, Conductivity, CutConductivity, Enthalpy, Nodes
 from thermal.scheme import Scheme
 from thermal.units import Array, Mask
 
@@ -83,14 +83,28 @@ class Action:
     touches: tuple[Touch, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass
 class HeatState:
-    """What a march works on in place, all (n,): v in K, temperature, lowest and highest temperature so far, degC."""
+    """What a march works on in place, all (n,): temperature, lowest and highest temperature so far, degC.
 
-    v: Array
+    ``content`` is v in K, kept only while ice or vapour are about: in liquid tissue the temperature tells it.
+    """
+
     temperature: Array
     coldest: Array
     hottest: Array
+    content: Array | None = None
+
+    @property
+    def v(self) -> Array:
+        """(n,) K: what is kept, or that of liquid tissue."""
+        return self.temperature - BODY_TEMPERATURE if self.content is None else self.content
+
+    def take_content(self, relation: Enthalpy) -> Array:
+        """v (n,) K by the ``relation`` of the tissue, kept from now on."""
+        if self.content is None:
+            self.content = relation.content(self.temperature)
+        return self.content
 
 
 @dataclass(frozen=True)

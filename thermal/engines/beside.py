@@ -66,7 +66,7 @@ def compile_march(precision: Precision) -> None:
         stepper = engine.stepper(problem, precision)
         for coldest in (36.0, 2.0 * ICE[0]):
             temperature = np.linspace(coldest, 40.0, 64)
-            state = HeatState(relation.content(temperature), temperature, temperature.copy(), temperature.copy())
+            state = HeatState(temperature, temperature.copy(), temperature.copy())
             action = Action(1e5 * volume, 4e4 * volume, np.ones(64, np.bool_))
             stepper.begin(state, temperature.copy, action)
             stepper.advance(0.1, 3)

@@ -193,17 +193,18 @@ def first_flow(
 
 
 @compiled_shared_fast
-def weigh(begin: int, end: int, v: Array, change: Real, volume: Array, capacity: Array, box: Box, sums: Array) -> None:
-    """``sums``: heat stored by the change of v, J, and by its magnitude; lowest and highest v after it, K."""
+def weigh(begin: int, end: int, start: Array, change: Real, capacity: Array, box: Box, sums: Array) -> None:
+    """``sums`` of each row: heat stored by a change of v and by its magnitude, J, with the ``capacity`` J/K; lowest and
+    highest temperature after it, degC, of liquid tissue that had that of ``start``."""
     lo, hi = box[4], box[5]
     for i in range(begin, end):
         for j in range(box[2], box[3]):
-            row, added = v[i - 1, j - 1, lo - 1 : hi - 1], change[i, j, lo:hi]
-            c, space = capacity[i - 1, j - 1, lo - 1 : hi - 1], volume[i - 1, j - 1, lo - 1 : hi - 1]
+            row, added = start[i - 1, j - 1, lo - 1 : hi - 1], change[i, j, lo:hi]
+            c = capacity[i - 1, j - 1, lo - 1 : hi - 1]
             stored, size, lowest, highest = 0.0, 0.0, np.inf, -np.inf
             for m in range(hi - lo):
-                stored += space[m] * c[m] * added[m]
-                size += space[m] * c[m] * abs(added[m])
+                stored += c[m] * added[m]
+                size += c[m] * abs(added[m])
                 value = row[m] + added[m]
                 lowest, highest = min(lowest, value), max(highest, value)
             s = sums[i - box[0], j - box[2]]
@@ -212,29 +213,17 @@ def weigh(begin: int, end: int, v: Array, change: Real, volume: Array, capacity:
 
 @compiled_shared_fast
 def add_up(
-    begin: int,
-    end: int,
-    v: Array,
-    change: Real,
-    share: float,
-    box: Box,
-    temperature: Array,
-    coldest: Array,
-    hottest: Array,
+    begin: int, end: int, change: Real, share: float, box: Box, temperature: Array, coldest: Array, hottest: Array
 ) -> None:
-    """``v += change + share |change|`` in place; for liquid tissue its temperature and the extremes so far, degC."""
+    """``temperature += change + share |change|`` of liquid tissue in place, and the extremes so far, degC."""
     lo, hi = box[4], box[5]
     for i in range(begin, end):
         for j in range(box[2], box[3]):
-            row, added = v[i - 1, j - 1, lo - 1 : hi - 1], change[i, j, lo:hi]
-            out = temperature[i - 1, j - 1, lo - 1 : hi - 1]
+            out, added = temperature[i - 1, j - 1, lo - 1 : hi - 1], change[i, j, lo:hi]
             low, high = coldest[i - 1, j - 1, lo - 1 : hi - 1], hottest[i - 1, j - 1, lo - 1 : hi - 1]
             for m in range(hi - lo):
                 d = added[m]
-                value = row[m] + (d + share * abs(d))
-                row[m] = value
-                # where nothing changed the temperature may be a prescribed one
-                now = value + BODY_TEMPERATURE if d != 0 else out[m]
+                now = out[m] + (d + share * abs(d))
                 out[m] = now
                 low[m], high[m] = min(low[m], now), max(high[m], now)
 

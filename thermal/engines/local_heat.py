@@ -181,10 +181,11 @@ class RowStages:
         warm_values = _values(step.operator)
         bordering = float(step.border.sum())
         filmed = np.flatnonzero(step.film)
+        v = step.state.take_content(relation)
 
         def run(stage: Stage, length: float, here: Any, before: Any) -> Array:
             ghosted = self._buffers[2]
-            ghosted.array[:owned] = relation.temperature(step.state.v + here.array[:owned])
+            ghosted.array[:owned] = relation.temperature(v + here.array[:owned])
             ghosted.array[kept] = step.state.temperature[kept]
             ghosted.scatter_forward()
             t: Array = ghosted.array

@@ -15,7 +15,6 @@ import numpy as np
 from thermal.engine import Engine, Operator
 from thermal.engines.legendre import legendre
 from thermal.engines.spectrum import bound
-from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.heat import Action, Flow, HeatProblem, HeatState, Rates, Stepped
 from thermal.scheme import Scheme, Stage
 from thermal.units import Array
@@ -95,11 +94,11 @@ def by_operator(
     relation, kept = step.problem.relation, np.flatnonzero(~step.action.free)
     here = scheme.first * length * step.inverse * first
     before = np.zeros_like(here)
+    v = here if plain else step.state.take_content(relation)
 
     def run(stage: Stage) -> Array:
         nonlocal here, before
-        v = step.state.v + here
-        temperature = v + BODY_TEMPERATURE if plain else relation.temperature(v)
+        temperature = step.state.temperature + here if plain else relation.temperature(v + here)
         temperature[kept] = step.state.temperature[kept]
         operator = step.operator if plain else step.operator_with_ice(temperature)
         conductances = step.conductances if plain else step.touching(temperature)
@@ -213,7 +212,7 @@ class OperatorStepper:
         """A step that meets neither ice nor vapour; None, and the state as before, if it does."""
         engine, (liquidus, onset) = self._engine, self._problem.relation.liquid
         change, lines = self._run(self._step, self._first, self._lines, step, scheme, True)
-        liquid = self._step.state.v + change + BODY_TEMPERATURE
+        liquid = self._step.state.temperature + change
         if not (liquidus < engine.minimum(liquid) and engine.maximum(liquid) < onset):
             return None
         stored, moved = self._settle(change)
@@ -226,8 +225,13 @@ class OperatorStepper:
         if not np.isfinite(stored):
             raise FloatingPointError("the temperature became infinite")
         state, free = self._step.state, np.flatnonzero(self._step.action.free)
-        state.v[:] += change
-        state.temperature[free] = self._problem.relation.temperature(state.v)[free]
+        if self._plain:
+            state.temperature[free] += change[free]
+            state.content = None
+        else:
+            v = state.take_content(self._problem.relation)
+            v += change
+            state.temperature[free] = self._problem.relation.temperature(v)[free]
         np.minimum(state.coldest, state.temperature, out=state.coldest)
         np.maximum(state.hottest, state.temperature, out=state.hottest)
         return stored, moved

@@ -25,7 +25,7 @@ from thermal.engines.row_phases import RowStages
 from thermal.engines.row_stages import GROUP, Groups, linear_stages
 from thermal.engines.spectrum import bound, fastest_mode
 from thermal.engines.watched import Watched
-from thermal.enthalpy import BODY_TEMPERATURE, Nodes
+from thermal.enthalpy import Nodes
 from thermal.heat import BUDGET, Action, Flow, HeatProblem, HeatState, HeatStepper, Precision, Rates, Stepped, Touch
 from thermal.scheme import Scheme, Stage
 from thermal.units import Array, Mask
@@ -195,17 +195,18 @@ class RowStepper:
         """A step that meets neither ice nor vapour; None, and the state as before, if it does."""
         lines = self._march(step, scheme)
         sums = np.empty((self._order.slices, 4))
-        kernels.weigh(0, len(sums), self._order.node, self._state.v, self._here, self._capacity, sums)
+        kernels.weigh(0, len(sums), self._order.node, self._state.temperature, self._here, self._capacity, sums)
         stored, size, wanted = float(sums[:, 0].sum()), float(sums[:, 1].sum()), float(lines.sum())
         if not np.isfinite([stored, wanted]).all():
             raise FloatingPointError("the temperature became infinite")
         liquidus, onset = self._problem.relation.liquid
-        if sums[:, 2].min() + BODY_TEMPERATURE <= liquidus or sums[:, 3].max() + BODY_TEMPERATURE >= onset:
+        if sums[:, 2].min() <= liquidus or sums[:, 3].max() >= onset:
             return None
         share = (wanted - stored) / size if size > 0.0 else 0.0
         state = self._state
-        arrays = state.v, state.temperature, state.coldest, state.hottest, self._temperature
+        arrays = state.temperature, state.coldest, state.hottest, self._temperature
         kernels.add_up(0, len(self._order.node), self._order.node, self._here, share, self._inverse, *arrays)
+        state.content = None
         return Stepped(lines, stored + share * size, size, None if last else self._error(step))
 
     def _march(self, step: float, scheme: Scheme) -> Array:

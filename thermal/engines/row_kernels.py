@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from thermal.engines.compiled import compiled_apart, compiled_shared_fast
 from thermal.engines.graph import CHUNKS, LANES, Index, Unsigned
-from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.units import Array
 
 Real = npt.NDArray[np.floating[Any]]
@@ -131,8 +130,9 @@ def phase_stage(
 
 
 @compiled_shared_fast
-def weigh(begin: int, end: int, node: Unsigned, v: Array, change: Real, capacity: Array, sums: Array) -> None:
-    """``sums`` of each slice of a change of v (K): heat stored and its magnitude, J; lowest and highest v after it."""
+def weigh(begin: int, end: int, node: Unsigned, start: Array, change: Real, capacity: Array, sums: Array) -> None:
+    """``sums`` of each slice of a change of the temperature ``start`` (degC): heat stored and its magnitude, J; lowest
+    and highest temperature after it."""
     for part in range(begin, end):
         stored, size, low, high = 0.0, 0.0, np.inf, -np.inf
         for row in range(part * LANES, min((part + 1) * LANES, len(node))):
@@ -140,7 +140,7 @@ def weigh(begin: int, end: int, node: Unsigned, v: Array, change: Real, capacity
             heat = capacity[i] * c
             stored += heat
             size += abs(heat)
-            low, high = min(low, v[i] + c), max(high, v[i] + c)
+            low, high = min(low, start[i] + c), max(high, start[i] + c)
         sums[part, 0], sums[part, 1], sums[part, 2], sums[part, 3] = stored, size, low, high
 
 
@@ -152,7 +152,6 @@ def add_up(
     change: Real,
     share: float,
     inverse: Real,
-    v: Array,
     temperature: Array,
     coldest: Array,
     hottest: Array,
@@ -162,8 +161,7 @@ def add_up(
     for row in range(begin, end):
         i, c = nb.uint64(node[row]), np.float64(change[row])
         if inverse[row] > 0.0:
-            v[i] += c + share * abs(c)
-            now = v[i] + BODY_TEMPERATURE
+            now = temperature[i] + (c + share * abs(c))
             temperature[i] = now
             coldest[i], hottest[i] = min(coldest[i], now), max(hottest[i], now)
         packed[row] = temperature[i]

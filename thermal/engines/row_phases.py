@@ -33,7 +33,7 @@ class RowStages:
         rate = order.pack(step.inverse * first)
         np.multiply(rate, order.dtype(scheme.first * length), out=self._here)
         self._before.fill(0.0)
-        run = self._phases(step, rate)
+        run = self._phases(step, rate, step.state.take_content(step.problem.relation))
 
         def one(stage: Stage) -> Array:
             lines = run(stage, length)
@@ -48,8 +48,8 @@ class RowStages:
             change += share * np.abs(change)
         return change, lines
 
-    def _phases(self, step: Step, rate: Real) -> Callable[[Stage, float], Array]:
-        """A stage with ice or vapour: flows at the temperature of the increments."""
+    def _phases(self, step: Step, rate: Real, v: Array) -> Callable[[Stage, float], Array]:
+        """A stage with ice or vapour: flows at the temperature of the increments of ``v`` (n,) K."""
         order, number, problem = self._order, self._order.dtype, step.problem
         kept = np.flatnonzero(~step.action.free)
         wasted = float(np.sum(step.action.power[kept]))
@@ -60,7 +60,7 @@ class RowStages:
         liquidus = number(problem.relation.liquid[0] - BODY_TEMPERATURE)
 
         def run(stage: Stage, length: float) -> Array:
-            temperature = problem.relation.temperature(step.state.v + order.unpack(self._here))
+            temperature = problem.relation.temperature(v + order.unpack(self._here))
             temperature[kept] = step.state.temperature[kept]
             theta = temperature - BODY_TEMPERATURE
             steady, sink, probes = step.power + border, step.film.copy(), 0.0

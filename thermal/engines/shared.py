@@ -126,7 +126,8 @@ class Team:
         part = self.parts[number]
         assert part.stepper is not None
         take = part.engine.take
-        part.state = HeatState(take(state.v), take(state.temperature), take(state.coldest), take(state.hottest))
+        content = None if state.content is None else take(state.content)
+        part.state = HeatState(take(state.temperature), take(state.coldest), take(state.hottest), content)
         touches = tuple(self._touch(part, touch) for touch in action.touches)
         mine = Action(take(action.power), take(action.blood), take(action.free), touches)
         return part.stepper.begin(part.state, lambda: take(middle), mine)
@@ -138,14 +139,14 @@ class Team:
         conductivity = touch.conductivity.take(here)
         return Touch(place[here], touch.factor[here], touch.film[here], touch.temperature, conductivity)
 
-    def advance(self, number: int, step: float, stages: int) -> tuple[Stepped, Array, Array]:
-        """Do the step; also returns v and temperature of the whole domain after it."""
+    def advance(self, number: int, step: float, stages: int) -> tuple[Stepped, Array | None, Array]:
+        """Do the step; also returns v, if it is kept, and temperature of the whole domain after it."""
         part = self.parts[number]
         assert part.stepper is not None
         assert part.state is not None
         return self._whole(part, part.state, part.stepper.advance(step, stages))
 
-    def leap(self, number: int, step: float, scheme: Scheme, last: bool) -> tuple[Stepped, Array, Array] | None:
+    def leap(self, number: int, step: float, scheme: Scheme, last: bool) -> tuple[Stepped, Array | None, Array] | None:
         """The same by a scheme for linear equations; None where the equation is not linear."""
         part = self.parts[number]
         assert part.stepper is not None
@@ -154,8 +155,9 @@ class Team:
         return None if stepped is None else self._whole(part, part.state, stepped)
 
     @staticmethod
-    def _whole(part: Part, state: HeatState, stepped: Stepped) -> tuple[Stepped, Array, Array]:
-        return stepped, part.engine.gather(state.v), part.engine.gather(state.temperature)
+    def _whole(part: Part, state: HeatState, stepped: Stepped) -> tuple[Stepped, Array | None, Array]:
+        content = None if state.content is None else part.engine.gather(state.content)
+        return stepped, content, part.engine.gather(state.temperature)
 
     def ends(self, number: int, temperature: Array) -> tuple[Flow, Flow]:
         """The flows at both ends of the step, which left ``temperature``, in the whole domain."""
@@ -200,7 +202,7 @@ class SharedStepper:
 
     def __init__(self, team: Team, number: int, problem: HeatProblem) -> None:
         """``problem`` of the whole domain."""
-        self._team, self._number = team, number
+        self._team, self._number, self._relation = team, number, problem.relation
         team.do("prepare_march", number, problem)
 
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
@@ -218,10 +220,14 @@ class SharedStepper:
         done = self._team.do("leap", self._number, step, scheme, last)
         return None if done is None else self._taken(*done)
 
-    def _taken(self, stepped: Stepped, v: Array, temperature: Array) -> Stepped:
-        """Take over what all ranks have of v and the temperature (n,)."""
+    def _taken(self, stepped: Stepped, v: Array | None, temperature: Array) -> Stepped:
+        """Take over what all ranks have of v, if it is kept, and the temperature (n,)."""
         state, cells = self._state, self._team.parts[self._number].engine.distribution.in_cells
-        state.v[cells], state.temperature[cells] = v[cells], temperature[cells]
+        if v is None:
+            state.content = None
+        else:
+            state.take_content(self._relation)[cells] = v[cells]
+        state.temperature[cells] = temperature[cells]
         np.minimum(state.coldest, state.temperature, out=state.coldest)
         np.maximum(state.hottest, state.temperature, out=state.hottest)
         return stepped

@@ -22,7 +22,6 @@ from thermal.engines.voxel_boxes import Contact, box_of_rows, hull, inside
 from thermal.engines.voxel_conductivity import NOTHING, VoxelConductivity
 from thermal.engines.voxel_liquid import VoxelLiquid
 from thermal.engines.voxel_phases import VoxelPhases
-from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.heat import Action, Flow, HeatProblem, HeatState, Precision, Rates, Stepped
 from thermal.scheme import Scheme, Stage
 from thermal.units import Array, Mask
@@ -52,7 +51,7 @@ class VoxelStepper:
         self._problem = problem
         grid = self._grid = Padded(domain, precision)
         relation = problem.relation
-        self._volume = volume
+        self._capacity = volume * relation.capacity
         self._solid = volume > 0
         self._negligible = NEGLIGIBLE if precision == "single" else 0.0
         self._conducting = VoxelConductivity(grid, problem)
@@ -107,10 +106,9 @@ class VoxelStepper:
         self._kept = np.flatnonzero(~free)
         self._inverse = self._grid.nodes()
         inner = self._inverse[1:-1, 1:-1, 1:-1]
-        nodal = self._shaped(self._volume), self._shaped(self._problem.relation.capacity), free.reshape(inner.shape)
-        for inverse, volume, capacity, loose in zip(inner, *nodal, strict=True):
-            heat = np.where(loose, volume * capacity, 0.0)
-            np.divide(1.0, heat, out=inverse, where=heat > 0.0, casting="same_kind")
+        nodal = self._shaped(self._capacity), free.reshape(inner.shape)
+        for inverse, capacity, loose in zip(inner, *nodal, strict=True):
+            np.divide(1.0, capacity, out=inverse, where=loose & (capacity > 0.0), casting="same_kind")
         self._runs = self._conducting.runs(self._inverse)
         self._frozen_probes = None  # nodes that come free may be the fastest ones
 
@@ -259,9 +257,10 @@ class VoxelStepper:
 
     def _in_phases(self, later: Iterable[Stage], step: float) -> Iterator[Array]:
         """Stages with ice or vapour; gives for each the lines of the ledger (W) of the stage before."""
+        v = self._state.take_content(self._problem.relation)
         for stage in later:
             fields = self._inverse, self._first, self._here, self._before
-            beyond_source = self._phases.stage(stage, step, self._state.v, fields, self._contacts, self._box)
+            beyond_source = self._phases.stage(stage, step, v, fields, self._contacts, self._box)
             self._here, self._before = self._before, self._here
             yield np.append(self._lines[0], beyond_source)
 
@@ -272,20 +271,21 @@ class VoxelStepper:
         keeps the balance of energy as double precision does.
         """
         sums = self._rows(4)
-        capacity = self._shaped(self._volume), self._shaped(self._problem.relation.capacity)
-        kernels.weigh(*self._planes, self._shaped(self._state.v), self._here, *capacity, self._box, sums)
+        start = self._shaped(self._state.temperature)
+        kernels.weigh(*self._planes, start, self._here, self._shaped(self._capacity), self._box, sums)
         stored, size, wanted = float(sums[..., 0].sum()), float(sums[..., 1].sum()), float(lines.sum())
         if not np.isfinite([stored, wanted]).all():
             raise FloatingPointError("the temperature became infinite")
         share = (wanted - stored) / size if size > 0.0 else 0.0
         coldest, hottest = float(sums[..., 2].min()), float(sums[..., 3].max())
-        return Weight(stored + share * size, size, share, coldest + BODY_TEMPERATURE, hottest + BODY_TEMPERATURE)
+        return Weight(stored + share * size, size, share, coldest, hottest)
 
     def _add_up(self, share: float) -> None:
         """Take over the change of liquid tissue."""
         state = self._state
         arrays = (self._shaped(a) for a in (state.temperature, state.coldest, state.hottest))
-        kernels.add_up(*self._planes, self._shaped(state.v), self._here, share, self._box, *arrays)
+        kernels.add_up(*self._planes, self._here, share, self._box, *arrays)
+        state.content = None
 
     def _error(self, step: float) -> float:
         """Local error from the flows at both ends of the step, K; keeps the later one for the next step, in the place

@@ -124,7 +124,7 @@ class VoxelPhases:
         phase_kernels.add_up_phases(
             0,
             self._grid.shape[0],
-            self._shaped(state.v),
+            self._shaped(state.take_content(self._problem.relation)),
             change,
             share,
             *self._knots,

@@ -54,15 +54,18 @@ class Loop:
     def start(self, temperature: Array) -> Progress:
         """The state at time zero, from (n,) degC."""
         damage = {name: law.initial(len(temperature)) for name, law in self.laws.items()}
+        engine, heat = self.bioheat.engine, self.bioheat.heat
+        liquidus, onset = heat.liquid
+        liquid = liquidus < engine.minimum(temperature) and engine.maximum(temperature) <= onset
         return Progress(
             State(0.0, temperature.copy(), damage),
-            self.bioheat.heat.content(temperature),
             temperature.copy(),
             temperature.copy(),
             np.zeros(len(BUDGET)),
             0.0,
             0.0,
             0.0,
+            content=None if liquid else heat.content(temperature),
             drug=None if self.drug is None else self.drug.initial(),
         )
 
@@ -155,13 +158,13 @@ class Loop:
             living *= progress.coldest > liquidus
         return living
 
-    def _begin(self, progress: Progress, drive: Drive, ahead: float) -> tuple[Rates, Nodes]:
+    def _begin(self, progress: Progress, drive: Drive, ahead: float) -> tuple[HeatState, Rates, Nodes]:
         """Take up a step whose middle is ``ahead`` s away; also returns the nodes held at a temperature during it."""
         held, free = self._holding(drive, progress.state.time + ahead)
         kept = np.flatnonzero(held.mask)
-        state = HeatState(progress.v, progress.state.temperature, progress.coldest, progress.hottest)
+        state = HeatState(progress.state.temperature, progress.coldest, progress.hottest, progress.content)
         if not np.array_equal(state.temperature[kept], held.value[kept]):
-            self._hold(progress, kept, held)
+            self._hold(state, kept, held)
 
         @cache
         def foreseen() -> Array:
@@ -172,7 +175,7 @@ class Loop:
 
         action = self.bioheat.action(drive, self._living(progress, ahead, foreseen), free)
 
-        return self._stepper.begin(state, middle, action), kept
+        return state, self._stepper.begin(state, middle, action), kept
 
     def _step(self, progress: Progress, target: float, jumps: bool) -> Progress:
         now = progress.state.time
@@ -181,7 +184,7 @@ class Loop:
         drive = self.source.drive(progress.state, step)
         earlier = progress.state.temperature.copy() if self._looks_back or drive.contacts else None
         before = replace(progress.copy(), span=None) if self._wanted(now, now + step) else None
-        rates, kept = self._begin(progress, drive, 0.5 * step)
+        heat, rates, kept = self._begin(progress, drive, 0.5 * step)
         leap = self._leap(now, target, rates, step) if self._linear(drive) else None
         if leap is None:
             stages = stage_count(step * rates.decay)
@@ -194,7 +197,7 @@ class Loop:
             following = 0.0 if stepped.error is None else self.control.after_leap(step, stepped.error)
         temperature = progress.state.temperature
         if drive.held is not None:
-            self._hold(progress, kept, self._holding(drive, now + step)[0])
+            self._hold(heat, kept, self._holding(drive, now + step)[0])
             progress.coldest[kept] = np.minimum(progress.coldest[kept], temperature[kept])
             progress.hottest[kept] = np.maximum(progress.hottest[kept], temperature[kept])
         for start in (earlier, None if before is None else before.state.temperature):
@@ -208,7 +211,6 @@ class Loop:
         at_event = lands and jumps and target < self.duration
         return Progress(
             State(target if lands else now + step, temperature, damage),
-            progress.v,
             progress.coldest,
             progress.hottest,
             progress.energy + stepped.lines,
@@ -221,6 +223,7 @@ class Loop:
             progress.stages + stages,
             drive,
             None if before is None else Span(before, *self._stepper.ends()),
+            heat.content,
             self._drug(progress.drug, earlier, temperature, step, damage),
         )
 
@@ -276,10 +279,11 @@ class Loop:
         """Whether anything but probes depends on the temperature at the start of a step."""
         return bool(self.laws) or self.drug is not None or self.bioheat.cells.rises
 
-    def _hold(self, progress: Progress, kept: Nodes, held: Held) -> None:
+    def _hold(self, state: HeatState, kept: Nodes, held: Held) -> None:
         """Bring the nodes ``kept`` to what is prescribed, and what they hold with it: they may be released."""
-        progress.state.temperature[kept] = held.value[kept]
-        progress.v[kept] = self.bioheat.heat.take(kept).content(held.value[kept])
+        state.temperature[kept] = held.value[kept]
+        if state.content is not None:
+            state.content[kept] = self.bioheat.heat.take(kept).content(held.value[kept])
 
     def _holding(self, drive: Drive, time: float) -> tuple[Held, Mask]:
         """Nodes whose temperature is prescribed at ``time``, and those that are free."""
@@ -293,7 +297,7 @@ class Loop:
     def _fresh_step(self, progress: Progress, left: float) -> float:
         """First step after a jump."""
         drive = self.source.drive(progress.state, min(self.control.max_step, left))
-        rates, _ = self._begin(progress, drive, 0.0)
+        _, rates, _ = self._begin(progress, drive, 0.0)
         return self.control.first(rates.decay, rates.heating, ramps=drive.held is not None)
 
     def _next_step(self, step: float, proposal: float, stepped: Stepped, temperature: Array) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.heat import Flow
 from thermal.physics.damage import Law
 from thermal.physics.scene import Drive, State
@@ -23,13 +24,11 @@ STRETCH = 65536
 class Progress:
     """Everything that the time loop needs to go on from here, bit for bit.
 
-    The loop works on the arrays of ``state.temperature``, ``v``, ``coldest`` and ``hottest`` in place: what is to
+    The loop works on the arrays of ``state.temperature``, ``coldest``, ``hottest`` and ``content`` in place: what is to
     outlive the next step must be copied (:meth:`copy`).
     """
 
     state: State
-    v: Array
-    """(n,) K, the state of :mod:`thermal.enthalpy`"""
     coldest: Array
     """(n,) lowest temperature so far, degC"""
     hottest: Array
@@ -53,13 +52,25 @@ class Progress:
     """what acted during the last step"""
     span: Span | None = None
     """the last step, where moments within it are asked for"""
+    content: Array | None = None
+    """(n,) K, as of :class:`thermal.heat.HeatState`"""
     drug: Array | None = None
     """state of :mod:`thermal.physics.drug`, replaced by every step; None where particles carry nothing"""
 
     def copy(self) -> Progress:
         """The same with arrays of its own."""
         state = replace(self.state, temperature=self.state.temperature.copy())
-        return replace(self, state=state, v=self.v.copy(), coldest=self.coldest.copy(), hottest=self.hottest.copy())
+        content = None if self.content is None else self.content.copy()
+        return replace(self, state=state, coldest=self.coldest.copy(), hottest=self.hottest.copy(), content=content)
+
+    @property
+    def v(self) -> Array:
+        """(n,) K, the state of :mod:`thermal.enthalpy`; that of liquid where the temperature is prescribed."""
+        return self.v_of(slice(None))
+
+    def v_of(self, nodes: slice) -> Array:
+        """The same of some ``nodes``."""
+        return self.state.temperature[nodes] - BODY_TEMPERATURE if self.content is None else self.content[nodes]
 
     @property
     def open_energy(self) -> float:
@@ -86,11 +97,11 @@ class Span:
 
     def v(self, share: float, after: Progress) -> Array:
         """(n,) K at a share of the step."""
-        step, v = after.last_step, np.empty_like(after.v)
+        step, v = after.last_step, np.empty_like(after.state.temperature)
         for start in range(0, v.size, STRETCH):
             here = slice(start, start + STRETCH)
             rates = step * self.first.rate[here], step * self.last.rate[here]
-            v[here] = within(share, self.before.v[here], after.v[here], *rates)
+            v[here] = within(share, self.before.v_of(here), after.v_of(here), *rates)
         return v
 
     def moment(

@@ -89,7 +89,9 @@ def _record(prepared: Prepared, run: RunFolder, progress: Progress, zone: Mappin
     run.record(progress.state.time, readings)
 
 
-_ARRAYS = ("v", "coldest", "hottest", "energy")
+_ARRAYS = ("coldest", "hottest", "energy")
+"""Always there."""
+_SOMETIMES = ("content", "earlier", "drug")
 
 _NUMBERS = ("throughput", "stored", "step", "last_step", "steps", "stages")
 
@@ -97,10 +99,7 @@ _NUMBERS = ("throughput", "stored", "step", "last_step", "steps", "stages")
 def _freeze(progress: Progress, prepared: Prepared, wall: float) -> tuple[dict[str, Array], dict[str, Any]]:
     arrays = {name: getattr(progress, name) for name in _ARRAYS}
     arrays["temperature"] = progress.state.temperature
-    if progress.earlier is not None:
-        arrays["earlier"] = progress.earlier
-    if progress.drug is not None:
-        arrays["drug"] = progress.drug
+    arrays |= {name: value for name in _SOMETIMES if (value := getattr(progress, name)) is not None}
     arrays |= {f"damage.{name}": value for name, value in progress.state.damage.items()}
     arrays |= {f"source.{name}": value for name, value in prepared.source.memory().items()}
     meta = {name: getattr(progress, name) for name in _NUMBERS}
@@ -113,9 +112,8 @@ def _thaw(checkpoint: Checkpoint, prepared: Prepared) -> tuple[Progress, float]:
     state = State(meta["time"], np.asarray(arrays["temperature"]), _under("damage.", arrays))
     progress = prepared.start()
     values = {name: np.asarray(arrays[name]) for name in _ARRAYS} | {name: meta[name] for name in _NUMBERS}
-    earlier = np.asarray(arrays["earlier"]) if "earlier" in arrays else None
-    drug = np.asarray(arrays["drug"]) if "drug" in arrays else None
-    return replace(progress, state=state, earlier=earlier, drug=drug, **values), float(meta["wall"])
+    values |= {name: np.asarray(arrays[name]) if name in arrays else None for name in _SOMETIMES}
+    return replace(progress, state=state, **values), float(meta["wall"])
 
 
 def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:

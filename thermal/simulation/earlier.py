@@ -83,7 +83,7 @@ class Earlier:
         damage = dict(progress.state.damage)
         for name, law in laws.items():
             if name in self.run.static:
-                before = law.carried(self.field(name, law.shown(law.initial(len(progress.v)))))
+                before = law.carried(self.field(name, law.shown(law.initial(len(progress.hottest)))))
                 damage[name] = np.where(self._rows(before), before, damage[name])
         return replace(
             progress,
