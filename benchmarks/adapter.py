@@ -119,7 +119,8 @@ def heat(
     nothing = np.zeros(nodes)
     bioheat = Bioheat(
         engine,
-        Enthalpy.build(engine.to_nodes(capacity)),
+        Enthalpy(),
+        lambda: engine.to_nodes(capacity) * engine.volume,
         Conductivity(conductivity, np.broadcast_to(0.0, conductivity.shape)),
         lambda: Conductivity(engine.to_nodes(conductivity), nothing),
         engine.to_nodes(blood) * engine.volume,

@@ -46,7 +46,8 @@ def measure(cells: tuple[int, int, int]) -> None:
     inside, outside = np.full_like(here, 0.5), np.full_like(nodes, 0.5)
     problem = Bioheat(
         engine,
-        Enthalpy.build(np.full_like(nodes, 3.8e6)),
+        Enthalpy(),
+        lambda: 3.8e6 * nodes,
         Conductivity(inside, np.zeros_like(inside)),
         lambda: Conductivity(outside, zero),
         4e4 * nodes,

@@ -166,6 +166,7 @@ def march(engine: Any) -> Iterator[tuple[str, Array]]:
     problem = Bioheat(
         engine,
         Enthalpy.build(capacity, freezing, 0.5 * capacity),
+        lambda: capacity * engine.volume,
         Conductivity(of_cells, np.full(of_cells.shape, 0.002), 4.0 * of_cells, freezing.start, freezing.end),
         lambda: Conductivity(of_nodes, np.full(of_nodes.shape, 0.002), 4.0 * of_nodes, freezing.start, freezing.end),
         4e4 * engine.volumes["liver"],
@@ -208,7 +209,8 @@ def constant(engine: Any) -> Iterator[tuple[str, Array]]:
     of_nodes = np.where(body, engine.to_nodes(of_cells), 1.0)
     problem = Bioheat(
         engine,
-        Enthalpy.build(np.where(body, engine.to_nodes(3.6e6 + 4e5 * engine.shares["tumour"]), 1.0)),
+        Enthalpy(),
+        lambda: engine.to_nodes(3.6e6 + 4e5 * engine.shares["tumour"]) * engine.volume,
         Conductivity(of_cells, still),
         lambda: Conductivity(of_nodes, np.zeros(of_nodes.shape)),
         4e4 * engine.volumes["liver"],

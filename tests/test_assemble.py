@@ -316,7 +316,7 @@ def test_bioheat_takes_each_tissue_by_its_volume(tmp_path: Path) -> None:
     liver, tumour, vessel = (engine.volumes[name] for name in ("liver", "tumour", "vessel"))
     blood = tissues.by_region["vessel"]
     capacity = 4e6 * liver + 3e6 * tumour + blood.density * blood.heat_capacity * vessel
-    np.testing.assert_allclose(problem.heat.capacity * engine.volume, capacity, rtol=1e-12)
+    np.testing.assert_allclose(problem.capacity(), capacity, rtol=1e-12)
     carried = case.bioheat.blood_density * case.bioheat.blood_heat_capacity
     flow = 0.01 * liver + 0.002 * tumour + blood.perfusion * vessel
     np.testing.assert_allclose(problem.perfusion, carried * flow, rtol=1e-12)
@@ -338,7 +338,7 @@ def test_phase_changes_and_metabolism_can_be_left_out(tmp_path: Path) -> None:
     liver = tissues.by_region["liver"]
     assert liver.water_fraction is not None
     inside = engine.volumes["liver"] == engine.volume
-    width = (steam.width * problem.heat.capacity)[inside]
+    width = (steam.width * problem.capacity() / engine.volume)[inside]
     water = liver.density * (liver.water_fraction * VAPORISATION_HEAT + liver.heat_capacity)
     np.testing.assert_allclose(width, water, rtol=1e-12)
     plain, tissues, _ = built(tmp_path, 'freezing = "off"\nvaporisation = "off"\nmetabolism = false\n')

@@ -79,7 +79,8 @@ def test_marches_need_coefficients(engine: Any, value: float, what: str) -> None
     around = Surroundings(values["film"], nothing, Held(nothing > 0, nothing))
     problem = Bioheat(
         engine,
-        Enthalpy.build(values["heat capacity"]),
+        Enthalpy(),
+        lambda: values["heat capacity"] * engine.volume,
         Conductivity(k, np.zeros(k.size)),
         lambda: Conductivity(ones, nothing),
         values["perfusion"],

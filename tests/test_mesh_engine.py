@@ -157,7 +157,8 @@ def test_weights_of_the_fastest_mode_save_stages() -> None:
     cells, nodes = np.ones(len(engine.cells)), np.ones(len(engine.points))
     capacity = 3e6 * (1.0 + engine.points[:, 0] / np.ptp(engine.points[:, 0]))
     problem = HeatProblem(
-        Enthalpy.build(capacity),
+        Enthalpy(),
+        capacity * engine.volume,
         Conductivity(cells, 0 * cells),
         37.0,
         0 * nodes,

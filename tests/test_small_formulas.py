@@ -181,7 +181,7 @@ def test_what_acts_on_tissue_that_warms_itself_in_part() -> None:
     nothing: Any = None
 
     def bioheat(metabolic: list[float]) -> Bioheat:
-        parts = (nothing, nothing, nothing, nothing, np.array([1.0, 2.0]), 37.0, np.array(metabolic), nothing)
+        parts = (nothing, nothing, nothing, nothing, nothing, np.array([1.0, 2.0]), 37.0, np.array(metabolic), nothing)
         return Bioheat(*parts)
 
     drive, free = Drive(np.array([5.0, 7.0])), np.ones(2, dtype=bool)

@@ -58,7 +58,14 @@ class Problem:
         frozen = mixed.cut_edges({"one": 2.0, "other": 0.9}) if phases else None
         cuts = CutConductivity.of(mixed.cut_edges({"one": 0.2, "other": 0.7}), frozen, -8.0, -1.0)
         self.problem = HeatProblem(
-            relation, conductivity(at_37), 36.5, film, 15.0 * film, 4e4 * self.engine.volume, cuts
+            relation,
+            capacity * self.engine.volume,
+            conductivity(at_37),
+            36.5,
+            film,
+            15.0 * film,
+            4e4 * self.engine.volume,
+            cuts,
         )
         factor = self.engine.contact(Ball((*(0.5 * (a[0] + a[-1]) for a in self.engine.domain.axes),), 0.8e-3))
         near = np.flatnonzero(factor)
@@ -112,7 +119,7 @@ def test_the_ledger_of_a_step_closes(name: str, precision: Precision) -> None:
     (_, fused, state), (_, plain, _) = problem.both(precision, problem.start(*RANGES[name]), 3.0)
     scale = float(np.abs(fused.lines).sum())
     v = problem.problem.relation.content(problem.start(*RANGES[name]))
-    gained = float((problem.engine.volume * problem.problem.relation.capacity * (state.v - v))[problem.free].sum())
+    gained = float((problem.problem.capacity * (state.v - v))[problem.free].sum())
     assert abs(gained - float(fused.lines.sum())) < 1e-13 * scale
     assert abs(fused.stored - gained) < 1e-13 * scale
     np.testing.assert_allclose(fused.lines, plain.lines, atol=2e-5 * scale if precision == "single" else 1e-11 * scale)
@@ -155,8 +162,8 @@ def test_a_thin_layer_whose_conductivity_rises_among_tissue_where_it_does_not(fi
     slope = np.zeros((4, 4, 39))
     slope[:, :, first] = 0.003
     n, m = grid.volume.size, slope.size
-    relation, conductivity = Enthalpy.build(np.full(n, 3.6e6)), Conductivity(np.full(m, 0.5), slope.ravel())
-    problem = HeatProblem(relation, conductivity, 37.0, np.zeros(n), np.zeros(n), np.zeros(n))
+    conductivity = Conductivity(np.full(m, 0.5), slope.ravel())
+    problem = HeatProblem(Enthalpy(), 3.6e6 * grid.volume, conductivity, 37.0, np.zeros(n), np.zeros(n), np.zeros(n))
     temperature = np.random.default_rng(RNG_SEED).uniform(30.0, 60.0, n)
     found = []
     for stepper in (grid.stepper(problem, "double"), OperatorStepper(grid, problem)):
@@ -189,6 +196,7 @@ def test_nothing_happens_in_tissue_at_rest() -> None:
     problem.power[:] = 0.0
     rest = HeatProblem(
         problem.problem.relation,
+        problem.problem.capacity,
         problem.problem.cells,
         37.0,
         0.0 * problem.power,

@@ -221,9 +221,11 @@ def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
     check_treatment(case, tissues)
     engine, blood = tissues.engine, case.bioheat
     regions = tissues.by_region
-    capacity = _at_nodes(tissues, {name: t.density * t.heat_capacity for name, t in regions.items()})
     freezing, frozen_capacity = _freezing(case, tissues)
-    boiling = _boiling(case, tissues)
+
+    def capacity() -> Array:
+        return _at_nodes(tissues, {name: t.density * t.heat_capacity for name, t in regions.items()})
+
     carried = blood.blood_density * blood.blood_heat_capacity
     perfusion = engine.volume * tissues.mix_nodes({name: carried * t.perfusion for name, t in regions.items()})
     metabolic = np.broadcast_to(0.0, initial.shape)
@@ -231,7 +233,8 @@ def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
         metabolic = engine.volume * tissues.mix_nodes({name: t.metabolic_heat for name, t in regions.items()})
     return Bioheat(
         engine,
-        Enthalpy.build(capacity, freezing, frozen_capacity, boiling),
+        Enthalpy.build(capacity(), freezing, frozen_capacity, _boiling(case, tissues)),
+        lambda: engine.volume * capacity(),
         _conductivity(tissues, freezing, at_nodes=False),
         lambda: _conductivity(tissues, freezing, at_nodes=True),
         perfusion,

@@ -61,9 +61,8 @@ class Boiling:
 
 @dataclass(frozen=True)
 class Enthalpy:
-    """Relation between v (K) and temperature (degC) of nodes; ``capacity`` (n,) J/m3/K of unfrozen tissue."""
+    """Relation between v (K) and temperature (degC) of nodes."""
 
-    capacity: Array
     freezing: Freezing | None = None
     boiling: Boiling | None = None
 
@@ -74,7 +73,8 @@ class Enthalpy:
         frozen_capacity: Array | None = None,
         boiling: PhaseChange | None = None,
     ) -> Enthalpy:
-        """Relation for tissue that may freeze and may boil; arrays (n,), ``frozen_capacity`` J/m3/K."""
+        """Relation for tissue that may freeze and may boil; arrays (n,): ``capacity`` of unfrozen tissue and
+        ``frozen_capacity``, J/m3/K."""
         ice = steam = None
         if freezing is not None:
             assert frozen_capacity is not None
@@ -84,7 +84,7 @@ class Enthalpy:
         if boiling is not None:
             width = boiling.latent / capacity + (boiling.end - boiling.start)
             steam = Boiling(boiling.start, boiling.end, width)
-        return Enthalpy(capacity, ice, steam)
+        return Enthalpy(ice, steam)
 
     @property
     def liquid(self) -> tuple[float, float]:
@@ -98,7 +98,6 @@ class Enthalpy:
         """The same relation at a selection of the nodes."""
         ice, steam = self.freezing, self.boiling
         return Enthalpy(
-            self.capacity[nodes],
             None if ice is None else Freezing(ice.solidus, ice.liquidus, ice.width[nodes], ice.ratio[nodes]),
             None if steam is None else Boiling(steam.start, steam.end, steam.width[nodes]),
         )
@@ -134,9 +133,10 @@ class Enthalpy:
             result[hot] = steam.start - BODY_TEMPERATURE + steam.width[hot] * np.minimum(above / range_, 1.0) + dry
         return np.asarray(result)
 
-    def smallest_capacity(self) -> Array:
-        """(n,) J/m3/K, for the spectral bound."""
-        return self.capacity if self.freezing is None else self.capacity * np.minimum(self.freezing.ratio, 1.0)
+    def stiffness(self) -> Array:
+        """Capacity of unfrozen tissue over the smallest that it may have, for the spectral bound: (n,), or (1,) for all
+        nodes where nothing freezes."""
+        return np.ones(1) if self.freezing is None else 1.0 / np.minimum(self.freezing.ratio, 1.0)
 
 
 @dataclass(frozen=True)

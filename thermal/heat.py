@@ -24,11 +24,12 @@ BUDGET = ("source", "perfusion", "boundary", "probes", "held")
 
 @dataclass(frozen=True)
 class HeatProblem:
-    """What does not change in time. ``film`` (n,) W/K towards outside temperatures, ``border`` (n,) W: film times the
-    outside temperature (degC) plus prescribed flux; ``perfusion`` (n,) W/K at full flow. ``cuts``: edges beside cut
-    cells, if there are any."""
+    """What does not change in time. ``capacity`` (n,) J/K of the unfrozen tissue of each node. ``film`` (n,) W/K
+    towards outside temperatures, ``border`` (n,) W: film times the outside temperature (degC) plus prescribed flux;
+    ``perfusion`` (n,) W/K at full flow. ``cuts``: edges beside cut cells, if there are any."""
 
     relation: Enthalpy
+    capacity: Array
     cells: Conductivity
     arterial_temperature: float
     film: Array

@@ -62,7 +62,7 @@ def compile_march(precision: Precision) -> None:
     )
     film = 20.0 * engine.areas["z+"]
     for cut in (cuts, None):
-        problem = HeatProblem(relation, cells, 37.0, film, 20.0 * film, 4e4 * volume, cut)
+        problem = HeatProblem(relation, 4e6 * volume, cells, 37.0, film, 20.0 * film, 4e4 * volume, cut)
         stepper = engine.stepper(problem, precision)
         for coldest in (36.0, 2.0 * ICE[0]):
             temperature = np.linspace(coldest, 40.0, 64)

@@ -123,8 +123,7 @@ class OperatorStepper:
         """
         self._engine, self._problem, self._run, self._weight = engine, problem, run, weight
         cells, relation = problem.cells, problem.relation
-        self._capacity = engine.volume * relation.capacity
-        self._stiff = relation.capacity / relation.smallest_capacity()
+        self._stiff = relation.stiffness()
         self._rises = engine.maximum(np.abs(cells.slope)) > 0.0
         cuts = problem.cuts
         self._unfrozen = None if cuts is None else cuts.unfrozen
@@ -150,7 +149,7 @@ class OperatorStepper:
             problem,
             state,
             action,
-            inverse=np.divide(free, self._capacity, out=np.zeros_like(free), where=free > 0),
+            inverse=np.divide(free, self._problem.capacity, out=np.zeros_like(free), where=free > 0),
             free=free,
             power=action.power * free,
             blood=action.blood * free,
@@ -220,7 +219,7 @@ class OperatorStepper:
 
     def _settle(self, change: Array) -> tuple[float, float]:
         """Bring the state to the end of the step; returns the heat stored and that moved, J."""
-        gained = self._capacity * change
+        gained = self._problem.capacity * change
         stored, moved = self._engine.total(gained), self._engine.total(np.abs(gained))
         if not np.isfinite(stored):
             raise FloatingPointError("the temperature became infinite")

@@ -57,10 +57,8 @@ class RowStepper:
         self._engine, self._problem = engine, problem
         order = self._order = RowOrder(graph, precision)
         self._groups = Groups(order)
-        relation = problem.relation
-        self._capacity = engine.volume * relation.capacity
-        self._solid = engine.volume > 0
-        self._stiff = relation.capacity / relation.smallest_capacity()
+        self._solid = problem.capacity > 0.0
+        self._stiff = problem.relation.stiffness()
         self._bordering = np.flatnonzero((problem.film != 0.0) | (problem.border != 0.0))
         operator = engine.conductance(problem.cells.at_37)
         assert isinstance(operator, GraphOperator)
@@ -71,7 +69,7 @@ class RowStepper:
         self._free = np.zeros(0, np.bool_)
         self._power, self._blood = Packed(), Packed()
         self._ahead: Ahead | None = None
-        self._with_phases = OperatorStepper(engine, problem, RowStages(order, self._capacity), self._weight)
+        self._with_phases = OperatorStepper(engine, problem, RowStages(order, problem.capacity), self._weight)
         self._at_work: HeatStepper = self
         self._decay = 0.0
 
@@ -87,7 +85,8 @@ class RowStepper:
             return
         self._free = free.copy()
         self._kept = np.flatnonzero(~free)
-        inverse = np.divide(1.0, self._capacity, out=np.zeros_like(self._capacity), where=free & self._solid)
+        capacity = self._problem.capacity
+        inverse = np.divide(1.0, capacity, out=np.zeros_like(capacity), where=free & self._solid)
         self._inverse = self._order.pack(inverse)
         self._swiftest = self._order.pack(inverse * self._stiff)
 
@@ -195,7 +194,7 @@ class RowStepper:
         """A step that meets neither ice nor vapour; None, and the state as before, if it does."""
         lines = self._march(step, scheme)
         sums = np.empty((self._order.slices, 4))
-        kernels.weigh(0, len(sums), self._order.node, self._state.temperature, self._here, self._capacity, sums)
+        kernels.weigh(0, len(sums), self._order.node, self._state.temperature, self._here, self._problem.capacity, sums)
         stored, size, wanted = float(sums[:, 0].sum()), float(sums[:, 1].sum()), float(lines.sum())
         if not np.isfinite([stored, wanted]).all():
             raise FloatingPointError("the temperature became infinite")

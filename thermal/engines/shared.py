@@ -113,6 +113,7 @@ class Team:
         mine = replace(
             problem,
             relation=problem.relation.take(nodes),
+            capacity=problem.capacity[nodes],
             cells=problem.cells.take(cells),
             film=problem.film[nodes],
             border=problem.border[nodes],

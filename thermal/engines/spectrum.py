@@ -38,7 +38,7 @@ def fastest_mode(engine: Engine, operator: Weighted, problem: HeatProblem) -> Ar
     the fastest rate itself (L. Collatz's and H. Wielandt's bounds of matrices without negative entries); turns of the
     power method come near. The bound holds by any weights, so they stay when conductivity or perfusion change.
     """
-    capacity = engine.volume * problem.relation.smallest_capacity()
+    capacity = problem.capacity / problem.relation.stiffness()
     swiftness = np.divide(1.0, capacity, out=np.zeros_like(capacity), where=capacity > 0.0)
     sink = problem.perfusion + problem.film
     best, least = None, engine.maximum(swiftness * (operator.bound + sink))

@@ -192,7 +192,7 @@ class VoxelEngine(OneProcess):
 
     def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
         """See :meth:`thermal.engine.Engine.stepper`."""
-        return VoxelStepper(self.domain, self.volume, problem, precision)
+        return VoxelStepper(self.domain, problem, precision)
 
     def transport(
         self, operator: Operator, pressure: Array, carriage: Carriage, diffusion: Operator | None = None

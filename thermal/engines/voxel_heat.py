@@ -46,21 +46,19 @@ NEGLIGIBLE = 1e-7
 class VoxelStepper:
     """See :class:`thermal.heat.HeatStepper`."""
 
-    def __init__(self, domain: VoxelDomain, volume: Array, problem: HeatProblem, precision: Precision) -> None:
-        """``volume`` (n,) m3 lumped."""
+    def __init__(self, domain: VoxelDomain, problem: HeatProblem, precision: Precision) -> None:
+        """``problem`` on the nodes and cells of ``domain``."""
         self._problem = problem
         grid = self._grid = Padded(domain, precision)
         relation = problem.relation
-        self._capacity = volume * relation.capacity
-        self._solid = volume > 0
+        self._solid = problem.capacity > 0.0
         self._negligible = NEGLIGIBLE if precision == "single" else 0.0
         self._conducting = VoxelConductivity(grid, problem)
         crossed = bool(problem.film.any()) or bool(problem.border.any())
         self._film = self._shaped(problem.film) if crossed else NOTHING
         self._border_heat = self._shaped(problem.border) if crossed else NOTHING
         self._source = (problem.film, 0.0)  # the power that was last summed up, and its sum
-        ice = relation.freezing
-        self._stiff = NOTHING if ice is None else self._shaped(relation.capacity / relation.smallest_capacity())
+        self._stiff = NOTHING if relation.freezing is None else self._shaped(relation.stiffness())
         self._liquid = VoxelLiquid(grid, problem, self._conducting)
         self._phases = VoxelPhases(grid, problem, self._conducting, self._solid)
         self._sink, self._first, self._here, self._before = (grid.nodes() for _ in range(4))
@@ -106,7 +104,7 @@ class VoxelStepper:
         self._kept = np.flatnonzero(~free)
         self._inverse = self._grid.nodes()
         inner = self._inverse[1:-1, 1:-1, 1:-1]
-        nodal = self._shaped(self._capacity), free.reshape(inner.shape)
+        nodal = self._shaped(self._problem.capacity), free.reshape(inner.shape)
         for inverse, capacity, loose in zip(inner, *nodal, strict=True):
             np.divide(1.0, capacity, out=inverse, where=loose & (capacity > 0.0), casting="same_kind")
         self._runs = self._conducting.runs(self._inverse)
@@ -272,7 +270,7 @@ class VoxelStepper:
         """
         sums = self._rows(4)
         start = self._shaped(self._state.temperature)
-        kernels.weigh(*self._planes, start, self._here, self._shaped(self._capacity), self._box, sums)
+        kernels.weigh(*self._planes, start, self._here, self._shaped(self._problem.capacity), self._box, sums)
         stored, size, wanted = float(sums[..., 0].sum()), float(sums[..., 1].sum()), float(lines.sum())
         if not np.isfinite([stored, wanted]).all():
             raise FloatingPointError("the temperature became infinite")

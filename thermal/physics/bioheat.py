@@ -36,11 +36,13 @@ class Surroundings:
 class Bioheat:
     """The bioheat equation on one engine.
 
+    ``capacity`` gives (n,) J/K: ``rho c`` of unfrozen tissue times the nodal volume, made when it is asked for.
     ``perfusion`` (n,) W/K: ``w rho_b c_b`` times the nodal volume of living tissue at full flow. ``metabolic`` (n,) W.
     """
 
     engine: Engine
     heat: Enthalpy
+    capacity: Callable[[], Array]
     cells: Conductivity
     at_nodes: Callable[[], Conductivity]
     """the same at nodes, which probes and ice ask for alone"""
@@ -80,18 +82,19 @@ class Bioheat:
         Raises ``ValueError`` for coefficients that no tissue has.
         """
         if precision not in self._steppers:
-            self._check()
+            capacity = self.capacity()
+            self._check(capacity)
             around, arterial = self.surroundings, self.arterial_temperature
             surroundings = (around.film, around.load, self.perfusion, self.cuts)
-            problem = HeatProblem(self.heat, self.cells, arterial, *surroundings)
+            problem = HeatProblem(self.heat, capacity, self.cells, arterial, *surroundings)
             self._steppers[precision] = self.engine.stepper(problem, precision)
         return self._steppers[precision]
 
-    def _check(self) -> None:
+    def _check(self, capacity: Array) -> None:
         """Raise ``ValueError`` for a coefficient in the body that is negative, infinite or NaN, or no capacity."""
         smallest = np.nextafter(0.0, 1.0)
         for what, values, least in (
-            ("heat capacity (J/m3/K)", self.heat.capacity, smallest),
+            ("heat capacity (J/K)", capacity, smallest),
             ("perfusion (W/K)", self.perfusion, 0.0),
             ("film (W/K)", self.surroundings.film, 0.0),
             ("conductivity (W/m/K)", self.cells.at_37, 0.0),
