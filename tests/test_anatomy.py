@@ -493,6 +493,37 @@ def test_parts_that_do_not_touch_are_said(tmp_path: Path) -> None:
     assert "falls into 2 parts" in " ".join(build(tmp_path, **NAMED).notes)
 
 
+@pytest.mark.parametrize("other", [[0, 4, 5, 6], [0, 1, 5, 6]])
+def test_parts_that_touch_in_a_node_or_an_edge_are_said(tmp_path: Path, other: list[int]) -> None:
+    points = np.vstack([CORNERS[:4], -CORNERS[1:4]])
+    write(tmp_path / "a.vtu", points=points, cells=[[0, 1, 2, 3], other])
+    notes = " ".join(build(tmp_path, **NAMED).notes)
+    assert "2 parts of the mesh" in notes
+    assert "single nodes or edges" in notes
+    assert "do not touch" not in notes
+
+
+@pytest.mark.parametrize(
+    ("more", "cell"),
+    [
+        (0.2 * CORNERS[:4] + 1e-3, [4, 5, 6, 7]),  # one within the other
+        (CORNERS[:4] * 0.8 + 1e-3, [4, 5, 6, 7]),  # some of it outside
+        (0.5 * CORNERS[1:4] + 1e-3, [0, 4, 5, 6]),  # with a node in common
+    ],
+)
+def test_parts_that_overlap_are_refused(tmp_path: Path, more: Any, cell: list[int]) -> None:
+    write(tmp_path / "a.vtu", points=np.vstack([CORNERS[:4], more]), cells=[[0, 1, 2, 3], cell])
+    with pytest.raises(CaseError, match=r"parts of the mesh overlap: \d+ nodes and faces .* tetrahedra of another part"):
+        build(tmp_path, **NAMED)
+
+
+def test_parts_meshed_one_by_one_may_touch(tmp_path: Path) -> None:
+    """Tetrahedra on each other whose faces do not match: no heat passes, but nothing is covered twice."""
+    under, over = CORNERS[:4], CORNERS[:4] * [1.0, 1.0, -1.0] * 0.7 + [1e-3, 1e-3, 0.0]
+    write(tmp_path / "a.vtu", points=np.vstack([under, over]), cells=[[0, 1, 2, 3], [4, 5, 6, 7]])
+    assert "falls into 2 parts" in " ".join(build(tmp_path, **NAMED).notes)
+
+
 HALF = {"kind": "mesh", "file": "h.vtu", "half_plane": "xy", "regions": {"liver": 1}}
 SQUARE = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.0]]) * 0.01
 CUT = np.array([[0, 1, 2], [0, 3, 2]])
@@ -500,6 +531,13 @@ CUT = np.array([[0, 1, 2], [0, 3, 2]])
 
 def flat(path: Path, points: Any = SQUARE, cells: Any = CUT, kind: str = "triangle") -> None:
     meshio.Mesh(points, [(kind, cells)], cell_data={"region": [np.ones(len(cells), int)]}).write(path)
+
+
+def test_overlapping_triangles_are_refused(tmp_path: Path) -> None:
+    points = np.vstack([SQUARE[:3], SQUARE[:3] * 0.5 + [4e-3, 1e-3, 0.0]])
+    flat(tmp_path / "h.vtu", points=points, cells=np.array([[0, 1, 2], [3, 4, 5]]))
+    with pytest.raises(CaseError, match=r"overlap: .* triangles of another part, the first at \(\S+, 0, \S+\) mm"):
+        build(tmp_path, **HALF)
 
 
 def test_half_plane_becomes_a_cylinder(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +19,9 @@ FLAT = 1e-9
 """A cell is flat when its size is less than this share of the like power of its longest edge."""
 COINCIDENT = 1e-9
 """Nodes coincide when they are nearer than this share of the mesh's extent."""
+WITHIN = 0.02
+"""Least of the barycentric coordinates of a point that counts as inside a cell; parts that were meshed one by one may
+reach that far into each other where their common border is curved."""
 SMALLEST, LARGEST = 1e-3, 3.0
 """m, extent of a mesh that can be an anatomy."""
 UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6}
@@ -140,50 +145,103 @@ def _check_coincident(points: Array, place: str) -> None:
 
 
 def check_border(points: Array, cells: Index, form: Form, place: str) -> tuple[Index, tuple[str, ...]]:
-    """The outer facets (f, d), and notes. Raises ``CaseError`` where cells fold or more than two share a facet."""
+    """The outer facets (f, d), and notes. Raises ``CaseError`` where cells fold or overlap or more than two share a
+    facet."""
     border = facets(cells)
     if len(border.crowded):
         raise CaseError(
             f"{place}: {len(border.crowded)} faces belong to more than two {form.cell}, the first at "
             f"{spot(points[border.crowded[0]].mean(axis=0))}; cells overlap there: remesh, or remove one of the parts"
         )
-    folded = _folded(cells)
+    inner = Inner.of(cells)
+    folded = inner.facets[inner.folded]
     if len(folded):
         raise CaseError(
             f"{place}: {len(folded)} faces have both of their {form.cell} on the same side, the first at "
             f"{spot(points[folded[0]].mean(axis=0))}; the mesh is tangled and cells overlap there: remesh"
         )
-    count = _parts(len(points), cells)
-    if count > 1:
-        return border.outer, (
-            f"{DOUBT}the mesh falls into {count} parts that do not touch, so no heat passes between them; if it "
-            "should, make them share their nodes (in Gmsh: BooleanFragments, Coherence)",
+    pieces = _count(len(cells), *inner.cells)
+    if pieces == 1:
+        return border.outer, ()
+    _check_overlap(points, cells, border.outer, form, place)
+    first, rest = np.repeat(cells[:, 0], cells.shape[1] - 1), cells[:, 1:].ravel()
+    parts = _count(len(points), first, rest)
+    notes = []
+    if parts > 1:
+        notes.append(
+            f"{DOUBT}the mesh falls into {parts} parts that do not touch, so no heat passes between them; if it "
+            "should, make them share their nodes (in Gmsh: BooleanFragments, Coherence)"
         )
-    return border.outer, ()
+    if pieces > parts:
+        notes.append(
+            f"{DOUBT}{pieces} parts of the mesh, of which each hangs together by the faces of its {form.cell}, touch "
+            "others in single nodes or edges alone; through those passes heat that depends on the size of the cells: "
+            "make them share faces, or move them apart"
+        )
+    return border.outer, tuple(notes)
 
 
-def _folded(cells: Index) -> Index:
-    """The facets (f, d) that two cells of equal orientation see from the same side."""
-    every = sides(cells)
-    turned = np.zeros(len(every), dtype=bool)  # an odd permutation of the nodes in order
-    for i in range(every.shape[1]):
-        for j in range(i):
-            turned ^= every[:, j] > every[:, i]
-    key = facet_keys(every, int(cells.max(initial=0)) + 1)
-    by_key = np.argsort(key, kind="stable")
-    one, other = by_key[:-1], by_key[1:]
-    same = (key[one] == key[other]) & (turned[one] == turned[other])
-    return np.asarray(every[one[same]])
+@dataclass(frozen=True)
+class Inner:
+    """The ``facets`` (f, d) that two cells share, these ``cells`` (f,) and (f,), and whether both see it from the same
+    side: ``folded`` (f,)."""
+
+    facets: Index
+    cells: tuple[Index, Index]
+    folded: Mask
+
+    @classmethod
+    def of(cls, cells: Index) -> Inner:
+        """Of cells (m, d + 1) of equal orientation."""
+        every = sides(cells)
+        turned = np.zeros(len(every), dtype=bool)  # an odd permutation of the nodes in order
+        for i in range(every.shape[1]):
+            for j in range(i):
+                turned ^= every[:, j] > every[:, i]
+        key = facet_keys(every, int(cells.max(initial=0)) + 1)
+        by_key = np.argsort(key, kind="stable")
+        alike = np.flatnonzero(key[by_key[:-1]] == key[by_key[1:]])
+        one, other = by_key[alike], by_key[alike + 1]
+        return cls(every[one], (one % len(cells), other % len(cells)), turned[one] == turned[other])
 
 
-def _parts(nodes: int, cells: Index) -> int:
+def _count(size: int, one: Index, other: Index) -> int:
+    """Parts into which ``size`` things fall of which each ``one`` is linked with the ``other``."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    first, rest = np.repeat(cells[:, 0], cells.shape[1] - 1), cells[:, 1:].ravel()
-
-    links = coo_array((np.ones(len(first), np.int8), (first, rest)), shape=(nodes, nodes))
+    links = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(size, size))
     return int(connected_components(links, directed=False)[0])
+
+
+def _check_overlap(points: Array, cells: Index, outer: Index, form: Form, place: str) -> None:
+    """Raise ``CaseError`` where the ``outer`` border (f, d) of one part lies within the cells of another.
+
+    Where no cells fold, what is covered twice is bounded by a border that lies inside the body.
+    """
+    from scipy.spatial import cKDTree
+
+    points = points[:, [0, 2]] if form.dimension == 2 else points
+    places = np.concatenate([points[outer].mean(axis=1), points[np.unique(outer)]])
+    centre = points[cells].mean(axis=1)
+    reach = np.sqrt(np.max([np.sum((points[corner] - centre) ** 2, axis=1) for corner in cells.T], axis=0))
+    tree = cKDTree(places)
+    near = np.flatnonzero(tree.query_ball_point(centre, reach, return_length=True))
+    found = tree.query_ball_point(centre[near], reach[near])
+    cell = np.repeat(near, [len(entry) for entry in found])
+    at = np.concatenate([np.asarray(entry, dtype=np.int64) for entry in found])
+    corners = points[cells[cell]]
+    edges = np.swapaxes(corners[:, 1:] - corners[:, :1], 1, 2)
+    rest = np.linalg.solve(edges, (places[at] - corners[:, 0])[:, :, None])[:, :, 0]
+    within = np.minimum(rest.min(axis=1), 1.0 - rest.sum(axis=1)) > WITHIN
+    if within.any():
+        first = places[at[within].min()]
+        where = spot(first if form.dimension == 3 else np.array([first[0], 0.0, first[1]]))
+        raise CaseError(
+            f"{place}: parts of the mesh overlap: {len(np.unique(at[within]))} nodes and faces of its outer border lie "
+            f"inside {form.cell} of another part, the first at {where}; what is covered twice would count twice: cut "
+            "the parts at each other's border (in Gmsh: BooleanFragments), or remove one"
+        )
 
 
 def are_sides(chosen: Index, cells: Index) -> Mask:
