@@ -119,6 +119,43 @@ def test_tips_outside_are_named_with_their_key(tmp_path: Path, table: str, key: 
     assert beyond.endswith("move it inside or enlarge the window")
 
 
+@pytest.mark.parametrize(
+    ("more", "key", "what"),
+    [
+        ('side_ports = ["4 mm", "9 mm"]', "delivery.side_ports[1]", "a port of infusion needle"),
+        ('port_length = "9 mm"', "delivery.port_length", "the tip of a port of infusion needle"),
+        (
+            'side_ports = ["4 mm"]\nsites = [{ entry = ["8 mm", "0 mm", "30 mm"], tip = ["8 mm", "0 mm", "20 mm"] }]',
+            "delivery.side_ports[0]",
+            "a port of infusion needle 2",
+        ),
+        (
+            'protocol = [{ flow = "1 ul/min", duration = "1 min" }, { duration = "1 s", withdraw = "9 mm" },'
+            ' { flow = "1 ul/min", duration = "1 min" }]',
+            "delivery.protocol[1].withdraw",
+            "a port of infusion needle",
+        ),
+    ],
+)
+def test_ports_behind_the_tip_must_lie_in_tissue_before_anything_is_infused(
+    tmp_path: Path, more: str, key: str, what: str
+) -> None:
+    table = NEEDLE + more + "\n"
+    if "protocol" in more:
+        table = table.replace('flow = "0.1 ml/min"\nduration = "1 min"\n', "")
+    assert found(load(tmp_path, table.replace('"20 mm"] }', '"8 mm"] }'), 8)) == []
+    (said,) = found(load(tmp_path, table, 15))
+    assert said.startswith(f"{key}: {what} (")
+    assert ", 24) mm lies outside the body; move it into tissue" in said
+
+
+def test_a_port_behind_the_tip_is_not_cut_by_a_face(tmp_path: Path) -> None:
+    case = load(tmp_path, NEEDLE.replace('"0 mm", "0 mm", ', '"29.5 mm", "0 mm", ') + 'side_ports = ["4 mm"]\n', 0)
+    tip, port = found(case)
+    assert tip.startswith("delivery.tip: infusion needle (2 mm thick) is cut by a face of the window across x")
+    assert port.startswith("delivery.side_ports[0]: a port of infusion needle (2 mm thick) is cut by a face")
+
+
 @pytest.mark.parametrize("table", [DIFFUSER, CRYO, RFA])
 def test_active_parts_must_lie_wholly_in_tissue(tmp_path: Path, table: str) -> None:
     """15 mm that end 10 mm below the skin: a third of it is in the air."""

@@ -44,6 +44,9 @@ class Device:
     """key of the case file that says where ``active`` ends, e.g. ``heating.electrode.tip``"""
     mirrors: frozenset[str] = frozenset()
     """faces of the window that are planes of symmetry for it"""
+    more: tuple[tuple[str, Probe], ...] = ()
+    """further parts that must lie in tissue, now or later, each after the key that says where: side ports, the ports of
+    a needle that is drawn back"""
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,16 @@ def misplaced(case: Case, engine: Engine) -> list[str]:
             )
             continue
         if device.active is not None:
-            stations = _stations(device.active)
-            problems += _outside(engine, device.place, device.name, stations) or _cut(engine, device, stations)
+            problems += _misplaced_part(engine, device, device.place, device.name, device.active)
+        for key, part in device.more:
+            problems += _misplaced_part(engine, device, key, f"a port of {device.name}", part)
     return problems
+
+
+def _misplaced_part(engine: Engine, device: Device, key: str, what: str, part: Probe) -> list[str]:
+    """What to say of one part of a device, which ``key`` puts where it is."""
+    stations = _stations(part)
+    return _outside(engine, key, what, stations) or _cut(engine, device, key, what, part.radius, stations)
 
 
 def _stations(probe: Probe) -> Array:
@@ -77,10 +84,10 @@ def ill_sized(case: Case, engine: Engine) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _cut(engine: Engine, device: Device, stations: Array) -> list[str]:
-    """What to say when a face of the window runs through the device along its length, as in a model of one half."""
-    assert device.active is not None
-    radius = device.active.radius * (1.0 - 1e-9)
+def _cut(engine: Engine, device: Device, key: str, what: str, wide: float, stations: Array) -> list[str]:
+    """What to say when a face of the window runs through a part of ``wide`` m radius along its length, as in a model of
+    one half."""
+    radius = wide * (1.0 - 1e-9)
     axis = stations[0] - stations[-1]
     length = float(np.linalg.norm(axis))
     across = radius * np.sqrt(np.maximum(1.0 - (axis / length) ** 2, 0.0) if length > 0.0 else np.ones(3))
@@ -93,7 +100,7 @@ def _cut(engine: Engine, device: Device, stations: Array) -> list[str]:
         return []
     names = ", ".join("xyz"[axis] for axis in np.flatnonzero(sides))
     return [
-        f"{device.place}: {device.name} ({2e3 * radius:.3g} mm thick) is cut by a face of the window across {names}; a "
+        f"{key}: {what} ({2e3 * radius:.3g} mm thick) is cut by a face of the window across {names}; a "
         "device cannot be modelled in halves: enlarge the window so that it lies inside, or, for light, put its axis "
         "on the face and name the face in heating.mirrors"
     ]

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from thermal.domain import Ball, Line
+from thermal.domain import Ball, Line, Probe
 from thermal.engine import Engine
 from thermal.physics.delivery.backflow import Backflow
 from thermal.physics.delivery.cargo import ROWS, Journey, Stage
@@ -181,9 +181,27 @@ class Infusion(Kinetics):
                 Line(needle.entry, needle.tip, self.port_radius),
                 Ball(needle.tip, self.port_radius),
                 needle.place,
+                more=self._openings_later(number, needle),
             )
             for number, needle in enumerate(self._needles)
         )
+
+    def _openings_later(self, number: int, needle: Needle) -> tuple[tuple[str, Probe], ...]:
+        """Openings of needle ``number`` but that at its tip, and all of them where it goes on after it was drawn back;
+        each once, after the key that puts it there."""
+        own = number > 0 and self.sites[number - 1].protocol is not None
+        where = f"delivery.sites[{number - 1}].protocol" if own else "delivery.protocol"
+        found = {probe: key for key, probe in needle.behind_tip}
+        back, last = 0.0, ""
+        for order, step in enumerate(self._protocols[number]):
+            if step.withdraw:
+                back, last = back + step.withdraw, f"{where}[{order}].withdraw"
+            if back >= needle.depth:  # which is refused
+                break
+            if back and (step.flow or step.pressure):
+                for probe in needle.withdrawn(back).probes:
+                    found.setdefault(probe, last)
+        return tuple((key, probe) for probe, key in found.items())
 
     @property
     def time(self) -> float:

@@ -98,6 +98,13 @@ class Needle:
             end = (Line(self.tip, self.back(self.length), self.radius) if self.length else Ball(self.tip, self.radius),)
         return (*end, *(Ball(self.back(distance), self.radius) for distance in self.side_ports))
 
+    @property
+    def behind_tip(self) -> tuple[tuple[str, Probe], ...]:
+        """The openings that do not end at the tip, each after the key of the case file that says where."""
+        first = len(self.probes) - len(self.side_ports)
+        porous = tuple(("delivery.port_length", probe) for probe in self.probes[:first] if isinstance(probe, Line))
+        return porous + tuple((f"delivery.side_ports[{n}]", probe) for n, probe in enumerate(self.probes[first:]))
+
     def shaft(self, radius: float) -> Line:
         """Its body of this radius, m, which ends where the port begins."""
         return Line(self.entry, self.back(self.radius if not self.length else self.length), radius)
