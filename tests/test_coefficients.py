@@ -100,6 +100,13 @@ def test_steps_need_positive_limits(name: str, value: float) -> None:
         Control(**{name: value})
 
 
+def test_a_tolerance_is_above_round_off() -> None:
+    """Below, a march of a minute asks for steps of microseconds: 1e-30 K had not ended after a quarter of an hour."""
+    assert Control(1e-9).tolerance == 1e-9
+    with pytest.raises(ValueError, match="1e-10 K is lost in round-off.* at least 1e-09 K"):
+        Control(1e-10)
+
+
 def test_what_is_outside_the_body_does_not_matter() -> None:
     engine = ENGINES["voxels"]
     k = np.where(engine.domain.solid, 1.0, np.nan)

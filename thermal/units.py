@@ -220,6 +220,9 @@ Duration = Annotated[float, *quantity("s", gt=0, le=1e9)]
 Instant = Annotated[float, *quantity("s", ge=0, le=1e9)]
 Temperature = Annotated[float, *quantity("degC", ge=-273.15, le=2000)]
 TemperatureStep = Annotated[float, *quantity("K", gt=0, le=1000)]
+LEAST_TOLERANCE = 1e-9
+"""K, of a time step's error: what is less is lost in round-off, and steps would shrink after it without end."""
+StepTolerance = Annotated[float, *quantity("K", ge=LEAST_TOLERANCE, le=1000)]
 Power = Annotated[float, *quantity("W", gt=0, le=1e6)]
 PowerDensity = Annotated[float, *quantity("W/m^3", ge=-1e12, le=1e12)]
 MetabolicHeat = Annotated[float, *quantity("W/m^3", ge=0, le=1e12)]

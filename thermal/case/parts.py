@@ -25,8 +25,8 @@ from thermal.units import (
     Potential,
     Pressure,
     Spec,
+    StepTolerance,
     Temperature,
-    TemperatureStep,
     printable,
     quantity,
 )
@@ -346,7 +346,7 @@ class ProbePoint(Spec):
 class Numerics(Spec):
     """Accuracy of the solution; the defaults suit every shipped case."""
 
-    temperature_tolerance: TemperatureStep = 0.02
+    temperature_tolerance: StepTolerance = 0.02
     """error allowed in one time step"""
     max_step: Duration = 10.0
     """longest time step"""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thermal.heat import Precision
-from thermal.units import Array
+from thermal.units import LEAST_TOLERANCE, Array
 
 SMALLEST_STEP = 1e-6  # s; a run that would need less has lost its footing
 APART = 2.0 * SMALLEST_STEP
@@ -43,6 +43,11 @@ class Control:
             value = getattr(self, name)
             if value is not None and not value > 0.0:
                 raise ValueError(f"{name} = {value:g} is not above zero, so no step could be chosen by it")
+        if self.tolerance < LEAST_TOLERANCE:
+            raise ValueError(
+                f"tolerance = {self.tolerance:g} K is lost in round-off, so no step would be short enough for it; give "
+                f"at least {LEAST_TOLERANCE:g} K"
+            )
 
     @property
     def unnoticed(self) -> float:
