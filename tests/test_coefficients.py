@@ -103,7 +103,7 @@ def test_steps_need_positive_limits(name: str, value: float) -> None:
 def test_a_tolerance_is_above_round_off() -> None:
     """Below, a march of a minute asks for steps of microseconds: 1e-30 K had not ended after a quarter of an hour."""
     assert Control(1e-9).tolerance == 1e-9
-    with pytest.raises(ValueError, match="1e-10 K is lost in round-off.* at least 1e-09 K"):
+    with pytest.raises(ValueError, match=r"1e-10 K is lost in round-off.* at least 1e-09 K"):
         Control(1e-10)
 
 
