@@ -259,7 +259,16 @@ def _some_lines(
         share = (mean - poor) / (good - poor)
         layers = share / good + (1.0 - share) / poor
         if thin or film or abs(layers - inverse) > MORE * inverse:
-            across = swing[0] ** 2 / np.sum(swing**2)
+            if np.sum(swing**2) <= 0.0:  # alike all around: a layer may end beside the cells that the edge leads to
+                for ci in (i - 1, i + 1):
+                    for cj in range(max(j - 1, 0), min(j + 1, len(y))):
+                        for cm in range(max(m - 1, 0), min(m + 1, len(z))):
+                            if 0 <= ci < len(x) and solid[ci, cj, cm]:
+                                dip += _add_slope(k, solid, x, y, z, ci, cj, cm, of_cell[0], swing)
+            swings = np.sum(swing**2)
+            if swings <= 0.0:
+                continue  # a mixture without a border
+            across = swing[0] ** 2 / swings
             if film or dip > 0.0:
                 along = (1.0 - across) ** ALONG
                 row[1] = row[2] = 1.0 / (along / mean + (1.0 - along) * inverse)
@@ -389,9 +398,10 @@ def _handed_on(found: Array, edges: Index, cells: tuple[int, ...]) -> Array:
     taking = np.searchsorted(numbers, numbers[giving] + better[giving].astype(np.int64) * rows * columns)
     giving, taking = giving[mean[taking] > 0.0], taking[mean[taking] > 0.0]
     own, other = line[giving], line[taking]
-    both = own + other + across[giving] * (side_by_side[giving] - own)
-    series = own * other / (own + other)
-    larger = 0.5 * (both + np.sqrt(both * (both - 4.0 * series)))
+    sum_, more = own + other, across[giving] * (side_by_side[giving] - own)
+    both = sum_ + more
+    apart = both * ((own - other) ** 2 / sum_ + more)  # (larger - smaller)^2, never negative by round-off
+    larger = 0.5 * (both + np.sqrt(apart))
     conducts[giving] += (both - larger) - own
     np.add.at(conducts, taking, larger - other)
     return conducts
