@@ -113,5 +113,5 @@ def test_the_second_process_goes_backwards_until_it_meets_the_first(monkeypatch:
     monkeypatch.setattr(beside.compiled, "on_disk", lambda kernel, types: kernel.name in disk)
     monkeypatch.setattr(beside.compiled, "SMALL", beside.compiled.SMALL)
     monkeypatch.setattr(beside.nb, "set_num_threads", lambda threads: None)
-    beside.compile_backwards("single")
+    beside.compile_backwards("single", "cut")
     assert compiled_now == ["fourth", "third"]

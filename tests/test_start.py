@@ -81,8 +81,10 @@ def test_compilation_is_announced_once_and_never_when_warm(tmp_path: Path) -> No
     assert said == [1, 0]
 
 
-@pytest.mark.parametrize("idle", [True, False])
-def test_an_idle_core_compiles_beside_until_the_run_ends(monkeypatch: pytest.MonkeyPatch, idle: bool) -> None:
+@pytest.mark.parametrize(("idle", "voxels"), [(True, "cut"), (False, "cut"), (True, None)])
+def test_an_idle_core_compiles_beside_until_the_run_ends(
+    monkeypatch: pytest.MonkeyPatch, idle: bool, voxels: beside.Voxels | None
+) -> None:
     started: list[list[str]] = []
     ended: list[str] = []
 
@@ -98,12 +100,13 @@ def test_an_idle_core_compiles_beside_until_the_run_ends(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(beside, "idle_core", lambda: idle)
     monkeypatch.setattr(beside.subprocess, "Popen", Process)
-    with beside.compiling_beside("double") as start:
+    with beside.compiling_beside("double", voxels) as start:
         assert started == []
         start()
-        assert started == ([[sys.executable, "-P", "-m", "thermal.engines.beside", "double"]] if idle else [])
+        command = [sys.executable, "-P", "-m", "thermal.engines.beside", "double", voxels]
+        assert started == ([command] if idle and voxels else [])
         assert ended == []
-    assert ended == (["told", "awaited"] if idle else [])
+    assert ended == (["told", "awaited"] if idle and voxels else [])
 
 
 BALL = """\
@@ -112,14 +115,14 @@ tumour = "tumour"
 [[anatomy.shapes]]
 region = "tumour"
 shape = "ellipsoid"
-centre = ["21.3 mm", "20.7 mm", "19.9 mm"]
+centre = ["1.3 mm", "0.7 mm", "-0.1 mm"]
 radii = ["6.3 mm", "6.3 mm", "6.3 mm"]"""
 
 TREATMENT = """
 [delivery]
 kind = "infusion"
-entry = ["40 mm", "20 mm", "20 mm"]
-tip = ["22 mm", "20 mm", "20 mm"]
+entry = ["20 mm", "0 mm", "0 mm"]
+tip = ["2 mm", "0 mm", "0 mm"]
 port_radius = "1 mm"
 flow = "0.1 ml/min"
 duration = "10 s"
@@ -132,8 +135,8 @@ wavelength = "808 nm"
 power = "5 W"
 on = [["0 s", "1 s"]]
 [heating.fibre]
-entry = ["40 mm", "20 mm", "20 mm"]
-tip = ["16 mm", "20 mm", "20 mm"]
+entry = ["20 mm", "0 mm", "0 mm"]
+tip = ["-4 mm", "0 mm", "0 mm"]
 diffuser = "8 mm"
 """
 
@@ -163,7 +166,7 @@ def test_a_run_finds_on_disk_what_was_compiled_beside(tmp_path: Path, precision:
     large = CASE.replace("8 mm", "40 mm").replace("2 mm", "1 mm").replace('background = "liver"', BALL)
     path.write_text(f'{large}{TREATMENT}[numerics]\nprecision = "{precision}"\n')
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    subprocess.run([sys.executable, "-m", "thermal.engines.beside", precision], check=True, env=environment)
+    subprocess.run([sys.executable, "-m", "thermal.engines.beside", precision, "whole"], check=True, env=environment)
     run = [sys.executable, "-c", COMPILED, str(path), str(tmp_path / "run")]
     done = subprocess.run(run, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == ""

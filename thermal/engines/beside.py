@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import numba as nb
 import numpy as np
@@ -42,14 +43,21 @@ def idle_core() -> bool:
     return int(nb.config.NUMBA_NUM_THREADS) > 1 and idle_cores(LOOK) > 1.5  # the one that sleeps here, and another
 
 
+Voxels = Literal["cut", "whole"]
+"""What the heat march of a run is expected to meet first of all: voxels cut by interfaces between unlike tissues?"""
+
+
 @contextmanager
-def compiling_beside(precision: Precision) -> Iterator[Callable[[], None]]:
-    """Gives what starts the second process, if a core is idle; what it has not done at the end is given up."""
+def compiling_beside(precision: Precision, voxels: Voxels | None) -> Iterator[Callable[[], None]]:
+    """Gives what starts the second process, if a core is idle; what it has not done at the end is given up.
+
+    ``voxels``: None for a run on something else, for which nothing is compiled.
+    """
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
-        if idle_core():
-            command = [sys.executable, "-P", "-m", __name__, precision]  # -P: nothing from the current folder
+        if voxels is not None and idle_core():
+            command = [sys.executable, "-P", "-m", __name__, precision, voxels]  # -P: nothing from the current folder
             quiet = subprocess.DEVNULL
             started.append(subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet))
 
@@ -61,14 +69,14 @@ def compiling_beside(precision: Precision) -> Iterator[Callable[[], None]]:
             process.wait()
 
 
-def compile_backwards(precision: Precision) -> None:
+def compile_backwards(precision: Precision, voxels: Voxels) -> None:
     """Compile what a run on large grids calls and is not on disk, from the last to the first until one is there by now.
 
     From there on the run has compiled everything for itself that it needs.
     """
     compiled.SMALL = 0
     nb.set_num_threads(1)
-    missing = [call for call in rehearse(lambda: work_through(precision)) if not compiled.on_disk(*call)]
+    missing = [call for call in rehearse(lambda: work_through(precision, voxels)) if not compiled.on_disk(*call)]
     with compiled.undisturbed():
         for kernel, types in reversed(missing):
             if compiled.on_disk(kernel, types):
@@ -76,19 +84,21 @@ def compile_backwards(precision: Precision) -> None:
             kernel.compile(types)
 
 
-def work_through(precision: Precision) -> None:
+def work_through(precision: Precision, voxels: Voxels) -> None:
     """What a run does, in its order: cut voxels, steady fields, particles, heat, a zone.
 
-    A march without cut voxels comes first: what it alone calls is the last to be wanted, as most bodies have some.
+    The march that is not expected comes first: what it alone calls is the last to be wanted.
     """
     axis, cells, nodes = np.arange(CELLS + 1.0) * 1e-3, CELLS**3, (CELLS + 1) ** 3
     share = np.linspace(0.0, 1.0, cells)
     regions = {"one": share, "other": 1.0 - share}
     engine = VoxelEngine(VoxelDomain((axis, axis, axis), regions, np.ones(cells, np.bool_)))
-    _march(engine, nodes, cells, None, precision)
     warm, frozen = engine.cut_edges({"one": 0.5, "other": 1.0}), engine.cut_edges({"one": 2.0, "other": 4.0})
+    whole, cut = None, CutConductivity.of(warm, frozen, *ICE)
+    unexpected, expected = (whole, cut) if voxels == "cut" else (cut, whole)
+    _march(engine, nodes, cells, unexpected, precision)
     _carry(engine, np.linspace(1.0, 2.0, cells))
-    _march(engine, nodes, cells, CutConductivity.of(warm, frozen, *ICE), precision)
+    _march(engine, nodes, cells, expected, precision)
     shorten(0, 1, np.zeros((1, 3)), np.ones((1, 3, 3)), np.zeros((1, 1), np.int64), np.ones(1))
 
 
@@ -123,4 +133,4 @@ def _march(engine: VoxelEngine, nodes: int, cells: int, cut: CutConductivity | N
 
 
 if __name__ == "__main__":
-    compile_backwards("double" if sys.argv[1:] == ["double"] else "single")
+    compile_backwards("double" if "double" in sys.argv else "single", "whole" if "whole" in sys.argv else "cut")
