@@ -81,8 +81,10 @@ def test_compilation_is_announced_once_and_never_when_warm(tmp_path: Path) -> No
     assert said == [1, 0]
 
 
-@pytest.mark.parametrize("idle", [True, False])
-def test_an_idle_core_compiles_beside_until_the_run_ends(monkeypatch: pytest.MonkeyPatch, idle: bool) -> None:
+@pytest.mark.parametrize(("idle", "voxels"), [(True, "cut"), (False, "cut"), (True, None)])
+def test_an_idle_core_compiles_beside_until_the_run_ends(
+    monkeypatch: pytest.MonkeyPatch, idle: bool, voxels: beside.Voxels | None
+) -> None:
     started: list[list[str]] = []
     ended: list[str] = []
 
@@ -98,12 +100,13 @@ def test_an_idle_core_compiles_beside_until_the_run_ends(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(beside, "idle_core", lambda: idle)
     monkeypatch.setattr(beside.subprocess, "Popen", Process)
-    with beside.compiling_beside("double") as start:
+    with beside.compiling_beside("double", voxels) as start:
         assert started == []
         start()
-        assert started == ([[sys.executable, "-P", "-m", "thermal.engines.beside", "double"]] if idle else [])
+        command = [sys.executable, "-P", "-m", "thermal.engines.beside", "double", voxels]
+        assert started == ([command] if idle and voxels else [])
         assert ended == []
-    assert ended == (["told", "awaited"] if idle else [])
+    assert ended == (["told", "awaited"] if idle and voxels else [])
 
 
 BALL = """\
@@ -112,37 +115,58 @@ tumour = "tumour"
 [[anatomy.shapes]]
 region = "tumour"
 shape = "ellipsoid"
-centre = ["21.3 mm", "20.7 mm", "19.9 mm"]
+centre = ["1.3 mm", "0.7 mm", "-0.1 mm"]
 radii = ["6.3 mm", "6.3 mm", "6.3 mm"]"""
 
-COMPILED_IN_A_MARCH = """
+TREATMENT = """
+[delivery]
+kind = "infusion"
+entry = ["20 mm", "0 mm", "0 mm"]
+tip = ["2 mm", "0 mm", "0 mm"]
+port_radius = "1 mm"
+flow = "0.1 ml/min"
+duration = "10 s"
+concentration = "1 mg/ml"
+[particles]
+material = "gold_nanorod_41x10"
+[heating]
+kind = "photothermal"
+wavelength = "808 nm"
+power = "5 W"
+on = [["0 s", "1 s"]]
+[heating.fibre]
+entry = ["20 mm", "0 mm", "0 mm"]
+tip = ["-4 mm", "0 mm", "0 mm"]
+diffuser = "8 mm"
+"""
+
+COMPILED = """
 import sys
 from numba.core import event
 from thermal import simulate
 from thermal.case import load_case
 
-class March(event.Listener):
+class Kernels(event.Listener):
     def on_start(self, happening):
         kernel = happening.data["dispatcher"].py_func
-        marching = ("heat_kernels", "linear_stage", "voxel_runs", "phase_kernels", "cut_heat")
-        if kernel.__module__.rpartition(".")[2] in marching:
+        if kernel.__module__.startswith("thermal.") and not kernel.__name__.endswith("_serial"):  # of small arrays
             print("compiled", kernel.__name__)
     def on_end(self, happening):
         pass
 
-event.register("numba:compile", March())
+event.register("numba:compile", Kernels())
 simulate(load_case(sys.argv[1]), sys.argv[2])
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["single", "double"])
-def test_a_march_finds_on_disk_what_was_compiled_beside(tmp_path: Path, precision: str) -> None:
+def test_a_run_finds_on_disk_what_was_compiled_beside(tmp_path: Path, precision: str) -> None:
     path = tmp_path / "case.toml"
     large = CASE.replace("8 mm", "40 mm").replace("2 mm", "1 mm").replace('background = "liver"', BALL)
-    path.write_text(f'{large}[numerics]\nprecision = "{precision}"\n')
+    path.write_text(f'{large}{TREATMENT}[numerics]\nprecision = "{precision}"\n')
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    subprocess.run([sys.executable, "-m", "thermal.engines.beside", precision], check=True, env=environment)
-    march = [sys.executable, "-c", COMPILED_IN_A_MARCH, str(path), str(tmp_path / "run")]
-    done = subprocess.run(march, capture_output=True, text=True, check=True, env=environment)
+    subprocess.run([sys.executable, "-m", "thermal.engines.beside", precision, "whole"], check=True, env=environment)
+    run = [sys.executable, "-c", COMPILED, str(path), str(tmp_path / "run")]
+    done = subprocess.run(run, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import time
 from pathlib import Path
 
 _ALLOCATOR = ctypes.CDLL(None)
@@ -14,6 +15,17 @@ CGROUP = Path("/sys/fs/cgroup")
 def cores() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def idle_cores(look: float) -> float:
+    """How many processors have nothing to do: over the next ``look`` seconds, or by the load of the last minute where
+    the system does not count."""
+    before = _idle_time()
+    if before is None:
+        return (os.cpu_count() or 1) - os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    started = time.perf_counter()
+    time.sleep(look)
+    return ((_idle_time() or before) - before) / (time.perf_counter() - started)
 
 
 def free_memory() -> float | None:
@@ -28,6 +40,15 @@ def give_back() -> None:
     trim = getattr(_ALLOCATOR, "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def _idle_time() -> float | None:
+    """Seconds that all processors together have been idle so far."""
+    try:
+        counts = Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=6)
+        return (float(counts[4]) + float(counts[5])) / os.sysconf("SC_CLK_TCK")  # without work, waiting for a disk
+    except (OSError, IndexError, ValueError):
+        return None
 
 
 def _of_machine() -> float | None:

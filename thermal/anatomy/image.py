@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -50,6 +50,8 @@ class Image(Spec):
     Label 0 is split by the CT (``hounsfield``), or is ``unlabelled`` tissue where there is no CT.
     """
 
+    voxels: ClassVar[Literal["cut"]] = "cut"
+    """of its domain, as heat meets them: borders of organs run through, between tissues as unlike as fat and muscle"""
     kind: Literal["image"]
     segmentation: str
     """NIfTI with whole-number labels: relative to the case file, or "data:..." """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,8 @@ class Mesh(Spec):
     ``"surface"`` is the whole outer border.
     """
 
+    voxels: ClassVar[None] = None
+    """none: see the other kinds"""
     kind: Literal["mesh"]
     file: str
     """.msh or .vtu, relative to the case file, or "data:..." """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -23,6 +23,8 @@ class Phantom(Spec):
     scaled up to one.
     """
 
+    voxels: ClassVar[Literal["whole"]] = "whole"
+    """of its domain, as heat meets them: its tissues conduct alike, mostly"""
     kind: Literal["phantom"]
     size: Lengths
     """edges of the window: one length or three"""

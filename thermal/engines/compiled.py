@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
@@ -108,19 +109,32 @@ def compiled_part(function: _Function) -> _Function:
 def announced(say: Callable[[], None]) -> Iterator[None]:
     """Say once, when the first kernel is met that is not on disk yet, that compiling takes its time."""
 
-    class FirstTime(event.Listener):  # type: ignore[misc]  # untyped in numba
-        said = False
+    with ExitStack() as until_the_end:
 
-        def on_start(self, happening: event.Event) -> None:
-            if not self.said:
-                say()
-            self.said = True
+        class FirstTime(event.Listener):  # type: ignore[misc]  # untyped in numba
+            said = False
 
-        def on_end(self, happening: event.Event) -> None:
-            pass
+            def on_start(self, happening: event.Event) -> None:
+                if not self.said:
+                    until_the_end.enter_context(undisturbed())
+                    say()
+                self.said = True
 
-    with event.install_listener("numba:compile", FirstTime()):
+            def on_end(self, happening: event.Event) -> None:
+                pass
+
+        with event.install_listener("numba:compile", FirstTime()):
+            yield
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """What is there by now is left out of the interpreter's search for garbage, a tenth of the time of compiling."""
+    gc.freeze()
+    try:
         yield
+    finally:
+        gc.unfreeze()
 
 
 def compiled_serial(function: _Function) -> _Function:
@@ -138,6 +152,11 @@ def _kept(function: Callable[..., object], **options: Any) -> Any:
     kernel = nb.njit(**options)(function)
     kernel._cache = kernel_cache(function)
     return kernel
+
+
+def on_disk(kernel: Any, types: tuple[Any, ...]) -> bool:
+    """Whether a kernel has been compiled for arguments of these types."""
+    return kernel._cache.load_overload(types, kernel.targetctx) is not None
 
 
 def _renamed(function: Callable[..., object]) -> Callable[..., object]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thermal.engines.arrays import ONE, Box, Number, Real
-from thermal.engines.compiled import compiled, compiled_apart, compiled_shared_fast
+from thermal.engines.compiled import compiled_apart, compiled_shared, compiled_shared_fast
 from thermal.engines.padded import Padded
 from thermal.enthalpy import BODY_TEMPERATURE, CutConductivity
 from thermal.units import Array
@@ -47,8 +47,10 @@ def _fill_edges(
                     z[m] = rz[m] * ((k00[m] + k01[m]) + (k10[m] + k11[m]))
 
 
-@compiled
+@compiled_shared
 def _add_cuts(
+    first: int,
+    last: int,
     rows: Index,
     begin: Index,
     cells: Index,
@@ -63,7 +65,8 @@ def _add_cuts(
     box: Box,
     g: Real,
 ) -> None:
-    """Add to ``g`` what the cut edges (e,) along one axis that begin in the box conduct beyond the mean of their cells.
+    """Add to ``g`` what the cut edges (e,) along one axis that begin in the box conduct beyond the mean of their cells;
+    of its planes from ``first`` to before ``last``.
 
     The edges of a row of padded nodes are ``rows[r]`` to ``rows[r + 1]``. An edge begins at the flat node ``begin`` and
     its first cell is the flat ``cells``; ``across``: from there to the other end of the edge and to the second and the
@@ -72,7 +75,7 @@ def _add_cuts(
     ny, nz = g.shape[1], g.shape[2]
     k, t, out = kv.ravel(), theta.ravel(), g.ravel()
     end, one, two = across
-    for i in nb.prange(box[0], box[1]):
+    for i in range(first, last):
         for j in range(box[2], box[3]):
             row = i * ny + j
             for edge in range(rows[row], rows[row + 1]):
@@ -265,7 +268,8 @@ class CutFlows:
         levels = self._solidus, self._liquidus
         for a, factor, g in zip(self._axes, factors, edges, strict=True):
             _add_cuts(
-                a.rows, a.begin, a.cells, a.squares, factor, a.frozen, a.across, theta, *levels, kv, reach, g
+                int(reach[0]), int(reach[1]), a.rows, a.begin, a.cells, a.squares, factor, a.frozen, a.across, theta,
+                *levels, kv, reach, g,
             )  # fmt: skip
 
     def linear_stage(self, work: tuple[Real, ...], weights: tuple[Number, ...], box: Box, sums: Array) -> None:

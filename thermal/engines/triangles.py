@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engines.compiled import compiled, compiled_part
+from thermal.engines.compiled import compiled_part, compiled_shared
 from thermal.units import Array
 
 Index = npt.NDArray[np.int64]
@@ -49,13 +48,14 @@ def _to_segment(x: float, y: float, z: float, ux: float, uy: float, uz: float) -
     return x * x + y * y + z * z
 
 
-@compiled
-def shorten(points: Array, corners: Array, near: Index, distance: Array) -> None:
-    """Lower ``distance`` (q,) m to that of the ``points`` (q, 3) from the triangles ``near`` (q, k) them.
+@compiled_shared
+def shorten(begin: int, end: int, points: Array, corners: Array, near: Index, distance: Array) -> None:
+    """Lower ``distance`` (q,) m to that of the ``points`` (q, 3) from the triangles ``near`` (q, k) them; of those from
+    ``begin`` to before ``end``.
 
     ``corners`` (t, 3, 3) m of all triangles.
     """
-    for q in nb.prange(len(points)):
+    for q in range(begin, end):
         least = distance[q] * distance[q]
         for k in range(near.shape[1]):
             triangle = corners[near[q, k]]

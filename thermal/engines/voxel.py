@@ -173,7 +173,7 @@ class VoxelEngine(OneProcess):
     def _multigrid(self, operator: Operator, diagonal: Array, free: Mask) -> Multigrid:
         assert isinstance(operator, VoxelOperator | oblique.ObliqueOperator)
         along = operator.along if isinstance(operator, VoxelOperator) else operator.main
-        return Multigrid(self.domain.axes, along, diagonal, free)
+        return Multigrid(self.domain.axes, along, np.ascontiguousarray(diagonal), free)
 
     def solve(
         self,

@@ -56,7 +56,7 @@ class VoxelOperator:
         """``K u + diagonal u`` on the free nodes (n,), zero elsewhere; in one pass, into a buffer that the next call
         overwrites."""
         shape, out = self.shape, np.empty(self.shape)
-        extra, kept = diagonal.reshape(shape), free.reshape(shape)
+        extra, kept = np.ascontiguousarray(diagonal).reshape(shape), free.reshape(shape)
 
         def apply(u: Array) -> Array:
             kernels.apply_within(0, shape[0], self.gx, self.gy, self.gz, extra, kept, u.reshape(shape), out)

@@ -39,7 +39,7 @@ class Distance:
             columns = np.arange(1, min(count, len(self._corners)) + 1)
             away, near = self._tree.query(at[todo], k=columns, workers=-1)
             distance = nearest[todo]
-            shorten(np.ascontiguousarray(at[todo], dtype=float), self._corners, near, distance)
+            shorten(0, len(todo), np.ascontiguousarray(at[todo], dtype=float), self._corners, near, distance)
             nearest[todo] = distance
             # a triangle that is nearer still has its centroid within this radius
             unsettled = (away[:, -1] < nearest[todo] + self._size) & (nearest[todo] < 5.0 * self._size)
