@@ -209,8 +209,8 @@ def test_pen10_hot_ball(tmp_path: Path) -> None:
         expected = theory.hot_ball_transient(REFERENCE, 60.0, 1.5 * MM, 5 * MM, time)
         assert rise_at(found, "r05", time) == pytest.approx(expected, rel=0.02)
     power = (found.history["energy.held"][-1] - found.history["energy.held"][-2]) / np.diff(found.history.time)[-1]
-    # what the wall gives, less what the border far away takes and what the held half cells lose to blood: 1 %
-    assert power == pytest.approx(theory.hot_ball_power(REFERENCE, 60.0, 1.5 * MM), rel=0.02)
+    # steps of a seventh of the radius at the wall: 1 % of its flow
+    assert power == pytest.approx(theory.hot_ball_power(REFERENCE, 60.0, 1.5 * MM), rel=0.01)
     closes(found)
 
 
