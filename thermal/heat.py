@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -136,6 +136,10 @@ class Flow:
 
     rate: Array
     lines: Array
+
+    def beside(self, lines: Array) -> Flow:
+        """The same with what goes through the ``lines`` (5,) W besides."""
+        return replace(self, lines=self.lines + lines)
 
 
 class HeatStepper(Protocol):

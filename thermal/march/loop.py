@@ -158,8 +158,9 @@ class Loop:
             living *= progress.coldest > liquidus
         return living
 
-    def _begin(self, progress: Progress, drive: Drive, ahead: float) -> tuple[HeatState, Rates, Nodes]:
-        """Take up a step whose middle is ``ahead`` s away; also returns the nodes held at a temperature during it."""
+    def _begin(self, progress: Progress, drive: Drive, ahead: float) -> tuple[HeatState, Rates, Nodes, Array]:
+        """Take up a step whose middle is ``ahead`` s away; also returns the nodes held at a temperature during it, and
+        the lines (5,) W of what they exchange themselves."""
         held, free = self._holding(drive, progress.state.time + ahead)
         kept = np.flatnonzero(held.mask)
         state = HeatState(progress.state.temperature, progress.coldest, progress.hottest, progress.content)
@@ -174,8 +175,18 @@ class Loop:
             return np.where(free, foreseen(), state.temperature)
 
         action = self.bioheat.action(drive, self._living(progress, ahead, foreseen), free)
+        paid = self._paid(kept, state.temperature[kept], action.blood)
+        return state, self._stepper.begin(state, middle, action), kept, paid
 
-        return state, self._stepper.begin(state, middle, action), kept
+    def _paid(self, kept: Nodes, temperature: Array, blood: Array) -> Array:
+        """Lines (5,) W of what the nodes ``kept`` at a prescribed ``temperature`` (t,) degC give to blood (n,) W/K and
+        surroundings: whoever holds them pays for it, as for the heat put into them. The flow through a wall would lack
+        that of half a cell otherwise."""
+        heat, around, total = self.bioheat.heat, self.bioheat.surroundings, self.bioheat.engine.total
+        flowing = np.where(temperature > heat.liquid[0], blood[kept], 0.0)
+        by_blood = total(flowing * (self.bioheat.arterial_temperature - temperature))
+        by_border = total(around.load[kept] - around.film[kept] * temperature)
+        return np.array([0.0, by_blood, by_border, 0.0, -by_blood - by_border])
 
     def _step(self, progress: Progress, target: float, jumps: bool) -> Progress:
         now = progress.state.time
@@ -184,7 +195,7 @@ class Loop:
         drive = self.source.drive(progress.state, step)
         earlier = progress.state.temperature.copy() if self._looks_back or drive.contacts else None
         before = replace(progress.copy(), span=None) if self._wanted(now, now + step) else None
-        heat, rates, kept = self._begin(progress, drive, 0.5 * step)
+        heat, rates, kept, paid = self._begin(progress, drive, 0.5 * step)
         leap = self._leap(now, target, rates, step) if self._linear(drive) else None
         if leap is None:
             stages = stage_count(step * rates.decay)
@@ -195,7 +206,7 @@ class Loop:
         else:
             before, (step, lands, stages, stepped) = None, leap
             following = 0.0 if stepped.error is None else self.control.after_leap(step, stepped.error)
-        temperature = progress.state.temperature
+        temperature, lines = progress.state.temperature, stepped.lines + step * paid
         if drive.held is not None:
             self._hold(heat, kept, self._holding(drive, now + step)[0])
             progress.coldest[kept] = np.minimum(progress.coldest[kept], temperature[kept])
@@ -213,8 +224,8 @@ class Loop:
             State(target if lands else now + step, temperature, damage),
             progress.coldest,
             progress.hottest,
-            progress.energy + stepped.lines,
-            progress.throughput + max(float(np.abs(stepped.lines).sum()), stepped.moved),
+            progress.energy + lines,
+            progress.throughput + max(float(np.abs(lines).sum()), stepped.moved),
             progress.stored + stepped.stored,
             0.0 if at_event else following,
             earlier,
@@ -222,7 +233,7 @@ class Loop:
             progress.steps + 1,
             progress.stages + stages,
             drive,
-            None if before is None else Span(before, *self._stepper.ends()),
+            None if before is None else Span(before, *(flow.beside(paid) for flow in self._stepper.ends())),
             heat.content,
             self._drug(progress.drug, earlier, temperature, step, damage),
         )
@@ -297,7 +308,7 @@ class Loop:
     def _fresh_step(self, progress: Progress, left: float) -> float:
         """First step after a jump."""
         drive = self.source.drive(progress.state, min(self.control.max_step, left))
-        _, rates, _ = self._begin(progress, drive, 0.0)
+        _, rates, _, _ = self._begin(progress, drive, 0.0)
         return self.control.first(rates.decay, rates.heating, ramps=drive.held is not None)
 
     def _next_step(self, step: float, proposal: float, stepped: Stepped, temperature: Array) -> float:

@@ -28,6 +28,7 @@ from thermal.library import Sourced
 from thermal.machine import give_back
 from thermal.march import Control, Loop, Progress
 from thermal.physics.delivery import Delivered, Imaged, Site
+from thermal.physics.delivery.shaft import open_share
 from thermal.physics.drug import Drug
 from thermal.physics.particles import AnyParticle, Particle
 from thermal.physics.scene import Mapped, Payload, Scene, Source
@@ -202,6 +203,9 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         read_vectors=vectors.reader(case.folder),
     )
     source: Source = case.heating.prepare(scene)
+    bodies = [device.shape for device in source.devices if device.active is not None]
+    if bodies:
+        bioheat = replace(bioheat, perfusion=bioheat.perfusion * engine.to_nodes(open_share(engine, bodies)))
     if case.bioheat.until is not None:
         source = Endable.of(source, case, anatomy.tumour)
     library += source.library

@@ -133,14 +133,14 @@ class Consolidation:
             for _ in range(count):
                 step = part / count
                 change = self.yielding.change(self.pressure)
-                operator, mean, stored = self._advance(driven.injected, step, change)
+                operator, mean, stored = self._advance(driven.spreading, step, change)
                 yield step, self.medium.balanced(driven, operator, mean, stored, change), stored
 
-    def _advance(self, injected: Array, step: float, change: Array | None) -> tuple[Operator, Array, Array]:
+    def _advance(self, spreading: Array, step: float, change: Array | None) -> tuple[Operator, Array, Array]:
         """One step; returns the operator, the mean pressure (n,) that carried the fluid, and what was stored."""
         medium, held = self.medium, self.medium.held
         operator, solve = self._prepared(step, change)
-        load = injected + medium.sources
+        load = spreading + medium.sources
         old = np.where(held.mask, held.value, self.pressure)
 
         def flow(p: Array) -> Array:

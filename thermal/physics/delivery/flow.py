@@ -56,6 +56,14 @@ class Flow:
     """Pa between the needle and the nodes around its ports, in tissue at zero pressure"""
     ports: Sequence[Port] = ()
     """those that ``port_flows`` are of"""
+    screened: Array | None = None
+    """(n,) m3/s that vessels and lymph take of what is injected where it is put down, beside what they take by the
+    pressure there; None where there is none"""
+
+    @property
+    def spreading(self) -> Array:
+        """(n,) m3/s of what is injected that builds up the pressure."""
+        return self.injected if self.screened is None else self.injected - self.screened
 
     def at_port(self, pressure: float) -> Flow:
         """The same with another pressure (Pa) in the needle."""
@@ -229,28 +237,29 @@ class Medium:
         rest = zero
         if sources.any() or np.any(held.value[held.mask] != 0.0):
             rest = solved(solver, sources, held.value)
-        units = [solved(solver, port.weights, zero) for port in ports]
-        del solver
         local = [port.conductivity(engine, permeability) for port in ports]
+        taken = per_volume(diagonal, engine.volume)
+        decays = [float(np.sqrt(port.weights @ taken / k)) for port, k in zip(ports, local, strict=True)]
+        among = [port.screened(engine, decay) for port, decay in zip(ports, decays, strict=True)]
+        units = [solved(solver, port.weights * (1.0 - met.take), zero) for port, met in zip(ports, among, strict=True)]
+        del solver
         matrix = np.array([[float(port.weights @ unit) for unit in units] for port in ports]).reshape(
             len(ports), len(ports)
         )
-        taken = per_volume(diagonal, engine.volume)
-        decays = [float(np.sqrt(port.weights @ taken / k)) for port, k in zip(ports, local, strict=True)]
-        matrix += np.diag([
-            port.screened(engine, decay) / k for port, decay, k in zip(ports, decays, local, strict=True)
-        ])  # fmt: skip
+        matrix += np.diag([met.resistance / k for met, k in zip(among, local, strict=True)])
         before = np.array([float(port.weights @ rest) for port in ports])
         flows, lumen = _share(matrix, before, flow, pressure)
-        total, injected = rest, zero
-        for port, unit, part in zip(ports, units, flows, strict=True):
+        total, injected, screened = rest, zero, None
+        for port, met, unit, part in zip(ports, among, units, flows, strict=True):
             total = total + part * unit
             injected = injected + part * port.weights
+            if met.take != 0.0:
+                screened = (zero if screened is None else screened) + part * met.take * port.weights
         through = float(np.sum(flows))
         drop = 0.0 if through <= 0.0 else lumen - float(injected @ total) / through
         if change is not None and through > 0.0:
             drop *= self._mean_change(change, injected / through)
-        return self._flow(operator, total, lumen, injected, flows, zero, drop, ports)
+        return self._flow(operator, total, lumen, injected, flows, zero, drop, ports, screened)
 
     def balanced(
         self, driven: Flow, operator: Operator, pressure: Array, stored: Array, change: Array | None = None
@@ -266,7 +275,9 @@ class Medium:
         if total > 0.0:
             lost = driven.drop if change is None else driven.drop / self._mean_change(change, injected / total)
             lumen = float(injected @ pressure) / total + lost
-        return self._flow(operator, pressure, lumen, injected, driven.port_flows, stored, driven.drop, driven.ports)
+        return self._flow(
+            operator, pressure, lumen, injected, driven.port_flows, stored, driven.drop, driven.ports, driven.screened
+        )
 
     def _mean_change(self, change: Array, weights: Array) -> float:
         """By how much better the tissue around the ports conducts."""
@@ -283,17 +294,22 @@ class Medium:
         stored: Array,
         drop: float,
         ports: Sequence[Port],
+        screened: Array | None,
     ) -> Flow:
         border = injected - stored - operator(pressure)
         entering = drained = even(0.0, pressure)
         if self.exchange.any():
             exchanged = self.vessels * (self.vascular_pressure - pressure)
             lymph = self.lymph * (pressure - self.lymph_pressure)
+            if screened is not None:
+                by_lymph = screened * per_volume(self.lymph, self.exchange)
+                exchanged -= screened - by_lymph
+                lymph += by_lymph
             border += exchanged - lymph
             entering = np.maximum(exchanged, 0.0) + np.maximum(-lymph, 0.0)
             drained = np.maximum(lymph, 0.0)
         border[~self.held.mask] = 0.0
-        return Flow(operator, pressure, lumen, injected, flows, entering, drained, border, drop, ports)
+        return Flow(operator, pressure, lumen, injected, flows, entering, drained, border, drop, ports, screened)
 
 
 def limited(logarithm: Array) -> Array:

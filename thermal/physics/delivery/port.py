@@ -20,7 +20,9 @@ from thermal.errors import CaseError
 from thermal.units import Array, Mask
 
 MOST_SMEARED = 3000
-"""Nodes of a port among which distances are taken; one with more has a grid so fine that its wall is resolved."""
+"""Nodes of a port among which distances are taken; of more, every second or third is enough."""
+MOST_SCREENED = 600.0
+"""Decay lengths from a port to its nodes beyond which nothing gets there, whatever the number."""
 LEAST_OPEN = 0.05
 """Share of a port's nodes that a needle has to leave open."""
 LEAST_OWN = 0.02
@@ -32,6 +34,16 @@ TILTS, CENTRED = 30, 1e-3
 FAR = 4.0
 """Reaches of a port beyond which tissue may end for two flows around it to meet resistances that differ as they do
 without end."""
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What a port meets among vessels: its sub-grid ``resistance``, 1/m, and the share of its flow that they ``take``
+    where it is put down, beside what they take by the pressure there. Less than nothing where the nodes lie within the
+    port, in which there are no vessels."""
+
+    resistance: float
+    take: float
 
 
 @dataclass(frozen=True)
@@ -110,22 +122,31 @@ class Port:
         """(m,) cells of tissue that hold one of its nodes."""
         return np.asarray((engine.to_cells((self.weights > 0.0).astype(float)) > 0.0) & (permeability > 0.0))
 
-    def screened(self, engine: Engine, decay: float) -> float:
-        """The resistance (1/m) where vessels take up fluid on its way, so that pressure falls like ``exp(-decay r) /
-        r``.
+    def screened(self, engine: Engine, decay: float) -> Screened:
+        """What it meets where vessels take up fluid on its way, so that pressure falls like ``exp(-decay r) / r``.
 
-        The wall of the ball and the nodes it is smeared over both see less of it, each by its own distances.
+        The wall of the ball and the nodes it is smeared over both see less of it, each by its own distances. Far away a
+        flow Q through the wall of a ball of radius a is one of ``Q exp(m a) / (1 + m a)`` from its centre, and a flow
+        smeared over nodes at distances r one of ``Q`` times the mean of ``sinh(m r) / (m r)``.
         """
         if not isinstance(self.probe, Ball) or decay == 0.0:
-            return self.resistance
+            return Screened(self.resistance, 0.0)
+        radius = self.probe.radius
         near = np.flatnonzero(self.weights)
-        if len(near) > MOST_SMEARED:
-            return self.resistance
-        points = engine.points
-        apart = np.linalg.norm(points[near][:, None] - points[near][None], axis=2)
-        less = np.divide(np.expm1(-decay * apart), apart, out=np.full_like(apart, -decay), where=apart > 0)
-        smeared = float(self.weights[near] @ less @ self.weights[near])
-        return self.resistance + (-decay / (1.0 + decay * self.probe.radius) - smeared) / (4.0 * np.pi)
+        away = decay * np.linalg.norm(engine.points[near] - np.asarray(self.probe.centre), axis=1)
+        wall, away = decay * radius, np.maximum(away, 1e-9)
+        grown = np.exp(np.minimum(away - wall, MOST_SCREENED)) - np.exp(-away - wall)
+        passed = 1.0 / ((1.0 + wall) * float(self.weights[near] @ (0.5 * grown / away)))
+
+        near = near[:: -(-len(near) // MOST_SMEARED)]
+        weights, points = self.weights[near] / float(np.sum(self.weights[near])), engine.points[near]
+        smeared = 0.0
+        for places in (images := engine.orbit(points)):
+            apart = np.linalg.norm(points[:, None] - places[None], axis=2)
+            less = np.divide(np.expm1(-decay * apart), apart, out=np.full_like(apart, -decay), where=apart > 0)
+            smeared += float(weights @ less @ weights) / len(images)
+        met = 1.0 / radius - 4.0 * np.pi * self.resistance + smeared  # by the nodes, of a flow of one
+        return Screened((1.0 / (radius + wall * radius) - passed * met) / (4.0 * np.pi), 1.0 - passed)
 
     def way(self, engine: Engine) -> Array:
         """(n,) m that fluid has come from the wall to each node it is put down at, weighted like it; the grid does not
