@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from thermal.anatomy import Phantom
 from thermal.engines import beside
 from thermal.units import _COMMON, _registry, common, parse
 
@@ -117,6 +118,18 @@ region = "tumour"
 shape = "ellipsoid"
 centre = ["1.3 mm", "0.7 mm", "-0.1 mm"]
 radii = ["6.3 mm", "6.3 mm", "6.3 mm"]"""
+
+SHAPE = {"shape": "sphere", "centre": ["1 mm", "0 mm", "0 mm"], "radius": "2 mm"}
+
+
+@pytest.mark.parametrize(
+    ("regions", "expected"), [((), "whole"), (("tumour", "void"), "whole"), (("fat", "tumour"), "cut")]
+)
+def test_a_phantom_of_one_tissue_is_not_expected_to_have_cut_voxels(regions: tuple[str, ...], expected: str) -> None:
+    shapes = [{**SHAPE, "region": region} for region in regions]
+    given = {"kind": "phantom", "size": "8 mm", "voxel_size": "2 mm", "background": "liver", "shapes": shapes}
+    assert Phantom.model_validate({**given, "tumour": "tumour"} if "tumour" in regions else given).voxels == expected
+
 
 TREATMENT = """
 [delivery]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -23,8 +23,6 @@ class Phantom(Spec):
     scaled up to one.
     """
 
-    voxels: ClassVar[Literal["whole"]] = "whole"
-    """of its domain, as heat meets them: its tissues conduct alike, mostly"""
     kind: Literal["phantom"]
     size: Lengths
     """edges of the window: one length or three"""
@@ -40,6 +38,13 @@ class Phantom(Spec):
     """painted in order: later ones cover earlier ones"""
     refine: Refine | None = None
     """a box of finer voxels"""
+
+    @property
+    def voxels(self) -> Literal["cut", "whole"]:
+        """Of its domain, as heat meets them: whole where all is one tissue but the tumour, which conducts about as its
+        organ does."""
+        tissues = {self.background, *(shape.region for shape in self.shapes)} - {self.tumour, VOID}
+        return "cut" if len(tissues) > 1 else "whole"
 
     def build(self, base: Path = Path()) -> Anatomy:
         """Discretise. ``base`` is not used: a phantom reads no files. Raises ``CaseError``."""
