@@ -68,8 +68,8 @@ def test_slabs_at_any_place_between_nodes_are_exact_along_and_across(axis: int, 
             assert between_faces(engine, values, flow) == pytest.approx(mean * section / size[flow], rel=1e-10)
 
 
-@pytest.mark.parametrize("jump", [1e-4, 0.1, 10.0, 1e4])
-@pytest.mark.parametrize(("low", "high"), [(3.5, 4.5), (8.5, 9.5), (3.75, 4.25)])
+@pytest.mark.parametrize("jump", [1e-4, 2.0, 1e4])
+@pytest.mark.parametrize(("low", "high"), [(3.5, 4.5), (8.5, 9.5), (3.25, 4.75)])
 @pytest.mark.parametrize("axis", [0, 2])
 @pytest.mark.filterwarnings("error")
 def test_layers_halved_by_nodes_are_exact(axis: int, low: float, high: float, jump: float) -> None:
