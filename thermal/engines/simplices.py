@@ -183,6 +183,9 @@ class SimplexEngine(OneProcess, ABC):
     def cut_edges(self, values: Mapping[str, float]) -> None:
         """None: interfaces lie between cells."""
 
+    def held_edges(self, region: str) -> None:
+        """None: borders of regions lie between cells."""
+
     def conductance(self, k: Array, cuts: CutEdges | None = None) -> GraphOperator:
         """Operator of the cell coefficient ``k`` (m,); no cell is cut."""
         assert cuts is None
