@@ -12,6 +12,7 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from thermal.domain import Ball, Domain, Line, MeshDomain, VoxelDomain
 from thermal.engines.mesh import MeshEngine
@@ -58,6 +59,19 @@ def hexahedra() -> VoxelDomain:
     return VoxelDomain((axes[0], axes[1], axes[2]), {"liver": share, "tumour": 1.0 - share}, solid.ravel())
 
 
+def cut_into_tetrahedra(shape: tuple[int, int, int]) -> npt.NDArray[np.int64]:
+    """Cells (6 m, 4) into which a grid of so many nodes along each axis is cut (H. W. Kuhn)."""
+    number, cells = np.arange(np.prod(shape)).reshape(shape), []
+    for path in permutations(range(3)):  # along the axes from the lower to the upper corner
+        steps = np.cumsum([np.zeros(3, int), *(np.eye(3, dtype=int)[axis] for axis in path)], axis=0)
+        corners = [
+            number[tuple(slice(s, count - 1 + s) for s, count in zip(step, shape, strict=True))].ravel()
+            for step in steps
+        ]
+        cells.append(np.stack(corners, axis=1))
+    return np.concatenate(cells)
+
+
 def tetrahedra() -> MeshDomain:
     """A shaken grid cut into tetrahedra, a point of no cell, two regions and a named boundary."""
     count, size = 7, 16e-3
@@ -66,13 +80,7 @@ def tetrahedra() -> MeshDomain:
     points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     inner = np.abs(points) < 0.49 * size  # nodes on faces and edges move along these
     points[inner] += rng.uniform(-0.2, 0.2, inner.sum()) * size / count
-    number = np.arange(len(points)).reshape((count + 1,) * 3)
-    cells = []
-    for path in permutations(range(3)):  # Kuhn: along the axes from the lower to the upper corner
-        steps = np.cumsum([np.zeros(3, int), *(np.eye(3, dtype=int)[axis] for axis in path)], axis=0)
-        corners = [number[tuple(slice(s, count + s) for s in step)].ravel() for step in steps]
-        cells.append(np.stack(corners, axis=1))
-    tets = np.concatenate(cells)
+    tets = cut_into_tetrahedra((count + 1,) * 3)
     points = np.vstack([points, [[1.0, 1.0, 1.0]]])
     share = (points[tets].mean(axis=1)[:, 0] > 0).astype(float)
     engine = MeshEngine(MeshDomain(points, tets, {}))
