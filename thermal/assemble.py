@@ -276,7 +276,7 @@ def _standing_for(engine: Engine, held: Sequence[str]) -> Mask:
 
 
 def _mix_outside(tissues: Tissues, held: Sequence[str], inside: Mask, values: Mapping[str, float]) -> Array:
-    """Nodal mixture, in which regions that are ``held`` have a part only at the nodes that stand for them, ``inside``."""
+    """Nodal mixture, in which ``held`` regions have a part only at the nodes that stand for them, ``inside``."""
     outside = tissues.mix_nodes({**values, **dict.fromkeys(held, 0.0)})
     return np.where(inside, tissues.mix_nodes(values), outside)
 
