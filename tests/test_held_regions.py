@@ -279,3 +279,17 @@ def test_domains_without_levels_keep_their_staircase() -> None:
     engine = painted(even(2.0, 8), (Sphere(region="ball", centre=("0 m", "0 m", "0 m"), radius="1 m"),))
     assert engine.held_edges("ball") is not None
     assert VoxelEngine(replace(engine.domain, levels={})).held_edges("ball") is None
+
+
+def test_only_edges_in_the_body_are_named() -> None:
+    """Engines that know no others would take one for another."""
+    shapes = (Sphere(region="ball", centre=("0 m", "0 m", "0 m"), radius="1 m"),)
+    domain = painted(even(2.0, 16), shapes).domain
+    engine = VoxelEngine(replace(domain, solid=np.random.default_rng(1).random(domain.solid.size) < 0.5))
+    edges = engine.held_edges("ball")
+    assert edges is not None
+    every = engine.conductance(np.ones(domain.solid.size)).dissipation
+    for one in edges.nodes[::50]:
+        u = np.zeros(engine.volume.size)
+        u[one[0]] = 1.0
+        assert every(u)[one[1]] > 0.0

@@ -31,7 +31,7 @@ def held_edges(domain: VoxelDomain, level: Level, held: Mask) -> CutEdges | None
     for axis in range(3):
         count = domain.shape[axis]
         lower, upper = (np.take(inside, np.arange(begin, begin + count - 1), axis=axis) for begin in (0, 1))
-        first = np.argwhere(lower != upper)
+        first = np.argwhere((lower != upper) & _beside(domain.solid.reshape(domain.cell_shape), axis))
         ends = np.stack([first, first + np.eye(3, dtype=np.int64)[axis]], axis=1)  # (e, 2, 3)
         at = level(*(domain.axes[a][ends[..., a]] for a in range(3)))
         upwards = inside[tuple(ends[:, 1].T)]
@@ -45,3 +45,13 @@ def held_edges(domain: VoxelDomain, level: Level, held: Mask) -> CutEdges | None
         return None
     in_order = np.lexsort(every.T[::-1])
     return CutEdges(every[in_order], np.concatenate(factors)[in_order])
+
+
+def _beside(solid: Mask, axis: int) -> Mask:
+    """Which edges along an axis, by the node that each begins at, have a cell that is ``solid`` among their four."""
+    across = np.pad(solid, [(0, 0) if a == axis else (1, 1) for a in range(3)])
+    for a in range(3):
+        if a != axis:
+            count = across.shape[a] - 1
+            across = np.take(across, np.arange(count), axis=a) | np.take(across, np.arange(1, count + 1), axis=a)
+    return np.asarray(across)
