@@ -20,8 +20,7 @@ from thermal.units import Mask
 
 MOST = 2.5
 """The most that an edge conducts over what it would by its length: reached beside corners, vessels of a voxel and faces
-of the window, where free nodes may lie nearer to a border than half a voxel. With 4, steps in ice beside a vessel of a
-voxel's radius take a fifth more stages, and errors are hardly less."""
+of the window, where free nodes may lie nearer to a border than half a voxel. With more, errors are hardly less."""
 
 
 def held_edges(domain: VoxelDomain, level: Level, held: Mask) -> CutEdges | None:
