@@ -12,8 +12,9 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from thermal.domain import Ball, Domain, Line, MeshDomain, VoxelDomain
+from thermal.domain import Ball, CutEdges, Domain, Line, MeshDomain, VoxelDomain
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
 from thermal.enthalpy import Conductivity, CutConductivity, Enthalpy, PhaseChange
@@ -55,7 +56,21 @@ def hexahedra() -> VoxelDomain:
     solid = rng.random(shape) > 0.04
     solid[:3, :4, :3] = False
     share = np.clip(rng.normal(0.5, 0.6, solid.size), 0.0, 1.0)
-    return VoxelDomain((axes[0], axes[1], axes[2]), {"liver": share, "tumour": 1.0 - share}, solid.ravel())
+    levels = {"tumour": lambda x, y, z: np.sqrt(x**2 + y**2 + z**2) - 4e-3}
+    return VoxelDomain((axes[0], axes[1], axes[2]), {"liver": share, "tumour": 1.0 - share}, solid.ravel(), levels)
+
+
+def cut_into_tetrahedra(shape: tuple[int, int, int]) -> npt.NDArray[np.int64]:
+    """Cells (6 m, 4) into which a grid of so many nodes along each axis is cut (H. W. Kuhn)."""
+    number, cells = np.arange(np.prod(shape)).reshape(shape), []
+    for path in permutations(range(3)):  # along the axes from the lower to the upper corner
+        steps = np.cumsum([np.zeros(3, int), *(np.eye(3, dtype=int)[axis] for axis in path)], axis=0)
+        corners = [
+            number[tuple(slice(s, count - 1 + s) for s, count in zip(step, shape, strict=True))].ravel()
+            for step in steps
+        ]
+        cells.append(np.stack(corners, axis=1))
+    return np.concatenate(cells)
 
 
 def tetrahedra() -> MeshDomain:
@@ -66,13 +81,7 @@ def tetrahedra() -> MeshDomain:
     points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     inner = np.abs(points) < 0.49 * size  # nodes on faces and edges move along these
     points[inner] += rng.uniform(-0.2, 0.2, inner.sum()) * size / count
-    number = np.arange(len(points)).reshape((count + 1,) * 3)
-    cells = []
-    for path in permutations(range(3)):  # Kuhn: along the axes from the lower to the upper corner
-        steps = np.cumsum([np.zeros(3, int), *(np.eye(3, dtype=int)[axis] for axis in path)], axis=0)
-        corners = [number[tuple(slice(s, count + s) for s in step)].ravel() for step in steps]
-        cells.append(np.stack(corners, axis=1))
-    tets = np.concatenate(cells)
+    tets = cut_into_tetrahedra((count + 1,) * 3)
     points = np.vstack([points, [[1.0, 1.0, 1.0]]])
     share = (points[tets].mean(axis=1)[:, 0] > 0).astype(float)
     engine = MeshEngine(MeshDomain(points, tets, {}))
@@ -108,6 +117,8 @@ def space(engine: Any) -> Iterator[tuple[str, Array]]:
     yield "extremes", np.array([engine.total(inside), engine.maximum(inside), engine.minimum(inside)])
     cuts = engine.cut_edges({"liver": 1.0, "tumour": 20.0})
     yield "cut", engine.gather(engine.conductance(k_here, cuts)(u_here))
+    held_edges = engine.held_edges("tumour")
+    yield "held", engine.gather(engine.conductance(k_here, held_edges)(u_here))
     operator = engine.conductance(k_here)
     yield "operator", engine.gather(operator(u_here))
     yield "diagonal", engine.gather(operator.diagonal)
@@ -174,7 +185,7 @@ def march(engine: Any) -> Iterator[tuple[str, Array]]:
         500.0 * engine.volume,
         Surroundings(film, 5.0 * film, Held(engine.areas[held_face] > 0, np.full(body.shape, 37.0))),
         CutConductivity.of(
-            engine.cut_edges({"liver": 0.2, "tumour": 1.5}),
+            CutEdges.product(engine.cut_edges({"liver": 0.2, "tumour": 1.5}), engine.held_edges("tumour")),
             engine.cut_edges({"liver": 2.0, "tumour": 0.7}),
             freezing.start,
             freezing.end,

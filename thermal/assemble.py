@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,14 @@ from thermal.case.parts import (
     Vaporisation,
 )
 from thermal.case.report import nearest
-from thermal.domain import FACES, SURFACE, AxisymmetricDomain, Domain, MeshDomain, VoxelDomain
-from thermal.engine import Engine
+from thermal.domain import FACES, SURFACE, AxisymmetricDomain, CutEdges, Domain, MeshDomain, VoxelDomain
+from thermal.engine import Engine, region_nodes
 from thermal.enthalpy import Conductivity, CutConductivity, Enthalpy, PhaseChange
 from thermal.errors import CaseError
 from thermal.library import Sourced
 from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.materials import resolve_tissue
-from thermal.physics.scene import Held, region_nodes
+from thermal.physics.scene import Held
 from thermal.physics.tissue import Tissue, Tissues
 from thermal.units import Array, Mask
 
@@ -37,6 +38,9 @@ ENGINES: Mapping[type, tuple[str, str]] = {
     AxisymmetricDomain: ("thermal.engines.axisymmetric", "AxisymmetricEngine"),
 }
 """Kind of domain -> module and name of its engine, imported when the first of its kind is made."""
+
+Mix = Callable[[Mapping[str, float]], Array]
+"""One number a region -> their mean at the nodes (n,)."""
 
 VAPORISATION_HEAT = 2.257e6  # J/kg of water at 100 degC and 1 atm (IAPWS-95: 2256.5 kJ/kg)
 
@@ -170,12 +174,19 @@ def held_field(case: Case, engine: Engine, field: str) -> Held:
     """Nodes where ``[boundaries]`` holds ``field`` (potential, pressure or concentration)."""
     mask = np.zeros(engine.volume.shape, dtype=bool)
     value = np.zeros(engine.volume.shape)
-    for _, entry, _, nodes in _entries(case, engine):
+    regions = []
+    for name, entry, areas, nodes in _entries(case, engine):
         given = getattr(entry, field)
         if given is not None:
             mask |= nodes
             value[nodes] = given
-    return Held(mask, value)
+            regions += [name] if areas is None else []
+    return Held(mask, value, with_border(engine, regions))
+
+
+def with_border(engine: Engine, regions: Sequence[str]) -> tuple[str, ...]:
+    """Those of some held ``regions`` whose border is known better than by their nodes."""
+    return tuple(name for name in dict.fromkeys(regions) if engine.held_edges(name) is not None)
 
 
 def default_border(engine: Engine) -> tuple[str, ...]:
@@ -190,6 +201,7 @@ def make_surroundings(case: Case, tissues: Tissues, initial: Array) -> Surroundi
     value = initial
     film = load = np.broadcast_to(0.0, initial.shape)
     entries = list(_entries(case, engine))
+    regions = []
     thermal = {
         name for name, entry, *_ in entries if not (isinstance(entry, FixedBoundary) and entry.temperature is None)
     }
@@ -200,6 +212,7 @@ def make_surroundings(case: Case, tissues: Tissues, initial: Array) -> Surroundi
         if isinstance(entry, FixedBoundary) and entry.temperature is not None:
             mask |= nodes
             value = np.where(nodes, entry.temperature, value)
+            regions += [name] if areas is None else []
         elif isinstance(entry, ConvectiveBoundary | FluxBoundary):
             if areas is None:
                 raise CaseError(f'boundaries.{name}: a region can only be "fixed"; heat flux needs a surface')
@@ -213,7 +226,8 @@ def make_surroundings(case: Case, tissues: Tissues, initial: Array) -> Surroundi
             nodes = region_nodes(engine, region)
             mask |= nodes
             value = np.where(nodes, tissue.temperature, value)
-    return Surroundings(film, load, Held(mask & (engine.volume > 0), value))
+            regions.append(region)
+    return Surroundings(film, load, Held(mask & (engine.volume > 0), value, with_border(engine, regions)))
 
 
 def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
@@ -221,28 +235,50 @@ def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
     check_treatment(case, tissues)
     engine, blood = tissues.engine, case.bioheat
     regions = tissues.by_region
-    freezing, frozen_capacity = _freezing(case, tissues)
+    surroundings = make_surroundings(case, tissues, initial)
+    held = (*surroundings.held.regions, *_held_throughout(case, engine))
+    mix = partial(_mix_outside, tissues, held, _standing_for(engine, held)) if held else tissues.mix_nodes
+    freezing, frozen_capacity = _freezing(case, tissues, mix)
 
     def capacity() -> Array:
-        return _at_nodes(tissues, {name: t.density * t.heat_capacity for name, t in regions.items()})
+        return _at_nodes(mix, tissues, {name: t.density * t.heat_capacity for name, t in regions.items()})
 
     carried = blood.blood_density * blood.blood_heat_capacity
-    perfusion = engine.volume * tissues.mix_nodes({name: carried * t.perfusion for name, t in regions.items()})
+    perfusion = engine.volume * mix({name: carried * t.perfusion for name, t in regions.items()})
     metabolic = np.broadcast_to(0.0, initial.shape)
     if blood.metabolism:
-        metabolic = engine.volume * tissues.mix_nodes({name: t.metabolic_heat for name, t in regions.items()})
+        metabolic = engine.volume * mix({name: t.metabolic_heat for name, t in regions.items()})
+    conducting = tissues.like_around(held, ("conductivity", "conductivity_slope", "frozen_conductivity"))
     return Bioheat(
         engine,
-        Enthalpy.build(capacity(), freezing, frozen_capacity, _boiling(case, tissues)),
+        Enthalpy.build(capacity(), freezing, frozen_capacity, _boiling(case, tissues, mix)),
         lambda: engine.volume * capacity(),
-        _conductivity(tissues, freezing, at_nodes=False),
-        lambda: _conductivity(tissues, freezing, at_nodes=True),
+        _conductivity(conducting, freezing, at_nodes=False),
+        lambda: _conductivity(conducting, freezing, at_nodes=True),
         perfusion,
         blood.arterial_temperature,
         metabolic,
-        make_surroundings(case, tissues, initial),
-        _cuts(tissues, freezing),
+        surroundings,
+        _cuts(conducting, freezing, [engine.held_edges(region) for region in held]),
     )
+
+
+def _held_throughout(case: Case, engine: Engine) -> tuple[str, ...]:
+    """Regions of known border that the heating holds at a temperature and never releases."""
+    if case.bioheat.until is not None:
+        return ()
+    return with_border(engine, [region for part in case.heating.acting for region in part.holds])
+
+
+def _standing_for(engine: Engine, held: Sequence[str]) -> Mask:
+    """(n,) nodes that stand for any of the regions."""
+    return np.asarray(np.any([region_nodes(engine, region) for region in held], axis=0))
+
+
+def _mix_outside(tissues: Tissues, held: Sequence[str], inside: Mask, values: Mapping[str, float]) -> Array:
+    """Nodal mixture, in which ``held`` regions have a part only at the nodes that stand for them, ``inside``."""
+    outside = tissues.mix_nodes({**values, **dict.fromkeys(held, 0.0)})
+    return np.where(inside, tissues.mix_nodes(values), outside)
 
 
 def check_treatment(case: Case, tissues: Tissues) -> None:
@@ -257,12 +293,12 @@ def check_treatment(case: Case, tissues: Tissues) -> None:
         raise CaseError(*problems)
 
 
-def _at_nodes(tissues: Tissues, values: Mapping[str, float]) -> Array:
+def _at_nodes(mix: Mix, tissues: Tissues, values: Mapping[str, float]) -> Array:
     """Nodal mixture; one outside the body, where it divides zero."""
-    return np.where(tissues.engine.volume > 0, tissues.mix_nodes(values), 1.0)
+    return np.where(tissues.engine.volume > 0, mix(values), 1.0)
 
 
-def _freezing(case: Case, tissues: Tissues) -> tuple[PhaseChange | None, Array | None]:
+def _freezing(case: Case, tissues: Tissues, mix: Mix) -> tuple[PhaseChange | None, Array | None]:
     """Freezing of the tissues where all of them have the data for it."""
     given = case.bioheat.freezing
     if not isinstance(given, Freezing):
@@ -273,10 +309,10 @@ def _freezing(case: Case, tissues: Tissues) -> tuple[PhaseChange | None, Array |
             return None, None
         latent[name] = tissue.density * tissue.latent_heat
         frozen[name] = tissue.density * tissue.frozen_heat_capacity
-    return PhaseChange(given.solidus, given.liquidus, _at_nodes(tissues, latent)), _at_nodes(tissues, frozen)
+    return PhaseChange(given.solidus, given.liquidus, _at_nodes(mix, tissues, latent)), _at_nodes(mix, tissues, frozen)
 
 
-def _boiling(case: Case, tissues: Tissues) -> PhaseChange | None:
+def _boiling(case: Case, tissues: Tissues, mix: Mix) -> PhaseChange | None:
     """Vaporisation of tissue water where all tissues have their water content."""
     given = case.bioheat.vaporisation
     fractions = {name: tissue.water_fraction for name, tissue in tissues.by_region.items()}
@@ -286,16 +322,17 @@ def _boiling(case: Case, tissues: Tissues) -> PhaseChange | None:
         name: tissue.density * (tissue.water_fraction or 0.0) * VAPORISATION_HEAT
         for name, tissue in tissues.by_region.items()
     }
-    return PhaseChange(given.start, given.end, _at_nodes(tissues, latent))
+    return PhaseChange(given.start, given.end, _at_nodes(mix, tissues, latent))
 
 
-def _cuts(tissues: Tissues, freezing: PhaseChange | None) -> CutConductivity | None:
-    """How edges beside cut cells conduct at 37 degC and frozen."""
+def _cuts(tissues: Tissues, freezing: PhaseChange | None, held: Sequence[CutEdges | None]) -> CutConductivity | None:
+    """How edges beside cut cells, and those that the borders of held regions cut, conduct at 37 degC and frozen."""
     engine, regions = tissues.engine, tissues.by_region
-    warm = engine.cut_edges({name: tissue.conductivity for name, tissue in regions.items()})
+    warm = CutEdges.product(engine.cut_edges({name: tissue.conductivity for name, tissue in regions.items()}), *held)
     if freezing is None:
         return None if warm is None else CutConductivity(warm)
-    frozen = engine.cut_edges({name: tissue.frozen_conductivity or 0.0 for name, tissue in regions.items()})
+    cold = engine.cut_edges({name: tissue.frozen_conductivity or 0.0 for name, tissue in regions.items()})
+    frozen = CutEdges.product(cold, *held)
     return CutConductivity.of(warm, frozen, freezing.start, freezing.end)
 
 

@@ -6,10 +6,11 @@ region (shares sum to one). A labelled image gives shares of 0 or 1 away from bo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,15 @@ VOID = "void"
 """Region name of everything outside the body."""
 
 
+class Level(Protocol):
+    """The border of a region, by a field that is zero there."""
+
+    def __call__(self, x: Array, y: Array, z: Array) -> Array:
+        """Negative inside the region and positive outside, in proportion to the distance near the border; places and
+        result broadcast, m."""
+        ...
+
+
 @dataclass(frozen=True)
 class VoxelDomain:
     """A tensor-product grid of voxels, in metres, in patient RAS orientation.
@@ -31,11 +41,13 @@ class VoxelDomain:
     ``axes``: three increasing arrays of node coordinates (nx,), (ny,), (nz,).
     ``shares``: region -> (cells,) share of each cell, C order of (nx-1, ny-1, nz-1); they sum to one in solid cells.
     ``solid``: (cells,) False for cells outside the body.
+    ``levels``: region -> its border, of regions whose border is known better than by the shares.
     """
 
     axes: tuple[Array, Array, Array]
     shares: Mapping[str, Array]
     solid: Mask
+    levels: Mapping[str, Level] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -116,6 +128,22 @@ class CutEdges:
         key = nodes[:, 0] * size + nodes[:, 1]
         found[np.searchsorted(key, self.nodes[:, 0] * size + self.nodes[:, 1])] = self.factors
         return found
+
+    @staticmethod
+    def product(*lists: CutEdges | None) -> CutEdges | None:
+        """All edges that are in any of the ``lists``, with the product of their factors; None where there are none."""
+        every = [edges for edges in lists if edges is not None]
+        if len(every) < 2:
+            return every[0] if every else None
+        nodes = of_either([edges.nodes for edges in every])
+        return CutEdges(nodes, np.prod([edges.at(nodes) for edges in every], axis=0))
+
+
+def of_either(lists: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Pairs of nodes (e, 2), sorted, that are in any of the ``lists``."""
+    size = max(int(pairs.max(initial=0)) for pairs in lists) + 1
+    keys = np.unique(np.concatenate([pairs[:, 0] * size + pairs[:, 1] for pairs in lists]))
+    return np.stack(np.divmod(keys, size), axis=1)
 
 
 Domain = VoxelDomain | MeshDomain | AxisymmetricDomain

@@ -8,14 +8,14 @@ digits where they matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from thermal.domain import CutEdges
+from thermal.domain import CutEdges, of_either
 from thermal.units import Array
 
 Nodes = npt.NDArray[np.intp]
@@ -240,7 +240,7 @@ class CutConductivity:
         every = [edges for edges in (unfrozen, frozen) if edges is not None]
         if not every:
             return None
-        nodes = _of_either([edges.nodes for edges in every])
+        nodes = of_either([edges.nodes for edges in every])
         plain = np.ones(len(nodes))
         warm, cold = (plain if edges is None else edges.at(nodes) for edges in (unfrozen, frozen))
         return CutConductivity(CutEdges(nodes, warm), cold, solidus, liquidus)
@@ -262,10 +262,3 @@ class CutConductivity:
         """The larger of both factors of each edge, for the spectral bound of what could freeze."""
         warm = self.unfrozen.factors
         return replace(self.unfrozen, factors=warm if self.frozen is None else np.maximum(warm, self.frozen))
-
-
-def _of_either(lists: Sequence[Nodes]) -> Nodes:
-    """Pairs of nodes (e, 2), sorted, that are in any of the ``lists``."""
-    size = max(int(pairs.max(initial=0)) for pairs in lists) + 1
-    keys = np.unique(np.concatenate([pairs[:, 0] * size + pairs[:, 1] for pairs in lists]))
-    return np.stack(np.divmod(keys, size), axis=1)

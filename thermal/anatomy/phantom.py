@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from thermal.anatomy.built import VOID, Anatomy, RegionName
 from thermal.anatomy.grid import Axes, Coarser, Lengths, Refine, Window, cell_volumes, coarser, make_axes
-from thermal.anatomy.shapes import Shape, paint
+from thermal.anatomy.shapes import Shape, borders, paint
 from thermal.domain import Domain, VoxelDomain
 from thermal.errors import CaseError
 from thermal.units import Array, Mask, Point, Spec
@@ -66,7 +67,7 @@ class Phantom(Spec):
         ]
         if problems:
             raise CaseError(*problems)
-        domain = leave_void(axes, painted)
+        domain = replace(leave_void(axes, painted), levels=borders(self.background, self.shapes))
         if self.tumour is not None and self.tumour not in domain.shares:
             raise CaseError(f'anatomy.tumour = "{self.tumour}" has no volume inside the body')
         return Anatomy(

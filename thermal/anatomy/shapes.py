@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict, Field, model_validator
 
-from thermal.anatomy.built import RegionName
+from thermal.anatomy.built import VOID, RegionName
 from thermal.anatomy.grid import Axes, Lengths
 from thermal.errors import CaseError
 from thermal.units import Array, Coordinate, Length, Point, Spec
@@ -159,6 +160,31 @@ class Layer(_Shape):
 
 
 Shape = Annotated[Sphere | Ellipsoid | Box | Cylinder | Layer, Field(discriminator="shape")]
+
+
+@dataclass(frozen=True)
+class Border:
+    """The border of a ``region`` among ``shapes`` painted over a ``background``: a :class:`thermal.domain.Level`."""
+
+    region: str
+    background: str
+    shapes: tuple[_Shape, ...]
+
+    def __call__(self, x: Array, y: Array, z: Array) -> Array:
+        """Negative inside, positive outside, m."""
+        level = np.full(np.broadcast_shapes(x.shape, y.shape, z.shape), np.inf)
+        level *= -1.0 if self.region == self.background else 1.0
+        for shape in self.shapes:
+            own = shape.level(x, y, z)
+            level = np.minimum(level, own) if shape.region == self.region else np.maximum(level, -own)
+        return level
+
+
+def borders(background: str, shapes: Sequence[_Shape]) -> dict[str, Border]:
+    """The border of every region to all others but the void: no tissue lies beyond that one."""
+    tissue = tuple(shape for shape in shapes if shape.region != VOID)
+    regions = dict.fromkeys([background, *(shape.region for shape in tissue)])
+    return {region: Border(region, background, tissue) for region in regions}
 
 
 def paint(axes: Axes, background: str, shapes: Sequence[_Shape]) -> dict[str, Array]:

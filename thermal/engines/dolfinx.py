@@ -159,6 +159,11 @@ class DolfinxEngine:
         found = self.part.whole.cut_edges(values)
         return None if found is None else self.distribution.take_edges(found)
 
+    def held_edges(self, region: str) -> CutEdges | None:
+        """Edges here that the border of a held region cuts, in the numbering of this rank's nodes."""
+        found = self.part.whole.held_edges(region)
+        return None if found is None else self.distribution.take_edges(found)
+
     def ends(self, edges: CutEdges, u: Array) -> Array:
         """Values (e, 2) of a nodal field at the ends of edges."""
         return np.asarray(self.distribution.with_ghosts(u)[edges.nodes])

@@ -6,7 +6,7 @@ on all, but for nodal arrays, of which each rank has its part.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -191,15 +191,19 @@ class MeshPart:
 
     def spacing(self, point: tuple[float, float, float]) -> float:
         """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the mesh."""
-        return self._longest(np.array([point]), f"the point {point}")
-
-    def spacing_along(self, probe: Probe) -> float:
-        """Largest edge of the cells along a probe, m; only the part of it in the mesh counts."""
-        return self._longest(np.array(probes.stations(probe)), f"the probe {probe}")
-
-    def _longest(self, at: Array, what: str) -> float:
-        held, mine = self._finders(at)
+        edges, held = self._longest([point])
         if not held.any():
-            raise ValueError(f"{what} lies outside the mesh")
-        edges = [self._near.spacing((float(x), float(y), float(z))) for x, y, z in at[mine]]
-        return self.distribution.maximum(max(edges, default=0.0))
+            raise ValueError(f"the point {point} lies outside the mesh")
+        return float(edges[0])
+
+    def spacing_along(self, probe: Probe) -> Array:
+        """(q,) m, the largest edge of the cells that it passes, at places evenly along it."""
+        finest = self.distribution.minimum(float(np.min(self._near.cell_size, initial=np.inf)))
+        return probes.everywhere(*self._longest(probes.stations(probe, finest)), probe)
+
+    def _longest(self, at: Sequence[tuple[float, float, float]]) -> tuple[Array, Mask]:
+        """(q,) m, the longest edge of the cells at points, and which of these lie in the mesh."""
+        held, mine = self._finders(np.array(at))
+        edges = np.zeros(len(at))
+        edges[mine] = [self._near.spacing(point) for point, here in zip(at, mine, strict=True) if here]
+        return np.asarray(self.distribution.add(edges)), held

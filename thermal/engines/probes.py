@@ -41,7 +41,7 @@ from typing import Any
 import numpy as np
 
 from thermal.domain import Probe, ends
-from thermal.units import Array
+from thermal.units import Array, Mask
 
 REACH_IN_SPACINGS = 2.2
 REACH_IN_RADII = 1.4
@@ -223,6 +223,20 @@ def stations(probe: Probe, apart: float = np.inf) -> list[tuple[float, float, fl
     count = FEWEST - 1 if np.isinf(apart) else max(FEWEST - 1, int(np.ceil(_length(probe) / apart)))
     places = [start + share * (end - start) for share in np.linspace(0.0, 1.0, min(count, MOST) + 1)]
     return [(float(x), float(y), float(z)) for x, y, z in places]
+
+
+def everywhere(spacings: Array, known: Mask, probe: Probe) -> Array:
+    """``spacings`` (q,) m at places evenly along a probe, where they are not ``known`` that of the nearest place.
+
+    Raises ``ValueError`` where none is.
+    """
+    inside = np.flatnonzero(known)
+    if inside.size == 0:
+        raise ValueError(f"the probe {probe} lies outside the mesh")
+    places = np.arange(len(spacings))
+    after = np.clip(np.searchsorted(inside, places), 1, max(inside.size - 1, 1))
+    before, after = inside[after - 1], inside[np.minimum(after, inside.size - 1)]
+    return np.asarray(spacings[np.where(places - before < after - places, before, after)])
 
 
 def _ends(probe: Probe) -> tuple[Array, Array]:

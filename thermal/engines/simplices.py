@@ -183,6 +183,9 @@ class SimplexEngine(OneProcess, ABC):
     def cut_edges(self, values: Mapping[str, float]) -> None:
         """None: interfaces lie between cells."""
 
+    def held_edges(self, region: str) -> None:
+        """None: borders of regions lie between cells."""
+
     def conductance(self, k: Array, cuts: CutEdges | None = None) -> GraphOperator:
         """Operator of the cell coefficient ``k`` (m,); no cell is cut."""
         assert cuts is None
@@ -274,19 +277,19 @@ class SimplexEngine(OneProcess, ABC):
     def spread(self, probe: Probe) -> tuple[Array, float]:
         """See :meth:`thermal.engine.Engine.spread`."""
         self._check_probe(probe)
-        return probes.spread(self.points, self.volume, self._spacing_along(probe), probe)
+        return probes.spread(self.points, self.volume, self.spacing_along(probe), probe)
 
     def contact(self, probe: Probe) -> Array:
         """See :meth:`thermal.engine.Engine.contact`."""
         self._check_probe(probe)
-        return probes.contact(self.points, self.volume, self._spacing_along(probe), probe)
+        return probes.contact(self.points, self.volume, self.spacing_along(probe), probe)
 
-    def _spacing_along(self, probe: Probe) -> float:
-        """Largest edge of the cells along a probe, m; only the part of it in the mesh counts."""
-        cell, _, found = self._locator.find(self._own(np.array(probes.stations(probe))))
-        if not found.any():
-            raise ValueError(f"the probe {probe} lies outside the mesh")
-        return float(self._longest(cell[found]).max())
+    def spacing_along(self, probe: Probe) -> Array:
+        """(q,) m, the largest edge of the cells that it passes, at places evenly along it; outside the mesh that of the
+        nearest place inside."""
+        at = np.array(probes.stations(probe, float(self.cell_size.min())))
+        cell, _, found = self._locator.find(self._own(at))
+        return probes.everywhere(self._longest(cell), found, probe)
 
     def _longest(self, cell: Index) -> Array:
         """Longest edge of each ``cell`` (q,), m."""

@@ -16,10 +16,11 @@ import scipy.sparse as sparse
 
 from thermal.carriage import Carriage
 from thermal.domain import CutEdges, Probe, VoxelDomain
-from thermal.engine import Operator, Skeleton, Surface
+from thermal.engine import Operator, Skeleton, Surface, region_nodes
 from thermal.engines import interface, kernels, marching, oblique, photons, probes
 from thermal.engines.coefficients import check_coefficient, check_diagonal
 from thermal.engines.elliptic import GraphSolver, on_free_nodes
+from thermal.engines.held_border import held_edges
 from thermal.engines.linear import Apply
 from thermal.engines.multigrid import Multigrid
 from thermal.engines.on_demand import OnDemand
@@ -136,6 +137,17 @@ class VoxelEngine(OneProcess):
 
     @cached_property
     def _cuts(self) -> dict[tuple[tuple[str, float], ...], CutEdges | None]:
+        return {}
+
+    def held_edges(self, region: str) -> CutEdges | None:
+        """Edges that the border of a held region cuts; see :mod:`thermal.engines.held_border`."""
+        if region not in self._held:
+            level = self.domain.levels.get(region)
+            self._held[region] = held_edges(self.domain, level, region_nodes(self, region)) if level else None
+        return self._held[region]
+
+    @cached_property
+    def _held(self) -> dict[str, CutEdges | None]:
         return {}
 
     def conductance(self, k: Array, cuts: CutEdges | None = None) -> Operator:

@@ -13,7 +13,7 @@ from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from thermal.domain import FACES, Line, Probe
+from thermal.domain import CutEdges, Line, Probe
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.library import Sourced
@@ -87,26 +87,18 @@ class Payload:
 
 @dataclass(frozen=True)
 class Held:
-    """Nodes of a field kept at a value: ``mask`` (n,), ``value`` (n,)."""
+    """Nodes of a field kept at a value: ``mask`` (n,), ``value`` (n,).
+
+    ``regions``: those held as a whole whose border is known better than by their nodes.
+    """
 
     mask: Mask
     value: Array
+    regions: tuple[str, ...] = ()
 
-
-QUARTER = 0.25 * (1.0 - 1e-9)
-"""Share of a node's volume from which a node on a voxel grid belongs to a region that is held as a whole."""
-
-
-def region_nodes(engine: Engine, region: str) -> Mask:
-    """(n,) nodes to hold when ``region`` is held at a value.
-
-    On a mesh, whose cells follow the region's border, every node of its cells. On voxels, a quarter of a node's volume:
-    the border then moves to the nearest layer of nodes (a plane across an axis half a cell beyond a node gives it just
-    that share), so that a ball or a vessel keeps its size on average and one that is a voxel thin is not lost. With
-    half of the volume it would lose a third of a cell all around.
-    """
-    least = QUARTER if FACES[0] in engine.areas else 0.0
-    return np.asarray((engine.volumes[region] > least * engine.volume) & (engine.volume > 0))
+    def edges(self, engine: Engine) -> CutEdges | None:
+        """Edges that the borders of the regions cut."""
+        return CutEdges.product(*(engine.held_edges(region) for region in self.regions))
 
 
 def no_files(name: str, place: str, length: float, array: str | None) -> VectorMap:

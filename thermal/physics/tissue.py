@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -175,6 +175,31 @@ class Tissues:
                   f"add {name} to [tissues.{region}]" for region in lacking)
             )  # fmt: skip
         return {region: float(value) for region, value in values.items()}
+
+    def like_around(self, regions: Sequence[str], names: Sequence[str]) -> Tissues:
+        """The same, but in properties by ``names``, where they are given, ``regions`` are like what they border on.
+
+        So the cells that the border of a held region cuts conduct as the tissue around it: in the region itself nothing
+        changes from place to place. Where it borders on several tissues: their mean by the cells that both share.
+        """
+        tissues, shares, volume = dict(self.by_region), self.engine.shares, self.engine.cell_volume
+        for region in regions:
+            common = {
+                other: self.engine.total(shares[region] * share * volume)
+                for other, share in shares.items()
+                if other not in regions
+            }
+            if (whole := sum(common.values())) > 0.0:
+                mine = self.by_region[region]
+                near = {other: part / whole for other, part in common.items() if part > 0.0}
+                values = {name: [getattr(self.by_region[other], name) for other in near] for name in names}
+                mixed = {
+                    name: sum(part * value for part, value in zip(near.values(), found, strict=True))
+                    for name, found in values.items()
+                    if None not in (getattr(mine, name), *found)
+                }
+                tissues[region] = mine.model_copy(update=mixed)
+        return replace(self, by_region=tissues)
 
     def require(self, names: Sequence[str], needed_by: str) -> None:
         """Raise ``CaseError`` naming every one of the properties that a region lacks."""

@@ -107,6 +107,7 @@ class Medium:
     @staticmethod
     def of(engine: Engine, tissues: Tissues, held: Held, response: float, needed_by: str) -> Medium:
         """The medium of a case; tissues without vessels or lymphatics have none."""
+        tissues = tissues.like_around(held.regions, ("hydraulic_conductivity",))
         by_region = tissues.by_region
 
         def filtration(name: str, pressure: str) -> tuple[Array, Array]:
@@ -120,13 +121,17 @@ class Medium:
         tensors = tissues.hydraulic_tensors(needed_by)
         if tensors is None:
             permeability = tissues.cells("hydraulic_conductivity", needed_by)
-            cuts = tissues.cuts("hydraulic_conductivity", needed_by)
+            cuts = CutEdges.product(tissues.cuts("hydraulic_conductivity", needed_by), held.edges(engine))
         else:
             permeability, cuts = conductivity_to_a_point(tensors), None
         return Medium(
             engine,
             permeability,
-            Held(held.mask & (engine.volume > 0), held.value if held.value.any() else even(0.0, held.value)),
+            replace(
+                held,
+                mask=held.mask & (engine.volume > 0),
+                value=held.value if held.value.any() else even(0.0, held.value),
+            ),
             *filtration("vascular_filtration", "vascular_pressure"),
             *filtration("lymphatic_filtration", "lymphatic_pressure"),
             response,

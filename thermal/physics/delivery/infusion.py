@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from thermal.domain import Ball, Line, Probe
+from thermal.domain import Ball, CutEdges, Line, Probe
 from thermal.engine import Engine
 from thermal.physics.delivery.backflow import Backflow
 from thermal.physics.delivery.cargo import ROWS, Journey, Stage
@@ -228,10 +228,12 @@ class Infusion(Kinetics):
             fate = replace(fate, pores=fate.pores * engine.to_nodes(share))
         diffusion = None
         if self.diffusivity > 0.0:
-            spread = tissues.cells("porosity", NEEDED_BY) * self.diffusivity
+            porous = tissues.like_around(site.concentration.regions, ("porosity",))
+            spread = porous.cells("porosity", NEEDED_BY) * self.diffusivity
             if self.shaft_radius is not None:
                 spread = spread * share
-            diffusion = engine.conductance(spread, tissues.cuts("porosity", NEEDED_BY))
+            cuts = CutEdges.product(porous.cuts("porosity", NEEDED_BY), site.concentration.edges(engine))
+            diffusion = engine.conductance(spread, cuts)
         journey = Journey(engine, fate, diffusion, site.concentration)
         history: list[dict[str, Reading]] = []
         settling = None

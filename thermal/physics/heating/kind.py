@@ -25,6 +25,11 @@ class HeatingKind(Spec):
         return (self,)
 
     @property
+    def holds(self) -> tuple[str, ...]:
+        """Regions that are held at a temperature for as long as it acts."""
+        return ()
+
+    @property
     def needs_potentials(self) -> bool:
         """Whether current flows only between boundaries of different potential."""
         return False

@@ -7,12 +7,13 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
+from thermal.engine import region_nodes
 from thermal.errors import CaseError
 from thermal.physics.heating.kind import HeatingKind
 from thermal.physics.heating.schedule import Ramp, Switched, ramp_breaks, ramp_within
 from thermal.physics.heating.shapes import PrescribedSource, region_volume
 from thermal.physics.heating.source import PlainSource
-from thermal.physics.scene import Device, Drive, Held, Reading, Scene, State, region_nodes
+from thermal.physics.scene import Device, Drive, Held, Reading, Scene, State
 from thermal.physics.tissue import Tissues
 from thermal.units import Array
 
@@ -101,6 +102,11 @@ class PrescribedTemperature(HeatingKind):
     """knots [time, temperature]"""
     region: str | None = None
     """region that is held; everything when absent"""
+
+    @property
+    def holds(self) -> tuple[str, ...]:
+        """See :class:`HeatingKind`."""
+        return () if self.region is None else (self.region,)
 
     def lasting(self, time: float) -> Self:
         """The same schedule: what is prescribed is left as it is."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from thermal import library
+from thermal.domain import CutEdges
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.library import Sourced
@@ -111,7 +112,11 @@ class Rfa(Switched, Generator):
 
     def prepare(self, scene: Scene) -> RfaSource:
         """First solution at the initial temperature. Raises ``CaseError`` for impossible input."""
-        engine, tissues = scene.engine, scene.tissues
+        engine = scene.engine
+        ground, span = self._ground(engine, scene.grounded)
+        tissues = scene.tissues.like_around(
+            ground.regions, ("electrical_conductivity", "electrical_conductivity_slope")
+        )
         by = 'heating.kind = "rfa"'
         slopes = {name: tissue.electrical_conductivity_slope for name, tissue in tissues.by_region.items()}
         at_body = tissues.cells("electrical_conductivity", by)
@@ -124,11 +129,10 @@ class Rfa(Switched, Generator):
             Electrode.of(spec, engine, self.cooling, thermal_conductivity, place)
             for spec, place in zip(self.all_electrodes, self.places, strict=True)
         )
-        ground, span = self._ground(engine, scene.grounded)
         circuit = Circuit(
             engine,
             ElectricalConductivity(at_body, tissues.mix_cells(rises)),
-            tissues.cuts("electrical_conductivity", by),
+            CutEdges.product(tissues.cuts("electrical_conductivity", by), ground.edges(engine)),
             ElectricalConductivity(tissues.nodes("electrical_conductivity", by), tissues.mix_nodes(rises)),
             electrodes,
             ground,
@@ -183,7 +187,7 @@ class Rfa(Switched, Generator):
             raise CaseError(
                 "heating: no current can flow; give heating.electrode, or two boundaries with different potentials"
             )
-        return Held(held.mask, held.value / span), span
+        return replace(held, value=held.value / span), span
 
 
 @dataclass
