@@ -23,7 +23,7 @@ from thermal.engines.voxel_conductivity import NOTHING, VoxelConductivity
 from thermal.engines.voxel_liquid import VoxelLiquid
 from thermal.engines.voxel_phases import VoxelPhases
 from thermal.heat import Action, Flow, HeatProblem, HeatState, Precision, Rates, Stepped
-from thermal.scheme import Scheme, Stage
+from thermal.scheme import FLOW, Scheme, Stage
 from thermal.units import Array, Mask
 
 
@@ -188,7 +188,7 @@ class VoxelStepper:
         lines = np.array([source, blood, border, probes, flow - (source + blood + border)])
         return lines, fastest, extent
 
-    def advance(self, step: float, stages: int) -> Stepped:
+    def advance(self, step: float, stages: int, bearable: float = np.inf) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
         scheme = legendre(stages)
         if self._plain:
@@ -200,9 +200,19 @@ class VoxelStepper:
         self._box = self._used = self._grid.whole
         self._phases.begin(self._action)
         lines = self._march(step, scheme, self._in_phases(scheme.later, step))
+        error = self._front_error(step)
+        if error > bearable:
+            return Stepped(lines, 0.0, 0.0, None, error)
         weight = self._weighed(lines)
         self._phases.add_up(self._state, self._here, weight.share, self._inverse)
-        return Stepped(lines, weight.stored, weight.moved, None)
+        return Stepped(lines, weight.stored, weight.moved, None, error)
+
+    def _front_error(self, step: float) -> float:
+        """Local error of a step with ice or vapour from the flows at both its ends, K."""
+        fields = self._inverse, self._first, self._here, self._before
+        self._phases.stage(FLOW, 1.0, self._state.v, fields, self._contacts, self._box)
+        heat = self._shaped(self._volume), self._shaped(self._problem.relation.capacity)
+        return self._phases.error(step, self._state.v, heat, fields[1:])
 
     def leap(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """See :meth:`thermal.heat.HeatStepper.leap`."""
