@@ -183,7 +183,6 @@ def phase_error(
     change: Real,
     last: Real,
     step: float,
-    volume: Array,
     capacity: Array,
     ice_width: Array,
     ice_ratio: Array,
@@ -207,7 +206,7 @@ def phase_error(
             row, a, d, b = v[i, j], first[i + 1, j + 1], change[i + 1, j + 1], last[i + 1, j + 1]
             square, size = 0.0, 0.0
             for m in range(nz):
-                moved = volume[i, j, m] * capacity[i, j, m] * abs(d[m + 1])
+                moved = capacity[i, j, m] * abs(d[m + 1])
                 if moved == 0.0:
                     continue
                 value, off = row[m] + d[m + 1], 0.4 * step * (a[m + 1] + b[m + 1]) - 0.8 * d[m + 1]

@@ -119,15 +119,16 @@ class VoxelPhases:
         border = self._border - float(by_film.sum(dtype=np.float64))
         return np.array([blood, border, probes, -held - self._wasted])
 
-    def error(self, step: float, v: Array, heat: tuple[Array, Array], fields: tuple[Real, Real, Real]) -> float:
+    def error(self, step: float, v: Array, fields: tuple[Real, Real, Real]) -> float:
         """Local error of a step from the state ``v`` (n,) K: how far temperatures may be off, K; root of the mean
         square over the heat moved.
 
-        ``heat``: volume and capacity of the nodes; ``fields``: rate at the start, change, rate at the end.
+        ``fields``: rate at the start, change, rate at the end.
         """
         nx, ny, _ = self._grid.shape
         sums = np.empty((nx, ny, 2))
-        phase_kernels.phase_error(0, nx, self._shaped(v), *fields, step, *heat, *self._knots, sums)
+        capacity = self._shaped(self._problem.capacity)
+        phase_kernels.phase_error(0, nx, self._shaped(v), *fields, step, capacity, *self._knots, sums)
         square, moved = float(sums[..., 0].sum()), float(sums[..., 1].sum())
         return mean_error(square, moved)
 

@@ -203,7 +203,7 @@ class Loop:
             while stepped.front_error > self.control.bearable:
                 proposal = self.control.again(step, stepped.front_error)
                 step, lands = fit(proposal, target - now)
-                drive, rates = self._anew(progress, drive, kept, step)
+                drive, heat, rates, paid = self._anew(progress, heat, drive, kept, step)
                 stages += (more := stage_count(step * rates.decay))
                 stepped = self._advance(now, step, more)
             if before is not None and not self._wanted(now, now + step):
@@ -246,12 +246,16 @@ class Loop:
             self._drug(progress.drug, earlier, temperature, step, damage),
         )
 
-    def _anew(self, progress: Progress, drive: Drive, kept: Nodes, step: float) -> tuple[Drive, Rates]:
-        """Take up a shorter step instead of one that was not done, which had nodes ``kept`` by its own ``drive``."""
+    def _anew(
+        self, progress: Progress, heat: HeatState, drive: Drive, kept: Nodes, step: float
+    ) -> tuple[Drive, HeatState, Rates, Array]:
+        """Take up a shorter step instead of one on ``heat`` that was not done, which had nodes ``kept`` by its
+        ``drive``."""
         if drive.held is not None:
-            self._hold(progress, kept, self._holding(drive, progress.state.time)[0])
+            self._hold(heat, kept, self._holding(drive, progress.state.time)[0])
         drive = self.source.drive(progress.state, step)
-        return drive, self._begin(progress, drive, 0.5 * step)[0]
+        heat, rates, _, paid = self._begin(progress, drive, 0.5 * step)
+        return drive, heat, rates, paid
 
     def _advance(self, now: float, step: float, stages: int) -> Stepped:
         if stages > MOST_STAGES:
