@@ -190,6 +190,32 @@ def test_nodes_that_come_free_count_for_the_bound_of_frozen_tissue() -> None:
     assert decays[1] == decays[2]
 
 
+@pytest.mark.parametrize("temperatures", ["freezing", "boiling", "all"])
+def test_a_step_beside_ice_or_vapour_that_cannot_be_borne_is_not_done(temperatures: str) -> None:
+    """Everything is as before, and the error by kernels and by operator is the same."""
+    problem = Problem()
+    temperature = problem.start(*RANGES[temperatures])
+    errors = []
+    for stepper in (
+        problem.engine.stepper(problem.problem, "double"),
+        OperatorStepper(problem.engine, problem.problem),
+    ):
+        v = problem.problem.relation.content(temperature)
+        state = HeatState(v.copy(), *(temperature.copy() for _ in range(3)))
+        action = Action(problem.power, problem.blood, problem.free, (problem.touch,))
+        rates = stepper.begin(state, lambda: temperature, action)
+        stages = stage_count(5.0 * rates.decay)
+        errors.append(stepper.advance(5.0, stages, 1e-3).front_error)
+        assert errors[-1] > 1e-3
+        np.testing.assert_array_equal(state.v, v)
+        for kept in (state.temperature, state.coldest, state.hottest):
+            np.testing.assert_array_equal(kept, temperature)
+        stepper.begin(state, lambda: temperature, action)
+        assert stepper.advance(5.0, stages, 2.0 * errors[-1]).front_error == errors[-1]
+        assert np.abs(state.v - v).max() > 0.1
+    assert errors[0] == pytest.approx(errors[1], rel=1e-9)
+
+
 def test_nothing_happens_in_tissue_at_rest() -> None:
     """37 degC with blood of 37 degC is exactly steady in both precisions."""
     problem = Problem(phases=False)

@@ -120,13 +120,15 @@ class Rates:
 @dataclass(frozen=True)
 class Stepped:
     """A step done. ``lines`` (5,) J of :data:`BUDGET`; ``stored`` J gained by the free nodes, of which some gain and
-    others lose: ``moved`` J is the sum of both; ``error`` K: estimate of the local error, None where ice or vapour
-    would make every node's change of phase look like one."""
+    others lose: ``moved`` J is the sum of both; ``error`` K: estimate of the largest local error of a node, None where
+    ice or vapour would make every node's change of phase look like one. There ``front_error`` K is the estimate: how
+    far temperatures may be off, root of the mean square over the heat moved; zero elsewhere."""
 
     lines: Array
     stored: float
     moved: float
     error: float | None
+    front_error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -153,10 +155,11 @@ class HeatStepper(Protocol):
         """
         ...
 
-    def advance(self, step: float, stages: int) -> Stepped:
+    def advance(self, step: float, stages: int, bearable: float = np.inf) -> Stepped:
         """One Runge-Kutta-Legendre step of ``step`` s on the state in place; nodes that are not free stay as they are.
 
-        Raises ``FloatingPointError``, the state being as before, when the result is not finite.
+        Where ``front_error`` is above ``bearable`` K nothing was done, the state being as before: the step is to be
+        begun anew and shorter. Raises ``FloatingPointError``, the state being as before, when the result is not finite.
         """
         ...
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf, isfinite, sqrt
 
 import numpy as np
 
@@ -23,6 +24,10 @@ class Stage:
     nu: float
     now: float
     start: float
+
+
+FLOW = Stage(0.0, 0.0, 1.0, 0.0)
+"""No stage of a step: what it makes, of length one, is the rate ``F(Y_0 + d)`` itself."""
 
 
 @dataclass(frozen=True)
@@ -48,3 +53,13 @@ class Scheme:
             now = stage.mu * here + stage.nu * before + step * (stage.now * flowing + stage.start * lines)
             before, here = here, now
         return here
+
+
+def mean_error(square: float, moved: float) -> float:
+    """Root of the mean of squared errors over the heat ``moved`` (J), of which ``square`` (K2 J) is the sum.
+
+    Infinite where they are not finite.
+    """
+    if not isfinite(square) or not isfinite(moved):
+        return inf
+    return sqrt(square / moved) if moved > 0.0 else 0.0

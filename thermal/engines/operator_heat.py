@@ -14,9 +14,9 @@ import numpy as np
 
 from thermal.engine import Engine, Operator
 from thermal.engines.legendre import legendre
-from thermal.engines.spectrum import bound
+from thermal.engines.spectrum import Fronts, bound
 from thermal.heat import Action, Flow, HeatProblem, HeatState, Rates, Stepped
-from thermal.scheme import Scheme, Stage
+from thermal.scheme import Scheme, Stage, mean_error
 from thermal.units import Array
 
 
@@ -128,6 +128,7 @@ class OperatorStepper:
         cuts = problem.cuts
         self._unfrozen = None if cuts is None else cuts.unfrozen
         self._operator = engine.conductance(cells.at_37, self._unfrozen)
+        self._fronts = Fronts.of(engine, problem)
         self._frozen_bound: Array | None = None
         """(n,) W/K of what could freeze, all of it frozen"""
         if cells.frozen is not None:
@@ -182,7 +183,10 @@ class OperatorStepper:
         decay = self._fastest(bound(step.operator, self._weight) + blood, step.conductances)
         if not self._cold or self._frozen_bound is None:
             return decay
-        return max(decay, self._fastest(self._frozen_bound, [touch.frozen() for touch in step.action.touches]))
+        decay = max(decay, self._fastest(self._frozen_bound, [touch.frozen() for touch in step.action.touches]))
+        if self._fronts is None:
+            return decay
+        return max(decay, self._fronts.decay(temperature, step.inverse * self._stiff))
 
     def _fastest(self, within: Array, conductances: list[Array]) -> float:
         """Largest decay rate, 1/s, of nodes that give (n,) W/K to the tissue, and the rest to border and probes."""
@@ -192,7 +196,7 @@ class OperatorStepper:
             all_of_it[touch.nodes] += conductance
         return self._engine.maximum(all_of_it * step.inverse * self._stiff)
 
-    def advance(self, step: float, stages: int) -> Stepped:
+    def advance(self, step: float, stages: int, bearable: float = np.inf) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
         scheme = legendre(stages)
         if self._plain:
@@ -201,7 +205,10 @@ class OperatorStepper:
                 return done
             self._plain = False
         change, lines = self._run(self._step, self._first, self._lines, step, scheme, False)
-        return Stepped(lines, *self._settle(change), None)
+        error = self._front_error(change, step)
+        if error > bearable:
+            return Stepped(lines, 0.0, 0.0, None, error)
+        return Stepped(lines, *self._settle(change), None, error)
 
     def leap(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """See :meth:`thermal.heat.HeatStepper.leap`."""
@@ -239,6 +246,23 @@ class OperatorStepper:
         """Local error from the flows at both ends of the step, K."""
         last, _ = self._flow_at_end()
         return self._engine.maximum(np.abs(0.4 * step * self._step.inverse * (self._first + last) - 0.8 * change))
+
+    def _front_error(self, change: Array, length: float) -> float:
+        """The same with ice or vapour, before the state is brought there: how far temperatures may be off, root of the
+        mean square over the heat moved.
+
+        That is as far as the temperature changes when the error is added to v or taken from it: little where latent
+        heat is taken up.
+        """
+        step, temperature_of = self._step, self._problem.relation.temperature
+        v = step.state.take_content(self._problem.relation) + change
+        here = temperature_of(v)
+        at_end = np.where(step.action.free, here, step.state.temperature)
+        last, _ = step.flow(step.operator_with_ice(at_end), step.touching(at_end), at_end)
+        error = 0.4 * length * step.inverse * (self._first + last) - 0.8 * change
+        off = np.maximum(np.abs(temperature_of(v + error) - here), np.abs(temperature_of(v - error) - here))
+        moved = self._problem.capacity * np.abs(change)
+        return mean_error(self._engine.total(moved * off**2), self._engine.total(moved))
 
     def _flow_at_end(self) -> tuple[Array, Array]:
         """Heat into each node (n,) W and the lines (5,) W, by the operator of the step."""

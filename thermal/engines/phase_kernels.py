@@ -8,7 +8,7 @@ import numba as nb
 import numpy as np
 
 from thermal.engines.arrays import ONE, Box, Number, Real
-from thermal.engines.compiled import compiled_apart, compiled_fast, compiled_shared
+from thermal.engines.compiled import compiled_apart, compiled_fast, compiled_inline, compiled_shared
 from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.units import Array
 
@@ -149,6 +149,77 @@ def phase_stage(
                 bled += from_blood
             sums[i - bounds[0], j - bounds[2], 0] = held
             sums[i - bounds[0], j - bounds[2], 1] = bled
+
+
+@compiled_inline
+def _temperature(
+    value: float,
+    ice_width: float,
+    ice_ratio: float,
+    solidus: float,
+    liquidus: float,
+    steam_width: float,
+    onset: float,
+    dry: float,
+) -> float:
+    """That of v at one node, as :func:`stage_temperature` says."""
+    found = value
+    if value < liquidus:
+        below = liquidus - value
+        mushy = min(below, ice_width) * ((liquidus - solidus) / ice_width)
+        found = liquidus - mushy - max(below - ice_width, 0.0) / ice_ratio
+    elif value > onset:
+        above = value - onset
+        found = onset + min(above, steam_width) * ((dry - onset) / steam_width) + max(above - steam_width, 0.0)
+    return found
+
+
+@compiled_shared
+def phase_error(
+    begin: int,
+    end: int,
+    v: Array,
+    first: Real,
+    change: Real,
+    last: Real,
+    step: float,
+    capacity: Array,
+    ice_width: Array,
+    ice_ratio: Array,
+    solidus: float,
+    liquidus: float,
+    steam_width: Array,
+    onset: float,
+    dry: float,
+    sums: Array,
+) -> None:
+    """``sums``: square of the error (K) times the magnitude of the heat moved (J), and the latter.
+
+    The error of v is that of :func:`thermal.engines.heat_kernels.largest_error`; that of the temperature is as far as
+    it changes when the error is added to v or taken from it: little where latent heat is taken up.
+    """
+    freezes, boils = ice_width.size > 0, steam_width.size > 0
+    _, ny, nz = v.shape
+    wide, ratio, wet = 1.0, 1.0, 1.0
+    for i in range(begin, end):
+        for j in range(ny):
+            row, a, d, b = v[i, j], first[i + 1, j + 1], change[i + 1, j + 1], last[i + 1, j + 1]
+            square, size = 0.0, 0.0
+            for m in range(nz):
+                moved = capacity[i, j, m] * abs(d[m + 1])
+                if moved == 0.0:
+                    continue
+                value, off = row[m] + d[m + 1], 0.4 * step * (a[m + 1] + b[m + 1]) - 0.8 * d[m + 1]
+                if freezes:
+                    wide, ratio = ice_width[i, j, m], ice_ratio[i, j, m]
+                if boils:
+                    wet = steam_width[i, j, m]
+                now = _temperature(value, wide, ratio, solidus, liquidus, wet, onset, dry)
+                more = _temperature(value + off, wide, ratio, solidus, liquidus, wet, onset, dry) - now
+                less = _temperature(value - off, wide, ratio, solidus, liquidus, wet, onset, dry) - now
+                square += moved * max(more * more, less * less)
+                size += moved
+            sums[i, j, 0], sums[i, j, 1] = square, size
 
 
 @compiled_shared

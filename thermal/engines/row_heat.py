@@ -176,14 +176,14 @@ class RowStepper:
         lines[HELD] = flow + lines[BORDER] + lines[PROBES] - lines.sum()
         return lines, float(fastest)
 
-    def advance(self, step: float, stages: int) -> Stepped:
+    def advance(self, step: float, stages: int, bearable: float = np.inf) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
         if self._at_work is not self:
-            return self._at_work.advance(step, stages)
+            return self._at_work.advance(step, stages, bearable)
         done = self._within_liquid(step, legendre(stages))
         if done is None:
             self._leave_to_phases()
-            return self._at_work.advance(step, stages)
+            return self._at_work.advance(step, stages, bearable)
         return done
 
     def leap(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:

@@ -140,12 +140,14 @@ class Team:
         conductivity = touch.conductivity.take(here)
         return Touch(place[here], touch.factor[here], touch.film[here], touch.temperature, conductivity)
 
-    def advance(self, number: int, step: float, stages: int) -> tuple[Stepped, Array | None, Array]:
+    def advance(
+        self, number: int, step: float, stages: int, bearable: float
+    ) -> tuple[Stepped, Array | None, Array]:
         """Do the step; also returns v, if it is kept, and temperature of the whole domain after it."""
         part = self.parts[number]
         assert part.stepper is not None
         assert part.state is not None
-        return self._whole(part, part.state, part.stepper.advance(step, stages))
+        return self._whole(part, part.state, part.stepper.advance(step, stages, bearable))
 
     def leap(self, number: int, step: float, scheme: Scheme, last: bool) -> tuple[Stepped, Array | None, Array] | None:
         """The same by a scheme for linear equations; None where the equation is not linear."""
@@ -212,9 +214,11 @@ class SharedStepper:
         rates: Rates = self._team.do("begin", self._number, state, middle(), action)
         return rates
 
-    def advance(self, step: float, stages: int) -> Stepped:
+    def advance(self, step: float, stages: int, bearable: float = np.inf) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
-        return self._taken(*self._team.do("advance", self._number, step, stages))
+        stepped, *state = self._team.do("advance", self._number, step, stages, bearable)
+        done: Stepped = stepped
+        return done if done.front_error > bearable else self._taken(done, *state)
 
     def leap(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """See :meth:`thermal.heat.HeatStepper.leap`."""

@@ -25,6 +25,7 @@ from thermal.engines.linear import Apply
 from thermal.engines.multigrid import Multigrid
 from thermal.engines.on_demand import OnDemand
 from thermal.engines.serial import OneProcess
+from thermal.engines.spectrum import Fronts
 from thermal.engines.streams import Streams, VoxelFlow
 from thermal.engines.voxel_borders import Borders
 from thermal.engines.voxel_heat import VoxelStepper
@@ -204,7 +205,7 @@ class VoxelEngine(OneProcess):
 
     def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
         """See :meth:`thermal.engine.Engine.stepper`."""
-        return VoxelStepper(self.domain, problem, precision)
+        return VoxelStepper(self.domain, problem, precision, Fronts.of(self, problem))
 
     def transport(
         self, operator: Operator, pressure: Array, carriage: Carriage, diffusion: Operator | None = None

@@ -18,12 +18,13 @@ from thermal.engines.arrays import Box, Real
 from thermal.engines.cut_heat import Edges
 from thermal.engines.legendre import legendre
 from thermal.engines.padded import Padded
+from thermal.engines.spectrum import Fronts
 from thermal.engines.voxel_boxes import Contact, box_of_rows, hull, inside
 from thermal.engines.voxel_conductivity import NOTHING, VoxelConductivity
 from thermal.engines.voxel_liquid import VoxelLiquid
 from thermal.engines.voxel_phases import VoxelPhases
 from thermal.heat import Action, Flow, HeatProblem, HeatState, Precision, Rates, Stepped
-from thermal.scheme import Scheme, Stage
+from thermal.scheme import FLOW, Scheme, Stage
 from thermal.units import Array, Mask
 
 
@@ -46,8 +47,11 @@ NEGLIGIBLE = 1e-7
 class VoxelStepper:
     """See :class:`thermal.heat.HeatStepper`."""
 
-    def __init__(self, domain: VoxelDomain, problem: HeatProblem, precision: Precision) -> None:
-        """``problem`` on the nodes and cells of ``domain``."""
+    def __init__(
+        self, domain: VoxelDomain, problem: HeatProblem, precision: Precision, fronts: Fronts | None = None
+    ) -> None:
+        """``problem`` on the nodes and cells of ``domain``; ``fronts`` where ice conducts far better than tissue."""
+        self._fronts = fronts
         self._problem = problem
         grid = self._grid = Padded(domain, precision)
         relation = problem.relation
@@ -140,6 +144,10 @@ class VoxelStepper:
         self._decay = self._largest_decay(*self._conducting.now(cold=False))
         if self._cold:
             self._decay = max(self._decay, self._frozen_decay)
+        if self._cold and self._fronts is not None:
+            stiff, capacity = self._problem.relation.stiffness(), self._problem.capacity
+            swiftness = np.divide(stiff, capacity, out=np.zeros_like(stiff), where=action.free & self._solid)
+            self._decay = max(self._decay, self._fronts.decay(state.temperature, swiftness))
         if not changing:
             held = state.temperature[self._kept]
             self._begun = Ahead(state, action, held, self._lines, self._fastest)
@@ -188,7 +196,7 @@ class VoxelStepper:
         lines = np.array([source, blood, border, probes, flow - (source + blood + border)])
         return lines, fastest, extent
 
-    def advance(self, step: float, stages: int) -> Stepped:
+    def advance(self, step: float, stages: int, bearable: float = np.inf) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
         scheme = legendre(stages)
         if self._plain:
@@ -200,9 +208,19 @@ class VoxelStepper:
         self._box = self._used = self._grid.whole
         self._phases.begin(self._action)
         lines = self._march(step, scheme, self._in_phases(scheme.later, step))
+        error = self._front_error(step)
+        if error > bearable:
+            return Stepped(lines, 0.0, 0.0, None, error)
         weight = self._weighed(lines)
         self._phases.add_up(self._state, self._here, weight.share, self._inverse)
-        return Stepped(lines, weight.stored, weight.moved, None)
+        return Stepped(lines, weight.stored, weight.moved, None, error)
+
+    def _front_error(self, step: float) -> float:
+        """Local error of a step with ice or vapour from the flows at both its ends, K."""
+        fields = self._inverse, self._first, self._here, self._before
+        v = self._state.take_content(self._problem.relation)
+        self._phases.stage(FLOW, 1.0, v, fields, self._contacts, self._box)
+        return self._phases.error(step, v, fields[1:])
 
     def leap(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """See :meth:`thermal.heat.HeatStepper.leap`."""

@@ -13,7 +13,7 @@ from thermal.engines.voxel_boxes import Contact, box_of, box_of_rows
 from thermal.engines.voxel_conductivity import NOTHING, VoxelConductivity
 from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.heat import Action, HeatProblem, HeatState
-from thermal.scheme import Stage
+from thermal.scheme import Stage, mean_error
 from thermal.units import Array, Mask
 
 
@@ -118,6 +118,19 @@ class VoxelPhases:
         by_film = self._loss.ravel()[self._filmed] * theta.ravel()[self._filmed]
         border = self._border - float(by_film.sum(dtype=np.float64))
         return np.array([blood, border, probes, -held - self._wasted])
+
+    def error(self, step: float, v: Array, fields: tuple[Real, Real, Real]) -> float:
+        """Local error of a step from the state ``v`` (n,) K: how far temperatures may be off, K; root of the mean
+        square over the heat moved.
+
+        ``fields``: rate at the start, change, rate at the end.
+        """
+        nx, ny, _ = self._grid.shape
+        sums = np.empty((nx, ny, 2))
+        capacity = self._shaped(self._problem.capacity)
+        phase_kernels.phase_error(0, nx, self._shaped(v), *fields, step, capacity, *self._knots, sums)
+        square, moved = float(sums[..., 0].sum()), float(sums[..., 1].sum())
+        return mean_error(square, moved)
 
     def add_up(self, state: HeatState, change: Real, share: float, inverse: Real) -> None:
         """Take over the change of v of a step, with ``share`` of its magnitude added."""

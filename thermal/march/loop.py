@@ -200,6 +200,14 @@ class Loop:
         if leap is None:
             stages = stage_count(step * rates.decay)
             stepped = self._advance(now, step, stages)
+            while stepped.front_error > self.control.bearable:
+                proposal = self.control.again(step, stepped.front_error)
+                step, lands = fit(proposal, target - now)
+                drive, heat, rates, paid = self._anew(progress, heat, drive, kept, step)
+                stages += (more := stage_count(step * rates.decay))
+                stepped = self._advance(now, step, more)
+            if before is not None and not self._wanted(now, now + step):
+                before = None
             if stepped.error is None:
                 self._look_for_runaway(now + step, progress.state.temperature)
             following = self._next_step(step, proposal, stepped, progress.state.temperature)
@@ -238,20 +246,33 @@ class Loop:
             self._drug(progress.drug, earlier, temperature, step, damage),
         )
 
+    def _anew(
+        self, progress: Progress, heat: HeatState, drive: Drive, kept: Nodes, step: float
+    ) -> tuple[Drive, HeatState, Rates, Array]:
+        """Take up a shorter step instead of one on ``heat`` that was not done, which had nodes ``kept`` by its
+        ``drive``."""
+        if drive.held is not None:
+            self._hold(heat, kept, self._holding(drive, progress.state.time)[0])
+        drive = self.source.drive(progress.state, step)
+        heat, rates, _, paid = self._begin(progress, drive, 0.5 * step)
+        return drive, heat, rates, paid
+
     def _advance(self, now: float, step: float, stages: int) -> Stepped:
         if stages > MOST_STAGES:
             raise FloatingPointError(
                 f"a step of {step:g} s at {now:g} s would take {stages} stages: the run has run away"
             )
+        place = f"at {now + step:g} s with a step of {step:g} s and {stages} stages"
         try:
-            return self._stepper.advance(step, stages)
+            stepped = self._stepper.advance(step, stages, self.control.bearable)
         except FloatingPointError as error:
-            place = f"at {now + step:g} s with a step of {step:g} s and {stages} stages"
             raise FloatingPointError(f"{error} {place}") from None
+        if step <= SMALLEST_STEP and stepped.front_error > self.control.bearable:
+            raise FloatingPointError(f"the temperature beside ice or vapour cannot be followed {place}")
+        return stepped
 
     def _look_for_runaway(self, time: float, temperature: Array) -> None:
-        """Steps beside ice or vapour have no estimate of their error: raise ``FloatingPointError`` at a ``temperature``
-        (n,) degC that cannot be."""
+        """Raise ``FloatingPointError`` at a ``temperature`` (n,) degC that cannot be."""
         coldest = self.bioheat.engine.minimum(temperature)
         if coldest < -ZERO_CELSIUS:
             raise FloatingPointError(
@@ -314,7 +335,8 @@ class Loop:
     def _next_step(self, step: float, proposal: float, stepped: Stepped, temperature: Array) -> float:
         """Proposal for the next step from the local error estimate."""
         if stepped.error is None:
-            return self.control.next_beside_fronts(step, proposal, self._front_width(temperature))
+            width = self._front_width(temperature)
+            return self.control.next_beside_fronts(step, proposal, stepped.front_error, width)
         return self.control.next(step, proposal, stepped.error)
 
     def _front_width(self, temperature: Array) -> float:

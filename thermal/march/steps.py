@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,10 +15,15 @@ SMALLEST_STEP = 1e-6  # s; a run that would need less has lost its footing
 APART = 2.0 * SMALLEST_STEP
 """s; times closer than that are one and the same, as they may differ by round-off (0.1 s times 600 is not 60 s)."""
 GROWTH = 2.0  # largest ratio of successive steps in smooth regimes
-FRONT_GROWTH = 1.5  # the same while there is ice or vapour: error estimates see each node's change of phase as an error
+FRONT_GROWTH = 1.5  # the same while there is ice or vapour
 FRONT_STEP = 10.0  # s; largest step while there is ice or vapour
 SHARP_STEP = 5.0  # s; the same where latent heat is taken up within less than SHARP: beyond, fronts begin to flutter
 SHARP = 2.0  # K
+FRONT_TOLERANCE = 100.0
+"""Tolerances that the error beside fronts may have: at every node that begins or ends to change its phase the estimate
+is of the first order in the step, and diffusion wipes out what it sees within a few steps."""
+FRONT_BEARABLE = 2.0
+"""How many times that a step may have: beyond it is done anew."""
 SAFETY = 0.8
 LONGEST_LEAP = 2e4
 """Longest step that is exact in time, in units of the fastest decay: some 400 stages, so that runs show progress."""
@@ -87,9 +93,34 @@ class Control:
         wanted: float = SAFETY * step * (self.tolerance / max(error, 1e-30)) ** (1.0 / 3.0)
         return max(min(wanted, GROWTH * step, self.max_step), SMALLEST_STEP)
 
-    def next_beside_fronts(self, step: float, proposal: float, width: float) -> float:
-        """The same while there is ice or vapour, whose latent heat is taken up within ``width`` K."""
-        return min(max(step * FRONT_GROWTH, proposal), SHARP_STEP if width < SHARP else FRONT_STEP, self.max_step)
+    @property
+    def bearable(self) -> float:
+        """K, error beside fronts beyond which a step is done anew."""
+        return FRONT_BEARABLE * FRONT_TOLERANCE * self.tolerance
+
+    def next_beside_fronts(self, step: float, proposal: float, error: float, width: float) -> float:
+        """As :meth:`next` while there is ice or vapour, whose latent heat is taken up within ``width`` K; ``error`` is
+        that beside fronts."""
+        factor = FRONT_GROWTH ** min(max(self._front_power(error), -4), 1)
+        wanted = step * factor
+        if factor >= 1.0 and step < proposal:
+            wanted = max(wanted, proposal)
+        return max(min(wanted, SHARP_STEP if width < SHARP else FRONT_STEP, self.max_step), SMALLEST_STEP)
+
+    def again(self, step: float, error: float) -> float:
+        """Step (s) to take instead of one of ``step`` s that had an unbearable ``error`` (K) beside fronts."""
+        return max(step * FRONT_GROWTH ** min(max(self._front_power(error), -6), -2), SMALLEST_STEP)
+
+    def _front_power(self, error: float) -> int:
+        """How many times a step may grow by :data:`FRONT_GROWTH` after this ``error`` (K) beside fronts.
+
+        A whole number: where nodes change their phase the error hangs so much on the step that steps which followed it
+        more finely would make two courses of the last digits.
+        """
+        if not np.isfinite(error):
+            return -6
+        allowed = FRONT_TOLERANCE * self.tolerance / max(error, 1e-30)
+        return math.floor(0.5 * math.log(allowed) / math.log(FRONT_GROWTH))
 
 
 def fit(proposal: float, left: float) -> tuple[float, bool]:
