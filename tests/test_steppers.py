@@ -201,7 +201,7 @@ def test_a_step_beside_ice_or_vapour_that_cannot_be_borne_is_not_done(temperatur
         OperatorStepper(problem.engine, problem.problem),
     ):
         v = problem.problem.relation.content(temperature)
-        state = HeatState(v.copy(), *(temperature.copy() for _ in range(3)))
+        state = HeatState(*(temperature.copy() for _ in range(3)), v.copy())
         action = Action(problem.power, problem.blood, problem.free, (problem.touch,))
         rates = stepper.begin(state, lambda: temperature, action)
         stages = stage_count(5.0 * rates.decay)

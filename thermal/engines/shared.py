@@ -140,9 +140,7 @@ class Team:
         conductivity = touch.conductivity.take(here)
         return Touch(place[here], touch.factor[here], touch.film[here], touch.temperature, conductivity)
 
-    def advance(
-        self, number: int, step: float, stages: int, bearable: float
-    ) -> tuple[Stepped, Array | None, Array]:
+    def advance(self, number: int, step: float, stages: int, bearable: float) -> tuple[Stepped, Array | None, Array]:
         """Do the step; also returns v, if it is kept, and temperature of the whole domain after it."""
         part = self.parts[number]
         assert part.stepper is not None

@@ -127,8 +127,8 @@ class VoxelPhases:
         """
         nx, ny, _ = self._grid.shape
         sums = np.empty((nx, ny, 2))
-        capacity = self._shaped(self._problem.capacity)
-        phase_kernels.phase_error(0, nx, self._shaped(v), *fields, step, capacity, *self._knots, sums)
+        capacity, (first, change, last) = self._shaped(self._problem.capacity), fields
+        phase_kernels.phase_error(0, nx, self._shaped(v), first, change, last, step, capacity, *self._knots, sums)
         square, moved = float(sums[..., 0].sum()), float(sums[..., 1].sum())
         return mean_error(square, moved)
 
