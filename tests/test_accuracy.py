@@ -240,8 +240,8 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     counter = itertools.count()
     advance = VoxelStepper.advance
 
-    def interrupted(self: VoxelStepper, step: float, stages: int) -> Stepped:
-        stepped = advance(self, step, stages)
+    def interrupted(self: VoxelStepper, step: float, stages: int, bearable: float) -> Stepped:
+        stepped = advance(self, step, stages, bearable)
         if next(counter) == after:
             signal.raise_signal(signal.SIGINT)  # amid a step, when the arrays are already those of its end
         return stepped

@@ -236,7 +236,8 @@ def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
     engine, blood = tissues.engine, case.bioheat
     regions = tissues.by_region
     surroundings = make_surroundings(case, tissues, initial)
-    held = (*surroundings.held.regions, *_held_throughout(case, engine))
+    ever_held = _ever_held(case, tissues)
+    held = with_border(engine, ever_held)
     mix = partial(_mix_outside, tissues, held, _standing_for(engine, held)) if held else tissues.mix_nodes
     freezing, frozen_capacity = _freezing(case, tissues, mix)
 
@@ -244,7 +245,11 @@ def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
         return _at_nodes(mix, tissues, {name: t.density * t.heat_capacity for name, t in regions.items()})
 
     carried = blood.blood_density * blood.blood_heat_capacity
-    perfusion = engine.volume * mix({name: carried * t.perfusion for name, t in regions.items()})
+    flows = {name: carried * t.perfusion for name, t in regions.items()}
+    perfusion = engine.volume * mix(flows)
+    if ever_held:  # whoever holds a node pays for what blood takes there: for that around the region, not within
+        around = engine.volume * tissues.mix_nodes({**flows, **dict.fromkeys(ever_held, 0.0)})
+        perfusion = np.where(_standing_for(engine, ever_held), around, perfusion)
     metabolic = np.broadcast_to(0.0, initial.shape)
     if blood.metabolism:
         metabolic = engine.volume * mix({name: t.metabolic_heat for name, t in regions.items()})
@@ -263,11 +268,16 @@ def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
     )
 
 
-def _held_throughout(case: Case, engine: Engine) -> tuple[str, ...]:
-    """Regions of known border that the heating holds at a temperature and never releases."""
-    if case.bioheat.until is not None:
-        return ()
-    return with_border(engine, [region for part in case.heating.acting for region in part.holds])
+def _ever_held(case: Case, tissues: Tissues) -> tuple[str, ...]:
+    """Regions that are held at a temperature and never released: as boundaries, tissues, or by the heating."""
+    by_boundary = [
+        name
+        for name, entry in case.boundaries.items()
+        if name in tissues.by_region and isinstance(entry, FixedBoundary) and entry.temperature is not None
+    ]
+    by_tissue = [name for name, tissue in tissues.by_region.items() if tissue.temperature is not None]
+    lasting = () if case.bioheat.until is not None else case.heating.acting
+    return tuple(dict.fromkeys([*by_boundary, *by_tissue, *(region for part in lasting for region in part.holds)]))
 
 
 def _standing_for(engine: Engine, held: Sequence[str]) -> Mask:
