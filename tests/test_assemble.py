@@ -327,6 +327,17 @@ def test_bioheat_takes_each_tissue_by_its_volume(tmp_path: Path) -> None:
     assert problem.arterial_temperature == 37.0
 
 
+def test_who_holds_a_region_pays_for_the_blood_around_it_alone(tmp_path: Path) -> None:
+    """None of what flows within: nodes that stand for the tumour have the perfusion of what else is in their cells."""
+    case, tissues, engine = built(tmp_path, OWN + '[boundaries.tumour]\nkind = "fixed"\ntemperature = "60 degC"\n')
+    problem = make_bioheat(case, tissues, initial_temperature(case, tissues))
+    carried = case.bioheat.blood_density * case.bioheat.blood_heat_capacity
+    flow = 0.01 * engine.volumes["liver"] + tissues.by_region["vessel"].perfusion * engine.volumes["vessel"]
+    held = problem.surroundings.held.mask & (engine.volumes["tumour"] > 0)
+    assert held.any()
+    np.testing.assert_allclose(problem.perfusion[held], carried * flow[held], rtol=1e-12, atol=1e-15)
+
+
 def test_phase_changes_and_metabolism_can_be_left_out(tmp_path: Path) -> None:
     case, tissues, engine = built(tmp_path)
     problem = make_bioheat(case, tissues, initial_temperature(case, tissues))
