@@ -14,10 +14,10 @@ from thermal.domain import MeshDomain, VoxelDomain
 from thermal.engines.voxel import VoxelEngine
 from thermal.engines.voxel_operator import VoxelOperator
 from thermal.enthalpy import Conductivity, Enthalpy
-from thermal.heat import HeatState, Precision
+from thermal.heat import WORKING, HeatState, Precision
 from thermal.march import Control, Loop, Progress
 from thermal.physics.bioheat import Bioheat, Surroundings
-from thermal.physics.heating.source import PlainSource
+from thermal.physics.plain import PlainSource
 from thermal.physics.scene import Drive, Held
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Heat:
         drive = Drive(np.maximum(power, 1e-3 * power.max()))
         free = (bioheat.engine.volume > 0) & ~bioheat.surroundings.held.mask
         stepper = bioheat.stepper(self.loop.control.precision)
-        state = HeatState(start.state.temperature, start.coldest, start.hottest)
+        state = HeatState(start.state.temperature, start.lowest, start.highest)
         stepper.begin(state, lambda: state.temperature, bioheat.action(drive, None, free))
         return lambda: stepper.advance(1.0, count)
 
@@ -116,19 +116,19 @@ def heat(
     Not ``steady``: by ordinary steps, as if the source might change with the temperature.
     """
     nodes = len(engine.volume)
-    nothing = np.zeros(nodes)
+    nothing = np.broadcast_to(0.0, nodes)
     bioheat = Bioheat(
         engine,
         Enthalpy(),
         lambda: engine.to_nodes(capacity) * engine.volume,
         Conductivity(conductivity, np.broadcast_to(0.0, conductivity.shape)),
         lambda: Conductivity(engine.to_nodes(conductivity), nothing),
-        engine.to_nodes(blood) * engine.volume,
+        (engine.to_nodes(blood) * engine.volume).astype(WORKING[precision]),
         37.0,
         nothing,
         Surroundings(nothing, nothing, Held(held, np.broadcast_to(37.0, nodes))),
     )
-    power = works.source(engine.points) * engine.volume
+    power = _power(engine)
     loop = Loop(
         bioheat,
         PlainSource(lambda state, step: Drive(power, steady=steady)),
@@ -144,6 +144,17 @@ def heat(
         slots = 2 * len(engine.graph.edges)
         stage_bytes = WORD[precision] * GRAPH_WORDS * nodes + (WORD[precision] + INDEX_BYTES) * slots
     return Heat(loop, nodes, stage_bytes)
+
+
+def _power(engine: VoxelEngine | MeshEngine) -> works.Array:
+    """(n,) W of the source at the nodes; on voxels plane by plane, as all points together outweigh three fields."""
+    power = engine.volume.copy()
+    if not isinstance(engine, VoxelEngine):
+        return power * works.source(engine.points)
+    xs, ys, zs = engine.domain.axes
+    for x, plane in zip(xs, power.reshape(len(xs), -1), strict=True):
+        plane *= works.source(np.stack(np.meshgrid(x, ys, zs, indexing="ij"), -1).reshape(-1, 3))
+    return power
 
 
 class CountedOperator(VoxelOperator):

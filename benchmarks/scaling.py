@@ -32,7 +32,7 @@ def measure(cells: tuple[int, int, int]) -> None:
     from thermal.march import Control, Loop
     from thermal.physics.bioheat import Bioheat, Surroundings
     from thermal.physics.damage import Arrhenius
-    from thermal.physics.heating.source import PlainSource
+    from thermal.physics.plain import PlainSource
     from thermal.physics.scene import Drive, Held, State
 
     ranks = MPI.COMM_WORLD

@@ -21,7 +21,7 @@ from thermal.enthalpy import Conductivity, CutConductivity, Enthalpy, PhaseChang
 from thermal.march import Control, Loop
 from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.damage import Arrhenius, Cem43
-from thermal.physics.heating.source import PlainSource
+from thermal.physics.plain import PlainSource
 from thermal.physics.scene import Contact, Drive, Held, State
 from thermal.units import Array
 

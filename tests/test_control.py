@@ -189,7 +189,7 @@ def test_a_target_is_reached_between_its_nodes_too(model: Prepared) -> None:
     goal, twin = Goal.of(model, control.model_copy(update={"cover": 0.0})), Twin(model, np.arange(0.0, 240.0, 10.0))
     assert goal is not None
     damage = twin.progress.state.damage[goal.law.kind]
-    twin.progress.hottest[:] = 60.0
+    twin.progress.highest[:] = 60.0
     damage[:], damage[goal.target.inside] = 1e-3, 1.1
     assert not goal.reached(twin)
     share = share_of(model.engine, "tumour")

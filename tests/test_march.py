@@ -19,7 +19,7 @@ from thermal.heat import BUDGET, Precision
 from thermal.march import Control, Loop, Progress
 from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.damage import Arrhenius, Cem43
-from thermal.physics.heating.source import PlainSource
+from thermal.physics.plain import PlainSource
 from thermal.physics.scene import Contact, Drive, Held, State
 from thermal.units import Array, Mask
 
@@ -637,7 +637,7 @@ def test_perfusion_stops_where_tissue_freezes_and_does_not_come_back() -> None:
     alive = loop(problem, None, 100.0, laws=laws)
     for march, expected in ((stopped, 10.0), (alive, 37.0 - 27.0 * np.exp(-4e4 / CAPACITY * 100.0))):
         begin = march.start(idle + 10.0)
-        thawed = replace(begin, coldest=idle - 20.0)
+        thawed = replace(begin, lowest=idle - 20.0)
         last = list(march.march(thawed))[-1]
         np.testing.assert_allclose(last.state.temperature, expected, atol=0.02)
     frozen = run(alive, -20.0)  # ice has no flow at all

@@ -25,6 +25,7 @@ from thermal.domain import FACES, SURFACE, AxisymmetricDomain, CutEdges, Domain,
 from thermal.engine import Engine, region_nodes
 from thermal.enthalpy import Conductivity, CutConductivity, Enthalpy, PhaseChange
 from thermal.errors import CaseError
+from thermal.heat import WORKING
 from thermal.library import Sourced
 from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.materials import resolve_tissue
@@ -260,12 +261,17 @@ def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
         lambda: engine.volume * capacity(),
         _conductivity(conducting, freezing, at_nodes=False),
         lambda: _conductivity(conducting, freezing, at_nodes=True),
-        perfusion,
+        perfusion.astype(_working(case)),
         blood.arterial_temperature,
         metabolic,
         surroundings,
         _cuts(conducting, freezing, [engine.held_edges(region) for region in held]),
     )
+
+
+def _working(case: Case) -> type[np.floating[Any]]:
+    """Numbers of the working precision of the march."""
+    return WORKING["double" if case.numerics.engine == "dolfinx" else case.numerics.precision]
 
 
 def _ever_held(case: Case, tissues: Tissues) -> tuple[str, ...]:

@@ -148,6 +148,10 @@ class Engine(Protocol):
         """(n,) lumped volume, m3; zero at nodes outside the body."""
         ...
 
+    def let_go(self) -> None:
+        """Forget arrays that can be made again: a march needs the memory."""
+        ...
+
     @property
     def volumes(self) -> Mapping[str, Array]:
         """Region -> (n,) lumped volume of that region, m3."""

@@ -6,17 +6,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from thermal.enthalpy import BODY_TEMPERATURE, Conductivity, CutConductivity, Enthalpy, Nodes
 from thermal.scheme import Scheme
-from thermal.units import Array, Mask
+from thermal.units import Array, Mask, Real
 
 Precision = Literal["single", "double"]
+
+WORKING: Mapping[Precision, type[np.floating[Any]]] = {"single": np.float32, "double": np.float64}
+"""Numbers of a precision."""
 
 BUDGET = ("source", "perfusion", "boundary", "probes", "held")
 """Lines of the energy ledger, J; positive into the tissue."""
@@ -34,8 +37,12 @@ class HeatProblem:
     arterial_temperature: float
     film: Array
     border: Array
-    perfusion: Array
+    perfusion: Real
     cuts: CutConductivity | None = None
+
+    def without_capacity(self) -> HeatProblem:
+        """The same for a stepper that keeps the capacity in a form of its own."""
+        return replace(self, capacity=np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -79,21 +86,22 @@ class Action:
     """
 
     power: Array
-    blood: Array
+    blood: Real
     free: Mask
     touches: tuple[Touch, ...] = ()
 
 
 @dataclass
 class HeatState:
-    """What a march works on in place, all (n,): temperature, lowest and highest temperature so far, degC.
+    """What a march works on in place, all (n,): temperature, lowest and highest temperature so far, degC; the latter in
+    the working precision.
 
     ``content`` is v in K, kept only while ice or vapour are about: in liquid tissue the temperature tells it.
     """
 
     temperature: Array
-    coldest: Array
-    hottest: Array
+    coldest: Real
+    hottest: Real
     content: Array | None = None
 
     @property

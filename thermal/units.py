@@ -16,6 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Array = npt.NDArray[np.float64]
 """A float64 array; shapes are given where it is used."""
+Real = npt.NDArray[np.floating[Any]]
+"""An array in single or double precision."""
 Mask = npt.NDArray[np.bool_]
 """A boolean array; shapes are given where it is used."""
 

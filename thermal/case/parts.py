@@ -351,7 +351,7 @@ class Numerics(Spec):
     max_step: Duration = 10.0
     """longest time step"""
     precision: Literal["single", "double"] = "single"
-    """of the change of temperature within a time step on voxels; the state and the ledgers are always double"""
+    """of what changes within a time step, of coefficients and of extremes so far; temperature and ledgers are double"""
     engine: Literal["serial", "dolfinx"] = "serial"
     """in one process, or spread over the ranks of ``mpirun`` by DOLFINx (always in double precision)"""
     first_step: Duration | None = None

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Real = npt.NDArray[np.floating[Any]]
-"""An array in the working precision."""
+from thermal.units import Real
+
 Number = np.floating[Any]
 """A number in the working precision: a Python float would pull the arithmetic up to double precision."""
 Index = npt.NDArray[np.int64]
@@ -17,3 +17,5 @@ Box = npt.NDArray[np.int64]
 """Padded nodes (i0, i1, j0, j1, m0, m1), half-open."""
 ONE = np.uint64(1)
 """The step to the next node in the stages: an unsigned index is never taken from the end, so that none is asked."""
+
+__all__ = ["ONE", "Box", "Index", "Number", "Real"]

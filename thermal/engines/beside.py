@@ -24,7 +24,7 @@ from thermal.engines.rehearsal import rehearse
 from thermal.engines.triangles import shorten
 from thermal.engines.voxel import VoxelEngine
 from thermal.enthalpy import Conductivity, CutConductivity, Enthalpy, PhaseChange
-from thermal.heat import Action, HeatProblem, HeatState, Precision
+from thermal.heat import WORKING, Action, HeatProblem, HeatState, Precision
 from thermal.machine import idle_cores
 from thermal.units import Array
 
@@ -121,13 +121,14 @@ def _march(engine: VoxelEngine, nodes: int, cells: int, cut: CutConductivity | N
     ones, volume = np.ones(nodes), engine.volume
     relation = Enthalpy.build(4e6 * ones, PhaseChange(*ICE, 2e8 * ones), 2e6 * ones, PhaseChange(*STEAM, 2e8 * ones))
     conductivity = Conductivity(np.full(cells, 0.5), np.full(cells, 1e-3), np.full(cells, 2.0), *ICE)
+    perfusion = (4e4 * volume).astype(WORKING[precision])
     film = 20.0 * engine.areas["z+"]
-    problem = HeatProblem(relation, 4e6 * volume, conductivity, 37.0, film, 20.0 * film, 4e4 * volume, cut)
+    problem = HeatProblem(relation, 4e6 * volume, conductivity, 37.0, film, 20.0 * film, perfusion, cut)
     stepper = engine.stepper(problem, precision)
     for coldest in (36.0, 2.0 * ICE[0]):
         temperature = np.linspace(coldest, 40.0, nodes)
-        state = HeatState(temperature, temperature.copy(), temperature.copy())
-        action = Action(1e5 * volume, 4e4 * volume, np.ones(nodes, np.bool_))
+        state = HeatState(temperature, *(temperature.astype(WORKING[precision]) for _ in range(2)))
+        action = Action(1e5 * volume, perfusion, np.ones(nodes, np.bool_))
         stepper.begin(state, temperature.copy, action)
         stepper.advance(0.1, 3)
 

@@ -164,6 +164,9 @@ class DolfinxEngine:
         found = self.part.whole.held_edges(region)
         return None if found is None else self.distribution.take_edges(found)
 
+    def let_go(self) -> None:
+        """Nothing: what is kept is needed all along."""
+
     def ends(self, edges: CutEdges, u: Array) -> Array:
         """Values (e, 2) of a nodal field at the ends of edges."""
         return np.asarray(self.distribution.with_ghosts(u)[edges.nodes])

@@ -16,14 +16,13 @@ import numpy as np
 
 from thermal.engines.arrays import Box, Number, Real
 from thermal.engines.compiled import compiled_shared_fast
+from thermal.engines.stretches import Stretches
 from thermal.enthalpy import BODY_TEMPERATURE, BOILING, LEAST
 from thermal.units import Array
 
 
 @compiled_shared_fast
-def fill_conductivity(
-    begin: int, end: int, temperature: Array, base: Array, slope: Array, rises: bool, kv: Real
-) -> None:
+def fill_conductivity(begin: int, end: int, temperature: Array, base: Array, slope: Array, kv: Real) -> None:
     """Cell coefficients of unfrozen tissue at the mean temperature (degC) of the cells' nodes.
 
     The relation is that of :class:`thermal.enthalpy.Conductivity`.
@@ -31,18 +30,13 @@ def fill_conductivity(
     _, cy, cz = base.shape
     for i in range(begin, end):
         for j in range(cy):
-            row, bare = kv[i + 1, j + 1], base[i, j]
-            if rises:
-                a, b = temperature[i, j], temperature[i, j + 1]
-                c, d = temperature[i + 1, j], temperature[i + 1, j + 1]
-                steep = slope[i, j]
-                for m in range(cz):
-                    mean = 0.125 * (a[m] + a[m + 1] + b[m] + b[m + 1] + c[m] + c[m + 1] + d[m] + d[m + 1])
-                    rise = 1.0 + steep[m] * (min(mean, BOILING) - BODY_TEMPERATURE)
-                    row[m + 1] = bare[m] * max(rise, LEAST)
-            else:
-                for m in range(cz):
-                    row[m + 1] = bare[m]
+            row, bare, steep = kv[i + 1, j + 1], base[i, j], slope[i, j]
+            a, b = temperature[i, j], temperature[i, j + 1]
+            c, d = temperature[i + 1, j], temperature[i + 1, j + 1]
+            for m in range(cz):
+                mean = 0.125 * (a[m] + a[m + 1] + b[m] + b[m + 1] + c[m] + c[m + 1] + d[m] + d[m + 1])
+                rise = 1.0 + steep[m] * (min(mean, BOILING) - BODY_TEMPERATURE)
+                row[m + 1] = bare[m] * max(rise, LEAST)
 
 
 @compiled_shared_fast
@@ -107,7 +101,7 @@ def first_flow(
     gy: Real,
     gz: Real,
     power: Array,
-    blood: Array,
+    blood: Real,
     film: Array,
     border: Array,
     arterial: float,
@@ -193,27 +187,35 @@ def first_flow(
 
 
 @compiled_shared_fast
-def weigh(begin: int, end: int, start: Array, change: Real, capacity: Array, box: Box, sums: Array) -> None:
+def weigh(begin: int, end: int, start: Array, change: Real, capacity: Stretches, box: Box, sums: Array) -> None:
     """``sums`` of each row: heat stored by a change of v and by its magnitude, J, with the ``capacity`` J/K; lowest and
     highest temperature after it, degC, of liquid tissue that had that of ``start``."""
-    lo, hi = box[4], box[5]
+    lo, hi, ny = box[4] - 1, box[5] - 1, start.shape[1]
+    begins, ends, values = capacity
     for i in range(begin, end):
         for j in range(box[2], box[3]):
-            row, added = start[i - 1, j - 1, lo - 1 : hi - 1], change[i, j, lo:hi]
-            c = capacity[i - 1, j - 1, lo - 1 : hi - 1]
+            row, added = start[i - 1, j - 1], change[i, j, 1:]
             stored, size, lowest, highest = 0.0, 0.0, np.inf, -np.inf
-            for m in range(hi - lo):
-                stored += c[m] * added[m]
-                size += c[m] * abs(added[m])
-                value = row[m] + added[m]
-                lowest, highest = min(lowest, value), max(highest, value)
+            done = lo
+            for stretch in range(begins[(i - 1) * ny + j - 1], begins[(i - 1) * ny + j]):
+                until = min(np.int64(ends[stretch]), hi)
+                gained, moved = 0.0, 0.0
+                for m in range(done, until):
+                    d = np.float64(added[m])
+                    gained += d
+                    moved += abs(d)
+                    value = row[m] + d
+                    lowest, highest = min(lowest, value), max(highest, value)
+                stored += values[stretch] * gained
+                size += values[stretch] * moved
+                done = max(done, until)
             s = sums[i - box[0], j - box[2]]
             s[0], s[1], s[2], s[3] = stored, size, lowest, highest
 
 
 @compiled_shared_fast
 def add_up(
-    begin: int, end: int, change: Real, share: float, box: Box, temperature: Array, coldest: Array, hottest: Array
+    begin: int, end: int, change: Real, share: float, box: Box, temperature: Array, coldest: Real, hottest: Real
 ) -> None:
     """``temperature += change + share |change|`` of liquid tissue in place, and the extremes so far, degC."""
     lo, hi = box[4], box[5]

@@ -203,19 +203,3 @@ def cell_means(u: Array, out: Array) -> None:
             row = out[i, j]
             for m in range(cz):
                 row[m] = 0.125 * (a[m] + b[m] + c[m] + d[m] + a[m + 1] + b[m + 1] + c[m + 1] + d[m + 1])
-
-
-@compiled_part
-def node_sums(k: Array, out: Array) -> None:
-    """An eighth of the cells around each node, summed (``k`` is a cell amount, ``out`` a nodal amount)."""
-    cx, cy, cz = k.shape
-    for i in range(cx + 1):
-        out[i] = 0.0
-        for ci in range(max(i - 1, 0), min(i + 1, cx)):
-            for j in range(cy):
-                for m in range(cz):
-                    share = 0.125 * k[ci, j, m]
-                    out[i, j, m] += share
-                    out[i, j, m + 1] += share
-                    out[i, j + 1, m] += share
-                    out[i, j + 1, m + 1] += share

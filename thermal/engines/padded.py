@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from thermal.domain import VoxelDomain
 from thermal.engines.arrays import Box, Real
 from thermal.enthalpy import Nodes
-from thermal.heat import Precision
+from thermal.heat import WORKING, Precision
 from thermal.units import Array
+
+_Number = TypeVar("_Number", bound=np.floating[Any])
 
 
 class Padded:
@@ -18,7 +21,7 @@ class Padded:
 
     def __init__(self, domain: VoxelDomain, precision: Precision) -> None:
         self.shape = domain.shape
-        self.dtype: type[np.floating[Any]] = np.float32 if precision == "single" else np.float64
+        self.dtype = WORKING[precision]
         self._nodes = tuple(count + 2 for count in self.shape)
         widths = domain.widths
         inverse_squares: list[Real] = [np.pad(width**-2.0, 1).astype(self.dtype) for width in widths]
@@ -33,6 +36,10 @@ class Padded:
         nx, ny, nz = self.shape
         return np.array([1, nx + 1, 1, ny + 1, 1, nz + 1])
 
+    def shaped(self, u: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
+        """A nodal array (n,) on the grid without a ring."""
+        return u.reshape(self.shape)
+
     def nodes(self) -> Real:
         """Zeros at nodes."""
         return np.zeros(self._nodes, self.dtype)
@@ -40,7 +47,7 @@ class Padded:
     def fill(self, u: Array) -> Real:
         """A nodal array (n,) in the ring."""
         padded = self.nodes()
-        padded[1:-1, 1:-1, 1:-1] = u.reshape(self.shape)
+        padded[1:-1, 1:-1, 1:-1] = self.shaped(u)
         return padded
 
     def empty(self, padded: Real) -> Array:

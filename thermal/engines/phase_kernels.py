@@ -179,11 +179,11 @@ def phase_error(
     begin: int,
     end: int,
     v: Array,
+    inverse: Real,
     first: Real,
     change: Real,
     last: Real,
     step: float,
-    capacity: Array,
     ice_width: Array,
     ice_ratio: Array,
     solidus: float,
@@ -204,11 +204,12 @@ def phase_error(
     for i in range(begin, end):
         for j in range(ny):
             row, a, d, b = v[i, j], first[i + 1, j + 1], change[i + 1, j + 1], last[i + 1, j + 1]
+            w = inverse[i + 1, j + 1]
             square, size = 0.0, 0.0
             for m in range(nz):
-                moved = capacity[i, j, m] * abs(d[m + 1])
-                if moved == 0.0:
+                if w[m + 1] == 0 or d[m + 1] == 0:
                     continue
+                moved = abs(np.float64(d[m + 1]) / np.float64(w[m + 1]))
                 value, off = row[m] + d[m + 1], 0.4 * step * (a[m + 1] + b[m + 1]) - 0.8 * d[m + 1]
                 if freezes:
                     wide, ratio = ice_width[i, j, m], ice_ratio[i, j, m]
@@ -238,8 +239,8 @@ def add_up_phases(
     dry: float,
     inverse: Real,
     temperature: Array,
-    coldest: Array,
-    hottest: Array,
+    coldest: Real,
+    hottest: Real,
 ) -> None:
     """:func:`add_up` for tissue that may be frozen or boiling (:func:`stage_temperature`), on the planes from ``begin``
     to before ``end``; nodes that are not free keep their temperature."""

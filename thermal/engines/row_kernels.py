@@ -153,8 +153,8 @@ def add_up(
     share: float,
     inverse: Real,
     temperature: Array,
-    coldest: Array,
-    hottest: Array,
+    coldest: Real,
+    hottest: Real,
     packed: Array,
 ) -> None:
     """Add the change (K), and a ``share`` of its magnitude, to liquid tissue; ``packed``: temperature by rows, degC."""

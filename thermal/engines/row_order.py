@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import scipy.sparse as sparse
 from scipy.sparse.csgraph import reverse_cuthill_mckee
@@ -11,7 +9,7 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 from thermal.engine import Operator
 from thermal.engines.graph import LANES, Graph, GraphOperator, Index, Rows
 from thermal.engines.row_kernels import Real
-from thermal.heat import Precision
+from thermal.heat import WORKING, Precision
 from thermal.units import Array
 
 
@@ -30,7 +28,7 @@ class RowOrder:
     """Arrays in the order of sliced rows, filled up to whole slices, in the working precision."""
 
     def __init__(self, graph: Graph, precision: Precision) -> None:
-        self.dtype: type[np.floating[Any]] = np.float32 if precision == "single" else np.float64
+        self.dtype = WORKING[precision]
         rows = self._rows = Rows.of(graph.edges, graph.size, banded(graph.edges, graph.size))
         self.start, self.node = rows.start, rows.node
         self.place = np.empty(len(rows.node), np.int64)
@@ -62,10 +60,11 @@ class Packed:
     """A nodal array in the order of the rows, kept for as long as the same one is asked for."""
 
     def __init__(self) -> None:
-        self._given, self.total = np.zeros(0), 0.0
+        self._given: Real = np.zeros(0)
+        self.total = 0.0
         self._rows = np.zeros(0)
 
-    def __call__(self, order: RowOrder, given: Array) -> Array:
+    def __call__(self, order: RowOrder, given: Real) -> Array:
         """In double precision; ``total`` is its sum."""
         if given is not self._given:
             self._given, self.total = given, float(given.sum())

@@ -11,6 +11,9 @@ from thermal.units import Array
 class OneProcess:
     """The reductions of :class:`thermal.engine.Engine` on one process, and its values at ends of edges."""
 
+    def let_go(self) -> None:
+        """Nothing: what is kept is needed all along."""
+
     def ends(self, edges: CutEdges, u: Array) -> Array:
         """Values (e, 2) of a nodal field at the ends of edges."""
         return np.asarray(u[edges.nodes])

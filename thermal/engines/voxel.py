@@ -6,13 +6,14 @@ by 90 degrees. Cells outside the body conduct nothing and hold nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sparse
 
 from thermal.carriage import Carriage
 from thermal.domain import CutEdges, Probe, VoxelDomain
@@ -31,10 +32,12 @@ from thermal.engines.voxel_borders import Borders
 from thermal.engines.voxel_heat import VoxelStepper
 from thermal.engines.voxel_operator import VoxelOperator
 from thermal.engines.voxel_places import VoxelPlaces
-from thermal.engines.voxel_window import VoxelWindow
 from thermal.flight import Flight, Packets, Turbid
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.units import Array, Mask
+
+if TYPE_CHECKING:
+    from thermal.engines.voxel_window import VoxelWindow
 
 MOST_CUTS = 6
 """Coefficients of which the edges beside cut voxels are kept, some 10 MB each in a third of a million nodes."""
@@ -69,7 +72,15 @@ class VoxelEngine(OneProcess):
     @cached_property
     def volume(self) -> Array:
         """(n,) lumped volume, m3."""
-        return self._gather(self.cell_volume)
+        return self._gather()
+
+    def let_go(self) -> None:
+        """See :meth:`thermal.engine.Engine.let_go`."""
+        self.__dict__.pop("volume", None)
+
+    @property
+    def _nodes(self) -> int:
+        return math.prod(self.domain.shape)
 
     @property
     def shares(self) -> Mapping[str, Array]:
@@ -82,12 +93,27 @@ class VoxelEngine(OneProcess):
         return OnDemand(tuple(self.domain.shares), self._region_volume)
 
     def _region_volume(self, name: str) -> Array:
-        return self._gather(self.domain.shares[name] * self.cell_volume)
+        return self._gather(self.domain.shares[name])
 
-    def _gather(self, amount: Array) -> Array:
-        out = np.empty(self.domain.shape)
-        kernels.node_sums(np.ascontiguousarray(amount, dtype=float).reshape(self.domain.cell_shape), out)
-        return out.ravel()
+    def _gather(self, k: Array | None = None) -> Array:
+        """(n,) an eighth of the volume of the cells around each node, times their ``k`` (m,): plane by plane, as few
+        things would take as much memory as the products of all cells."""
+        hx, hy, hz = self.domain.widths
+        solid = self.domain.solid.reshape(self.domain.cell_shape)
+        factors = None if k is None else np.asarray(k).reshape(solid.shape)
+        nodes = np.zeros(self._nodes)
+        planes = nodes.reshape(self.domain.shape)
+        for i, width in enumerate(hx):
+            part = width * hy[:, None] * hz * solid[i]
+            if factors is not None:
+                part = factors[i] * part
+            part *= 0.125
+            for plane in planes[i : i + 2]:
+                plane[1:, 1:] += part
+                plane[1:, :-1] += part
+                plane[:-1, 1:] += part
+                plane[:-1, :-1] += part
+        return nodes
 
     @cached_property
     def areas(self) -> Mapping[str, Array]:
@@ -238,34 +264,10 @@ class VoxelEngine(OneProcess):
 
     def window(self, lower: Array, upper: Array, spacing: float, growth: float = 1.3) -> VoxelWindow:
         """Every cell is split into equal parts no larger than ``spacing`` in the box, growing with distance from it."""
-        axes, parents, interpolation = [], [], []
-        for axis, parts in zip(self.domain.axes, self._parts(lower, upper, spacing, growth), strict=True):
-            parent = np.repeat(np.arange(len(parts)), parts)
-            within = np.concatenate([np.arange(count) / count for count in parts])
-            start = np.append(parent, len(parts) - 1)
-            share = np.append(within, 1.0)
-            axes.append(axis[start] * (1.0 - share) + axis[start + 1] * share)
-            parents.append(parent)
-            rows = np.arange(len(share))
-            interpolation.append(
-                sparse.csr_array(
-                    (np.concatenate([1.0 - share, share]), (np.tile(rows, 2), np.concatenate([start, start + 1]))),
-                    shape=(len(share), len(axis)),
-                )
-            )
-        pick = np.ix_(*parents)
-        cells = self.domain.cell_shape
-        fine = VoxelDomain(
-            (axes[0], axes[1], axes[2]),
-            OnDemand(tuple(self.domain.shares), lambda name: self.domain.shares[name].reshape(cells)[pick].ravel()),
-            self.domain.solid.reshape(cells)[pick].ravel(),
-        )
-        return VoxelWindow(
-            VoxelEngine(fine),
-            (interpolation[0], interpolation[1], interpolation[2]),
-            (parents[0], parents[1], parents[2]),
-            self.domain.shape,
-        )
+        from thermal.engines.voxel_window import VoxelWindow, split  # brings SciPy's matrices, which few runs need
+
+        along = split(self.domain, self._parts(lower, upper, spacing, growth))
+        return VoxelWindow(VoxelEngine(along.domain), along.interpolation, along.parents, self.domain.shape)
 
     def to_cells(self, u: Array) -> Array:
         """Mean of the nodes of each cell, (n,) -> (m,)."""
@@ -275,8 +277,8 @@ class VoxelEngine(OneProcess):
 
     def to_nodes(self, k: Array) -> Array:
         """Volume-weighted mean of the cells around each node, (m,) -> (n,)."""
-        volume = self.volume
-        return np.divide(self._gather(k * self.cell_volume), volume, out=np.zeros_like(volume), where=volume > 0)
+        mean, volume = self._gather(k), self.volume
+        return np.divide(mean, volume, out=mean, where=volume > 0)
 
     @property
     def _places(self) -> VoxelPlaces:
@@ -299,7 +301,7 @@ class VoxelEngine(OneProcess):
         """Adjoint of :meth:`sample`; amounts at points outside the window or the body are dropped."""
         nodes, weights = self.deposition(at)
         shared = weights * np.asarray(amount)[:, None]
-        return np.asarray(np.bincount(nodes.ravel(), shared.ravel(), minlength=self.volume.size), dtype=float)
+        return np.asarray(np.bincount(nodes.ravel(), shared.ravel(), minlength=self._nodes), dtype=float)
 
     def spread(self, probe: Probe) -> tuple[Array, float]:
         """See :meth:`thermal.engine.Engine.spread`."""
@@ -317,7 +319,7 @@ class VoxelEngine(OneProcess):
 
     def _scattered(self, values: Array, nodes: npt.NDArray[np.int64]) -> Array:
         """(n,) with values (k,) at nodes (k,), zero elsewhere."""
-        out = np.zeros(self.volume.shape)
+        out = np.zeros(self._nodes)
         out[nodes] = values
         return out
 

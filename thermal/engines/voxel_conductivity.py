@@ -26,8 +26,6 @@ class VoxelConductivity:
     def __init__(self, grid: Padded, problem: HeatProblem) -> None:
         cells = problem.cells
         self._grid, self._rises = grid, cells.rises
-        base = grid.conducting(cells.at_37)
-        self._slope = cells.slope.reshape(base.shape) if cells.rises else NOTHING
         self._frozen = NOTHING if cells.frozen is None else grid.conducting(cells.frozen)
         ice = problem.relation.freezing
         self._melting = (-np.inf, -np.inf) if ice is None else (ice.solidus, ice.liquidus)
@@ -41,8 +39,11 @@ class VoxelConductivity:
         """of unfrozen tissue"""
         self.icy = grid.cells() if self.freezes else self.warm
         """with ice where it now is"""
-        self._fill(np.full(grid.shape, BODY_TEMPERATURE), base)
+        base = grid.conducting(cells.at_37)
         self._base = base if cells.rises else NOTHING
+        self._slope = cells.slope.reshape(base.shape) if cells.rises else NOTHING
+        self.warm[1:-1, 1:-1, 1:-1] = base
+        self._take_cuts()
 
     @property
     def freezes(self) -> bool:
@@ -78,11 +79,12 @@ class VoxelConductivity:
     def thaw(self, temperature: Array) -> None:
         """Take up the conductivity of unfrozen tissue at the ``temperature`` (nodes) degC."""
         if self._rises:
-            self._fill(temperature, self._base)
+            heat_kernels.fill_conductivity(0, len(self._base), temperature, self._base, self._slope, self.warm)
+            self._take_cuts()
         self._ice_box = None
 
-    def _fill(self, temperature: Array, base: Array) -> None:
-        heat_kernels.fill_conductivity(0, len(base), temperature, base, self._slope, self._rises, self.warm)
+    def _take_cuts(self) -> None:
+        """The edges beside cut cells, after the cells."""
         if self.cuts is not None:
             self.cuts.fill_warm(self.warm)
 

@@ -19,10 +19,12 @@ from thermal.engines.cut_heat import Edges
 from thermal.engines.legendre import legendre
 from thermal.engines.padded import Padded
 from thermal.engines.spectrum import Fronts
+from thermal.engines.stretches import Stretches
 from thermal.engines.voxel_boxes import Contact, box_of_rows, hull, inside
 from thermal.engines.voxel_conductivity import NOTHING, VoxelConductivity
 from thermal.engines.voxel_liquid import VoxelLiquid
 from thermal.engines.voxel_phases import VoxelPhases
+from thermal.enthalpy import Nodes
 from thermal.heat import Action, Flow, HeatProblem, HeatState, Precision, Rates, Stepped
 from thermal.scheme import FLOW, Scheme, Stage
 from thermal.units import Array, Mask
@@ -52,24 +54,30 @@ class VoxelStepper:
     ) -> None:
         """``problem`` on the nodes and cells of ``domain``; ``fronts`` where ice conducts far better than tissue."""
         self._fronts = fronts
-        self._problem = problem
         grid = self._grid = Padded(domain, precision)
         relation = problem.relation
-        self._solid = problem.capacity > 0.0
+        capacity = grid.shaped(problem.capacity)
+        self._capacity, self._inverse = Stretches.of(capacity), grid.nodes()
+        for inverse, of_plane in zip(self._inverse[1:-1, 1:-1, 1:-1], capacity, strict=True):
+            np.divide(1.0, of_plane, out=inverse, where=of_plane > 0.0, casting="same_kind")
+        self._problem = problem = problem.without_capacity()
         self._negligible = NEGLIGIBLE if precision == "single" else 0.0
         self._conducting = VoxelConductivity(grid, problem)
         crossed = bool(problem.film.any()) or bool(problem.border.any())
-        self._film = self._shaped(problem.film) if crossed else NOTHING
-        self._border_heat = self._shaped(problem.border) if crossed else NOTHING
+        self._film = grid.shaped(problem.film) if crossed else NOTHING
+        self._border_heat = grid.shaped(problem.border) if crossed else NOTHING
         self._source = (problem.film, 0.0)  # the power that was last summed up, and its sum
-        self._stiff = NOTHING if relation.freezing is None else self._shaped(relation.stiffness())
+        self._stiff = NOTHING if relation.freezing is None else grid.shaped(relation.stiffness())
         self._liquid = VoxelLiquid(grid, problem, self._conducting)
-        self._phases = VoxelPhases(grid, problem, self._conducting, self._solid)
+        self._phases = VoxelPhases(grid, problem, self._conducting)
         self._sink, self._first, self._here, self._before = (grid.nodes() for _ in range(4))
         self._box = self._used = grid.whole
         """what a step can change; where the two increments may not be zero"""
         self._decay = 0.0
-        self._free = np.zeros(0, np.bool_)
+        self._free: Mask | None = None
+        self._kept: Nodes = np.zeros(0, np.int64)
+        self._inverse_kept = self._inverse.ravel()[:0]
+        """one over the capacity of the nodes that are not free, for which the kernels read zero"""
         self._ahead: Ahead | None = None
         """of the end of the last step"""
         self._begun: Ahead | None = None
@@ -77,9 +85,6 @@ class VoxelStepper:
         self._frozen_decay = 0.0
         self._frozen_probes: Array | None = None
         """(t,) W/K of all probes together for which that was computed"""
-
-    def _shaped(self, u: Array) -> Array:
-        return u.reshape(self._grid.shape)
 
     def _take_frozen_decay(self) -> None:
         """Take up the largest decay rate of all that could freeze, frozen, beside the probes of this step."""
@@ -102,15 +107,14 @@ class VoxelStepper:
 
     def _release(self, free: Mask) -> None:
         """Take up which nodes are free."""
-        if np.array_equal(free, self._free):
+        if self._free is not None and (free is self._free or np.array_equal(free, self._free)):
             return
-        self._free = free.copy()
-        self._kept = np.flatnonzero(~free)
-        self._inverse = self._grid.nodes()
-        inner = self._inverse[1:-1, 1:-1, 1:-1]
-        nodal = self._shaped(self._problem.capacity), free.reshape(inner.shape)
-        for inverse, capacity, loose in zip(inner, *nodal, strict=True):
-            np.divide(1.0, capacity, out=inverse, where=loose & (capacity > 0.0), casting="same_kind")
+        inverse = self._inverse.ravel()
+        inverse[self._grid.places(self._kept)] = self._inverse_kept
+        self._free, self._kept = free, np.flatnonzero(~free)
+        places = self._grid.places(self._kept)
+        self._inverse_kept = inverse[places]
+        inverse[places] = 0.0
         self._runs = self._conducting.runs(self._inverse)
         self._frozen_probes = None  # nodes that come free may be the fastest ones
 
@@ -133,7 +137,7 @@ class VoxelStepper:
         changing = self._problem.cells.rises
         foreseen = middle() if changing or self._contacts else state.temperature
         if changing:
-            self._conducting.thaw(self._shaped(foreseen))
+            self._conducting.thaw(self._grid.shaped(foreseen))
         at = foreseen if self._plain else state.temperature
         self._conductances = [contact.conductance(at[contact.touch.nodes]) for contact in self._contacts]
         self._liquid.touch(self._contacts, self._conductances)
@@ -145,8 +149,7 @@ class VoxelStepper:
         if self._cold:
             self._decay = max(self._decay, self._frozen_decay)
         if self._cold and self._fronts is not None:
-            stiff, capacity = self._problem.relation.stiffness(), self._problem.capacity
-            swiftness = np.divide(stiff, capacity, out=np.zeros_like(stiff), where=action.free & self._solid)
+            swiftness = self._problem.relation.stiffness() * self._grid.empty(self._inverse)
             self._decay = max(self._decay, self._fronts.decay(state.temperature, swiftness))
         if not changing:
             held = state.temperature[self._kept]
@@ -164,12 +167,12 @@ class VoxelStepper:
         kernels.first_flow(
             0,
             len(sums),
-            self._shaped(temperature),
+            self._grid.shaped(temperature),
             cells,
             *self._grid.inverse_squares,
             *edges,
-            self._shaped(action.power),
-            self._shaped(action.blood),
+            self._grid.shaped(action.power),
+            self._grid.shaped(action.blood),
             self._film,
             self._border_heat,
             problem.arterial_temperature,
@@ -206,7 +209,7 @@ class VoxelStepper:
             self._plain = False
         self._clear()
         self._box = self._used = self._grid.whole
-        self._phases.begin(self._action)
+        self._phases.begin(self._action, self._inverse)
         lines = self._march(step, scheme, self._in_phases(scheme.later, step))
         error = self._front_error(step)
         if error > bearable:
@@ -220,7 +223,7 @@ class VoxelStepper:
         fields = self._inverse, self._first, self._here, self._before
         v = self._state.take_content(self._problem.relation)
         self._phases.stage(FLOW, 1.0, v, fields, self._contacts, self._box)
-        return self._phases.error(step, v, fields[1:])
+        return self._phases.error(step, v, fields)
 
     def leap(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """See :meth:`thermal.heat.HeatStepper.leap`."""
@@ -287,8 +290,8 @@ class VoxelStepper:
         keeps the balance of energy as double precision does.
         """
         sums = self._rows(4)
-        start = self._shaped(self._state.temperature)
-        kernels.weigh(*self._planes, start, self._here, self._shaped(self._problem.capacity), self._box, sums)
+        start = self._grid.shaped(self._state.temperature)
+        kernels.weigh(*self._planes, start, self._here, self._capacity, self._box, sums)
         stored, size, wanted = float(sums[..., 0].sum()), float(sums[..., 1].sum()), float(lines.sum())
         if not np.isfinite([stored, wanted]).all():
             raise FloatingPointError("the temperature became infinite")
@@ -299,8 +302,9 @@ class VoxelStepper:
     def _add_up(self, share: float) -> None:
         """Take over the change of liquid tissue."""
         state = self._state
-        arrays = (self._shaped(a) for a in (state.temperature, state.coldest, state.hottest))
-        kernels.add_up(*self._planes, self._here, share, self._box, *arrays)
+        extremes = self._grid.shaped(state.coldest), self._grid.shaped(state.hottest)
+        temperature = self._grid.shaped(state.temperature)
+        kernels.add_up(*self._planes, self._here, share, self._box, temperature, *extremes)
         state.content = None
 
     def _error(self, step: float) -> float:

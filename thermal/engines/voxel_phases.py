@@ -14,24 +14,23 @@ from thermal.engines.voxel_conductivity import NOTHING, VoxelConductivity
 from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.heat import Action, HeatProblem, HeatState
 from thermal.scheme import Stage, mean_error
-from thermal.units import Array, Mask
+from thermal.units import Array
 
 
 class VoxelPhases:
     """What stages need where tissue may be frozen or boiling, besides the conductivity: knots and steady heat."""
 
-    def __init__(self, grid: Padded, problem: HeatProblem, conducting: VoxelConductivity, solid: Mask) -> None:
-        """``solid`` (n,): nodes that belong to the body."""
-        self._grid, self._problem, self._conducting, self._solid = grid, problem, conducting, solid
+    def __init__(self, grid: Padded, problem: HeatProblem, conducting: VoxelConductivity) -> None:
+        self._grid, self._problem, self._conducting = grid, problem, conducting
         relation = problem.relation
         ice_width = ice_ratio = steam_width = NOTHING
         solidus = self._liquidus = -np.inf
         onset = dry = np.inf
         if (ice := relation.freezing) is not None:
-            ice_width, ice_ratio = self._shaped(ice.width), self._shaped(ice.ratio)
+            ice_width, ice_ratio = grid.shaped(ice.width), grid.shaped(ice.ratio)
             solidus, self._liquidus = ice.solidus - BODY_TEMPERATURE, ice.liquidus - BODY_TEMPERATURE
         if (steam := relation.boiling) is not None:
-            steam_width = self._shaped(steam.width)
+            steam_width = grid.shaped(steam.width)
             onset, dry = steam.start - BODY_TEMPERATURE, steam.end - BODY_TEMPERATURE
         self._knots = (ice_width, ice_ratio, solidus, self._liquidus, steam_width, onset, dry)
         self._theta = grid.nodes() if conducting.freezes or steam_width.size else NOTHING.astype(grid.dtype)
@@ -39,24 +38,22 @@ class VoxelPhases:
         self._blood = self._power = NOTHING.astype(grid.dtype)  # made by the first step with ice or vapour
         self._steady_of = np.zeros(0), np.zeros(0, np.bool_)  # the power and the free nodes of the arrays kept
 
-    def _shaped(self, u: Array) -> Array:
-        return u.reshape(self._grid.shape)
-
     def take_ice(self, temperature: Array) -> None:
         """Take up the conductivity of tissue with ice where it is at the ``temperature`` (n,) degC."""
-        now = self._shaped(temperature)
+        now = self._grid.shaped(temperature)
         np.subtract(now, BODY_TEMPERATURE, out=self._theta[1:-1, 1:-1, 1:-1], casting="same_kind")
         self._conducting.follow_ice(self._theta, box_of(now < self._problem.relation.liquid[0]))
 
-    def begin(self, action: Action) -> None:
-        """Take up what stays the same from stage to stage of a step."""
+    def begin(self, action: Action, inverse: Real) -> None:
+        """Take up what stays the same from stage to stage of a step; nodes of the body that are free are those with an
+        ``inverse`` capacity."""
         problem, grid = self._problem, self._grid
         power, free = self._steady_of
         moved = not np.array_equal(free, action.free)
         if moved:
             self._blood, self._power = grid.nodes(), grid.nodes()
-            free = action.free.copy()
-            self._within = free & self._solid
+            free = action.free
+            self._within = (inverse[1:-1, 1:-1, 1:-1] > 0.0).ravel()
             border = np.where(self._within, problem.border - BODY_TEMPERATURE * problem.film, 0.0)
             self._border = float(border.sum())
             self._passive = border if border.any() else NOTHING
@@ -68,10 +65,10 @@ class VoxelPhases:
             self._steady_of = action.power, free
             self._wasted = float(action.power[self._outside].sum())
             acting = action.power + self._passive if self._passive.size else action.power
-            self._power[1:-1, 1:-1, 1:-1] = self._shaped(acting)
+            self._power[1:-1, 1:-1, 1:-1] = self._grid.shaped(acting)
             self._power.ravel()[grid.places(self._outside)] = 0.0
         blood = self._blood[1:-1, 1:-1, 1:-1]
-        np.multiply(self._shaped(action.blood), self._within.reshape(grid.shape), out=blood, casting="same_kind")
+        np.multiply(self._grid.shaped(action.blood), self._within.reshape(grid.shape), out=blood, casting="same_kind")
 
     def stage(
         self,
@@ -89,7 +86,7 @@ class VoxelPhases:
         grid, number, theta = self._grid, self._grid.dtype, self._theta
         inverse, first, here, before = fields
         ice = np.empty((box[1] - box[0], box[3] - box[2], 2), np.int64)
-        phase_kernels.stage_temperature(self._shaped(v), here, *self._knots, box, theta, ice)
+        phase_kernels.stage_temperature(self._grid.shaped(v), here, *self._knots, box, theta, ice)
         self._conducting.follow_ice(theta, box_of_rows(ice[..., 0], ice[..., 1]))
         steady, sink = self._power, self._loss
         bare = [(c.places, steady.ravel()[c.places], sink.ravel()[c.places]) for c in contacts]
@@ -119,16 +116,16 @@ class VoxelPhases:
         border = self._border - float(by_film.sum(dtype=np.float64))
         return np.array([blood, border, probes, -held - self._wasted])
 
-    def error(self, step: float, v: Array, fields: tuple[Real, Real, Real]) -> float:
+    def error(self, step: float, v: Array, fields: tuple[Real, Real, Real, Real]) -> float:
         """Local error of a step from the state ``v`` (n,) K: how far temperatures may be off, K; root of the mean
         square over the heat moved.
 
-        ``fields``: rate at the start, change, rate at the end.
+        ``fields``: inverse capacity, rate at the start, change, rate at the end.
         """
         nx, ny, _ = self._grid.shape
         sums = np.empty((nx, ny, 2))
-        capacity, (first, change, last) = self._shaped(self._problem.capacity), fields
-        phase_kernels.phase_error(0, nx, self._shaped(v), first, change, last, step, capacity, *self._knots, sums)
+        inverse, first, change, last = fields
+        phase_kernels.phase_error(0, nx, self._grid.shaped(v), inverse, first, change, last, step, *self._knots, sums)
         square, moved = float(sums[..., 0].sum()), float(sums[..., 1].sum())
         return mean_error(square, moved)
 
@@ -137,10 +134,12 @@ class VoxelPhases:
         phase_kernels.add_up_phases(
             0,
             self._grid.shape[0],
-            self._shaped(state.take_content(self._problem.relation)),
+            self._grid.shaped(state.take_content(self._problem.relation)),
             change,
             share,
             *self._knots,
             inverse,
-            *(self._shaped(a) for a in (state.temperature, state.coldest, state.hottest)),
+            self._grid.shaped(state.temperature),
+            self._grid.shaped(state.coldest),
+            self._grid.shaped(state.hottest),
         )

@@ -112,7 +112,7 @@ class Twin:
     def __init__(self, prepared: Prepared, looks: Array, perfusion: float = 1.0, absorption: float = 1.0) -> None:
         self._pilot = Steady()
         self._source = Steered(prepared.source, looks, self._pilot, absorption)
-        bioheat = replace(prepared.loop.bioheat, perfusion=perfusion * prepared.loop.bioheat.perfusion)
+        bioheat = prepared.loop.bioheat.perfused(perfusion)
         self.loop = replace(prepared.loop, bioheat=bioheat, source=self._source, saves=(), ticks=())
         self.progress = prepared.start()
 

@@ -18,14 +18,14 @@ import numpy as np
 from thermal.engines.chebyshev import chebyshev
 from thermal.engines.legendre import stage_count
 from thermal.enthalpy import Nodes
-from thermal.heat import BUDGET, HeatState, HeatStepper, Rates, Stepped
+from thermal.heat import BUDGET, WORKING, HeatState, HeatStepper, Rates, Stepped
 from thermal.march.moment import Progress, Span
 from thermal.march.steps import APART, LONGEST_LEAP, SMALLEST_STEP, Control, fit, marks
 from thermal.physics.bioheat import Bioheat
 from thermal.physics.damage import Law
 from thermal.physics.drug import Drug
 from thermal.physics.scene import Drive, Held, Source, State
-from thermal.units import ZERO_CELSIUS, Array, Mask
+from thermal.units import ZERO_CELSIUS, Array, Mask, Real
 
 MOST_STAGES = 1_000_000
 """Of one step: beyond, coefficients or temperatures are out of all reason, and the stages would fill the memory."""
@@ -55,12 +55,12 @@ class Loop:
         """The state at time zero, from (n,) degC."""
         damage = {name: law.initial(len(temperature)) for name, law in self.laws.items()}
         engine, heat = self.bioheat.engine, self.bioheat.heat
-        liquidus, onset = heat.liquid
+        working, (liquidus, onset) = WORKING[self.control.precision], heat.liquid
         liquid = liquidus < engine.minimum(temperature) and engine.maximum(temperature) <= onset
         return Progress(
             State(0.0, temperature.copy(), damage),
-            temperature.copy(),
-            temperature.copy(),
+            temperature.astype(working),
+            temperature.astype(working),
             np.zeros(len(BUDGET)),
             0.0,
             0.0,
@@ -138,8 +138,9 @@ class Loop:
         return self.bioheat.stepper(self.control.precision)
 
     @cached_property
-    def _solid(self) -> Mask:
-        return self.bioheat.engine.volume > 0
+    def _ever_free(self) -> Mask:
+        """Nodes of the body that nothing holds all along."""
+        return np.asarray((self.bioheat.engine.volume > 0) & ~self.bioheat.surroundings.held.mask)
 
     def _living(self, progress: Progress, ahead: float, foreseen: Callable[[], Array]) -> Array | None:
         """(n,) share of the perfusion that is left ``ahead`` s from now: that of the living cells, none where it froze.
@@ -155,7 +156,7 @@ class Loop:
         living = law.survival(damage)
         liquidus = self.bioheat.heat.liquid[0]
         if np.isfinite(liquidus):
-            living *= progress.coldest > liquidus
+            living *= progress.lowest > liquidus
         return living
 
     def _begin(self, progress: Progress, drive: Drive, ahead: float) -> tuple[HeatState, Rates, Nodes, Array]:
@@ -163,7 +164,7 @@ class Loop:
         the lines (5,) W of what they exchange themselves."""
         held, free = self._holding(drive, progress.state.time + ahead)
         kept = np.flatnonzero(held.mask)
-        state = HeatState(progress.state.temperature, progress.coldest, progress.hottest, progress.content)
+        state = HeatState(progress.state.temperature, progress.lowest, progress.highest, progress.content)
         if not np.array_equal(state.temperature[kept], held.value[kept]):
             self._hold(state, kept, held)
 
@@ -178,7 +179,7 @@ class Loop:
         paid = self._paid(kept, state.temperature[kept], action.blood)
         return state, self._stepper.begin(state, middle, action), kept, paid
 
-    def _paid(self, kept: Nodes, temperature: Array, blood: Array) -> Array:
+    def _paid(self, kept: Nodes, temperature: Array, blood: Real) -> Array:
         """Lines (5,) W of what the nodes ``kept`` at a prescribed ``temperature`` (t,) degC give to blood (n,) W/K and
         surroundings: whoever holds them pays for it, as for the heat put into them. The flow through a wall would lack
         that of half a cell otherwise."""
@@ -217,8 +218,8 @@ class Loop:
         temperature, lines = progress.state.temperature, stepped.lines + step * paid
         if drive.held is not None:
             self._hold(heat, kept, self._holding(drive, now + step)[0])
-            progress.coldest[kept] = np.minimum(progress.coldest[kept], temperature[kept])
-            progress.hottest[kept] = np.maximum(progress.hottest[kept], temperature[kept])
+            progress.lowest[kept] = np.minimum(progress.lowest[kept], temperature[kept])
+            progress.highest[kept] = np.maximum(progress.highest[kept], temperature[kept])
         for start in (earlier, None if before is None else before.state.temperature):
             if start is not None:
                 start[kept] = self._holding(drive, now)[0].value[kept]
@@ -230,8 +231,8 @@ class Loop:
         at_event = lands and jumps and target < self.duration
         return Progress(
             State(target if lands else now + step, temperature, damage),
-            progress.coldest,
-            progress.hottest,
+            progress.lowest,
+            progress.highest,
             progress.energy + lines,
             progress.throughput + max(float(np.abs(lines).sum()), stepped.moved),
             progress.stored + stepped.stored,
@@ -321,10 +322,10 @@ class Loop:
         """Nodes whose temperature is prescribed at ``time``, and those that are free."""
         always = self.bioheat.surroundings.held
         if drive.held is None:
-            return always, self._solid & ~always.mask
+            return always, self._ever_free
         now = drive.held(time)
         mask = now.mask | always.mask
-        return Held(mask, np.where(now.mask, now.value, always.value)), self._solid & ~mask
+        return Held(mask, np.where(now.mask, now.value, always.value)), self._ever_free & ~now.mask
 
     def _fresh_step(self, progress: Progress, left: float) -> float:
         """First step after a jump."""

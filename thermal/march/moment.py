@@ -11,7 +11,7 @@ from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.heat import Flow
 from thermal.physics.damage import Law
 from thermal.physics.scene import Drive, State
-from thermal.units import Array
+from thermal.units import Array, Real
 
 LIKENESS = 2.0
 """How many times larger the bend at one end of a step may be than that at the other."""
@@ -24,15 +24,15 @@ STRETCH = 65536
 class Progress:
     """Everything that the time loop needs to go on from here, bit for bit.
 
-    The loop works on the arrays of ``state.temperature``, ``coldest``, ``hottest`` and ``content`` in place: what is to
+    The loop works on the arrays of ``state.temperature``, ``lowest``, ``highest`` and ``content`` in place: what is to
     outlive the next step must be copied (:meth:`copy`).
     """
 
     state: State
-    coldest: Array
-    """(n,) lowest temperature so far, degC"""
-    hottest: Array
-    """(n,) highest temperature so far, degC"""
+    lowest: Real
+    """(n,) lowest temperature so far, degC, in the working precision"""
+    highest: Real
+    """(n,) highest temperature so far, degC, in the working precision"""
     energy: Array
     """(5,) J, lines of :data:`thermal.heat.BUDGET`"""
     throughput: float
@@ -61,7 +61,17 @@ class Progress:
         """The same with arrays of its own."""
         state = replace(self.state, temperature=self.state.temperature.copy())
         content = None if self.content is None else self.content.copy()
-        return replace(self, state=state, coldest=self.coldest.copy(), hottest=self.hottest.copy(), content=content)
+        return replace(self, state=state, lowest=self.lowest.copy(), highest=self.highest.copy(), content=content)
+
+    @property
+    def coldest(self) -> Array:
+        """(n,) lowest temperature so far, degC, in double precision."""
+        return self.lowest.astype(np.float64, copy=False)
+
+    @property
+    def hottest(self) -> Array:
+        """(n,) highest temperature so far, degC, in double precision."""
+        return self.highest.astype(np.float64, copy=False)
 
     @property
     def v(self) -> Array:
@@ -130,8 +140,8 @@ class Span:
         return replace(
             after,
             state=State(time, temperature, damage),
-            coldest=np.clip(temperature, after.coldest, latest.coldest),
-            hottest=np.clip(temperature, latest.hottest, after.hottest),
+            lowest=np.clip(temperature, after.lowest, latest.lowest),
+            highest=np.clip(temperature, latest.highest, after.highest),
             energy=energy,
             stored=float(energy.sum()) + (1.0 - share) * before.open_energy + share * after.open_energy,
         )

@@ -7,7 +7,7 @@ the enthalpy as its state (:mod:`thermal.enthalpy`), so that every nonlinearity 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,8 +15,9 @@ import numpy as np
 from thermal.engine import Engine
 from thermal.enthalpy import Conductivity, CutConductivity, Enthalpy, Nodes
 from thermal.heat import Action, HeatProblem, HeatStepper, Precision, Touch
+from thermal.machine import give_back
 from thermal.physics.scene import Contact, Drive, Held
-from thermal.units import Array, Mask
+from thermal.units import Array, Mask, Real
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Bioheat:
     """The bioheat equation on one engine.
 
     ``capacity`` gives (n,) J/K: ``rho c`` of unfrozen tissue times the nodal volume, made when it is asked for.
-    ``perfusion`` (n,) W/K: ``w rho_b c_b`` times the nodal volume of living tissue at full flow. ``metabolic`` (n,) W.
+    ``perfusion`` (n,) W/K: ``w rho_b c_b`` times the nodal volume of living tissue at full flow, in the working
+    precision, as conductivities are in the march. ``metabolic`` (n,) W.
     """
 
     engine: Engine
@@ -46,7 +48,7 @@ class Bioheat:
     cells: Conductivity
     at_nodes: Callable[[], Conductivity]
     """the same at nodes, which probes and ice ask for alone"""
-    perfusion: Array
+    perfusion: Real
     arterial_temperature: float
     metabolic: Array
     surroundings: Surroundings
@@ -88,6 +90,9 @@ class Bioheat:
             surroundings = (around.film, around.load, self.perfusion, self.cuts)
             problem = HeatProblem(self.heat, capacity, self.cells, arterial, *surroundings)
             self._steppers[precision] = self.engine.stepper(problem, precision)
+            del capacity, problem
+            self.engine.let_go()
+            give_back()
         return self._steppers[precision]
 
     def _check(self, capacity: Array) -> None:
@@ -114,10 +119,17 @@ class Bioheat:
         """What acts during a step; ``living`` (n,) is the remaining share of the perfusion, None for all of it."""
         return Action(
             self._with_metabolism(drive.power) if self.warms_itself else drive.power,
-            self.perfusion if living is None else self.perfusion * living,
+            self.perfusion if living is None else self._perfused(living),
             free,
             tuple(self.touch(contact) for contact in drive.contacts),
         )
+
+    def _perfused(self, share: Array | float) -> Real:
+        return np.multiply(self.perfusion, share, dtype=self.perfusion.dtype, casting="same_kind")
+
+    def perfused(self, share: Array | float) -> Bioheat:
+        """The same with a ``share`` of the perfusion, (n,) or everywhere."""
+        return replace(self, perfusion=self._perfused(share))
 
     def _with_metabolism(self, power: Array) -> Array:
         """(n,) W; for the same array again the same one again."""

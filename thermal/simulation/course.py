@@ -89,7 +89,7 @@ def _record(prepared: Prepared, run: RunFolder, progress: Progress, zone: Mappin
     run.record(progress.state.time, readings)
 
 
-_ARRAYS = ("coldest", "hottest", "energy")
+_ARRAYS = ("lowest", "highest", "energy")
 """Always there."""
 _SOMETIMES = ("content", "earlier", "drug")
 

@@ -19,7 +19,7 @@ from thermal.physics.damage import Law
 from thermal.physics.delivery import Delivered
 from thermal.physics.scene import Reading
 from thermal.store import Run, read_run
-from thermal.units import Array
+from thermal.units import Array, Real
 from thermal.zone import measure_zone
 
 
@@ -56,7 +56,7 @@ class Earlier:
             )
         return Earlier(run, near, there, case.earlier.kept)
 
-    def field(self, name: str, elsewhere: Array) -> Array:
+    def field(self, name: str, elsewhere: Real) -> Array:
         """A kept field of the earlier run (n,): that of the nearest of its nodes, ``elsewhere`` where it held none."""
         found = np.asarray(elsewhere, dtype=float).copy()
         found[self.there] = np.asarray(self.run.static[name].values)[self.nearest[self.there]]
@@ -88,9 +88,13 @@ class Earlier:
         return replace(
             progress,
             state=replace(progress.state, damage=damage),
-            hottest=np.maximum(progress.hottest, self.field("highest_temperature", progress.hottest)),
-            coldest=np.minimum(progress.coldest, self.field("lowest_temperature", progress.coldest)),
+            highest=self._extreme(np.maximum, "highest_temperature", progress.highest),
+            lowest=self._extreme(np.minimum, "lowest_temperature", progress.lowest),
         )
+
+    def _extreme(self, of: np.ufunc, name: str, now: Real) -> Real:
+        """(n,) degC, the larger or smaller ``of`` a kept field and what is ``now``, in the precision of the latter."""
+        return np.asarray(of(now, self.field(name, now)), dtype=now.dtype)
 
     def _rows(self, values: Array) -> npt.NDArray[np.bool_]:
         return self.there if values.ndim == 1 else self.there[:, None]

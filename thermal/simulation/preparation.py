@@ -173,7 +173,7 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
     give_back()
     bioheat = make_bioheat(case, tissues, initial)  # after the delivery, which needs the memory
     if delivered.perfusion is not None:
-        bioheat = replace(bioheat, perfusion=bioheat.perfusion * delivered.perfusion)
+        bioheat = bioheat.perfused(delivered.perfusion)
     earlier = Earlier.of(case, engine, anatomy.domain)
     if earlier is not None:
         delivered = earlier.particles(case, delivered, engine)
@@ -205,7 +205,7 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
     source: Source = case.heating.prepare(scene)
     bodies = [device.shape for device in source.devices if device.active is not None]
     if bodies:
-        bioheat = replace(bioheat, perfusion=bioheat.perfusion * engine.to_nodes(open_share(engine, bodies)))
+        bioheat = bioheat.perfused(engine.to_nodes(open_share(engine, bodies)))
     if case.bioheat.until is not None:
         source = Endable.of(source, case, anatomy.tumour)
     library += source.library

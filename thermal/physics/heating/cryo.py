@@ -15,7 +15,7 @@ from thermal.errors import CaseError
 from thermal.physics.heating.applicator import Applicator, BallTip, Needle, contact_factor, device
 from thermal.physics.heating.kind import HeatingKind
 from thermal.physics.heating.schedule import ramp_events, ramp_within
-from thermal.physics.heating.source import PlainSource
+from thermal.physics.plain import PlainSource
 from thermal.physics.scene import Contact, Device, Drive, Reading, Scene, State
 from thermal.physics.tissue import Tissues
 from thermal.units import Array, Duration, Instant, Power, Spec, TemperatureStep, quantity

@@ -14,7 +14,7 @@ from thermal.physics.heating.applicator import Needle, contact_factor, device
 from thermal.physics.heating.electrodes import Cooling
 from thermal.physics.heating.pattern import LinePattern
 from thermal.physics.heating.schedule import Switched, one_or_many
-from thermal.physics.heating.source import PlainSource
+from thermal.physics.plain import PlainSource
 from thermal.physics.scene import Contact, Device, Drive, Reading, Scene, State
 from thermal.units import Absorption, Array, Fraction, PositiveFraction, Power
 

@@ -12,7 +12,7 @@ from thermal.errors import CaseError
 from thermal.physics.heating.kind import HeatingKind
 from thermal.physics.heating.schedule import Ramp, Switched, ramp_breaks, ramp_within
 from thermal.physics.heating.shapes import PrescribedSource, region_volume
-from thermal.physics.heating.source import PlainSource
+from thermal.physics.plain import PlainSource
 from thermal.physics.scene import Device, Drive, Held, Reading, Scene, State
 from thermal.physics.tissue import Tissues
 from thermal.units import Array
