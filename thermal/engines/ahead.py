@@ -8,7 +8,7 @@ import numpy as np
 
 from thermal.enthalpy import Nodes
 from thermal.heat import Action, HeatState
-from thermal.units import Array
+from thermal.units import Array, Mask
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class Ahead:
             and action.blood is mine.blood
             and not action.touches
             and not mine.touches
-            and np.array_equal(action.free, mine.free)
+            and same_nodes(action.free, mine.free)
             and np.array_equal(state.temperature[kept], self.held)
         )
+
+
+def same_nodes(one: Mask, other: Mask | None) -> bool:
+    """Whether two masks (n,) choose the same nodes; most steps have the same one as the step before."""
+    return one is other or (other is not None and np.array_equal(one, other))

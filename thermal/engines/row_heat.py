@@ -15,7 +15,7 @@ import numpy as np
 
 from thermal.engine import Engine, Operator
 from thermal.engines import row_kernels as kernels
-from thermal.engines.ahead import Ahead
+from thermal.engines.ahead import Ahead, same_nodes
 from thermal.engines.graph import LANES, Graph, GraphOperator
 from thermal.engines.legendre import legendre
 from thermal.engines.operator_heat import OperatorStepper
@@ -66,7 +66,7 @@ class RowStepper:
         self._take(operator)
         self._sink, self._first, self._last, self._here, self._before = (order.zeros() for _ in range(5))
         self._temperature: Array = np.zeros(order.slices * LANES)
-        self._free = np.zeros(0, np.bool_)
+        self._free: Mask | None = None
         self._power, self._blood = Packed(), Packed()
         self._ahead: Ahead | None = None
         self._with_phases = OperatorStepper(engine, problem, RowStages(order, problem.capacity), self._weight)
@@ -81,9 +81,9 @@ class RowStepper:
 
     def _release(self, free: Mask) -> None:
         """Take up which nodes are free."""
-        if np.array_equal(free, self._free):
+        if same_nodes(free, self._free):
             return
-        self._free = free.copy()
+        self._free = free
         self._kept = np.flatnonzero(~free)
         capacity = self._problem.capacity
         inverse = np.divide(1.0, capacity, out=np.zeros_like(capacity), where=free & self._solid)

@@ -13,7 +13,7 @@ import numpy as np
 
 from thermal.domain import VoxelDomain
 from thermal.engines import heat_kernels as kernels
-from thermal.engines.ahead import Ahead
+from thermal.engines.ahead import Ahead, same_nodes
 from thermal.engines.arrays import Box, Real
 from thermal.engines.cut_heat import Edges
 from thermal.engines.legendre import legendre
@@ -76,7 +76,7 @@ class VoxelStepper:
         self._decay = 0.0
         self._free: Mask | None = None
         self._kept: Nodes = np.zeros(0, np.int64)
-        self._inverse_kept = self._inverse.ravel()[:0]
+        self._inverse_kept = np.zeros(0, grid.dtype)
         """one over the capacity of the nodes that are not free, for which the kernels read zero"""
         self._ahead: Ahead | None = None
         """of the end of the last step"""
@@ -107,7 +107,7 @@ class VoxelStepper:
 
     def _release(self, free: Mask) -> None:
         """Take up which nodes are free."""
-        if self._free is not None and (free is self._free or np.array_equal(free, self._free)):
+        if same_nodes(free, self._free):
             return
         inverse = self._inverse.ravel()
         inverse[self._grid.places(self._kept)] = self._inverse_kept

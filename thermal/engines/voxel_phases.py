@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from thermal.engines import phase_kernels
+from thermal.engines.ahead import same_nodes
 from thermal.engines.arrays import Box, Real
 from thermal.engines.padded import Padded
 from thermal.engines.voxel_boxes import Contact, box_of, box_of_rows
@@ -14,7 +15,7 @@ from thermal.engines.voxel_conductivity import NOTHING, VoxelConductivity
 from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.heat import Action, HeatProblem, HeatState
 from thermal.scheme import Stage, mean_error
-from thermal.units import Array
+from thermal.units import Array, Mask
 
 
 class VoxelPhases:
@@ -36,7 +37,10 @@ class VoxelPhases:
         self._theta = grid.nodes() if conducting.freezes or steam_width.size else NOTHING.astype(grid.dtype)
         """K above body temperature"""
         self._blood = self._power = NOTHING.astype(grid.dtype)  # made by the first step with ice or vapour
-        self._steady_of = np.zeros(0), np.zeros(0, np.bool_)  # the power and the free nodes of the arrays kept
+        self._steady_of: tuple[Array, Mask | None] = (
+            np.zeros(0),
+            None,
+        )  # the power and the free nodes of the arrays kept
 
     def take_ice(self, temperature: Array) -> None:
         """Take up the conductivity of tissue with ice where it is at the ``temperature`` (n,) degC."""
@@ -49,7 +53,7 @@ class VoxelPhases:
         ``inverse`` capacity."""
         problem, grid = self._problem, self._grid
         power, free = self._steady_of
-        moved = not np.array_equal(free, action.free)
+        moved = not same_nodes(action.free, free)
         if moved:
             self._blood, self._power = grid.nodes(), grid.nodes()
             free = action.free
