@@ -37,10 +37,8 @@ class VoxelPhases:
         self._theta = grid.nodes() if conducting.freezes or steam_width.size else NOTHING.astype(grid.dtype)
         """K above body temperature"""
         self._blood = self._power = NOTHING.astype(grid.dtype)  # made by the first step with ice or vapour
-        self._steady_of: tuple[Array, Mask | None] = (
-            np.zeros(0),
-            None,
-        )  # the power and the free nodes of the arrays kept
+        self._steady_of: tuple[Array, Mask | None] = np.zeros(0), None
+        """power and free nodes of these arrays"""
 
     def take_ice(self, temperature: Array) -> None:
         """Take up the conductivity of tissue with ice where it is at the ``temperature`` (n,) degC."""
@@ -69,10 +67,10 @@ class VoxelPhases:
             self._steady_of = action.power, free
             self._wasted = float(action.power[self._outside].sum())
             acting = action.power + self._passive if self._passive.size else action.power
-            self._power[1:-1, 1:-1, 1:-1] = self._grid.shaped(acting)
+            self._power[1:-1, 1:-1, 1:-1] = grid.shaped(acting)
             self._power.ravel()[grid.places(self._outside)] = 0.0
         blood = self._blood[1:-1, 1:-1, 1:-1]
-        np.multiply(self._grid.shaped(action.blood), self._within.reshape(grid.shape), out=blood, casting="same_kind")
+        np.multiply(grid.shaped(action.blood), self._within.reshape(grid.shape), out=blood, casting="same_kind")
 
     def stage(
         self,
