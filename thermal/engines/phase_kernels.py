@@ -39,6 +39,26 @@ def follow_ice(theta: Real, warm: Real, frozen: Array, solidus: float, liquidus:
                         row[m] = bare[m] + share * (ice[m] - bare[m])
 
 
+@compiled_inline
+def _with_ice(v: float, width: float, ratio: float, solidus: float, liquidus: float) -> float:
+    """Temperature above that of the body (K) of tissue that freezes over ``width`` K of ``v``, by
+    :class:`thermal.enthalpy.Enthalpy`; knots likewise above it. The same where ``v`` is not below the liquidus."""
+    if v < liquidus:
+        below = liquidus - v
+        mushy = min(below, width) * ((liquidus - solidus) / width)
+        return liquidus - mushy - max(below - width, 0.0) / ratio
+    return v
+
+
+@compiled_inline
+def _with_steam(v: float, width: float, onset: float, dry: float) -> float:
+    """The same of tissue that boils over ``width`` K of ``v``: other than ``v`` above the ``onset``."""
+    if v > onset:
+        above = v - onset
+        return onset + min(above, width) * ((dry - onset) / width) + max(above - width, 0.0)
+    return v
+
+
 @compiled_fast
 def stage_temperature(
     v: Array,
@@ -75,19 +95,17 @@ def stage_temperature(
             if freezes and lowest < liquidus:
                 wide, ratio = ice_width[i - 1, j - 1, lo - 1 : hi - 1], ice_ratio[i - 1, j - 1, lo - 1 : hi - 1]
                 for m in range(count):
-                    below = liquidus - (row[m] + added[m])
-                    if below > 0.0:
+                    value = row[m] + added[m]
+                    if value < liquidus:
                         first, last = min(first, lo + m), lo + m
-                        mushy = min(below, wide[m]) * ((liquidus - solidus) / wide[m])
-                        out[m] = liquidus - mushy - max(below - wide[m], 0.0) / ratio[m]
+                        out[m] = _with_ice(value, wide[m], ratio[m], solidus, liquidus)
             ice[i - box[0], j - box[2], 0], ice[i - box[0], j - box[2], 1] = first, last
             if boils and highest > onset:
                 wide = steam_width[i - 1, j - 1, lo - 1 : hi - 1]
                 for m in range(count):
-                    above = (row[m] + added[m]) - onset
-                    if above > 0.0:
-                        wet = min(above, wide[m]) * ((dry - onset) / wide[m])
-                        out[m] = onset + wet + max(above - wide[m], 0.0)
+                    value = row[m] + added[m]
+                    if value > onset:
+                        out[m] = _with_steam(value, wide[m], onset, dry)
 
 
 @compiled_apart
@@ -151,29 +169,6 @@ def phase_stage(
             sums[i - bounds[0], j - bounds[2], 1] = bled
 
 
-@compiled_inline
-def _temperature(
-    value: float,
-    ice_width: float,
-    ice_ratio: float,
-    solidus: float,
-    liquidus: float,
-    steam_width: float,
-    onset: float,
-    dry: float,
-) -> float:
-    """That of v at one node, as :func:`stage_temperature` says."""
-    found = value
-    if value < liquidus:
-        below = liquidus - value
-        mushy = min(below, ice_width) * ((liquidus - solidus) / ice_width)
-        found = liquidus - mushy - max(below - ice_width, 0.0) / ice_ratio
-    elif value > onset:
-        above = value - onset
-        found = onset + min(above, steam_width) * ((dry - onset) / steam_width) + max(above - steam_width, 0.0)
-    return found
-
-
 @compiled_shared
 def phase_error(
     begin: int,
@@ -200,7 +195,6 @@ def phase_error(
     """
     freezes, boils = ice_width.size > 0, steam_width.size > 0
     _, ny, nz = v.shape
-    wide, ratio, wet = 1.0, 1.0, 1.0
     for i in range(begin, end):
         for j in range(ny):
             row, a, d, b = v[i, j], first[i + 1, j + 1], change[i + 1, j + 1], last[i + 1, j + 1]
@@ -211,13 +205,18 @@ def phase_error(
                     continue
                 moved = abs(np.float64(d[m + 1]) / np.float64(w[m + 1]))
                 value, off = row[m] + d[m + 1], 0.4 * step * (a[m + 1] + b[m + 1]) - 0.8 * d[m + 1]
+                now, more, less = value, value + off, value - off
                 if freezes:
                     wide, ratio = ice_width[i, j, m], ice_ratio[i, j, m]
+                    now = _with_ice(now, wide, ratio, solidus, liquidus)
+                    more = _with_ice(more, wide, ratio, solidus, liquidus)
+                    less = _with_ice(less, wide, ratio, solidus, liquidus)
                 if boils:
                     wet = steam_width[i, j, m]
-                now = _temperature(value, wide, ratio, solidus, liquidus, wet, onset, dry)
-                more = _temperature(value + off, wide, ratio, solidus, liquidus, wet, onset, dry) - now
-                less = _temperature(value - off, wide, ratio, solidus, liquidus, wet, onset, dry) - now
+                    now = _with_steam(now, wet, onset, dry)
+                    more = _with_steam(more, wet, onset, dry)
+                    less = _with_steam(less, wet, onset, dry)
+                more, less = more - now, less - now
                 square += moved * max(more * more, less * less)
                 size += moved
             sums[i, j, 0], sums[i, j, 1] = square, size
@@ -255,12 +254,9 @@ def add_up_phases(
                 value = row[m] + (d + share * abs(d))
                 row[m] = value
                 if freezes and value < liquidus:
-                    below, wide = liquidus - value, ice_width[i, j, m]
-                    mushy = min(below, wide) * ((liquidus - solidus) / wide)
-                    value = liquidus - mushy - max(below - wide, 0.0) / ice_ratio[i, j, m]
+                    value = _with_ice(value, ice_width[i, j, m], ice_ratio[i, j, m], solidus, liquidus)
                 if boils and value > onset:
-                    above, wide = value - onset, steam_width[i, j, m]
-                    value = onset + min(above, wide) * ((dry - onset) / wide) + max(above - wide, 0.0)
+                    value = _with_steam(value, steam_width[i, j, m], onset, dry)
                 if w[m] > 0:
                     out[m] = value + BODY_TEMPERATURE
                 low[m], high[m] = min(low[m], out[m]), max(high[m], out[m])
