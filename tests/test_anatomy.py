@@ -487,6 +487,21 @@ def test_quadratic_tetrahedra_lose_their_midside_nodes(tmp_path: Path) -> None:
     assert "6 nodes that belong to no tetrahedron were left out" in notes
 
 
+def test_nodes_of_no_cell_are_said(tmp_path: Path) -> None:
+    """They may be what is left of cells that are lost."""
+    write(tmp_path / "a.vtu", points=np.vstack([CORNERS, 2.0 * CORNERS]))
+    assert any("5 nodes that belong to no tetrahedron" in warning for warning in build(tmp_path, **NAMED).warnings)
+
+
+@pytest.mark.parametrize("number", [np.nan, 1.5, 1e30])
+def test_numbers_that_name_no_region_are_shown(tmp_path: Path, number: float) -> None:
+    cells = {"region": [np.array([1.0, number])]}
+    meshio.Mesh(CORNERS, [("tetra", TETRAHEDRA)], cell_data=cells).write(tmp_path / "a.vtu")
+    with pytest.raises(CaseError, match='"region" holds 1 values .*; write one whole number for each cell') as raised:
+        build(tmp_path, kind="mesh", file="a.vtu", regions={"liver": 1})
+    assert f"{number:g} of number 1 (counted" in str(raised.value)
+
+
 def test_parts_that_do_not_touch_are_said(tmp_path: Path) -> None:
     points = np.vstack([CORNERS[:4], CORNERS[:4] + 0.02])
     write(tmp_path / "a.vtu", points=points, cells=[[0, 1, 2, 3], [4, 5, 6, 7]])
@@ -514,6 +529,16 @@ def test_parts_that_touch_in_a_node_or_an_edge_are_said(tmp_path: Path, other: l
 def test_parts_that_overlap_are_refused(tmp_path: Path, more: Any, cell: list[int]) -> None:
     write(tmp_path / "a.vtu", points=np.vstack([CORNERS[:4], more]), cells=[[0, 1, 2, 3], cell])
     with pytest.raises(CaseError, match=r"parts of the mesh overlap: \d+ nodes .* tetrahedra of another part"):
+        build(tmp_path, **NAMED)
+
+
+def test_parts_that_overlap_on_a_shifted_grid_are_refused(tmp_path: Path) -> None:
+    """Cubes cut alike, moved along the diagonal of all their cells: what nodes of one lie in the other lie on edges."""
+    corners = np.stack(np.meshgrid(*[[0.0, 1.0]] * 3, indexing="ij"), axis=-1).reshape(-1, 3) * 0.01
+    cube = np.array([[0, 1, 3, 7], [0, 1, 5, 7], [0, 2, 3, 7], [0, 2, 6, 7], [0, 4, 5, 7], [0, 4, 6, 7]])
+    write(tmp_path / "a.vtu", points=np.vstack([corners, corners + 0.00675]), cells=np.vstack([cube, cube + 8]),
+          data={"region": [np.repeat([1, 2], 6)]})  # fmt: skip
+    with pytest.raises(CaseError, match="parts of the mesh overlap"):
         build(tmp_path, **NAMED)
 
 

@@ -21,6 +21,7 @@ from thermal.anatomy.mesh_checks import (
     check_coordinates,
     check_elements,
     check_facets,
+    check_numbers,
     check_size,
     mend,
     signed_sizes,
@@ -110,7 +111,9 @@ class Mesh(Spec):
         cells, more = mend(points, number[blocks.cells], form, place)
         notes += more
         if not kept.all():
-            notes += (f"{np.count_nonzero(~kept)} nodes that belong to no {_SINGULAR[form.cell]} were left out",)
+            note = f"{np.count_nonzero(~kept)} nodes that belong to no {_SINGULAR[form.cell]} were left out"
+            remedy = f"; if {form.cell} are missing there, write the mesh again with all of them"
+            notes += (note if blocks.quadratic else DOUBT + note + remedy,)  # those have nodes on their sides as well
         outer, more = check_border(points, cells, form, place)
         notes += more
         named, more = _boundaries(file, form, number, cells, points, regions)
@@ -200,8 +203,7 @@ class Mesh(Spec):
                 f'anatomy.cell_data = "{array}": no such array in the file; it has {", ".join(data) or "none"}'
             )
         numbers = file.numbers(array, cells)
-        if len(numbers) != len(cells.cells) or not (np.isfinite(numbers) & (numbers == np.rint(numbers))).all():
-            raise CaseError(f'{place}: array "{array}" must hold one whole number for each cell')
+        check_numbers(numbers, len(cells.cells), array, form, place)
         numbers = numbers.astype(np.int64)
         named = {number: name for name, given in self.regions.items() for number in given}
         there, inverse, counts = np.unique(numbers, return_inverse=True, return_counts=True)

@@ -22,8 +22,13 @@ COINCIDENT = 1e-9
 WITHIN = 0.02
 """Least of the barycentric coordinates of a point that counts as inside a cell; parts that were meshed one by one may
 reach that far into each other where their common border is curved."""
+UNEVEN = {2: np.array([0.7, 0.18, 0.12]), 3: np.array([0.7, 0.14, 0.1, 0.06])}
+"""Weights of the corners of a triangle or a tetrahedron at a place near one of them that lies on no line of symmetry:
+parts on grids of one kind that are shifted against each other do not hide it."""
 SMALLEST, LARGEST = 1e-3, 3.0
 """m, extent of a mesh that can be an anatomy."""
+MOST_NUMBER = 2**31 - 1
+"""Largest number of a region, as Gmsh has them."""
 UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6}
 
 
@@ -75,6 +80,20 @@ def check_elements(file: MeshFile, form: Form) -> tuple[str, ...]:
         return (f"{cells.quadratic} quadratic {form.cell} are used without their midside nodes: curved sides become "
                 "straight",)  # fmt: skip
     return ()
+
+
+def check_numbers(numbers: Array, cells: int, array: str, form: Form, place: str) -> None:
+    """Raise ``CaseError`` where the cell data ``array`` does not give each of the ``cells`` a region's number."""
+    remedy = f"write one whole number for each cell ({cells} {form.cell}), or name another array in anatomy.cell_data"
+    if len(numbers) != cells:
+        raise CaseError(f'{place}: array "{array}" holds {len(numbers)} numbers; {remedy}')
+    fit = (np.abs(numbers) <= MOST_NUMBER) & (numbers == np.rint(numbers))  # nothing that is not finite does
+    if not fit.all():
+        first = int(np.flatnonzero(~fit)[0])
+        raise CaseError(
+            f'{place}: array "{array}" holds {np.count_nonzero(~fit)} values that are no number of a region, the first '
+            f"is {numbers[first]:g} of number {first} (counted from 0); {remedy}"
+        )
 
 
 def check_size(points: Array, place: str, unit: str) -> None:
@@ -222,7 +241,11 @@ def _check_overlap(points: Array, cells: Index, outer: Index, form: Form, place:
     from scipy.spatial import cKDTree
 
     points = points[:, [0, 2]] if form.dimension == 2 else points
-    places = np.concatenate([points[outer].mean(axis=1), points[np.unique(outer)]])
+    there = np.flatnonzero(np.isin(cells, outer).any(axis=1))
+    inner = [np.roll(UNEVEN[form.dimension], turn) @ points[cells[there]] for turn in range(form.corners)]
+    border = np.concatenate([points[outer].mean(axis=1), points[np.unique(outer)]])
+    places = np.concatenate([border, *inner])
+    own = np.concatenate([np.full(len(border), -1), *[there] * form.corners])
     centre = points[cells].mean(axis=1)
     reach = np.sqrt(np.max([np.sum((points[corner] - centre) ** 2, axis=1) for corner in cells.T], axis=0))
     tree = cKDTree(places)
@@ -230,6 +253,7 @@ def _check_overlap(points: Array, cells: Index, outer: Index, form: Form, place:
     found = tree.query_ball_point(centre[near], reach[near])
     cell = np.repeat(near, [len(entry) for entry in found])
     at = np.concatenate([np.asarray(entry, dtype=np.int64) for entry in found])
+    cell, at = cell[cell != own[at]], at[cell != own[at]]
     corners = points[cells[cell]]
     edges = np.swapaxes(corners[:, 1:] - corners[:, :1], 1, 2)
     rest = np.linalg.solve(edges, (places[at] - corners[:, 0])[:, :, None])[:, :, 0]
@@ -238,8 +262,8 @@ def _check_overlap(points: Array, cells: Index, outer: Index, form: Form, place:
         first = places[at[within].min()]
         where = spot(first if form.dimension == 3 else np.array([first[0], 0.0, first[1]]))
         raise CaseError(
-            f"{place}: parts of the mesh overlap: {len(np.unique(at[within]))} nodes and faces of its outer border lie "
-            f"inside {form.cell} of another part, the first at {where}; what is covered twice would count twice: cut "
+            f"{place}: parts of the mesh overlap: {len(np.unique(at[within]))} nodes and cells at its outer border "
+            f"lie inside {form.cell} of another part, the first at {where}; what is covered twice would count twice: cut "
             "the parts at each other's border (in Gmsh: BooleanFragments), or remove one"
         )
 
