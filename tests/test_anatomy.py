@@ -497,7 +497,7 @@ def test_nodes_of_no_cell_are_said(tmp_path: Path) -> None:
 def test_numbers_that_name_no_region_are_shown(tmp_path: Path, number: float) -> None:
     cells = {"region": [np.array([1.0, number])]}
     meshio.Mesh(CORNERS, [("tetra", TETRAHEDRA)], cell_data=cells).write(tmp_path / "a.vtu")
-    with pytest.raises(CaseError, match='"region" holds 1 values .*; write one whole number for each cell') as raised:
+    with pytest.raises(CaseError, match=r'"region" holds 1 values .*; write one whole number for each cell') as raised:
         build(tmp_path, kind="mesh", file="a.vtu", regions={"liver": 1})
     assert f"{number:g} of number 1 (counted" in str(raised.value)
 

@@ -263,8 +263,8 @@ def _check_overlap(points: Array, cells: Index, outer: Index, form: Form, place:
         where = spot(first if form.dimension == 3 else np.array([first[0], 0.0, first[1]]))
         raise CaseError(
             f"{place}: parts of the mesh overlap: {len(np.unique(at[within]))} nodes and cells at its outer border "
-            f"lie inside {form.cell} of another part, the first at {where}; what is covered twice would count twice: cut "
-            "the parts at each other's border (in Gmsh: BooleanFragments), or remove one"
+            f"lie inside {form.cell} of another part, the first at {where}; what is covered twice would count twice: "
+            "cut the parts at each other's border (in Gmsh: BooleanFragments), or remove one"
         )
 
 

@@ -38,6 +38,8 @@ BLOOD_DENSITY = 1050.0  # kg/m3; IT'IS Foundation database of tissue properties,
 NEAR = 10e-9  # m; optics of the case stand for those of the library this close by (as Tissues.optics looks them up)
 NEEDED = ("density", "heat_capacity", "conductivity")
 SLOPES = {"conductivity": "conductivity_slope", "electrical_conductivity": "electrical_conductivity_slope"}
+MOST_PERFUSION = 1e3
+"""1/s"""
 _PERFUSIONS = '"0.0155 1/s", "860 ml/min/kg" (of tissue) or "0.5 kg/m^3/s" (of blood)'
 
 
@@ -54,8 +56,11 @@ def perfusion_rate(text: str, density: float) -> float:
             rate = parse(text, unit) * factor
         except ValueError:
             continue
-        if not 0.0 <= rate <= 1e3:
-            raise ValueError(f'"{text}" is no possible perfusion; write e.g. {_PERFUSIONS}')
+        if not 0.0 <= rate <= MOST_PERFUSION:
+            raise ValueError(
+                f'"{text}" is no possible perfusion; expected at least 0 1/s and at most {MOST_PERFUSION:g} 1/s, e.g. '
+                f"{_PERFUSIONS}"
+            )
         return rate
     raise ValueError(f'"{text}" is not a perfusion; write {_PERFUSIONS}')
 
