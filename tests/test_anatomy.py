@@ -82,6 +82,21 @@ def test_graded_axes(growth: float, centre: float, fine: float, base: float) -> 
     assert ratio.max() <= growth * (1 + 1e-9)
 
 
+@pytest.mark.parametrize(("centre", "size"), [(0.0, 1e-5), (0.0493, 3e-4), (0.0599, 0.02), (-0.05999, 0.02)])
+def test_a_refined_box_is_a_voxel_wide_at_least(centre: float, size: float) -> None:
+    """In the window as well, into which it may hardly reach: thinner cells would only cost steps."""
+    refine = Refine.model_construct(centre=(centre,) * 3, size=(size,) * 3, voxel_size=(5e-4,) * 3, growth=1.3)
+    (axis, _, _), _ = make_axes(Window((-0.05,) * 3, (0.1,) * 3, (2e-3,) * 3, refine))
+    assert np.diff(axis).min() > 4e-4
+
+
+def test_a_box_beside_the_window_is_refused() -> None:
+    """It shares a face with it but for round-off, which had made cells of 1e-18 m."""
+    refine = Refine.model_construct(centre=(0.015, 0.0, 0.0), size=(0.01,) * 3, voxel_size=(1e-3,) * 3, growth=1.3)
+    with pytest.raises(CaseError, match=r"from 10 to 20 mm along x lies outside the window"):
+        make_axes(Window((-0.01,) * 3, (0.02,) * 3, (2e-3,) * 3, refine))
+
+
 def test_refined_box_at_the_border_leaves_no_sliver() -> None:
     refine = Refine.model_construct(centre=(0.0401,) * 3, size=(0.02,) * 3, voxel_size=(5e-4,) * 3, growth=1.3)
     (axis, _, _), _ = make_axes(Window((-0.05,) * 3, (0.1,) * 3, (2e-3,) * 3, refine))

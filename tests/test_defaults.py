@@ -75,9 +75,23 @@ def test_perfusion_that_never_stops_is_said() -> None:
     assert any("perfusion_stops" in note for note in case.notes())
 
 
-def test_heating_after_the_end_is_said() -> None:
-    case = load_case(CATALOGUE / "pen01.toml", ['heating.on=[["3000 s", "4000 s"]]'])
-    assert any("heating.on" in note for note in case.notes())
+ON = '[["3000 s", "4000 s"]]'
+LATER = f'heating.sources=[{{shape="region", region="tissue", density="1 W/m^3", on={ON}}}]'
+
+
+@pytest.mark.parametrize(("change", "place"), [(f"heating.on={ON}", "heating"), (LATER, "heating.sources[0]")])
+def test_heating_after_the_end_is_said(change: str, place: str) -> None:
+    case = load_case(CATALOGUE / "pen01.toml", [change])
+    assert any(note.startswith(f"{place}.on: begins when") for note in case.notes())
+
+
+def test_conductivity_that_a_slope_uses_up_is_said(run_case: RunCase) -> None:
+    """5 % of it are kept, beyond what the slope holds for; within that nothing is to be said."""
+    for slope, said in (("-0.03", True), ("-0.005", False)):
+        tissue = f'tissues.tissue.conductivity_slope="{slope} 1/K"'
+        run = run_case("pen01", region_source("5e6 W/m^3"), tissue, "bioheat.duration=40 s")
+        assert run.value("peak_temperature") > 80.0
+        assert ("tissues.tissue.conductivity_slope: -0.03 1/K" in warnings(run)) == said
 
 
 # ---------------------------------------------------------------------------------------------- timing

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from thermal.case import Case
 from thermal.cli import main
 from thermal.errors import CaseError
 from thermal.store import Run, RunFolder
+from thermal.store.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 CASE = """\
 schema_version = 1
@@ -195,6 +197,39 @@ def test_a_checkpoint_of_another_case_is_not_taken(case: Case, tmp_path: Path) -
     other = load_case(case.origin.path, ["heating.amplitude=12 kA/m"])
     with pytest.raises(CaseError, match=r"holds a run of another case \(heating\.amplitude"):
         RunFolder.open(tmp_path / "0", other, resume=True)
+
+
+def test_what_is_moved_from_another_folder_is_not_taken(case: Case, tmp_path: Path) -> None:
+    """A checkpoint with the history and the frames that belong to it: all of it is whole, but of a stronger field."""
+    assert case.origin is not None
+    other = tmp_path / "other.toml"
+    other.write_text(CASE.replace("10 kA/m", "12 kA/m"))
+    killed(case, tmp_path / "one", "stage:bioheat:8")
+    killed(load_case(other), tmp_path / "other", "stage:bioheat:8")
+    one, other = (tmp_path / name / "0" for name in ("one", "other"))
+    for name in ("checkpoint.npz", "checkpoint-previous.npz", "history.csv"):
+        shutil.copy(other / name, one / name)
+    shutil.rmtree(one / "frames")
+    shutil.copytree(other / "frames", one / "frames")
+    with pytest.raises(CaseError, match=r"its checkpoint is that of another case, .* start again with --force"):
+        resumed(case, one)
+    assert (one / "checkpoint.npz").exists()
+
+
+@pytest.mark.parametrize("name", ["version", "case_hash", "time", "stages", "coldest", "temperature", "damage.cem43"])
+def test_checkpoints_of_another_form_are_refused(case: Case, tmp_path: Path, name: str) -> None:
+    """Whole and of this very case, as another state of the program may have written them."""
+    killed(case, tmp_path, "stage:bioheat:8")
+    folder = tmp_path / "0"
+    checkpoint, _ = load_checkpoint(folder)
+    assert checkpoint is not None
+    parts = (
+        {key: value for key, value in part.items() if key != name} for part in (checkpoint.arrays, checkpoint.meta)
+    )
+    for _ in range(2):
+        save_checkpoint(folder, Checkpoint(*parts))
+    with pytest.raises(CaseError, match="start again with --force"):
+        resumed(case, folder)
 
 
 # ------------------------------------------------------------------------------------- folders, clocks, others

@@ -29,6 +29,8 @@ Lengths = Annotated[
     BeforeValidator(_spread, json_schema_input_type=Length | tuple[Length, Length, Length]),
 ]
 """One length for all three axes, or three; m."""
+NOTHING = 1e-6
+"""Voxels by which a box must reach into the window to be more than beside it."""
 STEEPEST = 3.0
 Growth = Annotated[float, *quantity("", ge=1.01, le=STEEPEST)]
 
@@ -177,13 +179,22 @@ def _fine_boxes(window: Window, place: str) -> list[tuple[float, float, float, f
                 f"{place}.refine.voxel_size: {refine.voxel_size[a] * 1e3:g} mm along {name} is not finer than "
                 f"{place}.voxel_size ({window.voxel_size[a] * 1e3:g} mm); give a smaller size"
             )
-        if start >= upper or end <= lower:
+        voxel = refine.voxel_size[a]
+        if min(end, upper) - max(start, lower) <= NOTHING * voxel:
             raise CaseError(
                 f"{place}.refine: the box from {start * 1e3:g} to {end * 1e3:g} mm along {name} lies outside the "
                 f"window ({lower * 1e3:g} to {upper * 1e3:g} mm); move refine.centre"
             )
-        fine.append((max(start, lower), min(end, upper), refine.voxel_size[a], refine.growth))
+        fine.append((*_a_voxel(max(start, lower), min(end, upper), voxel, (lower, upper)), voxel, refine.growth))
     return fine
+
+
+def _a_voxel(start: float, end: float, voxel: float, window: tuple[float, float]) -> tuple[float, float]:
+    """A box that is at least one ``voxel`` wide, in the ``window``: cells thinner than asked for would only cost."""
+    if end - start >= voxel:
+        return start, end
+    middle = min(max(0.5 * (start + end), window[0] + 0.5 * voxel), window[1] - 0.5 * voxel)
+    return max(middle - 0.5 * voxel, window[0]), min(middle + 0.5 * voxel, window[1])
 
 
 RATIOS = np.arange(1.5, 2.001, 0.01)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from thermal.case.parts import LawName, Zone
@@ -36,6 +36,16 @@ def _name(kind: Any) -> str:
 def makes(table: Any, field: str) -> bool:
     """Whether what a table says, or one of its parts, makes this field."""
     return any(field in part.makes for part in getattr(table, "acting", (table,)))
+
+
+def switched(heating: HeatingKind) -> Iterator[tuple[str, Any]]:
+    """Key and table of each part of the heating that may be switched by itself."""
+    for index, part in enumerate(heating.acting):
+        place = "heating" if part is heating else f"heating.parts[{index}]"
+        yield place, part
+        yield from (
+            (f"{place}.sources[{number}]", source) for number, source in enumerate(getattr(part, "sources", ()))
+        )
 
 
 def zone_law(zone: Zone, heating: HeatingKind) -> LawName:

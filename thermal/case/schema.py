@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, model_valida
 
 from thermal import library
 from thermal.anatomy import AnatomyEntry
-from thermal.case.cross import cross_check, makes, zone_law
+from thermal.case.cross import cross_check, makes, switched, zone_law
 from thermal.case.describe import complete_or_extending, digest, json_schema, resolved_value
 from thermal.case.expected import Expected
 from thermal.case.guided import Control, Earlier, Plan
@@ -188,9 +188,10 @@ class Case(Spec):
             notes.append("bioheat.perfusion_stops: perfusion follows the damage by arrhenius, cell_death or cryo, none "
                          "of which is among damage.laws, so it never stops; add one, or write perfusion_stops = false"
                          )  # fmt: skip
-        if (on := getattr(self.heating, "on", None)) and all(start >= self.bioheat.duration for start, _ in on):
-            notes.append(f"heating.on: begins when the simulation has ended ({self.bioheat.duration:g} s), so nothing "
-                         "heats; raise bioheat.duration")  # fmt: skip
+        for place, entry in switched(self.heating):
+            if (on := getattr(entry, "on", None)) and all(start >= self.bioheat.duration for start, _ in on):
+                notes.append(f"{place}.on: begins when the simulation has ended ({self.bioheat.duration:g} s), so it "
+                             "never acts; raise bioheat.duration")  # fmt: skip
         unused = {"potential": "heating", "pressure": "delivery", "concentration": "delivery"}
         for name, boundary in self.boundaries.items():
             for key, table in unused.items():

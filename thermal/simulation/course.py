@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from thermal.errors import CaseError
 from thermal.heat import BUDGET
 from thermal.interrupts import uninterrupted
 from thermal.march import Progress
@@ -107,7 +108,16 @@ def _freeze(progress: Progress, prepared: Prepared, wall: float) -> tuple[dict[s
 
 
 def _thaw(checkpoint: Checkpoint, prepared: Prepared) -> tuple[Progress, float]:
+    """The state of a checkpoint, and the wall time (s) until then. Raises ``CaseError`` for one that lacks anything."""
     arrays, meta = checkpoint.arrays, checkpoint.meta
+    needed = (*_ARRAYS, "temperature", *(f"damage.{name}" for name in prepared.loop.laws))
+    lacking = [name for name in needed if name not in arrays]
+    lacking += [name for name in (*_NUMBERS, "time", "wall") if name not in meta]
+    if lacking:
+        raise CaseError(
+            f"the checkpoint lacks {', '.join(lacking)}, as another version of the program wrote it; start again with "
+            "--force"
+        )
     prepared.source.recall(_under("source.", arrays))
     state = State(meta["time"], np.asarray(arrays["temperature"]), _under("damage.", arrays))
     progress = prepared.start()

@@ -11,7 +11,7 @@ import numpy as np
 from thermal.case import Case
 from thermal.case.parts import Freezing, Vaporisation
 from thermal.engine import Engine, node_widths
-from thermal.enthalpy import Nodes
+from thermal.enthalpy import BODY_TEMPERATURE, BOILING, LEAST, Nodes
 from thermal.heat import BUDGET
 from thermal.march import Progress
 from thermal.physics.damage import Arrhenius
@@ -97,7 +97,27 @@ def doubts(case: Case, tissues: Tissues, last: Progress) -> tuple[str, ...]:
             f"bioheat: a heat sink drew tissue to {coldest:.4g} degC, below absolute zero; temperatures near it "
             'mean nothing: lower its power, or use heating.kind = "cryo", whose probes hold a temperature'
         )
+    found += _used_up(tissues, last, freezing.liquidus if isinstance(freezing, Freezing) else -np.inf)
     return (*found, *_border_by_onset(case, tissues.engine, last), *_unresolved_perfusion(case, tissues, last))
+
+
+def _used_up(tissues: Tissues, last: Progress, liquidus: float) -> list[str]:
+    """What to say of slopes that leave less conductivity than is kept, at temperatures that unfrozen tissue reached."""
+    found = []
+    for region, tissue in tissues.by_region.items():
+        slope, there = tissue.conductivity_slope, tissues.engine.volumes[region] > 0.0
+        if slope == 0.0 or not there.any():
+            continue
+        hottest, coldest = float(last.hottest[there].max()), float(last.coldest[there].min())
+        worst = min(hottest, BOILING) if slope < 0.0 else max(coldest, liquidus)
+        limit = BODY_TEMPERATURE - (1.0 - LEAST) / slope
+        if 1.0 + slope * (worst - BODY_TEMPERATURE) < LEAST:
+            found.append(
+                f"tissues.{region}.conductivity_slope: {slope:g} 1/K leaves less than {100 * LEAST:g} % of the "
+                f"conductivity {'above' if slope < 0.0 else 'below'} {limit:.3g} degC, and {worst:.4g} degC were "
+                f"reached; {100 * LEAST:g} % of it were kept there: give a slope that holds over all temperatures"
+            )
+    return found
 
 
 BARELY = 1.0

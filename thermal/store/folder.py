@@ -223,7 +223,12 @@ class RunFolder:
 
     def save_checkpoint(self, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
         """Keep what the run needs to go on; ``meta`` is JSON and must hold ``time`` in s."""
-        save_checkpoint(self.path, Checkpoint(arrays, {"version": thermal_version(), "kept": self._kept(), **meta}))
+        known = {
+            "version": thermal_version(),
+            "case_hash": case_hash(self.case, self.input_files),
+            "kept": self._kept(),
+        }
+        save_checkpoint(self.path, Checkpoint(arrays, {**known, **meta}))
 
     def load_checkpoint(self) -> Checkpoint | None:
         """The checkpoint to go on from, history and frames rewound to it; ``None`` to start at the beginning."""
@@ -235,10 +240,16 @@ class RunFolder:
         if checkpoint is None:
             self._rewind(-np.inf)
             return None
-        if checkpoint.meta["version"] != thermal_version():
+        began = checkpoint.meta.get("version", "an unknown version")
+        if began != thermal_version():
             raise CaseError(
-                f"{self.path}: was begun by thermal {checkpoint.meta['version']} and cannot be resumed by "
-                f"{thermal_version()}; start again with --force"
+                f"{self.path}: was begun by thermal {began} and cannot be resumed by {thermal_version()}; start again "
+                "with --force"
+            )
+        if checkpoint.meta.get("case_hash") != case_hash(self.case, self.input_files) or "time" not in checkpoint.meta:
+            raise CaseError(
+                f"{self.path}: its checkpoint is that of another case, or of another version of the program; start "
+                "again with --force"
             )
         self._rewind(float(checkpoint.meta["time"]))
         kept, expected = self._kept(), checkpoint.meta.get("kept", {})

@@ -32,11 +32,30 @@ def finest(engine: Engine, at: Array) -> float:
     return min(sizes)
 
 
-def deposit(engine: Engine, amount: Array, at: Array) -> Array:
-    """``Engine.deposit`` without the points beyond the bounding box of the nodes: their amount is lost."""
+def deposit(engine: Engine, amount: Array, at: Array, edges: Array | float = 0.0) -> Array:
+    """``Engine.deposit`` without what lies beyond the bounding box of the nodes, which is lost.
+
+    ``at`` (q, 3) m are the middles of small boxes with ``edges`` (q, 3) m or one for all, in which the ``amount`` is
+    spread evenly: of one that the bounding box cuts, the part within it counts, in that part's middle.
+    """
     lower, upper = engine.bounds
-    within = np.all((at >= lower) & (at <= upper), axis=1)
-    return engine.deposit(amount[within], at[within])
+    half = 0.5 * np.broadcast_to(edges, at.shape)
+    low, high = np.maximum(at - half, lower), np.minimum(at + half, upper)
+    within = np.all(low <= high, axis=1)
+    low, high, half = low[within], high[within], half[within]
+    part = np.divide(high - low, 2.0 * half, out=np.ones_like(half), where=half > 0.0).prod(axis=1)
+    return engine.deposit(amount[within] * part, 0.5 * (low + high))
+
+
+def within_bounds(engine: Engine, start: Array, end: Array) -> tuple[float, float]:
+    """From where to where a line from ``start`` to ``end`` (3,) lies in the bounding box of the nodes, in shares of it;
+    both are 0 where it does not."""
+    along = end - start
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossed = np.sort((np.asarray(engine.bounds) - start) / along, axis=0)
+    goes = along != 0.0
+    first, last = np.max(crossed[0, goes], initial=0.0), np.min(crossed[1, goes], initial=1.0)
+    return (float(first), float(last)) if first < last else (0.0, 0.0)
 
 
 def lattice_edge(cell: float, size: float) -> float:

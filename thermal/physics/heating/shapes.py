@@ -9,7 +9,7 @@ from pydantic import Field
 
 from thermal.domain import Ball, Line, Probe
 from thermal.engine import Engine, node_widths
-from thermal.physics.heating.lattice import CHUNK, PER_CELL, ball_lattice, deposit, finest, lattice_edge
+from thermal.physics.heating.lattice import CHUNK, PER_CELL, ball_lattice, deposit, finest, lattice_edge, within_bounds
 from thermal.physics.heating.schedule import Switched
 from thermal.units import Array, Length, Point, PowerDensity, quantity
 
@@ -107,8 +107,8 @@ class SphereSource(_Placed):
         whole, partial = 0.0, 0.0
         for offsets, shares in ball_lattice(self.radius, edge):
             full = shares == 1.0
-            inside += deposit(engine, np.full(int(full.sum()), edge**3), centre + offsets[full])
-            border += deposit(engine, edge**3 * shares[~full], centre + offsets[~full])
+            inside += deposit(engine, np.full(int(full.sum()), edge**3), centre + offsets[full], edge)
+            border += deposit(engine, edge**3 * shares[~full], centre + offsets[~full], edge)
             whole += edge**3 * float(full.sum())
             partial += edge**3 * float(shares[~full].sum())
         return self.density * (inside + (self._volume - whole) / partial * border)
@@ -162,11 +162,12 @@ class BoxSource(_Placed):
         x, y, z = (0.5 * (e[1:] + e[:-1]) for e in edges)
         dx, dy, dz = (np.diff(e) for e in edges)
         plane = np.stack([a.ravel() for a in np.meshgrid(y, z, indexing="ij")], axis=1)
-        area = np.outer(dy, dz).ravel()
+        depths = np.stack([a.ravel() for a in np.meshgrid(dy, dz, indexing="ij")], axis=1)
+        area = depths.prod(axis=1)
         power = np.zeros_like(engine.volume)
         for part in np.array_split(np.arange(len(x)), max(1, len(x) * len(plane) // CHUNK)):
-            points = np.column_stack([np.repeat(x[part], len(plane)), np.tile(plane, (len(part), 1))])
-            power += deposit(engine, self.density * np.outer(dx[part], area).ravel(), points)
+            amounts = self.density * np.outer(dx[part], area).ravel()
+            power += deposit(engine, amounts, _columns(x[part], plane), _columns(dx[part], depths))
         return power
 
     def whole_power(self, engine: Engine) -> float:
@@ -289,11 +290,13 @@ class LineSource(_Placed):
 
     def nodal_power(self, engine: Engine) -> Array:
         """(n,) W."""
-        start, along = np.asarray(self.start), np.subtract(self.end, self.start)
+        ends = np.asarray(self.start), np.asarray(self.end)
+        first, last = within_bounds(engine, *ends)
+        start, along = ends[0] + first * (ends[1] - ends[0]), (last - first) * (ends[1] - ends[0])
         spacing = finest(engine, start + np.linspace(0, 1, 9)[:, None] * along) / PER_CELL
         count = max(1, int(np.ceil(float(np.linalg.norm(along)) / spacing)))
         points = start + ((np.arange(count) + 0.5) / count)[:, None] * along
-        return deposit(engine, np.full(count, self.power / count), points)
+        return deposit(engine, np.full(count, (last - first) * self.power / count), points)
 
     def whole_power(self, engine: Engine) -> float:
         """Power of the undiscretised source, W."""
@@ -307,6 +310,11 @@ class LineSource(_Placed):
 PrescribedSource = Annotated[
     RegionSource | SphereSource | BoxSource | GaussianSource | PointSource | LineSource, Field(discriminator="shape")
 ]
+
+
+def _columns(x: Array, plane: Array) -> Array:
+    """Every ``x`` (p,) beside every row of ``plane`` (q, 2): (p q, 3)."""
+    return np.column_stack([np.repeat(x, len(plane)), np.tile(plane, (len(x), 1))])
 
 
 def _across(centre: tuple[float, float, float]) -> Line:
