@@ -119,6 +119,17 @@ def test_tips_outside_are_named_with_their_key(tmp_path: Path, table: str, key: 
     assert beyond.endswith("move it inside or enlarge the window")
 
 
+@pytest.mark.parametrize(("across", "said"), [(0.0, True), (1.9, True), (2.1, False)])
+def test_devices_within_each_other_are_said(tmp_path: Path, across: float, said: bool) -> None:
+    """Both would draw their heat; of a pair whose walls do not touch nothing is to be said."""
+    case = load(tmp_path, CRYO.replace('centre = ["0 mm"', f'centre = ["{across} mm"'), -5)
+    notes = places.overlapping(case)
+    assert [note.partition(", so")[0] for note in notes] == said * [
+        "heating.probes[1].tip: cryoprobe 2 lies within cryoprobe 1"
+    ]
+    assert not places.overlapping(load(tmp_path, RFA, -5))
+
+
 @pytest.mark.parametrize(
     ("more", "key", "what"),
     [

@@ -151,7 +151,13 @@ def test_coax_between_insulated_faces(a: float, h: float, layers: int) -> None:
     solver = engine.solver(engine.conductance(np.ones(cells)), factor, fixed=held)
     u = solver.solve(factor, values=np.where(held, exact, 0.0), guess=None, tolerance=1e-8)
     found = 1.0 / float(np.sum(factor * (1.0 - u)))
-    assert found == pytest.approx(np.log(b / a) / (2 * np.pi * float(along[-1])), rel=0.01)
+    whole = np.log(b / a) / (2 * np.pi * float(along[-1]))
+    assert found == pytest.approx(whole, rel=0.01)
+    weights, resistance = engine.spread(line)
+    values = np.where(held, whole * exact, 0.0)
+    solver = engine.solver(engine.conductance(np.ones(cells)), 0.0 * weights, fixed=held)
+    u = solver.solve(weights, values=values, guess=None, tolerance=1e-8)
+    assert weights @ u + resistance == pytest.approx(whole, rel=0.01)
 
 
 def finite_line(points: Array, centre: Array, tangent: Array, length: float) -> Array:

@@ -95,11 +95,13 @@ def spread(points: Array, volume: Array, spacing: float | Array, probe: Probe, a
     weights /= add(np.sum(weights))
     resistance = 0.0
     for part in parts:
-        slenderness, reach = _length(probe) / part.reach, part.reach
+        reach, length = part.reach, _mirrored(points, volume, probe, part.reach, add)
+        images = length / (_length(probe) or 1.0) or 1.0  # each takes as much as the line itself
+        slenderness = length / reach
         energy, roughness = _self_energy(slenderness)
         lattice = _lattice(probe, _cell(part, volume, add) / reach) * roughness
         own = _alone(slenderness, probe.radius / reach) / reach - (energy + lattice) / reach
-        resistance += part.portion * own
+        resistance += part.portion * images * own
     return weights, resistance
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 
 from thermal.case import Case
-from thermal.domain import FACES, Line, Probe
+from thermal.domain import FACES, Line, Probe, ends
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.scene import Device
@@ -82,6 +84,29 @@ def ill_sized(case: Case, engine: Engine) -> tuple[str, ...]:
             f"probes on coarse grids, in the page on verification); {remedy}"
         )
     return tuple(found)
+
+
+def overlapping(case: Case) -> tuple[str, ...]:
+    """What to say of devices of one kind of which the smaller lies within the larger for half of its active part."""
+    found = []
+    for one, other in combinations([device for device in devices(case) if device.kind in SUB_GRID], 2):
+        if one.kind != other.kind or one.active is None or other.active is None:
+            continue
+        parts = sorted((one.active, other.active), key=lambda part: float(np.linalg.norm(np.subtract(*ends(part)))))
+        if np.mean(_away(_stations(parts[0]), parts[1]) < one.active.radius + other.active.radius) > 0.5:
+            found.append(
+                f"{other.place}: {other.name} lies within {one.name}, so the tissue there meets both at once; move it, "
+                "or leave one of them out"
+            )
+    return tuple(found)
+
+
+def _away(points: Array, probe: Probe) -> Array:
+    """(q,) m from points (q, 3) to the axis of a probe."""
+    start, end = (np.asarray(place) for place in ends(probe))
+    along = end - start
+    share = np.clip((points - start) @ along / (float(along @ along) or 1.0), 0.0, 1.0)
+    return np.asarray(np.linalg.norm(points - start - share[:, None] * along, axis=1))
 
 
 def _cut(engine: Engine, device: Device, key: str, what: str, wide: float, stations: Array) -> list[str]:

@@ -35,7 +35,7 @@ from thermal.physics.scene import Mapped, Payload, Scene, Source
 from thermal.physics.tissue import Tissues
 from thermal.simulation.earlier import Earlier
 from thermal.simulation.effort import Effort, effort_warnings
-from thermal.simulation.places import check_places, ill_sized
+from thermal.simulation.places import check_places, ill_sized, overlapping
 from thermal.simulation.results import Spot, locate_probes
 from thermal.simulation.until import Endable
 from thermal.simulation.workshop import Workshop
@@ -138,7 +138,7 @@ def _particles(case: Case) -> AnyParticle | None:
 
 def _early_warnings(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[str, ...]:
     """What can be doubted before anything is computed."""
-    return (*without_volume(case, anatomy), *ill_sized(case, engine))
+    return (*without_volume(case, anatomy), *ill_sized(case, engine), *overlapping(case))
 
 
 def build(case: Case, workshop: Workshop | None = None) -> tuple[Anatomy, Engine, Tissues, list[Sourced]]:
