@@ -121,6 +121,31 @@ def test_steps_that_cannot_be_longer_give_no_band() -> None:
     assert any("only 1.04 times longer" in warning for warning in found.warnings)
 
 
+def entry(value: float) -> dict[str, object]:
+    return {"value": value, "unit": ""}
+
+
+def test_an_empty_zone_has_no_band() -> None:
+    """Nought in both runs would be a band of nought, whatever the temperatures may be off by."""
+    made = accuracy.Companion(load_case(CATALOGUE / "pen07.toml"), 1.5, "larger voxels")
+    fine = {"zone.volume": (0.0, "m^3"), "zone.minimum_margin": (-0.004, "m"), "peak_temperature": (45.0, "degC")}
+    coarse = {key: entry(value) for key, (value, _) in fine.items()} | {"peak_temperature": entry(44.0)}
+    found = estimate(fine, made, coarse)
+    assert [key for key in found.entries if "zone" in key] == []
+    assert "error.peak_temperature" in found.entries
+    assert [("zone is empty" in warning) for warning in found.warnings] == [True]
+
+
+@pytest.mark.parametrize(("peak", "stated"), [(99.7, False), (98.0, True), (120.0, True)])
+def test_a_peak_that_boils_in_both_runs_has_no_band(peak: float, stated: bool) -> None:
+    """Between 99 and 100 degC it is the latent heat that tells them apart."""
+    case = load_case(CATALOGUE / "ste06.toml")
+    made = accuracy.Companion(case, 1.5, "larger voxels")
+    found = estimate({"peak_temperature": (peak, "degC")}, made, {"peak_temperature": entry(99.6)})
+    assert ("error.peak_temperature" in found.entries) == stated
+    assert any("boils in both runs" in warning for warning in found.warnings) != stated
+
+
 def test_a_quantity_that_only_one_run_has_is_named() -> None:
     made = accuracy.Companion(load_case(CATALOGUE / "pen07.toml"), 1.5, "larger voxels")
     coarse = {"zone.volume": {"value": 2.0, "unit": "m^3"}, "zone.minimum_margin": {"value": None, "unit": "m"}}

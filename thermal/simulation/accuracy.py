@@ -14,6 +14,7 @@ from typing import Any
 
 from thermal.anatomy.grid import Coarser
 from thermal.case import Case
+from thermal.case.parts import Vaporisation
 from thermal.domain import Domain
 from thermal.physics.heating import Photothermal
 from thermal.physics.scene import Source
@@ -116,8 +117,12 @@ def estimate(fine: Entries, made: Companion, coarse: Mapping[str, Mapping[str, A
             f"{LEAST_RATIO:g} (Roache 1994), so no error can be stated; give fewer switches"
         )
         return ErrorEstimate(entries, tuple(warnings))
+    silent = _silent(fine, made.case, coarse)
+    warnings += dict.fromkeys(silent.values())
     for key, unit in QUANTITIES.items():
         value, rough = fine.get(key), coarse.get(key)
+        if key in silent:
+            continue
         if value is not None and rough is not None and rough["value"] is not None:
             entries[f"error.{key}"] = (band(value[0], rough["value"], ratio), unit)
         elif value is not None or rough is not None:
@@ -126,6 +131,29 @@ def estimate(fine: Entries, made: Companion, coarse: Mapping[str, Mapping[str, A
                 "voxels"
             )
     return ErrorEstimate(entries, tuple(warnings))
+
+
+def _silent(fine: Entries, case: Case, coarse: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Quantities whose difference says nothing of their error, and what is to be said about that, once each."""
+    found: dict[str, str] = {}
+
+    def both(key: str) -> tuple[float, float] | None:
+        value, rough = fine.get(key), coarse.get(key)
+        return None if value is None or rough is None or rough["value"] is None else (value[0], rough["value"])
+
+    boiling, peaks = case.bioheat.vaporisation, both("peak_temperature")
+    if isinstance(boiling, Vaporisation) and peaks and all(boiling.start <= peak <= boiling.end for peak in peaks):
+        found["peak_temperature"] = (
+            f"numerics.error_estimate: tissue boils in both runs ({boiling.start:g} to {boiling.end:g} degC), where the "
+            "temperature stays whatever the heat, so the error of peak_temperature cannot be stated; use finer voxels"
+        )
+    if both("zone.volume") == (0.0, 0.0):
+        warning = (
+            "numerics.error_estimate: the zone is empty in both runs, so its error cannot be stated; use finer voxels, "
+            "or treat longer"
+        )
+        found |= {key: warning for key in QUANTITIES if key.startswith("zone.") and key in fine}
+    return found
 
 
 def richardson(fine: float, coarse: float, ratio: float) -> float:
