@@ -289,6 +289,23 @@ def test_ste04_line_sink(run_case: RunCase) -> None:
         assert run.value(f"probe.{probe}.temperature") == pytest.approx(exact.temperature(r, 600.0), abs=tolerance)
 
 
+def test_ste04_strong_sink(run_case: RunCase) -> None:
+    """1 kW/m on cells of 1 mm: the isotherms of -20 and -40 degC to the catalogue's 2 %, though the nodes of the line fall
+    below absolute zero, as the solution does within 0.6 mm of it; the run says so."""
+    exact = theory.LineSink(TISSUE, 1000.0)
+    line = '{shape="line", start=["0 mm", "0 mm", "0 mm"], end=["0 mm", "0 mm", "1 mm"], power="-250 mW"}'
+    run = run_case(
+        "ste04", f"heating.sources=[{line}]", 'anatomy.refine.voxel_size=["1 mm", "1 mm", "0.5 mm"]',
+        "damage.cryo.lethal_temperature=-20 degC",
+    )  # fmt: skip
+    radius = np.sqrt(4.0 * run.value("zone.volume") / (np.pi * 1e-3))
+    assert radius == pytest.approx(14.40184 * MM, rel=0.02)
+    for probe, r in (("r06", 6 * MM), ("r15", 15 * MM)):
+        assert run.value(f"probe.{probe}.temperature") == pytest.approx(exact.temperature(r, 600.0), abs=1.5)
+    assert run.value("lowest_temperature") < -300.0
+    assert any("absolute zero" in str(warning) for warning in run.value("warnings"))
+
+
 def test_ste06_boiling_plateau(run_case: RunCase) -> None:
     """Uniform, so exact in time: 23.66 s to 99 degC, then latent heat and one kelvin, then on at the old rate."""
     run = run_case("ste06")

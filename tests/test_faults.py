@@ -222,7 +222,7 @@ def test_checkpoints_of_another_form_are_refused(case: Case, tmp_path: Path) -> 
     folder = tmp_path / "0"
     whole, _ = load_checkpoint(folder)
     assert whole is not None
-    for name in ("version", "case_hash", "time", "stages", "coldest", "temperature", "damage.cem43"):
+    for name in ("version", "case_hash", "time", "stages", "lowest", "temperature", "damage.cem43"):
         arrays, meta = (
             {key: value for key, value in part.items() if key != name} for part in (whole.arrays, whole.meta)
         )

@@ -530,12 +530,19 @@ def test_freezing_plateau_at_any_step_and_back(step: float, solidus: float, late
         assert progress.energy_error <= 1e-12
 
 
-def test_nothing_gets_colder_than_absolute_zero() -> None:
-    """What takes more heat than there is, or a front that cannot be followed, is not marched on in silence."""
+def test_only_a_sink_draws_tissue_below_absolute_zero() -> None:
+    """A front that cannot be followed is not marched on in silence; a prescribed sink is what it is, as around a line
+    that takes 1 kW/m the temperature falls without end, and the run warns of it."""
     engine = cube(2, 0.004)
     problem = bioheat(engine, freezing=PhaseChange(-8.0, -1.0, np.full(engine.volume.size, 2.5e8)))
+    march = loop(problem, lambda t: -2e6 * engine.volume, 1000.0)
+    last = run(march)
+    plateau = (2.5e8 + 0.5 * (CAPACITY + 1.9e6) * 7.0) / 2e6
+    cold = -8.0 - (1000.0 - 38.0 * CAPACITY / 2e6 - plateau) * 2e6 / 1.9e6
+    assert cold < -400.0
+    np.testing.assert_allclose(last.state.temperature, cold, rtol=1e-9)
     with pytest.raises(FloatingPointError, match="below absolute zero"):
-        run(loop(problem, lambda t: -2e6 * engine.volume, 2000.0))
+        march._look_for_runaway(1.0, last.state.temperature, 0.0 * engine.volume)
 
 
 @pytest.mark.parametrize("solidus", [-1.0, -8.0], ids=["sharp", "mushy"])

@@ -210,7 +210,7 @@ class Loop:
             if before is not None and not self._wanted(now, now + step):
                 before = None
             if stepped.error is None:
-                self._look_for_runaway(now + step, progress.state.temperature)
+                self._look_for_runaway(now + step, progress.state.temperature, drive.power)
             following = self._next_step(step, proposal, stepped, progress.state.temperature)
         else:
             before, (step, lands, stages, stepped) = None, leap
@@ -272,13 +272,14 @@ class Loop:
             raise FloatingPointError(f"the temperature beside ice or vapour cannot be followed {place}")
         return stepped
 
-    def _look_for_runaway(self, time: float, temperature: Array) -> None:
-        """Raise ``FloatingPointError`` at a ``temperature`` (n,) degC that cannot be."""
+    def _look_for_runaway(self, time: float, temperature: Array, power: Array) -> None:
+        """Raise ``FloatingPointError`` at a ``temperature`` (n,) degC that nothing draws tissue to: a prescribed sink may,
+        as around a line the temperature falls without end, but no blood, wall or probe (``power``: (n,) W put in)."""
         coldest = self.bioheat.engine.minimum(temperature)
-        if coldest < -ZERO_CELSIUS:
+        if coldest < -ZERO_CELSIUS and self.bioheat.engine.minimum(power) >= 0.0:
             raise FloatingPointError(
-                f"the temperature fell to {coldest:g} degC at {time:g} s, below absolute zero: more heat "
-                "is taken than there is, or tissue freezes within a kelvin without latent heat: give it some, or a "
+                f"the temperature fell to {coldest:g} degC at {time:g} s, below absolute zero: more heat flows out at a "
+                "boundary than there is, or tissue freezes within a kelvin without latent heat: give it some, or a "
                 "wider range"
             )
 
