@@ -290,8 +290,8 @@ def test_ste04_line_sink(run_case: RunCase) -> None:
 
 
 def test_ste04_strong_sink(run_case: RunCase) -> None:
-    """1 kW/m on cells of 1 mm: the isotherms of -20 and -40 degC to the catalogue's 2 %, though the nodes of the line fall
-    below absolute zero, as the solution does within 0.6 mm of it; the run says so."""
+    """1 kW/m on cells of 1 mm: the isotherm of -20 degC to the catalogue's 2 %, though the nodes of the line fall below
+    absolute zero, as the solution does within 0.6 mm of it; the run says so."""
     exact = theory.LineSink(TISSUE, 1000.0)
     line = '{shape="line", start=["0 mm", "0 mm", "0 mm"], end=["0 mm", "0 mm", "1 mm"], power="-250 mW"}'
     run = run_case(

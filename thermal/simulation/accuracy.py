@@ -145,7 +145,7 @@ def _silent(fine: Entries, case: Case, coarse: Mapping[str, Mapping[str, Any]]) 
     if isinstance(boiling, Vaporisation) and peaks and all(boiling.start <= peak <= boiling.end for peak in peaks):
         found["peak_temperature"] = (
             f"numerics.error_estimate: tissue boils in both runs ({boiling.start:g} to {boiling.end:g} degC), where "
-            "the temperature stays whatever the heat, so the error of peak_temperature cannot be stated; use finer voxels"
+            "the temperature stays whatever the heat: the error of peak_temperature cannot be stated; use finer voxels"
         )
     if both("zone.volume") == (0.0, 0.0):
         warning = (
