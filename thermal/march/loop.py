@@ -273,14 +273,14 @@ class Loop:
         return stepped
 
     def _look_for_runaway(self, time: float, temperature: Array, power: Array) -> None:
-        """Raise ``FloatingPointError`` at a ``temperature`` (n,) degC that no blood, wall or probe draws tissue to; a sink
-        (``power``: (n,) W put in) may: around a line the temperature falls without end."""
+        """Raise ``FloatingPointError`` at a ``temperature`` (n,) degC that no blood, wall or probe draws tissue to; a
+        sink (``power``: (n,) W put in) may: around a line the temperature falls without end."""
         coldest = self.bioheat.engine.minimum(temperature)
         if coldest < -ZERO_CELSIUS and self.bioheat.engine.minimum(power) >= 0.0:
             raise FloatingPointError(
                 f"the temperature fell to {coldest:g} degC at {time:g} s, below absolute zero: more heat flows out "
-                "at a boundary than there is, or tissue freezes within a kelvin without latent heat: give it some, or a "
-                "wider range"
+                "at a boundary than there is, or tissue freezes within a kelvin without latent heat: give it some, or "
+                "a wider range"
             )
 
     def _linear(self, drive: Drive) -> bool:
