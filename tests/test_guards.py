@@ -168,15 +168,19 @@ diffusivity = "{diffusivity}"
 """
 
 
-@pytest.mark.parametrize(("voxel", "diffusivity", "said"), [
-    ("2 mm", "0 m^2/s", True),  # two cells to the radius
-    ("0.5 mm", "0 m^2/s", False),  # the front is sharp enough
-    ("2 mm", "1e-8 m^2/s", False),  # diffusion spreads it more than the scheme does
+@pytest.mark.parametrize(("voxel", "diffusivity", "flow", "said"), [
+    ("2 mm", "0 m^2/s", "10 ul/min", True),  # two cells to the radius
+    ("2 mm", "0 m^2/s", "1 nl/min", True),  # a tenth of a cell, so that no node is filled by half
+    ("0.5 mm", "0 m^2/s", "10 ul/min", False),  # the front is sharp enough
+    ("2 mm", "1e-8 m^2/s", "10 ul/min", False),  # diffusion spreads it more than the scheme does
 ])  # fmt: skip
-def test_the_front_of_an_infusion_is_smeared(tmp_path: Path, voxel: str, diffusivity: str, said: bool) -> None:
+def test_the_front_of_an_infusion_is_smeared(
+    tmp_path: Path, voxel: str, diffusivity: str, flow: str, said: bool
+) -> None:
     text = CASE.format(tables="", shapes="").replace("40 mm", "24 mm").replace("2 mm", voxel, 1)
     path = tmp_path / "case.toml"
-    path.write_text(infused(diffusivity).split("[")[0] + text + "[" + infused(diffusivity).split("[", 1)[1])
+    given = infused(diffusivity).replace("10 ul/min", flow)
+    path.write_text(given.split("[")[0] + text + "[" + given.split("[", 1)[1])
     warnings = simulation.prepare(load_case(path), lambda stage, share: None).warnings
     found = [warning for warning in warnings if "front of the infusate" in warning]
     assert bool(found) == said

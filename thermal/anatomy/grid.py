@@ -133,10 +133,13 @@ def make_axes(window: Window, place: str = "anatomy") -> tuple[Axes, tuple[str, 
     total = math.prod(_estimate(float(size[a]), float(base[a]), fine[a]) for a in range(3))
     if total > CELL_LIMIT:
         factor = (total / CELL_LIMIT) ** (1 / 3)
+        key, edges, remedy = "voxel_size", base, f"or [{place}.refine] to have small voxels only where they are needed"
+        if window.refine is not None:
+            key, edges, remedy = "refine.voxel_size", np.asarray(window.refine.voxel_size), "or a smaller box"
         raise CaseError(
-            f"{place}.voxel_size: a window of {_mm(size)} would have about {total:.3g} voxels, more than the limit of "
-            f"{CELL_LIMIT / 1e6:.0f} million; use voxels {factor:.2g} times larger ({_mm(base * factor)}), a smaller "
-            f"window, or [{place}.refine] to have small voxels only where they are needed"
+            f"{place}.{key}: a window of {_mm(size)} would have about {total:.3g} voxels, more than the limit of "
+            f"{CELL_LIMIT / 1e6:.0f} million; use voxels {factor:.2g} times larger ({_mm(edges * factor)}), a smaller "
+            f"window, {remedy}"
         )
     axes, notes = [], []
     for a, name in enumerate("xyz"):

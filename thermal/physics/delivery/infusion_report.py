@@ -65,14 +65,15 @@ def smeared(
 ) -> tuple[str, ...]:
     """What to say when the grid is too coarse for the front of the infusate, whose pores hold ``full`` kg/m3 of the
     (n,) ``concentration``."""
-    radius = float(np.cbrt(0.75 * reached / np.pi))
-    if radius <= 0.0:
+    fullest = engine.maximum(np.where(engine.volume > 0, concentration, 0.0))
+    if min(full, fullest) <= 0.0:
         return ()
-    near = (concentration >= 0.5 * full) & (engine.volume > 0)
-    if not near.any():
-        return ()
+    near = (concentration >= 0.5 * min(full, fullest)) & (engine.volume > 0)
     cell = float(node_widths(engine)[near].mean())
     porosity = float(np.sum(pores[near]) / np.sum(engine.volume[near]))
+    if reached == 0.0:  # what lies within a cell fills no node by half
+        reached = float(np.sum(concentration * pores)) / (full * porosity)
+    radius = float(np.cbrt(0.75 * reached / np.pi))
     speed = kinetics.hindrance * flow / (4.0 * np.pi * radius**2 * porosity)
     spread = kinetics.diffusivity + kinetics.dispersivity * speed
     if cell <= MOST_SMEAR * radius or speed * cell <= 2.0 * spread:
