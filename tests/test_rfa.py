@@ -298,6 +298,16 @@ def test_impossible_circuits_are_refused() -> None:
         rfa(voltage="20 V", electrode={"centre": ["50 mm", "0 mm", "0 mm"], "radius": "1 mm"}).prepare(scene(engine))
 
 
+@pytest.mark.parametrize(("slope", "at"), [(-0.02, "87"), (0.03, "3.67"), (0.02, ""), (-0.015, "")])
+def test_slopes_that_use_up_the_conductivity_are_said(slope: float, at: str) -> None:
+    """Between 0 and 100 degC, where it is linear."""
+    engine = cube(6 * MM, 2 * MM)
+    source = rfa(voltage="20 V").prepare(scene(engine, tissues(engine, electrical_conductivity_slope=f"{slope} 1/K")))
+    said = [warning for warning in source.warnings if f"{slope:g} 1/K uses up the conductivity at {at} degC" in warning]
+    assert len(said) == bool(at)
+    assert len(source.warnings) == bool(at)
+
+
 def test_missing_slope_is_said_and_missing_conductivity_refused() -> None:
     engine = cube(6 * MM, 2 * MM)
     source = rfa(voltage="20 V").prepare(scene(engine, tissues(engine, electrical_conductivity_slope=None)))

@@ -17,7 +17,7 @@ from thermal.library import Sourced
 from thermal.physics.far_field import held_or_far
 from thermal.physics.heating.electrodes import Cooling, Electrode, ElectrodeEntry, devices_of, nothing_grounded
 from thermal.physics.heating.generator import Generator, Operation
-from thermal.physics.heating.potential import Circuit, ElectricalConductivity
+from thermal.physics.heating.potential import BODY, BOILING, DRY_SHARE, Circuit, ElectricalConductivity
 from thermal.physics.heating.schedule import Switched
 from thermal.physics.scene import Device, Drive, Held, Reading, Scene, State
 from thermal.physics.tissue import Tissues
@@ -142,6 +142,12 @@ class Rfa(Switched, Generator):
             "change with temperature below 100 degC"
             for name, slope in sorted(slopes.items())
             if slope is None
+        ) + tuple(
+            f"tissues.{name}.electrical_conductivity_slope: {slope:g} 1/K uses up the conductivity at "
+            f"{BODY - 1.0 / slope:.3g} degC, beyond which {100 * DRY_SHARE:g} % of it are kept: give a slope that "
+            f"holds from 0 to {BOILING:g} degC"
+            for name, slope in sorted(slopes.items())
+            if slope and min(slope * (BOILING - BODY), -slope * BODY) < -1.0
         )
         source = RfaSource(
             self,
