@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import half_planes
@@ -38,7 +39,7 @@ def half_plane() -> Any:
 def layered(engine: Any) -> Array:
     """(m,) conductivity of five layers across z: three parts of the body with nothing that conducts between them."""
     z = engine.to_cells(np.ascontiguousarray(engine.points[:, 2]))
-    return np.where((np.abs(z + 0.2) < 0.13) | (np.abs(z - 0.2) < 0.13), 0.0, 1.0 + z**2)
+    return np.asarray(np.where((np.abs(z + 0.2) < 0.13) | (np.abs(z - 0.2) < 0.13), 0.0, 1.0 + z**2))
 
 
 def full(k: Array) -> Array:
@@ -47,7 +48,7 @@ def full(k: Array) -> Array:
     return k[:, None] * turned[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
 
 
-PROBLEMS = {
+PROBLEMS: dict[str, tuple[Callable[[], Any], Callable[[Any, Array], Any]]] = {
     "voxels": (voxels, lambda engine, k: engine.conductance(k)),
     "tensors on voxels": (voxels, lambda engine, k: engine.tensor_conductance(full(k))),
     "tetrahedra": (tetrahedra, lambda engine, k: engine.conductance(k)),

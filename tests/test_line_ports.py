@@ -24,7 +24,7 @@ EDGE = 2.5 * MM
 
 
 def potential(beside: Array, along: Array, half: float, decay: float = DECAY) -> Array:
-    """(k,) 1/m: mean of ``exp(-m r) / (4 pi r)`` over a line from -half to half, at places ``beside`` it and ``along``."""
+    """(k,) 1/m: mean of ``exp(-m r) / 4 pi r`` over a line -half to half, at places ``beside`` and ``along`` it."""
     places, parts = np.polynomial.legendre.leggauss(60)
     low, high = (np.arcsinh((end - along) / beside)[:, None] for end in (-half, half))
     t = 0.5 * (high + low) + 0.5 * (high - low) * places
