@@ -45,7 +45,7 @@ def layered(engine: Any) -> Array:
 def full(k: Array) -> Array:
     """(m, 6) tensors of these conductivities, oblique to the grid."""
     turned = np.array([[1.0, 0.3, 0.0], [0.3, 1.0, 0.2], [0.0, 0.2, 1.0]])
-    return k[:, None] * turned[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+    return np.asarray(k[:, None] * turned[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]])
 
 
 PROBLEMS: dict[str, tuple[Callable[[], Any], Callable[[Any, Array], Any]]] = {
