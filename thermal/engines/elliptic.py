@@ -11,7 +11,7 @@ import numpy as np
 
 from thermal.engine import NotConvergedError, Operator
 from thermal.engines import fused
-from thermal.engines.islands import BALANCED, Floating, Index
+from thermal.engines.islands import Floating, Index, stranded, stranded_error
 from thermal.engines.linear import Apply, conjugate_gradients
 from thermal.units import Array, Mask
 
@@ -112,16 +112,11 @@ class GraphSolver:
 
     def _refuse_stranded(self, rhs: Array) -> None:
         """Raise ``ValueError`` for a load (n,) on nodes without an equation: it would go nowhere, and be lost."""
-        load = np.abs(rhs[self.idle])
-        if not load.any():
+        if not rhs[self.idle].any():
             return
-        stranded = self.idle[load > BALANCED * float(np.abs(rhs).max())]
-        if stranded.size:
-            raise ValueError(
-                f"{stranded.size} of {len(rhs)} nodes carry a load but conduct to no other node, take up nothing and "
-                f"have no prescribed value, the first is node {stranded[0]} with {rhs[stranded[0]]:g}: it cannot go "
-                "anywhere; let the tissue there conduct, or put the load into tissue that does"
-            )
+        there = stranded(rhs, self.idle, float(np.abs(rhs).max()))
+        if there.size:
+            raise stranded_error(there.size, len(rhs), int(there[0]), float(rhs[there[0]]))
 
     def _solve(self, load: Array, start: Array | None, tolerance: float) -> Array:
         """The solution (n,) on the free nodes, zero elsewhere."""

@@ -8,10 +8,10 @@ no other and takes up nothing has no equation at all.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ Index = npt.NDArray[np.int64]
 """An array of indices."""
 Labels = npt.NDArray[np.int32]
 """(n,) for each node the first node of its island."""
+
+Add = Callable[[Any], Any]
+"""Sum over the processes of a parallel run of a number or an array of which each has its part."""
 
 BALANCED = 1e-12
 """Sum of what is put into an island, in parts of the norm of all that is put in anywhere, that counts as none."""
@@ -77,6 +80,25 @@ def settle(label: Labels) -> None:
         label[node] = label[label[node]]
 
 
+def by_itself(part: Any) -> Any:
+    """The sum of a run on one process."""
+    return part
+
+
+def stranded(load: Array, idle: Index, largest: float) -> Index:
+    """Those of the ``idle`` nodes that carry some of a ``load`` (n,) of which the ``largest`` is so much."""
+    return idle[np.abs(load[idle]) > BALANCED * largest]
+
+
+def stranded_error(count: int, total: int, first: int, load: float) -> ValueError:
+    """What to say of ``count`` of ``total`` nodes, the ``first`` with so much of the ``load``."""
+    return ValueError(
+        f"{count} of {total} nodes carry a load but conduct to no other node, take up nothing and have no prescribed "
+        f"value, the first is node {first} with {load:g}: it cannot go anywhere; let the tissue there conduct, or put "
+        "the load into tissue that does"
+    )
+
+
 def alone(count: int) -> Labels:
     """(n,) labels of nodes that are all by themselves."""
     return np.arange(count, dtype=np.int32)
@@ -97,10 +119,13 @@ def of_grid(shape: tuple[int, int, int], links: Iterable[tuple[tuple[int, int, i
 @dataclass(frozen=True)
 class Floating:
     """Islands without a level. ``number`` (n,): which of them a node belongs to, ``len(size)`` for nodes of others;
-    ``size`` (k,) nodes of each."""
+    ``size`` (k,) nodes of each, and the ``first`` (k,) of them. ``add`` sums over the processes of a parallel run, each
+    of which has a part of the nodes."""
 
     number: Index
     size: Array
+    first: Index
+    add: Add = by_itself
 
     @staticmethod
     def of(operator: Operator, diagonal: Array, free: Mask, held: Mask) -> Floating | None:
@@ -120,7 +145,7 @@ class Floating:
         if len(first) > 1:
             number[first] = np.arange(len(first))
             number = np.where(without, number[label], len(first))
-        return Floating(number, np.bincount(number, minlength=len(first) + 1)[:-1].astype(float))
+        return Floating(number, np.bincount(number, minlength=len(first) + 1)[:-1].astype(float), first)
 
     @cached_property
     def _one(self) -> Array | None:
@@ -130,23 +155,23 @@ class Floating:
     def level(self, u: Array) -> Array:
         """(n,) mean of ``u`` (n,) over the island of each node; zero at nodes of others."""
         if self._one is not None:
-            return self._one * inner(self._one, u)
+            return np.asarray(self._one * self.add(inner(self._one, u)))
         return np.asarray(np.append(self._sums(u) / self.size, 0.0)[self.number])
 
     def check(self, load: Array, tolerance: float) -> None:
         """Raise ``NotConvergedError`` unless what is put in (n,) balances on each, to the ``tolerance`` of a solve."""
         left, norm = self._sums(load) / np.sqrt(self.size), np.sqrt(self._sums(load * load))
-        allowed = np.maximum(tolerance * norm, BALANCED * float(np.sqrt(inner(load, load))))
+        allowed = np.maximum(tolerance * norm, BALANCED * float(np.sqrt(self.add(inner(load, load)))))
         if not np.any(np.abs(left) > allowed):
             return
         worst = int(np.argmax(np.abs(left) - allowed))
         raise NotConvergedError(
             f"the sources do not balance (their sum is {abs(left[worst]) / norm[worst]:.1e} of their norm) on "
-            f"{self.size[worst]:.0f} nodes around node {np.flatnonzero(self.number == worst)[0]} where nothing fixes "
-            "the level of the solution, and nothing flows from there to where something does; hold it somewhere (a "
-            "fixed boundary) or add an uptake term"
+            f"{self.size[worst]:.0f} nodes around node {self.first[worst]} where nothing fixes the level of the "
+            "solution, and nothing flows from there to where something does; hold it somewhere (a fixed boundary) or "
+            "add an uptake term"
         )
 
     def _sums(self, u: Array) -> Array:
         """(k,) sums over the islands."""
-        return np.asarray(np.bincount(self.number, u, len(self.size) + 1)[:-1], dtype=float)
+        return np.asarray(self.add(np.bincount(self.number, u, len(self.size) + 1)[:-1]), dtype=float)
