@@ -63,16 +63,23 @@ def errors(engine: VoxelEngine, shape: str, radius: float, *, known: bool) -> tu
 
 
 @pytest.mark.parametrize(
-    ("image", "left"), [((1.0, 1.0, 1.0), 0.5), ((0.5, 0.5, 0.5), 0.5), ((0.7, 0.7, 1.6), 0.75)]
-)  # two and a half of the longest voxels to the radius gain less
+    ("image", "voxel", "left", "off"),
+    [
+        ((1.0, 1.0, 1.0), 1.0, 0.3, 0.01),
+        ((0.5, 0.5, 0.5), 1.0, 0.3, 0.01),
+        ((1.5, 1.5, 1.5), 1.5, 0.6, 0.01),
+        ((0.7, 0.7, 1.6), 1.0, 0.4, 0.01),
+        ((1.5, 1.5, 1.5), 2.0, 0.7, 0.05),  # two and a half of the grid's own voxels to the radius
+    ],
+)  # nodes at corners of the image's voxels, at their centres, and at neither
 @pytest.mark.parametrize("shape", ["ball", "cylinder"])
 def test_borders_between_voxels_are_nearer_than_their_stairs(
-    tmp_path: Path, shape: str, image: tuple[float, float, float], left: float
+    tmp_path: Path, shape: str, image: tuple[float, float, float], voxel: float, left: float, off: float
 ) -> None:
-    engine = anatomy(tmp_path, shape, 4 * MM, 1.0, image)
-    (stairs, _), (found, flow) = (errors(engine, shape, 4 * MM, known=known) for known in (False, True))
+    engine = anatomy(tmp_path, shape, 5 * MM, voxel, image)
+    (stairs, _), (found, flow) = (errors(engine, shape, 5 * MM, known=known) for known in (False, True))
     assert found < left * stairs
-    assert shape != "ball" or abs(flow) < 0.02
+    assert shape != "ball" or abs(flow) < off
 
 
 def test_of_thin_regions_nothing_is_known(tmp_path: Path) -> None:
@@ -85,12 +92,12 @@ def test_planes_along_the_image_stay_at_the_faces_of_its_voxels(tmp_path: Path) 
     """On grids of its own voxels, of other ones, and of long voxels: factors are one where nodes lie on a face."""
     edges = anatomy(tmp_path, "plane", 3 * MM, 1.0, (1.0, 1.0, 1.0)).held_edges("vessel")
     assert edges is not None
-    assert_allclose(edges.factors, 1.0, rtol=1e-5)  # distances are kept in single precision
-    engine = anatomy(tmp_path, "plane", 3 * MM, 0.8, (2.0, 1.0, 1.0))  # faces at -2 and 4 mm by centres at -1 to 3 mm
-    border = engine.domain.levels["vessel"]
-    x = np.array([-2.8, -2.0, -1.2, 3.3, 4.0, 4.7]) * MM
-    nought = np.zeros(1)
-    assert_allclose(border(x, nought, nought), np.array([0.8, 0.0, -0.8, -0.7, 0.0, 0.7]) * MM, atol=1e-8)
+    assert_allclose(edges.factors, 1.0, atol=5e-3)  # as if the plate of six voxels had no other side
+    border = anatomy(tmp_path, "plane", 5 * MM, 0.8, (2.0, 1.0, 1.0)).domain.levels["vessel"]
+    nought = np.zeros(1)  # centres at -3 to 5 mm: faces at -4 and 6 mm
+    assert_allclose(border(np.array([-4.0, 6.0]) * MM, nought, nought), 0.0, atol=0.03 * MM)
+    assert np.all(border(np.array([-4.5, 6.5]) * MM, nought, nought) > 0.4 * MM)
+    assert np.all(border(np.array([-3.5, 5.5]) * MM, nought, nought) < -0.4 * MM)
 
 
 def test_what_is_planted_takes_the_border_with_it() -> None:
@@ -99,8 +106,7 @@ def test_what_is_planted_takes_the_border_with_it() -> None:
     border = LabelBorder(Volume(inside, np.eye(4), Path("none")), 1)
     x, y, z = (np.array([at]) for at in (5.5, 4.0, 4.0))
     planted = overlaid({"vessel": border, "lesion": border}, "lesion", lambda x, y, z: abs(x - 6.0) - 0.8)
-    assert border(x, y, z) == pytest.approx(-1.0)
+    assert border(x, y, z) < -0.9
     assert planted["vessel"](x, y, z) == pytest.approx(0.3)
-    assert planted["lesion"](x, y, z) == pytest.approx(-1.0)
-    new = overlaid({"vessel": border}, "lesion", border)
-    assert new["lesion"](x, y, z) == pytest.approx(-1.0)
+    assert_allclose(planted["lesion"](x, y, z), border(x, y, z))
+    assert_allclose(overlaid({"vessel": border}, "lesion", border)["lesion"](x, y, z), border(x, y, z))
