@@ -163,6 +163,18 @@ def steady(engine: Any) -> Iterator[tuple[str, Array]]:
     balanced = np.where(body, load, 0.0)
     balanced[body] -= balanced[body].mean()
     yield "pure Neumann", engine.gather(engine.solve(operator, nothing, engine.take(balanced), tolerance=1e-13))
+    z = whole.points[:, 2]
+    low, high = z[body].min(), z[body].max()
+    apart = np.where(np.abs(whole.to_cells(z.copy()) - 0.5 * (low + high)) < 0.2 * (high - low), 0.0, 1.0)
+    parts = whole.conductance(apart)
+    label, held = parts.islands(), held & (z < 0.5 * (low + high))
+    balanced = np.where(parts.diagonal > 0.0, load, 0.0)
+    for first in np.unique(label[body]):
+        balanced[label == first] -= balanced[label == first].mean()
+    border = {"fixed": engine.take(held), "values": engine.take(values), "tolerance": 1e-12}
+    parted = engine.conductance(engine.take_cells(apart))
+    yield "parts", engine.gather(engine.solve(parted, nothing, engine.take(balanced), **border))
+    yield "parts afloat", engine.gather(engine.solve(parted, nothing, engine.take(balanced), tolerance=1e-12))
 
 
 def march(engine: Any) -> Iterator[tuple[str, Array]]:

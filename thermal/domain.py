@@ -29,8 +29,8 @@ class Level(Protocol):
     """The border of a region, by a field that is zero there."""
 
     def __call__(self, x: Array, y: Array, z: Array) -> Array:
-        """Negative inside the region and positive outside, in proportion to the distance near the border; places and
-        result broadcast, m."""
+        """Negative inside the region and positive outside, in proportion to the distance near the border; NaN where it
+        is not known; places and result broadcast, m."""
         ...
 
 

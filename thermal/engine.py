@@ -252,7 +252,10 @@ class Engine(Protocol):
     ) -> Array:
         """Solve ``(K + diag(diagonal)) u = rhs`` with ``u = values`` where ``fixed``, once; see :meth:`solver`.
 
-        Raises ``NotConvergedError``; ``tolerance`` is on the residual relative to the right-hand side.
+        Raises ``NotConvergedError``; ``tolerance`` is on the residual relative to the right-hand side. Parts of the
+        body that nothing connects with a prescribed value or a positive diagonal get the solution of zero mean, each by
+        itself; sources that do not balance there raise ``NotConvergedError``. A load on a node that conducts nothing,
+        takes up nothing and has no prescribed value raises ``ValueError``: it would be lost.
         """
         ...
 

@@ -123,6 +123,9 @@ def test_satisfies_the_contract_and_says_what_is_wrong() -> None:
     assert not operator(np.full(n, 37.0)).any()  # exactly: differences of equals
     with pytest.raises(NotConvergedError, match="do not balance"):
         contract.solve(operator, np.zeros(n), engine.volume)
+    nowhere = engine.take(2.0 * (np.arange(engine.distribution.size) == 3))
+    with pytest.raises(ValueError, match=r"1 of 513 nodes carry a load .* node 3 with 2: it cannot go anywhere"):
+        contract.solve(contract.conductance(np.zeros(len(engine.cell_volume))), np.zeros(n), nowhere)
     with pytest.raises(NotConvergedError, match="round-off"):
         contract.solve(operator, engine.volume, np.random.default_rng(0).random(n), tolerance=1e-19)
     with pytest.raises(ValueError, match=r"\(1, 2, 900\) mm lies outside the mesh"):

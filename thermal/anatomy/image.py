@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -13,11 +14,12 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from thermal.anatomy.built import DOUBT, VOID, Anatomy, RegionName
 from thermal.anatomy.data import resolve, sha256
 from thermal.anatomy.grid import Axes, Coarser, Lengths, Refine, Window, cell_volumes, coarser, make_axes
+from thermal.anatomy.label_border import LabelBorder, overlaid
 from thermal.anatomy.labels import BONE, FAT, GAS, MUSCLE, TABLES, Hounsfield, label_table
-from thermal.anatomy.lesion import Lesion, place_lesion, whole_lesion
+from thermal.anatomy.lesion import Lesion, lesion_border, place_lesion, whole_lesion
 from thermal.anatomy.phantom import leave_void, volume_notes
 from thermal.anatomy.volume import Volume, label_shares, read_volume, volumes_in
-from thermal.domain import Domain, VoxelDomain
+from thermal.domain import Domain, Level, VoxelDomain
 from thermal.errors import CaseError
 from thermal.units import Array, Point, Spec
 
@@ -117,12 +119,15 @@ class Image(Spec):
         )
         axes, grid_notes = make_axes(Window(*window, self.voxel_size, self.refine))
         notes += grid_notes
-        shares, split_notes = self._resample(segmentation, ct, table.regions, axes)
+        shares, borders, split_notes = self._resample(segmentation, ct, table.regions, axes)
         notes += split_notes
         if self.tumour is not None:
             notes += place_lesion(self.tumour, mask, axes, shares)
             notes += whole_lesion(self.tumour, mask, segmentation, table.regions, axes)
+            planted = lesion_border(self.tumour, mask)
+            borders = borders if planted is None else overlaid(borders, self.tumour.region, planted)
         domain = leave_void(axes, shares)
+        domain = replace(domain, levels={name: borders[name] for name in domain.shares if name in borders})
         if self.tumour is not None and self.tumour.region not in domain.shares:
             raise CaseError(
                 f'anatomy.tumour: region "{self.tumour.region}" has no volume in the window; leave anatomy.centre out '
@@ -168,8 +173,8 @@ class Image(Spec):
 
     def _resample(
         self, segmentation: Volume, ct: Volume | None, regions: Mapping[int, str], axes: Axes
-    ) -> tuple[dict[str, Array], tuple[str, ...]]:
-        """Shares by region (``"void"`` among them), and notes on volumes before and after."""
+    ) -> tuple[dict[str, Array], Mapping[str, Level], tuple[str, ...]]:
+        """Shares by region (``"void"`` among them), their borders, and notes on volumes before and after."""
         lower, upper = (np.array([axis[end] for axis in axes]) for end in (0, -1))
         box = segmentation.box(lower, upper)
         part = segmentation.crop(box)
@@ -208,7 +213,8 @@ class Image(Spec):
         pairs = zip(names, original, volumes, strict=True)
         listed = ", ".join(f"{n} {b * 1e6:.4g} -> {a * 1e6:.4g}" for n, b, a in pairs if b > 0 or a > 0)
         notes.append(f"volumes in the window before -> after resampling, ml: {listed}")
-        return {name: share for name, share in zip(names, shares, strict=True) if share.any()}, tuple(notes)
+        found = {name: share for name, share in zip(names, shares, strict=True) if share.any()}
+        return found, {name: LabelBorder(coded, names.index(name)) for name in found}, tuple(notes)
 
 
 def _whole_labels(volume: Volume) -> Volume:

@@ -10,8 +10,10 @@ from pydantic import model_validator
 
 from thermal.anatomy.built import DOUBT, VOID, RegionName
 from thermal.anatomy.grid import Axes, cell_volumes
+from thermal.anatomy.label_border import LabelBorder
 from thermal.anatomy.shapes import Sphere, coverage
 from thermal.anatomy.volume import Volume, label_shares, volumes_in
+from thermal.domain import Level
 from thermal.errors import CaseError
 from thermal.units import Array, Length, Point, Spec
 
@@ -64,6 +66,15 @@ def _lesion(lesion: Lesion, mask: Volume | None, axes: Axes) -> _Placed | None:
         return None
     sphere = Sphere.model_construct(region=lesion.region, centre=lesion.centre, radius=lesion.radius)
     return _Placed(coverage(axes, sphere), 4 / 3 * np.pi * lesion.radius**3)
+
+
+def lesion_border(lesion: Lesion, mask: Volume | None) -> Level | None:
+    """The border of a lesion that is planted or a ``mask``; None of one that is a label."""
+    if mask is not None:
+        return LabelBorder(Volume(mask.values > 0, mask.affine, mask.path), code=1)
+    if lesion.centre is None or lesion.radius is None:
+        return None
+    return Sphere.model_construct(region=lesion.region, centre=lesion.centre, radius=lesion.radius).level
 
 
 def place_lesion(lesion: Lesion, mask: Volume | None, axes: Axes, shares: dict[str, Array]) -> tuple[str, ...]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from thermal.engine import NotConvergedError, Operator
 from thermal.engines import fused
+from thermal.engines.islands import Floating, Index, stranded, stranded_error
 from thermal.engines.linear import Apply, conjugate_gradients
 from thermal.units import Array, Mask
 
@@ -41,17 +43,19 @@ def on_free_nodes(operator: Operator, diagonal: Array, free: Mask) -> Apply:
 class GraphSolver:
     """``(K + diag(diagonal)) u = rhs``, prepared but for ``rhs`` and values: :class:`thermal.engine.Solver`.
 
-    ``active`` (n,) nodes inside the body; of them, ``held`` (n,) have prescribed values. Where ``precondition`` fails
+    ``active`` (n,) nodes inside the body; of them, ``held`` (n,) have prescribed values and ``free`` (n,) an equation.
+    ``idle``: nodes with neither, inside or not, which may bear no load. Where ``precondition`` fails
     to converge in :data:`QUICK` iterations, and where there is none, the diagonal serves.
     """
 
     operator: Operator
     diagonal: Array
     active: Mask
-    held: Mask
+    fixed: Mask
     prepare: Prepare
     system: System
     free: Mask
+    idle: Index
     precondition: Apply | None
 
     @staticmethod
@@ -64,44 +68,67 @@ class GraphSolver:
         system: System = on_free_nodes,
     ) -> GraphSolver:
         """``fixed`` (n,) nodes with prescribed values."""
-        held = np.zeros_like(active) if fixed is None else active & fixed
-        free = _free(operator, diagonal, active, held)
-        return GraphSolver(operator, diagonal, active, held, prepare, system, free, prepare(operator, diagonal, free))
+        if fixed is None:
+            fixed = np.zeros_like(active)
+        free = _free(operator, diagonal, active, fixed)
+        idle = np.flatnonzero(~(free | fixed))
+        ready = prepare(operator, diagonal, free)
+        return GraphSolver(operator, diagonal, active, fixed, prepare, system, free, idle, ready)
+
+    @cached_property
+    def held(self) -> Mask:
+        """(n,) nodes inside the body with prescribed values."""
+        return self.active & self.fixed
 
     def adapted(self, operator: Operator, diagonal: Array) -> GraphSolver:
         """See :meth:`thermal.engine.Solver.adapted`."""
-        if np.array_equal(self.free, _free(operator, diagonal, self.active, self.held)):
+        if np.array_equal(self.free, _free(operator, diagonal, self.active, self.fixed)):
             return replace(self, operator=operator, diagonal=diagonal)
-        return GraphSolver.of(operator, diagonal, self.active, self.held, self.prepare, self.system)
+        return GraphSolver.of(operator, diagonal, self.active, self.fixed, self.prepare, self.system)
 
     def solve(
         self, rhs: Array, *, values: Array | None = None, guess: Array | None = None, tolerance: float = 1e-9
     ) -> Array:
         """See :meth:`thermal.engine.Solver.solve`.
 
-        When nothing holds the level of the solution (no fixed node, zero ``diagonal``), the solution of zero mean is
-        returned, provided that the sources balance. Raises :class:`~thermal.engine.NotConvergedError`.
+        Raises :class:`~thermal.engine.NotConvergedError`, also where sources do not balance on a part of the body whose
+        level nothing holds, and ``ValueError`` for a load on nodes that have no equation.
         """
+        self._refuse_stranded(rhs)
         held = None if values is None or not values[self.held].any() else np.where(self.held, values, 0.0)
         load = np.where(self.free, rhs if held is None else rhs - self.operator(held), 0.0)
         start = None if guess is None else np.where(self.free, guess, 0.0)
-        level_is_free = not (self.held.any() or np.any((self.diagonal > 0.0) & self.free))
-        null = self.free.astype(np.float64) if level_is_free else None
-        solution = self._solve(load, start, tolerance, null)
+        if self.floating is not None:
+            self.floating.check(load, tolerance)
+        solution = self._solve(load, start, tolerance)
         if held is not None:
             solution += held
         return solution
 
-    def _solve(self, load: Array, start: Array | None, tolerance: float, null: Array | None) -> Array:
+    @cached_property
+    def floating(self) -> Floating | None:
+        """Parts of the body whose level nothing holds."""
+        return Floating.of(self.operator, self.diagonal, self.free, self.held)
+
+    def _refuse_stranded(self, rhs: Array) -> None:
+        """Raise ``ValueError`` for a load (n,) on nodes without an equation: it would go nowhere, and be lost."""
+        if not rhs[self.idle].any():
+            return
+        there = stranded(rhs, self.idle, float(np.abs(rhs).max()))
+        if there.size:
+            raise stranded_error(there.size, len(rhs), int(there[0]), float(rhs[there[0]]))
+
+    def _solve(self, load: Array, start: Array | None, tolerance: float) -> Array:
         """The solution (n,) on the free nodes, zero elsewhere."""
+        level = None if self.floating is None else self.floating.level
         apply = self.system(self.operator, self.diagonal, self.free)
         if self.precondition is not None:
             try:
-                return conjugate_gradients(apply, load, self.precondition, start, tolerance, QUICK, null=null)[0]
+                return conjugate_gradients(apply, load, self.precondition, start, tolerance, QUICK, level=level)[0]
             except NotConvergedError:
                 _log.debug("the preconditioner did not serve; going on with the diagonal")
         inverse = self._inverse()
-        return conjugate_gradients(apply, load, lambda r: r * inverse, start, tolerance, PATIENT, null=null)[0]
+        return conjugate_gradients(apply, load, lambda r: r * inverse, start, tolerance, PATIENT, level=level)[0]
 
     def _inverse(self) -> Array:
         """(n,) one over the diagonal of the system on the free nodes, zero elsewhere."""
@@ -113,6 +140,6 @@ class GraphSolver:
         return residual * self._inverse() if self.precondition is None else self.precondition(residual)
 
 
-def _free(operator: Operator, diagonal: Array, active: Mask, held: Mask) -> Mask:
+def _free(operator: Operator, diagonal: Array, active: Mask, fixed: Mask) -> Mask:
     """(n,) nodes with an equation of their own."""
-    return active & ~held & (operator.diagonal + diagonal > 0.0)
+    return active & ~fixed & (operator.diagonal + diagonal > 0.0)

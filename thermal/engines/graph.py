@@ -23,6 +23,7 @@ import scipy.sparse as sparse
 
 from thermal.carriage import Carriage
 from thermal.engines.compiled import compiled, compiled_serial
+from thermal.engines.islands import Labels, alone, join_edges, settle
 from thermal.engines.streams import Edges, Streams, WholeGraph
 from thermal.units import Array
 
@@ -260,6 +261,13 @@ class GraphOperator:
         out, rows = np.empty(self.graph.size), self.graph.rows
         _weighted(rows.start, rows.node, rows.neighbour, rows.edge, self.conductance, weight, out)
         return out
+
+    def islands(self) -> Labels:
+        """See :class:`thermal.engines.islands.Joined`."""
+        label = alone(self.graph.size)
+        join_edges(self.graph.edges, self.conductance, label)
+        settle(label)
+        return label
 
     def _apply(self, kernel: Any, u: Any) -> Any:
         values = self.single_values if u.dtype == np.float32 else self.values

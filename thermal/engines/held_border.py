@@ -24,9 +24,10 @@ of the window, where free nodes may lie nearer to a border than half a voxel. Wi
 
 
 def held_edges(domain: VoxelDomain, level: Level, held: Mask) -> CutEdges | None:
-    """Edges from the nodes ``held`` (n,) for a region to others; ``level`` of its border. None where there are none."""
+    """Edges from the nodes ``held`` (n,) for a region to others; ``level`` of its border. None where there are none, or
+    nothing is known of the border."""
     inside = held.reshape(domain.shape)
-    nodes, factors = [], []
+    nodes, factors, known = [], [], False
     for axis in range(3):
         count = domain.shape[axis]
         lower, upper = (np.take(inside, np.arange(begin, begin + count - 1), axis=axis) for begin in (0, 1))
@@ -36,11 +37,12 @@ def held_edges(domain: VoxelDomain, level: Level, held: Mask) -> CutEdges | None
         upwards = inside[tuple(ends[:, 1].T)]
         free, kept = np.where(upwards, at[:, 0], at[:, 1]), np.where(upwards, at[:, 1], at[:, 0])
         change = free - kept
+        known |= not np.isnan(change).all()
         rises = change > 0.0
         nodes.append(np.stack([np.ravel_multi_index(tuple(ends[:, end].T), domain.shape) for end in (0, 1)], axis=1))
         factors.append(np.divide(change, np.maximum(free, change / MOST), out=np.ones(len(change)), where=rises))
     every = np.concatenate(nodes)
-    if len(every) == 0:
+    if len(every) == 0 or not known:
         return None
     in_order = np.lexsort(every.T[::-1])
     return CutEdges(every[in_order], np.concatenate(factors)[in_order])

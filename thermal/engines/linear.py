@@ -27,19 +27,19 @@ def conjugate_gradients(
     tolerance: float = 1e-9,
     max_iterations: int = 500,
     *,
-    null: Array | None = None,
+    level: Apply | None = None,
 ) -> tuple[Array, int]:
     """Solve ``A x = rhs`` for symmetric positive (semi-)definite ``A``; returns ``x`` (n,) and the iterations used.
 
     Converged means that the true residual, recomputed from ``x``, is at most ``tolerance * |rhs|`` (Euclidean norms).
     A zero right-hand side gives zero at once.
 
-    ``null`` (n,) spans the kernel of a singular ``A`` (ones on the connected nodes of a pure Neumann problem): ``x``
-    is then the solution orthogonal to it (of zero mean). The right-hand side must be in the range of ``A``.
+    ``level`` gives the part of an array in the kernel of a singular ``A`` (the mean over the connected nodes of a pure
+    Neumann problem): ``x`` is then the solution orthogonal to it (of zero mean). The right-hand side must be in the
+    range of ``A``.
 
     Raises :class:`~thermal.engine.NotConvergedError` with figures and advice; never returns an unconverged vector.
     """
-    kernel = None if null is None else np.asarray(null, float) / np.linalg.norm(null)
     size = float(np.sqrt(inner(rhs, rhs)))
     if not np.isfinite(size):
         raise NotConvergedError("the right-hand side of a linear solve is not finite; look for NaN in the sources")
@@ -48,20 +48,21 @@ def conjugate_gradients(
         x[...] = 0.0
         return x, 0
     goal = tolerance * size
-    if kernel is not None:
-        imbalance = abs(inner(kernel, rhs))
+    if level is not None:
+        unbalanced = level(rhs)
+        imbalance = float(np.sqrt(inner(unbalanced, unbalanced)))
         if imbalance > max(goal, 1e-12 * size):
             raise NotConvergedError(
                 f"the sources do not balance (their sum is {imbalance / size:.1e} of their norm) and nothing fixes the "
                 "level of the solution; hold it somewhere (a fixed boundary) or add an uptake term"
             )
-        rhs = rhs - kernel * inner(kernel, rhs)
+        rhs = rhs - unbalanced
 
     done = 0
     previous = np.inf
     while True:
-        if kernel is not None:
-            _project(x, kernel)
+        if level is not None:
+            x -= level(x)
         residual = rhs.copy() if guess is None and not done else rhs - apply(x)
         norm = float(np.sqrt(inner(residual, residual)))
         if norm <= goal:
@@ -74,13 +75,13 @@ def conjugate_gradients(
                 f"asked for ({done} iterations); loosen the tolerance above that or lessen the coefficients' contrast"
             )
         previous = norm if done else np.inf
-        done = _sweep(apply, precondition, kernel, x, residual, goal, size, done, max_iterations)
+        done = _sweep(apply, precondition, level, x, residual, goal, size, done, max_iterations)
 
 
 def _sweep(
     apply: Apply,
     precondition: Apply | None,
-    kernel: Array | None,
+    level: Apply | None,
     x: Array,
     residual: Array,
     goal: float,
@@ -100,8 +101,8 @@ def _sweep(
                 "or raise max_iterations"
             )
         z = residual if precondition is None else precondition(residual)
-        if kernel is not None:
-            z = z - kernel * inner(kernel, z)
+        if level is not None:
+            z = z - level(z)
         if direction is None or image is None:
             energy, direction = fused.dot(z, residual), z.astype(np.float64)
         else:
@@ -123,8 +124,3 @@ def _sweep(
         if not np.isfinite(norm):
             raise NotConvergedError(f"the residual became {norm} after {done} iterations; check the coefficients")
     return done
-
-
-def _project(u: Array, kernel: Array) -> None:
-    """Remove the part of ``u`` along the unit vector ``kernel``, in place."""
-    u -= kernel * inner(kernel, u)

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thermal.engines.compiled import compiled, compiled_serial
+from thermal.engines.islands import Labels, of_grid
 from thermal.engines.streams import Offset, pairs
 from thermal.units import Array
 
@@ -295,6 +296,10 @@ class ObliqueOperator:
         """Offsets with their conductances."""
         for offset, g in zip(self.offsets, self.conductances, strict=True):
             yield (int(offset[0]), int(offset[1]), int(offset[2])), g
+
+    def islands(self) -> Labels:
+        """See :class:`thermal.engines.islands.Joined`."""
+        return of_grid(self.shape, ((offset, g[pairs(self.shape, offset)[0]]) for offset, g in self.links))
 
     @property
     def bound(self) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 
 from thermal.engine import NotConvergedError
 from thermal.engines.distribution import Distribution, PETSc
+from thermal.engines.islands import Floating, Index, alone, join_edges, settle, stranded, stranded_error
 from thermal.engines.local_rows import LocalOperator
 from thermal.units import Array, Mask
 
@@ -22,8 +23,8 @@ PATIENT = 20_000
 """Iterations granted to the diagonal."""
 PASSES = 6
 """Largest number of corrections of the true residual."""
-BALANCED = 1e-12
-"""Sum of the sources, in parts of their norm, that counts as none where nothing fixes the level."""
+MOST_NULL = 20
+"""Parts of the body without a level that PETSc is told of; of more, means are taken from the corrections alone."""
 
 _log = logging.getLogger("thermal")
 
@@ -83,48 +84,86 @@ def solve(
 ) -> Array:
     """Solve on the ``active`` nodes with ``u = values`` where ``fixed``; all arrays (owned,).
 
-    When nothing holds the level of the solution (no fixed node, zero ``diagonal``), the solution of zero mean is
-    returned, provided that the sources balance. Raises :class:`~thermal.engine.NotConvergedError`, on every rank.
+    Raises :class:`~thermal.engine.NotConvergedError`, also where sources do not balance on a part of the body whose
+    level nothing holds, and ``ValueError`` for a load on nodes that have no equation; on every rank.
     """
     free = active & (operator.diagonal + diagonal > 0)
     held = np.zeros_like(rhs)
     if fixed is not None and values is not None:
         free &= ~fixed
         held[fixed & active] = values[fixed & active]
+    _refuse_stranded(distribution, rhs, np.flatnonzero(~free if fixed is None else ~(free | fixed)))
     system = System(distribution, operator, diagonal, free)
     load = np.where(free, rhs - operator(distribution.with_ghosts(held)), 0.0)
-    holds = np.any(held != 0) or np.any(diagonal[free] > 0) or (fixed is not None and fixed.any())
-    kernel = None
-    if not distribution.add(float(holds)):
-        kernel = free / np.sqrt(distribution.add(float(free.sum())))
+    level = free & (diagonal > 0)
+    if fixed is not None:
+        level |= fixed & active
+    floating = _floating(distribution, operator, free, level)
     size = system.norm(load)
     if not np.isfinite(size):
         raise NotConvergedError("the right-hand side of a linear solve is not finite; look for NaN in the sources")
     if size == 0.0:
         return held
-    if kernel is not None:
-        imbalance = abs(system.inner(kernel, load))
-        if imbalance > max(tolerance, BALANCED) * size:
-            raise NotConvergedError(
-                f"the sources do not balance (their sum is {imbalance / size:.1e} of their norm) and nothing fixes the "
-                "level of the solution; hold it somewhere (a fixed boundary) or add an uptake term"
-            )
-        load = load - kernel * system.inner(kernel, load)
+    if floating is not None:
+        floating.check(load, tolerance)
+        load = load - floating.level(load)
     start = np.zeros_like(rhs) if guess is None else np.where(free, guess, 0.0)
-    return held + _refine(system, load, size, start, kernel, tolerance)
+    return held + _refine(system, load, size, start, floating, tolerance)
 
 
-def _refine(system: System, load: Array, size: float, u: Array, kernel: Array | None, tolerance: float) -> Array:
+def _refuse_stranded(distribution: Distribution, rhs: Array, idle: Index) -> None:
+    """Raise ``ValueError`` for a load (owned,) on ``idle`` nodes, which have no equation."""
+    largest = distribution.maximum(float(np.abs(rhs).max(initial=0.0)))
+    there = stranded(rhs, idle, largest)
+    count = int(distribution.add(float(there.size)))
+    if count:
+        numbers = distribution.nodes[there]
+        first = int(distribution.minimum(float(numbers.min(initial=distribution.size))))
+        load = float(distribution.add(float(rhs[there][numbers == first].sum())))
+        raise stranded_error(count, distribution.size, first, load)
+
+
+def _floating(distribution: Distribution, operator: LocalOperator, free: Mask, level: Mask) -> Floating | None:
+    """Parts of the body whose level nothing holds: those without a node of ``level`` (owned,)."""
+    if not distribution.add(float(np.any(free & ~level))):
+        return None
+    owned, cells = distribution.owned, operator.cells
+    row = np.repeat(np.arange(owned), np.diff(cells.start))
+    local = alone(len(distribution.nodes))
+    join_edges(np.stack([row, cells.neighbour.astype(np.int64)], axis=1), operator.values, local)
+    settle(local)
+    name = distribution.nodes.astype(float)  # of the island of each node: the first node of all ranks
+    while True:
+        first = np.full(len(name), np.inf)
+        np.minimum.at(first, local, name)
+        known = distribution.with_ghosts(first[local][:owned])
+        after = np.minimum(first[local], known)
+        if not distribution.add(float(np.any(after != name))):
+            break
+        name = after
+    name = name[:owned]
+    held = np.unique(np.concatenate(distribution.comm.allgather(np.unique(name[level]))))
+    without = free & ~np.isin(name, held)
+    names = np.unique(np.concatenate(distribution.comm.allgather(np.unique(name[without]))))
+    if len(names) == 0:
+        return None
+    number = np.where(without, np.searchsorted(names, name), len(names))
+    size = distribution.add(np.bincount(number, minlength=len(names) + 1)[:-1].astype(float))
+    return Floating(number, size, names.astype(np.int64), distribution.add)
+
+
+def _refine(system: System, load: Array, size: float, u: Array, floating: Floating | None, tolerance: float) -> Array:
     """Correct ``u`` until the true residual is at most ``tolerance * size``."""
     matrix = system.matrix()
     solver = PETSc.KSP().create(comm=system.distribution.comm)
     given, found = matrix.createVecs()
     null = None
     try:
-        if kernel is not None:
-            constant = matrix.createVecRight()
-            constant.setArray(kernel)
-            null = PETSc.NullSpace().create(vectors=[constant], comm=system.distribution.comm)
+        if floating is not None and len(floating.size) <= MOST_NULL:
+            constants = [matrix.createVecRight() for _ in floating.size]
+            for number, constant in enumerate(constants):
+                constant.setArray((floating.number == number) / np.sqrt(floating.size[number]))
+            null = PETSc.NullSpace().create(vectors=constants, comm=system.distribution.comm)
             matrix.setNullSpace(null)
         solver.setOperators(matrix)
         solver.setType(PETSc.KSP.Type.CG)
@@ -132,8 +171,8 @@ def _refine(system: System, load: Array, size: float, u: Array, kernel: Array | 
         solver.getPC().setType(PETSc.PC.Type.GAMG)
         previous = np.inf
         for _ in range(PASSES):
-            if kernel is not None:
-                u = u - kernel * system.inner(kernel, u)
+            if floating is not None:
+                u = u - floating.level(u)
             residual = load - system.apply(u)
             norm = system.norm(residual)
             if norm <= tolerance * size:

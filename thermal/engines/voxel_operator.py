@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from thermal.engines import kernels
+from thermal.engines.islands import Labels, of_grid
 from thermal.engines.linear import Apply
 from thermal.units import Array, Mask
 
@@ -51,6 +52,10 @@ class VoxelOperator:
         out = np.empty(self.shape)
         kernels.apply(0, self.shape[0], self.gx, self.gy, self.gz, np.ascontiguousarray(u).reshape(self.shape), out)
         return out.ravel()
+
+    def islands(self) -> Labels:
+        """See :class:`thermal.engines.islands.Joined`."""
+        return of_grid(self.shape, self.links)
 
     def within(self, diagonal: Array, free: Mask) -> Apply:
         """``K u + diagonal u`` on the free nodes (n,), zero elsewhere; in one pass, into a buffer that the next call

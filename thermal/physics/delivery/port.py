@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from thermal.domain import Ball, Probe, ends
+from thermal.domain import Probe, ends
 from thermal.engine import Engine, Operator
 from thermal.errors import CaseError
 from thermal.units import Array, Mask
@@ -23,6 +23,8 @@ MOST_SMEARED = 3000
 """Nodes of a port among which distances are taken; of more, every second or third is enough."""
 MOST_SCREENED = 600.0
 """Decay lengths from a port to its nodes beyond which nothing gets there, whatever the number."""
+SAMPLES = 100
+"""Places along half a line at which its potential is taken, closer together at its end."""
 LEAST_OPEN = 0.05
 """Share of a port's nodes that a needle has to leave open."""
 LEAST_OWN = 0.02
@@ -125,18 +127,21 @@ class Port:
     def screened(self, engine: Engine, decay: float) -> Screened:
         """What it meets where vessels take up fluid on its way, so that pressure falls like ``exp(-decay r) / r``.
 
-        The wall of the ball and the nodes it is smeared over both see less of it, each by its own distances. Far away a
-        flow Q through the wall of a ball of radius a is one of ``Q exp(m a) / (1 + m a)`` from its centre, and a flow
-        smeared over nodes at distances r one of ``Q`` times the mean of ``sinh(m r) / (m r)``.
+        Wall and nodes that it is smeared over both see less of it, each by its own distances. Far away a flow Q through
+        the wall is a larger one from the centre or the axis (:func:`_met_at_wall`), and so is a flow smeared over
+        nodes: by the mean of ``sinh(m r) / (m r)`` over their distances from a centre, of ``I_0(m r)`` over those from
+        an axis.
         """
-        if not isinstance(self.probe, Ball) or decay == 0.0:
+        if decay == 0.0:
             return Screened(self.resistance, 0.0)
-        radius = self.probe.radius
         near = np.flatnonzero(self.weights)
-        away = decay * np.linalg.norm(engine.points[near] - np.asarray(self.probe.centre), axis=1)
-        wall, away = decay * radius, np.maximum(away, 1e-9)
-        grown = np.exp(np.minimum(away - wall, MOST_SCREENED)) - np.exp(-away - wall)
-        passed = 1.0 / ((1.0 + wall) * float(self.weights[near] @ (0.5 * grown / away)))
+        start, end = (np.asarray(at) for at in ends(self.probe))
+        radius, length = self.probe.radius, float(np.linalg.norm(end - start))
+        axis, place = (end - start) / (length or 1.0), engine.points[near] - start
+        away = decay * np.linalg.norm(place - (place @ axis)[:, None] * axis, axis=1)
+        more = _grown(away, decay * radius, flat=length > 0.0)
+        within, wall = _met_at_wall(decay, length, radius)
+        passed = within / float(self.weights[near] @ more)
 
         near = near[:: -(-len(near) // MOST_SMEARED)]
         weights, points = self.weights[near] / float(np.sum(self.weights[near])), engine.points[near]
@@ -145,8 +150,9 @@ class Port:
             apart = np.linalg.norm(points[:, None] - places[None], axis=2)
             less = np.divide(np.expm1(-decay * apart), apart, out=np.full_like(apart, -decay), where=apart > 0)
             smeared += float(weights @ less @ weights) / len(images)
-        met = 1.0 / radius - 4.0 * np.pi * self.resistance + smeared  # by the nodes, of a flow of one
-        return Screened((1.0 / (radius + wall * radius) - passed * met) / (4.0 * np.pi), 1.0 - passed)
+        alone = _met_at_wall(0.0, length, radius)[1]
+        met = alone - self.resistance + smeared / (4.0 * np.pi)  # by the nodes, of a flow of one
+        return Screened(within * wall - passed * met, 1.0 - passed)
 
     def way(self, engine: Engine) -> Array:
         """(n,) m that fluid has come from the wall to each node it is put down at, weighted like it; the grid does not
@@ -158,6 +164,39 @@ class Port:
         out = np.zeros_like(self.weights)
         out[near] = self.weights[near] * (np.linalg.norm(place - along[:, None] * axis, axis=1) - self.probe.radius)
         return out
+
+
+def _grown(away: Array, wall: float, *, flat: bool) -> Array:
+    """(k,) by how much more than one from the centre a flow is at distances ``away`` (k,), all ways round it, or
+    around the axis (``flat``): ``sinh(r) / r`` or ``I_0(r)``, over ``exp(wall)``. In decay lengths."""
+    if flat:
+        bounded = np.minimum(away, MOST_SCREENED)
+        return np.asarray(np.i0(bounded) * np.exp(np.minimum(away - wall, MOST_SCREENED) - bounded))
+    away = np.maximum(away, 1e-9)
+    return np.asarray(0.5 * (np.exp(np.minimum(away - wall, MOST_SCREENED)) - np.exp(-away - wall)) / away)
+
+
+def _met_at_wall(decay: float, length: float, radius: float) -> tuple[float, float]:
+    """The flow S from the centre of a ball (``length`` 0) or evenly from the axis of a cylinder of this ``radius`` and
+    ``length``, m, of which a flow of one passes the wall, over ``exp(m a)``; and the mean potential (1/m) on the wall
+    of an S of one, times ``exp(m a)``. The rest is what vessels would take inside, where there are none:
+
+    ``1 / S = 1 - m^2 integral(phi)``, with ``phi = exp(-m r) / (4 pi r)`` or its mean over the axis,
+
+    which is ``(1 + m a) exp(-m a)`` of a ball, ``m a K_1(m a)`` of a cylinder without end. Of a cylinder, potential and
+    integral are ``integral((l - s) exp(-m R) / R ds) / (2 pi l^2)`` and ``1 / S = (1 - exp(-m l)) / (m l) + m / l
+    integral((l - s) exp(-m R) ds)``, s from 0 to l, ``R^2 = a^2 + s^2 = (a cosh t)^2``.
+    """
+    wall = decay * radius
+    if length == 0.0:
+        return 1.0 / (1.0 + wall), 1.0 / (4.0 * np.pi * radius)
+    end = float(np.arcsinh(length / radius))
+    places, parts = np.polynomial.legendre.leggauss(SAMPLES)
+    t, parts = 0.5 * end * (places + 1.0), 0.5 * end * parts
+    share = parts * (length - radius * np.sinh(t)) / length * np.exp(-wall * (np.cosh(t) - 1.0))
+    through_ends = -np.expm1(-decay * length) / (decay * length) if decay > 0.0 else 1.0
+    passed = through_ends * np.exp(min(wall, MOST_SCREENED)) + wall * float(share @ np.cosh(t))
+    return 1.0 / passed, float(np.sum(share)) / (2.0 * np.pi * length)
 
 
 def _centred(engine: Engine, weights: Array, centre: Array) -> Array:
