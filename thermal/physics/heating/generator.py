@@ -159,8 +159,10 @@ class Operation:
     """W that keep the temperature, by temperature control's integral"""
     gap: float = 0.0
     """K from the target at the last look"""
+    since: float = np.nan
+    """s, when the impedance was first looked at after a pause or another electrode's turn"""
     measured: float = np.nan
-    """ohm, the impedance as it was found last; none after a pause or for another electrode"""
+    """ohm, as it was found last"""
     changed: float = np.nan
     """s, when it was first found to be that"""
     rising: float = 0.0
@@ -206,25 +208,28 @@ class Operation:
 
     def _forget(self) -> None:
         """What was measured says nothing of what comes."""
-        self.measured, self.changed, self.rising = np.nan, np.nan, 0.0
+        self.since, self.measured, self.changed, self.rising = np.nan, np.nan, np.nan, 0.0
 
     def _follow(self, time: float, impedance: float) -> None:
         """Take note of how fast the impedance (ohm) rises; it is only measured anew when tissue has changed enough."""
-        if impedance == self.measured:
+        if np.isnan(self.measured):
+            self.since = time
+        elif impedance != self.measured:
+            self.rising = (impedance - self.measured) / (time - self.changed)
+        else:
             return
-        self.rising = 0.0 if np.isnan(self.measured) else (impedance - self.measured) / (time - self.changed)
         self.measured, self.changed = impedance, time
 
     def until(self, time: float) -> float:
         """Time in s up to which a step from ``time`` may go: to the end of a turn or of a pause, as far as the
-        impedance stays what it is, part of the way to a roll-off."""
+        impedance stays what it is, part of the way to a roll-off, and as long again as it has been watched."""
         if self.over:
             return np.inf
         if self.paused(time, self.driven):
             return min(self.ends, *(end + 1e-6 for end in self.paused_until.values() if end > time))
-        if self.rising == 0.0:
-            return self.ends
-        lasts, rolloff = CHANGE * self.measured / abs(self.rising), self.settings.rolloff
+        lasts, rolloff = time - self.since, self.settings.rolloff
+        if self.rising != 0.0:
+            lasts = min(lasts, CHANGE * self.measured / abs(self.rising))
         if rolloff is not None and self.rising > 0.0:
             left = self.first_impedances[self.driven] + rolloff.rise - self.measured
             lasts = min(lasts, APPROACH * left / self.rising)
@@ -276,7 +281,7 @@ class Operation:
     def memory(self) -> Mapping[str, Array]:
         """All of it."""
         numbers = [self.seen, self.rolloffs, self.first_rolloff, self.holding, self.gap, self.driven, self.ends,
-                   self.measured, self.changed, self.rising]  # fmt: skip
+                   self.since, self.measured, self.changed, self.rising]  # fmt: skip
         return {
             "generator": np.array(numbers, dtype=float),
             "first_impedances": _rows(self.first_impedances),
@@ -288,7 +293,7 @@ class Operation:
         seen, rolloffs, first, holding, gap, driven, ends, *trend = (float(value) for value in memory["generator"])
         self.seen, self.rolloffs, self.first_rolloff = seen, int(rolloffs), first
         self.holding, self.gap, self.driven, self.ends = holding, gap, int(driven), ends
-        self.measured, self.changed, self.rising = trend
+        self.since, self.measured, self.changed, self.rising = trend
         self.first_impedances = {int(turn): float(ohm) for turn, ohm in memory["first_impedances"]}
         self.paused_until = {int(turn): float(time) for turn, time in memory["paused_until"]}
 
