@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from scenes import MM, at, cube, nothing_held, scene, tissues
 
 from thermal.engines.voxel import VoxelEngine
+from thermal.physics.heating.generator import Operation
 from thermal.physics.heating.rfa import Rfa, RfaSource
 
 
@@ -110,8 +111,8 @@ def test_power_rises_to_its_setting() -> None:
                  electrode=needle(0, 0)).prepare(scene(engine, duration=400.0))  # fmt: skip
     assert source.ticks[:2] == (2.5, 5.0)
     assert source.ticks[-1] == 397.5  # the end of the run is no moment to act
-    found = [first(source, engine, time=time)["power"] for time in (0.0, 5.0, 65.0, 125.0, 200.0)]
-    assert found == pytest.approx([0.0, 10.0, 20.0, 30.0, 30.0], rel=1e-12)
+    found = [first(source, engine, time=time)["power"] for time in (0.0, 4.5, 64.5, 124.5, 200.0)]
+    assert found == pytest.approx([0.0, 10.0, 20.0, 30.0, 30.0], rel=1e-12)  # of steps of 1 s: in their middle
 
 
 def test_roll_off_pauses_and_comes_back() -> None:
@@ -131,6 +132,20 @@ def test_roll_off_pauses_and_comes_back() -> None:
     )
     assert paused == dried  # without current nothing is measured, and no potential solved for
     assert first(source, engine, 37.0, 65.0)["impedance"] < dried - 10.0
+
+
+def test_steps_go_as_far_as_the_impedance_is_known() -> None:
+    """By turns: as long as it has been watched; until it has changed by 2 %; half of the way to the roll-off; to the
+    end of the pause. What does not change asks for nothing."""
+    settings = rfa(power="30 W", rolloff={"rise": "10 ohm", "pause": "12 s"}, electrode=needle(0, 0))
+    meter = Operation.of(settings, 1, 0.0)
+    course = [(0.0, 60.0, 0.25), (4.0, 60.0, 8.0), (10.0, 60.0, 20.0), (20.0, 63.0, 20.0 + 0.02 * 63.0 / 0.15),
+              (21.0, 69.0, 21.0 + 0.25), (24.0, 69.3, 24.0 + 0.5 * 0.7 / 0.1), (28.0, 70.5, 40.0), (32.0, 70.5, 40.0),
+              (40.0, 61.0, 40.25), (41.0, 61.0, 42.0)]  # fmt: skip
+    for time, impedance, until in course:
+        for _ in range(2):  # a step may be looked at twice
+            meter.look(time, impedance, 37.0)
+            assert meter.until(time) == pytest.approx(until, rel=1e-12), time
 
 
 def test_the_last_roll_off_ends_the_treatment() -> None:
@@ -270,3 +285,18 @@ def test_generator_at_roll_off(run_case: RunCase) -> None:
     lasting = [time[last] - time[start - 1] for start, last in zip(begin, finish, strict=True)]
     whole = np.array(lasting[:-1]) / 15.0  # the last may be cut by the end; again 15 s where tissue is still dry
     np.testing.assert_allclose(whole, np.maximum(np.round(whole), 1.0), atol=1e-4)
+
+
+def test_roll_offs_hang_on_the_tissue_and_not_on_the_steps(run_case: RunCase) -> None:
+    """Twenty times smaller a tolerance changes little (the power that is lost in a step in which all at the needle
+    dries at once); pauses last what they are asked to, though they neither begin nor end on ticks."""
+    settings = ("heating.power=60 W", 'heating.rolloff={rise="10 ohm", pause="12 s"}', "bioheat.duration=160 s")
+    run, finer = (run_case("rfa_control", *settings, f"numerics.temperature_tolerance={t} K") for t in (0.02, 0.001))
+    assert run.value("zone.volume") == pytest.approx(finer.value("zone.volume"), rel=3e-3)
+    assert run.value("energy.delivered") == pytest.approx(finer.value("energy.delivered"), rel=0.015)
+    for one in (run, finer):
+        power = np.append(one.history["power"][1:], 1.0) > 0.0  # from each moment on
+        begin, finish = (np.flatnonzero(power[:-1] & ~power[1:]) + 1, np.flatnonzero(~power[:-1] & power[1:]) + 1)
+        lasting = (one.history.time[finish] - one.history.time[begin])[:-1] / 12.0  # the last is cut by the end
+        assert len(lasting) >= 4
+        np.testing.assert_allclose(lasting, np.round(lasting), atol=1e-6)

@@ -85,7 +85,7 @@ class Steered(SourceAround):
             for name, reading in drive.readings.items()
         }
         readings = {**shown, "control.level": Reading(self.level, ""), "control.room": Reading(self.room, "K")}
-        return Drive(scale * drive.power, readings=readings)
+        return Drive(scale * drive.power, readings=readings, until=drive.until)
 
     def memory(self) -> Mapping[str, Array]:
         """What the pilot knows, and what it set."""

@@ -194,6 +194,12 @@ class Loop:
         proposal = progress.step if progress.step > 0.0 else self._fresh_step(progress, target - now)
         step, lands = fit(min(proposal, self.control.max_step), target - now)
         drive = self.source.drive(progress.state, step)
+        if now + SMALLEST_STEP < drive.until < target - APART:
+            target, jumps = drive.until, False
+            shorter, lands = fit(min(proposal, self.control.max_step), target - now)
+            if shorter < step:
+                step = shorter
+                drive = self.source.drive(progress.state, step)
         earlier = progress.state.temperature.copy() if self._looks_back or drive.contacts else None
         before = replace(progress.copy(), span=None) if self._wanted(now, now + step) else None
         heat, rates, kept, paid = self._begin(progress, drive, 0.5 * step)

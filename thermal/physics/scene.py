@@ -162,6 +162,7 @@ class Drive:
     ``power``: (n,) W put into each node. ``contacts``: probes. ``held``: nodes whose temperature is prescribed, as a
     function of time (s) whose mask never changes. ``readings``: instruments for the history (power, impedance ...).
     ``steady``: all of it stays as it is until the source's next event or tick, whatever the temperature does.
+    ``until``: time in s beyond which the step must not go, though there is neither event nor tick.
     """
 
     power: Array
@@ -169,6 +170,7 @@ class Drive:
     held: Callable[[float], Held] | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
     steady: bool = False
+    until: float = np.inf
 
 
 @runtime_checkable

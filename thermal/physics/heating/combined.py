@@ -146,6 +146,7 @@ class CombinedSource:
             _together(holders) if holders else None,
             _numbered(drive.readings for drive in drives),
             all(drive.steady for drive in drives),
+            min(drive.until for drive in drives),
         )
 
     def memory(self) -> Mapping[str, Array]:

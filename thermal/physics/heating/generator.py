@@ -1,7 +1,9 @@
 """What an RF generator does: holds a power, voltage, current or temperature, ramps, pauses at a roll-off, switches.
 
-It looks at the state at the start of each step, and steps land on its ticks (``interval``), so that it decides no later
-than a tick after something has happened. A step that is looked at twice is decided alike.
+It looks at the state at the start of each step, and steps land on its ticks (``interval``). From how fast the impedance
+changes it foresees how far its power stays where it is and when it will pause, and asks for steps that go no further
+and that end with the pause: what it does then hangs on the tissue and not on how long steps are. A step that is looked
+at twice is decided alike.
 """
 
 from __future__ import annotations
@@ -19,6 +21,12 @@ Resistance = Annotated[float, *quantity("ohm", gt=0, le=1e6)]
 PowerRate = Annotated[float, *quantity("W/s", gt=0, le=1e6)]
 SETTLING = 10.0
 """s, in which temperature control aims to close the gap to its target."""
+APPROACH = 0.5
+"""Part of the time to a foreseen roll-off that a step may take: the impedance rises ever faster."""
+PROMPT = 0.25
+"""s, shortest step that is asked for, and how late a roll-off comes at most: 10 ohm take ten times as long."""
+CHANGE = 0.02
+"""Relative change of the impedance within a step: the heat, which is that of its start, lags behind by half of it."""
 
 
 class RollOff(Spec):
@@ -151,6 +159,14 @@ class Operation:
     """W that keep the temperature, by temperature control's integral"""
     gap: float = 0.0
     """K from the target at the last look"""
+    since: float = np.nan
+    """s, when the impedance was first looked at after a pause or another electrode's turn"""
+    measured: float = np.nan
+    """ohm, as it was found last"""
+    changed: float = np.nan
+    """s, when it was first found to be that"""
+    rising: float = 0.0
+    """ohm/s"""
 
     @staticmethod
     def of(settings: Generator, turns: int, begun: float) -> Operation:
@@ -176,6 +192,7 @@ class Operation:
         while time > self.ends - 1e-6:
             self.driven = (self.driven + 1) % self.turns
             self.ends += self.settings.switching
+            self._forget()
         if self.paused(time, self.driven):
             self._hand_over(time)
 
@@ -186,7 +203,37 @@ class Operation:
         if not ready or self.settings.switching is None:
             return False
         self.driven, self.ends = ready[0], time + self.settings.switching
+        self._forget()
         return True
+
+    def _forget(self) -> None:
+        """What was measured says nothing of what comes."""
+        self.since, self.measured, self.changed, self.rising = np.nan, np.nan, np.nan, 0.0
+
+    def _follow(self, time: float, impedance: float) -> None:
+        """Take note of how fast the impedance (ohm) rises; it is only measured anew when tissue has changed enough."""
+        if np.isnan(self.measured):
+            self.since = time
+        elif impedance != self.measured:
+            self.rising = (impedance - self.measured) / (time - self.changed)
+        else:
+            return
+        self.measured, self.changed = impedance, time
+
+    def until(self, time: float) -> float:
+        """Time in s up to which a step from ``time`` may go: to the end of a turn or of a pause, as far as the
+        impedance stays what it is, part of the way to a roll-off, and as long again as it has been watched."""
+        if self.over:
+            return np.inf
+        if self.paused(time, self.driven):
+            return min(self.ends, *(end + 1e-6 for end in self.paused_until.values() if end > time))
+        lasts, rolloff = time - self.since, self.settings.rolloff
+        if self.rising != 0.0:
+            lasts = min(lasts, CHANGE * self.measured / abs(self.rising))
+        if rolloff is not None and self.rising > 0.0:
+            left = self.first_impedances[self.driven] + rolloff.rise - self.measured
+            lasts = min(lasts, APPROACH * left / self.rising)
+        return min(self.ends, time + max(lasts, PROMPT))
 
     def look(self, time: float, impedance: float, touched: float) -> bool:
         """Take note of what the meters say at ``time`` s: impedance (ohm), temperature at the electrodes (degC).
@@ -206,21 +253,25 @@ class Operation:
             self.holding = float(np.clip(self.holding + gained, 0.0, settings.power))
         self.seen = time
         rolloff = settings.rolloff
-        if rolloff is None or self.paused(time, self.driven) or impedance <= first + rolloff.rise:
+        if self.paused(time, self.driven):
             return False
+        if rolloff is None or impedance <= first + rolloff.rise:
+            self._follow(time, impedance)
+            return False
+        self._forget()
         self.paused_until[self.driven] = time + rolloff.pause - 1e-6
         self.rolloffs += 1
         self.first_rolloff = min(self.first_rolloff, time)
         return not self.over and self._hand_over(time)
 
-    def voltage(self, time: float, impedance: float, span: float) -> float:
-        """Voltage (rms) from ``time`` s on; zero in a pause."""
+    def voltage(self, time: float, step: float, impedance: float, span: float) -> float:
+        """Voltage (rms) for ``step`` s from ``time`` s on; zero in a pause."""
         settings = self.settings
         if self.over or self.paused(time, self.driven):
             return 0.0
         power = 0.0
         if settings.power is not None:
-            power = settings.at_most(time - self.begun)
+            power = settings.at_most(time + 0.5 * step - self.begun)
             if settings.target_temperature is not None:
                 wanted = self.holding + self.gap / (self.gain * max(SETTLING, 2.0 * settings.interval))
                 power = float(np.clip(wanted, 0.0, power))
@@ -229,7 +280,8 @@ class Operation:
 
     def memory(self) -> Mapping[str, Array]:
         """All of it."""
-        numbers = [self.seen, self.rolloffs, self.first_rolloff, self.holding, self.gap, self.driven, self.ends]
+        numbers = [self.seen, self.rolloffs, self.first_rolloff, self.holding, self.gap, self.driven, self.ends,
+                   self.since, self.measured, self.changed, self.rising]  # fmt: skip
         return {
             "generator": np.array(numbers, dtype=float),
             "first_impedances": _rows(self.first_impedances),
@@ -238,9 +290,10 @@ class Operation:
 
     def recall(self, memory: Mapping[str, Array]) -> None:
         """Go on from what :meth:`memory` gave."""
-        seen, rolloffs, first, holding, gap, driven, ends = (float(value) for value in memory["generator"])
+        seen, rolloffs, first, holding, gap, driven, ends, *trend = (float(value) for value in memory["generator"])
         self.seen, self.rolloffs, self.first_rolloff = seen, int(rolloffs), first
         self.holding, self.gap, self.driven, self.ends = holding, gap, int(driven), ends
+        self.since, self.measured, self.changed, self.rising = trend
         self.first_impedances = {int(turn): float(ohm) for turn, ohm in memory["first_impedances"]}
         self.paused_until = {int(turn): float(time) for turn, time in memory["paused_until"]}
 

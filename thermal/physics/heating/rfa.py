@@ -260,10 +260,11 @@ class RfaSource:
         contacts = tuple(coolants) if self.spec.is_enabled(middle) and not self.operation.over else ()
         if not on:
             return Drive(np.zeros_like(circuit.engine.volume), contacts, readings=self._readings(0.0, 0.0, state))
-        self._voltage = self.operation.voltage(state.time, self.impedance, self.span)
+        self._voltage = self.operation.voltage(state.time, step, self.impedance, self.span)
         power = self._voltage**2 * circuit.heat(cooled=bool(contacts))
         directly = self._voltage**2 * circuit.conductance - float(np.sum(power))
-        return Drive(power, contacts, readings=self._readings(self._voltage, directly, state))
+        readings = self._readings(self._voltage, directly, state)
+        return Drive(power, contacts, readings=readings, until=self.operation.until(state.time))
 
     def _touched(self, temperature: Array) -> float:
         """Mean temperature of the tissue at the active electrodes, degC."""
