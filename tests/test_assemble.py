@@ -307,6 +307,8 @@ perfusion = "0.002 1/s"
 metabolic_heat = "0 W/m^3"
 [boundaries.faces]
 kind = "insulated"
+[numerics]
+precision = "double"
 """
 
 
@@ -325,6 +327,9 @@ def test_bioheat_takes_each_tissue_by_its_volume(tmp_path: Path) -> None:
     k = 0.6 * shares["liver"] + 0.3 * shares["tumour"] + blood.conductivity * shares["vessel"]
     np.testing.assert_allclose(problem.cells.at_37, k, rtol=1e-12)
     assert problem.arterial_temperature == 37.0
+    single = make_bioheat(built(tmp_path, OWN.replace("double", "single"))[0], tissues, np.full(capacity.shape, 37.0))
+    assert single.perfusion.dtype == np.float32
+    np.testing.assert_allclose(single.perfusion, problem.perfusion, rtol=1e-7)
 
 
 def test_who_holds_a_region_pays_for_the_blood_around_it_alone(tmp_path: Path) -> None:
