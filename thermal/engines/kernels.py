@@ -203,3 +203,21 @@ def cell_means(u: Array, out: Array) -> None:
             row = out[i, j]
             for m in range(cz):
                 row[m] = 0.125 * (a[m] + b[m] + c[m] + d[m] + a[m + 1] + b[m + 1] + c[m + 1] + d[m + 1])
+
+
+@compiled_part
+def add_to_corners(part: Array, lower: Array, upper: Array) -> None:
+    """Add a ``part`` of each cell between two planes of nodes, ``lower`` and ``upper``, to its eight corners."""
+    rows, last = part.shape[0], part.shape[1]
+    for j in range(rows + 1):
+        row, other = part[min(j, rows - 1)], part[max(j - 1, 0)]
+        inner = 1.0 if 0 < j < rows else 0.0
+        below, above = lower[j], upper[j]
+        for node, cell in ((0, 0), (last, last - 1)):
+            share = row[cell] + inner * other[cell]
+            below[node] += share
+            above[node] += share
+        for m in range(1, last):
+            share = row[m - 1] + row[m] + inner * (other[m - 1] + other[m])
+            below[m] += share
+            above[m] += share

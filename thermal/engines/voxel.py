@@ -108,11 +108,7 @@ class VoxelEngine(OneProcess):
             if factors is not None:
                 part = factors[i] * part
             part *= 0.125
-            for plane in planes[i : i + 2]:
-                plane[1:, 1:] += part
-                plane[1:, :-1] += part
-                plane[:-1, 1:] += part
-                plane[:-1, :-1] += part
+            kernels.add_to_corners(part, planes[i], planes[i + 1])
         return nodes
 
     @cached_property
