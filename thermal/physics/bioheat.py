@@ -90,7 +90,7 @@ class Bioheat:
             surroundings = (around.film, around.load, self.perfusion, self.cuts)
             problem = HeatProblem(self.heat, capacity, self.cells, arterial, *surroundings)
             self._steppers[precision] = self.engine.stepper(problem, precision)
-            del capacity, problem
+            del capacity, problem  # with all else that only set-up needed, before the march takes its own
             self.engine.let_go()
             give_back()
         return self._steppers[precision]
