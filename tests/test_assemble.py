@@ -362,3 +362,50 @@ def test_phase_changes_and_metabolism_can_be_left_out(tmp_path: Path) -> None:
     assert without.heat.freezing is None
     assert without.heat.boiling is None
     assert not without.metabolic.any()
+
+
+LASER = """
+kind = "photothermal"
+wavelength = "1064 nm"
+power = "1 W"
+[heating.fibre]
+entry = ["0 mm", "0 mm", "10 mm"]
+tip = ["0 mm", "0 mm", "0 mm"]
+"""
+ELECTRODE = """
+[heating.electrode]
+entry = ["0 mm", "0 mm", "10 mm"]
+tip = ["0 mm", "0 mm", "-2 mm"]
+active_length = "5 mm"
+radius = "0.8 mm"
+"""
+COLD_SOURCE = """
+kind = "prescribed"
+sources = [{ shape = "region", region = "tumour", density = "-1 W/cm^3" }]
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "freezes"),
+    [
+        ("", False),
+        (f"[heating]\n{LASER}", False),
+        (f'[heating]\nkind = "rfa"\npower = "5 W"\n{ELECTRODE}', False),
+        (f'[heating]\nkind = "rfa"\npower = "5 W"\ncooling = {{ temperature = "5 degC" }}\n{ELECTRODE}', False),
+        (f'[heating]\nkind = "rfa"\npower = "5 W"\ncooling = {{ temperature = "-2 degC" }}\n{ELECTRODE}', True),
+        ('[heating]\nkind = "temperature"\nschedule = [["0 s", "37 degC"], ["9 s", "-1 degC"]]', True),
+        (f"[heating]\n{COLD_SOURCE}", True),
+        ('[boundaries."x-"]\nkind = "fixed"\ntemperature = "0 degC"', False),
+        ('[boundaries."x-"]\nkind = "fixed"\ntemperature = "-5 degC"', True),
+        ('[boundaries."x-"]\nkind = "convective"\ncoefficient = "9 W/m^2/K"\ntemperature = "-5 degC"', True),
+        ('[boundaries."x-"]\nkind = "convective"\ncoefficient = "9 W/m^2/K"\ntemperature = "5 degC"', False),
+        ('[boundaries."x-"]\nkind = "flux"\nflux = "-9 W/m^2"', True),
+        ('[boundaries."x-"]\nkind = "flux"\nflux = "9 W/m^2"', False),
+    ],
+)
+def test_tissue_freezes_only_where_something_may_be_cold_enough(tmp_path: Path, more: str, freezes: bool) -> None:
+    case, tissues, engine = built(tmp_path, "\n" + more)
+    problem = make_bioheat(case, tissues, np.full(engine.volume.shape, 37.0))
+    assert (problem.heat.freezing is not None) == freezes
+    assert (problem.cells.frozen is not None) == freezes
+    assert make_bioheat(case, tissues, np.full(engine.volume.shape, -3.0)).heat.freezing is not None

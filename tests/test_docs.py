@@ -426,9 +426,8 @@ def test_numbers_of_the_physics_page_are_those_of_the_code() -> None:
     frequency, energy = arrhenius.constants
     quoted = [
         f"by whole powers of {steps.FRONT_GROWTH:g} with $({steps.FRONT_TOLERANCE:g}\\,\\tau/e_f)^{{1/2}}$",
+        f"up to {steps.FRONT_STEP:g} s",
         f"a step with more than ${steps.FRONT_BEARABLE * steps.FRONT_TOLERANCE:g}\\,\\tau$ is done again",
-        f"up to {steps.FRONT_STEP:g} s, or {steps.SHARP_STEP:g} s where the latent heat is taken up within less than "
-        f"{steps.SHARP:g} K",
         f"\\min\\{{{steps.GROWTH:g}, \\max\\{{0.2,\\ {steps.SAFETY:g}\\,",
         f"$a = \\sqrt{{({probes.REACH_IN_SPACINGS:g}\\,h)^2 + ({probes.REACH_IN_RADII:g}\\,r)^2}}$",
         f"({freezing.solidus:g} to {freezing.liquidus:g} °C)",

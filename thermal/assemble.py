@@ -240,7 +240,8 @@ def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
     ever_held = _ever_held(case, tissues)
     held = with_border(engine, ever_held)
     mix = partial(_mix_outside, tissues, held, _standing_for(engine, held)) if held else tissues.mix_nodes
-    freezing, frozen_capacity = _freezing(case, tissues, mix)
+    cold = _gets_cold(case, initial, surroundings)
+    freezing, frozen_capacity = _freezing(case, tissues, mix) if cold else (None, None)
 
     def capacity() -> Array:
         return _at_nodes(mix, tissues, {name: t.density * t.heat_capacity for name, t in regions.items()})
@@ -312,6 +313,26 @@ def check_treatment(case: Case, tissues: Tissues) -> None:
 def _at_nodes(mix: Mix, tissues: Tissues, values: Mapping[str, float]) -> Array:
     """Nodal mixture; one outside the body, where it divides zero."""
     return np.where(tissues.engine.volume > 0, mix(values), 1.0)
+
+
+def _gets_cold(case: Case, initial: Array, surroundings: Surroundings) -> bool:
+    """Whether anything draws tissue to where it begins to freeze; else ice would only be looked for in every step.
+
+    Heat that flows by differences of temperature, and sources that only give, leave nothing colder than the coldest of
+    what there is at the start, around and within.
+    """
+    given = case.bioheat.freezing
+    if not isinstance(given, Freezing):
+        return False
+    held = surroundings.held
+    coldest = min(
+        case.heating.coldest,
+        case.bioheat.arterial_temperature,
+        float(np.min(initial)),
+        float(np.min(held.value, where=held.mask, initial=np.inf)),
+    )
+    around = surroundings.load - surroundings.film * given.liquidus  # W into tissue that begins to freeze
+    return coldest <= given.liquidus or bool((around < 0.0).any())
 
 
 def _freezing(case: Case, tissues: Tissues, mix: Mix) -> tuple[PhaseChange | None, Array | None]:

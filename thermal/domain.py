@@ -142,8 +142,10 @@ class CutEdges:
 def of_either(lists: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
     """Pairs of nodes (e, 2), sorted, that are in any of the ``lists``."""
     size = max(int(pairs.max(initial=0)) for pairs in lists) + 1
-    keys = np.unique(np.concatenate([pairs[:, 0] * size + pairs[:, 1] for pairs in lists]))
-    return np.stack(np.divmod(keys, size), axis=1)
+    keys = np.concatenate([pairs[:, 0] * size + pairs[:, 1] for pairs in lists])
+    keys.sort(kind="stable")  # lists in order are merged
+    first = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
+    return np.stack(np.divmod(keys[first], size), axis=1)
 
 
 Domain = VoxelDomain | MeshDomain | AxisymmetricDomain

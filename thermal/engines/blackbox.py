@@ -108,25 +108,26 @@ def interpolate(
 
 
 @compiled_inline
-def _paired(z: Index, first: int, end: int) -> int:
-    """How many coarse nodes, from ``first`` to before ``end``, are two fine cells apart, each from the next.
+def _even(z: Index, first: int, end: int, step: int) -> int:
+    """How many coarse nodes, from ``first`` to before ``end``, are ``step`` fine cells apart, each from the next.
 
-    Their fine nodes lie at even steps, so kernels read and write without looking up where.
+    Their fine nodes lie at even steps, so kernels read and write without looking up where. On graded grids some cells
+    are merged, and some are not: rows are stretches of steps of two and of one.
     """
     size = 1
-    while first + size < end and z[first + size] - z[first + size - 1] == 2:
+    while first + size < end and z[first + size] - z[first + size - 1] == step:
         size += 1
     return size
 
 
 @compiled_part
 def _images(
-    a: int, b: int, g: Grid, flat: Grid, offsets: Index, s: Grid, x: Index, y: Index, start: int, first: int, w: Grid,
-    image: Array,
+    a: int, b: int, g: Grid, flat: Grid, offsets: Index, s: Grid, x: Index, y: Index, start: int, step: int, first: int,
+    w: Grid, image: Array,
 ) -> None:  # fmt: skip
     """A times the columns of the interpolation for a stretch of a coarse row, on the 5 x 5 x 5 nodes that each reaches.
 
-    The coarse nodes from ``first`` on, as many as ``image`` has room for, lie at every second fine one from ``start``.
+    The coarse nodes from ``first`` on, as many as ``image`` has room for, lie ``step`` fine ones apart from ``start``.
     ``flat`` is ``g`` as one row: in it a place before a row is one, too.
     """
     size = image.shape[1]
@@ -143,14 +144,14 @@ def _images(
         i, j, k, to = x[a] + ei, y[b] + ej, start + ek, 62 + ei * 25 + ej * 5 + ek
         centre, held = image[to], s[i, j, k:]
         for c in range(size):
-            centre[c] += held[2 * c] * weight[c]
+            centre[c] += held[step * c] * weight[c]
         for m in range(len(offsets)):
             di, dj, dk = offsets[m, 0], offsets[m, 1], offsets[m, 2]
             move = di * 25 + dj * 5 + dk
             ahead, behind = g[m, i, j, k:], flat[((m * nx + i - di) * ny + j - dj) * nz + k - dk :]
             there, back = image[to + move], image[to - move]
             for c in range(size):
-                forth, hither = ahead[2 * c] * weight[c], behind[2 * c] * weight[c]
+                forth, hither = ahead[step * c] * weight[c], behind[step * c] * weight[c]
                 there[c] -= forth
                 back[c] -= hither
                 centre[c] += forth + hither
@@ -188,9 +189,10 @@ def _galerkin(
         for b in range(1, ny - 1):
             first: Any = np.int64(1)  # a bare 1 has a type of its own, for which kernels would be compiled once more
             while first < nz - 1:
-                size = _paired(z, first, min(first + STRETCH, nz - 1))
+                step = z[first + 1] - z[first]
+                size = _even(z, first, min(first + STRETCH, nz - 1), step)
                 image = room[:, :size]
-                _images(a, b, g, flat, offsets, s, x, y, z[first], first, w, image)
+                _images(a, b, g, flat, offsets, s, x, y, z[first], step, first, w, image)
                 for m in range(len(ALL)):
                     p, q, r = a + ALL[m, 0], b + ALL[m, 1], first + ALL[m, 2]
                     oi, oj = x[p] - x[a], y[q] - y[b]
@@ -213,20 +215,15 @@ def restrict(begin: int, end: int, w: Grid, x: Index, y: Index, z: Index, fine: 
     _, ny, nz = coarse.shape
     for a in range(begin, end):
         for b in range(1, ny - 1):
-            first = 1
-            while first < nz - 1:
-                size = _paired(z, first, nz - 1)
-                here = slice(first, first + size)
-                row = coarse[a, b, here]
-                row[:] = 0.0
-                for di in range(-1, 2):
-                    for dj in range(-1, 2):
-                        of = CENTRE + 9 * di + 3 * dj
-                        line = fine[x[a] + di, y[b] + dj, z[first] - 1 :]
-                        before, at, after = w[of - 1, a, b, here], w[of, a, b, here], w[of + 1, a, b, here]
-                        for c in range(size):
-                            row[c] += before[c] * line[2 * c] + at[c] * line[2 * c + 1] + after[c] * line[2 * c + 2]
-                first += size
+            row = coarse[a, b]
+            row[:] = 0.0
+            for di in range(-1, 2):
+                for dj in range(-1, 2):
+                    of = CENTRE + 9 * di + 3 * dj
+                    line, before, at, after = fine[x[a] + di, y[b] + dj], w[of - 1, a, b], w[of, a, b], w[of + 1, a, b]
+                    for c in range(1, nz - 1):
+                        k = z[c]
+                        row[c] += before[c] * line[k - 1] + at[c] * line[k] + after[c] * line[k + 1]
 
 
 @compiled_shared

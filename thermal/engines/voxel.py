@@ -104,9 +104,11 @@ class VoxelEngine(OneProcess):
         nodes = np.zeros(self._nodes)
         planes = nodes.reshape(self.domain.shape)
         for i, width in enumerate(hx):
+            if factors is not None and not factors[i].any():
+                continue
             part = width * hy[:, None] * hz * solid[i]
             if factors is not None:
-                part = factors[i] * part
+                part *= factors[i]
             part *= 0.125
             kernels.add_to_corners(part, planes[i], planes[i + 1])
         return nodes

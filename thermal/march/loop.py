@@ -217,7 +217,7 @@ class Loop:
                 before = None
             if stepped.error is None:
                 self._look_for_runaway(now + step, progress.state.temperature, drive.power)
-            following = self._next_step(step, proposal, stepped, progress.state.temperature)
+            following = self._next_step(step, proposal, stepped)
         else:
             before, (step, lands, stages, stepped) = None, leap
             following = 0.0 if stepped.error is None else self.control.after_leap(step, stepped.error)
@@ -340,23 +340,11 @@ class Loop:
         _, rates, _, _ = self._begin(progress, drive, 0.0)
         return self.control.first(rates.decay, rates.heating, ramps=drive.held is not None)
 
-    def _next_step(self, step: float, proposal: float, stepped: Stepped, temperature: Array) -> float:
+    def _next_step(self, step: float, proposal: float, stepped: Stepped) -> float:
         """Proposal for the next step from the local error estimate."""
         if stepped.error is None:
-            width = self._front_width(temperature)
-            return self.control.next_beside_fronts(step, proposal, stepped.front_error, width)
+            return self.control.next_beside_fronts(step, proposal, stepped.front_error)
         return self.control.next(step, proposal, stepped.error)
-
-    def _front_width(self, temperature: Array) -> float:
-        """Smallest range of temperature (K) in which the fronts that there are take up latent heat."""
-        engine, heat = self.bioheat.engine, self.bioheat.heat
-        ice, steam = heat.freezing, heat.boiling
-        widths = [np.inf]
-        if ice is not None and engine.minimum(temperature) <= ice.liquidus:
-            widths.append(ice.liquidus - ice.solidus)
-        if steam is not None and engine.maximum(temperature) >= steam.start:
-            widths.append(steam.end - steam.start)
-        return min(widths)
 
 
 def _foreseen(progress: Progress, ahead: float) -> Array:

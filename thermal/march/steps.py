@@ -17,8 +17,6 @@ APART = 2.0 * SMALLEST_STEP
 GROWTH = 2.0  # largest ratio of successive steps in smooth regimes
 FRONT_GROWTH = 1.5  # the same while there is ice or vapour
 FRONT_STEP = 10.0  # s; largest step while there is ice or vapour
-SHARP_STEP = 5.0  # s; the same where latent heat is taken up within less than SHARP: beyond, fronts begin to flutter
-SHARP = 2.0  # K
 FRONT_TOLERANCE = 100.0
 """Tolerances that the error beside fronts may have: at every node that begins or ends to change its phase the estimate
 is of the first order in the step, and diffusion wipes out what it sees within a few steps."""
@@ -98,14 +96,13 @@ class Control:
         """K, error beside fronts beyond which a step is done anew."""
         return FRONT_BEARABLE * FRONT_TOLERANCE * self.tolerance
 
-    def next_beside_fronts(self, step: float, proposal: float, error: float, width: float) -> float:
-        """As :meth:`next` while there is ice or vapour, whose latent heat is taken up within ``width`` K; ``error`` is
-        that beside fronts."""
+    def next_beside_fronts(self, step: float, proposal: float, error: float) -> float:
+        """As :meth:`next` while there is ice or vapour; ``error`` is that beside fronts."""
         factor = FRONT_GROWTH ** min(max(self._front_power(error), -4), 1)
         wanted = step * factor
         if factor >= 1.0 and step < proposal:
             wanted = max(wanted, proposal)
-        return max(min(wanted, SHARP_STEP if width < SHARP else FRONT_STEP, self.max_step), SMALLEST_STEP)
+        return max(min(wanted, FRONT_STEP, self.max_step), SMALLEST_STEP)
 
     def again(self, step: float, error: float) -> float:
         """Step (s) to take instead of one of ``step`` s that had an unbearable ``error`` (K) beside fronts."""

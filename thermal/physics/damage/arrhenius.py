@@ -182,7 +182,7 @@ class Arrhenius(Unbound):
     def survival(self, value: Array) -> Array:
         """exp(-Omega)."""
         living = np.ones_like(value)
-        hurt = np.flatnonzero(value)
+        hurt = np.flatnonzero(value != 0.0)
         living[hurt] = np.exp(-np.minimum(value[hurt], 700.0))
         return living
 

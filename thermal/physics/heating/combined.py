@@ -45,6 +45,11 @@ class Combined(HeatingKind):
         return self.parts
 
     @property
+    def coldest(self) -> float:
+        """See :class:`HeatingKind`."""
+        return min(part.coldest for part in self.parts)
+
+    @property
     def devices(self) -> tuple[Device, ...]:
         """Those of all parts."""
         return tuple(

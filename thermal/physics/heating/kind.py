@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Literal
 
 from thermal.units import Spec
@@ -28,6 +29,11 @@ class HeatingKind(Spec):
     def holds(self) -> tuple[str, ...]:
         """Regions that are held at a temperature for as long as it acts."""
         return ()
+
+    @property
+    def coldest(self) -> float:
+        """degC below which it draws no tissue: infinite if it only heats, minus infinity if it does not say."""
+        return -math.inf
 
     @property
     def needs_potentials(self) -> bool:

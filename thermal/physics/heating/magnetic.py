@@ -6,6 +6,7 @@ sources are in phase and add up as vectors.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -81,6 +82,11 @@ class Magnetic(Switched):
     temperature_update: Duration | None = None
     """how often the heat of the particles is computed again at the temperature that the tissue has reached; once and
     for all at the particles' own when absent"""
+
+    @property
+    def coldest(self) -> float:
+        """See :class:`HeatingKind`."""
+        return math.inf
 
     @model_validator(mode="after")
     def _one_field(self) -> Magnetic:

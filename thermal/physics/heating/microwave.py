@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -53,6 +54,11 @@ class Microwave(Switched):
     """absorption of dry tissue over that of wet tissue (unverified: dielectric losses fall by some ten times)"""
     cooling: Cooling | None = None
     """coolant inside the antennas; without it they are insulated against heat"""
+
+    @property
+    def coldest(self) -> float:
+        """The coolant's temperature, degC."""
+        return math.inf if self.cooling is None else self.cooling.temperature
 
     @property
     def places(self) -> tuple[str, ...]:

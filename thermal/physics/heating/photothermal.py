@@ -6,6 +6,7 @@ absorbed), once, or again and again as tissue coagulates; the absorbed power is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
@@ -75,6 +76,11 @@ class Photothermal(Switched):
     pulse_rate: Frequency | None = None
     """pulses a second of a laser whose mean power is given, for particles that strong pulses reshape; steady light when
     absent"""
+
+    @property
+    def coldest(self) -> float:
+        """See :class:`HeatingKind`."""
+        return math.inf
 
     @model_validator(mode="after")
     def _shines(self) -> Photothermal:

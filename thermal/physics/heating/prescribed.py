@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -104,6 +105,11 @@ class PrescribedTemperature(HeatingKind):
     """region that is held; everything when absent"""
 
     @property
+    def coldest(self) -> float:
+        """Of the schedule, degC."""
+        return min(temperature for _, temperature in self.schedule)
+
+    @property
     def holds(self) -> tuple[str, ...]:
         """See :class:`HeatingKind`."""
         return () if self.region is None else (self.region,)
@@ -155,6 +161,11 @@ class NoHeating(HeatingKind):
 
     devices: ClassVar[tuple[Device, ...]] = ()
     kind: Literal["none"] = "none"
+
+    @property
+    def coldest(self) -> float:
+        """See :class:`HeatingKind`."""
+        return math.inf
 
     def lasting(self, time: float) -> Self:
         """Nothing for as long as one likes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -67,6 +68,11 @@ class Rfa(Switched, Generator):
         if self.switching is not None and self.actives < 2:
             raise ValueError("switching needs at least two active electrodes; add electrodes, or remove switching")
         return self
+
+    @property
+    def coldest(self) -> float:
+        """The coolant's temperature, degC."""
+        return math.inf if self.cooling is None else self.cooling.temperature
 
     @property
     def all_electrodes(self) -> tuple[ElectrodeEntry, ...]:
