@@ -39,6 +39,7 @@ on one line know nothing of each other."""
 
 HOMES: dict[str, tuple[str, ...]] = {
     "numba": ("engines",),
+    "llvmlite": ("engines",),
     "skfem": ("engines",),
     "pyamg": ("engines",),
     "mpi4py": ("engines",),

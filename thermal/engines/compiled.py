@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 
 import numba as nb
 import numpy as np
+from llvmlite.binding import set_option
 from numba.core import event
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 
@@ -18,6 +19,7 @@ from thermal.engines.kernel_cache import kernel_cache
 from thermal.engines.threads import find_tbb, share_out
 
 find_tbb()
+set_option("thermal", "-disable-lsr")  # loop strength reduction: a third of the time of compiling, none of running
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
@@ -25,25 +27,18 @@ SMALL = 30_000
 """Array size below which waking the other cores costs more than they save."""
 
 
+FAST = {"contract", "reassoc", "nsz", "nnan"}
+"""Liberties with which loops over sums and extremes vectorise."""
+
+
 def compiled(function: _Function) -> _Function:
     """Compiled for all cores and for one, kept on disk; small arrays are left to one core."""
     return _both(function, {"contract"})
 
 
-def compiled_fast(function: _Function) -> _Function:
-    """The same with sums and extremes taken in any order (always the same one), so that they vectorise."""
-    return _both(function, {"contract", "reassoc", "nsz", "nnan"})
-
-
-def compiled_apart(function: _Function) -> _Function:
-    """As :func:`compiled_fast`, for kernels no array of which that is written overlaps another: the many short loops
-    over rows begin without asking whether they do, a tenth of the time of a stage."""
-    return _both(function, {"contract", "reassoc", "nsz", "nnan"}, pipeline_class=_Apart)
-
-
 def compiled_part_apart(function: _Function) -> _Function:
-    """As :func:`compiled_part`, with the liberties and the promise of :func:`compiled_apart`."""
-    return cast(_Function, _kept(function, fastmath={"contract", "reassoc", "nsz", "nnan"}, pipeline_class=_Apart))
+    """As :func:`compiled_part`, with the liberties and the promise of :func:`compiled_shared_apart`."""
+    return cast(_Function, _kept(function, fastmath=FAST, pipeline_class=_Apart))
 
 
 class _Apart(CompilerBase):  # type: ignore[misc]  # untyped in numba
@@ -76,12 +71,18 @@ def compiled_shared(function: _Function) -> _Function:
 
 
 def compiled_shared_fast(function: _Function) -> _Function:
-    """The same with the liberties of :func:`compiled_fast`."""
-    return _shared(function, {"contract", "reassoc", "nsz", "nnan"})
+    """The same with sums and extremes taken in any order (always the same one), so that they vectorise."""
+    return _shared(function, FAST)
 
 
-def _shared(function: _Function, liberties: set[str]) -> _Function:
-    kernel = _kept(function, fastmath=liberties, nogil=True)
+def compiled_shared_apart(function: _Function) -> _Function:
+    """As :func:`compiled_shared_fast`, for kernels no array of which that is written overlaps another: the many short
+    loops over rows begin without asking whether they do, a tenth of the time of a stage."""
+    return _shared(function, FAST, pipeline_class=_Apart)
+
+
+def _shared(function: _Function, liberties: set[str], **options: Any) -> _Function:
+    kernel = _kept(function, fastmath=liberties, nogil=True, **options)
 
     @functools.wraps(function)
     def shared(first: int, end: int, *arguments: Any) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
 from thermal.engines.arrays import ONE, Box, Number, Real
-from thermal.engines.compiled import compiled_apart, compiled_shared, compiled_shared_fast
+from thermal.engines.compiled import compiled_shared, compiled_shared_apart, compiled_shared_fast
 from thermal.engines.padded import Padded
 from thermal.enthalpy import BODY_TEMPERATURE, CutConductivity
 from thermal.units import Array
@@ -92,8 +91,10 @@ def _add_cuts(
                     out[node] += factor * squares[edge] * around
 
 
-@compiled_apart
+@compiled_shared_apart
 def _linear_stage(
+    begin: int,
+    end: int,
     gx: Real,
     gy: Real,
     gz: Real,
@@ -109,9 +110,10 @@ def _linear_stage(
     box: Box,
     sums: Array,
 ) -> None:
-    """One of :func:`thermal.engines.linear_stage.linear_stages`, from the conductances of the edges."""
+    """One of :func:`thermal.engines.linear_stage.linear_stages`, from the conductances of the edges, on the planes from
+    ``begin`` to before ``end``."""
     bounds = box.astype(np.uint64)
-    for plane in nb.prange(box[0], box[1]):
+    for plane in range(begin, end):
         i = np.uint64(plane)
         for j in range(bounds[2], bounds[3]):
             c, o = here[i, j], before[i, j]
@@ -134,8 +136,10 @@ def _linear_stage(
             sums[1, i - bounds[0], j - bounds[2]] = lost
 
 
-@compiled_apart
+@compiled_shared_apart
 def _phase_stage(
+    begin: int,
+    end: int,
     theta: Real,
     gx: Real,
     gy: Real,
@@ -156,9 +160,10 @@ def _phase_stage(
     box: Box,
     sums: Array,
 ) -> None:
-    """:func:`thermal.engines.phase_kernels.phase_stage` from the conductances of the edges."""
+    """:func:`thermal.engines.phase_kernels.phase_stage` from the conductances of the edges, on the planes from
+    ``begin`` to before ``end``."""
     bounds = box.astype(np.uint64)
-    for plane in nb.prange(box[0], box[1]):
+    for plane in range(begin, end):
         i = np.uint64(plane)
         for j in range(bounds[2], bounds[3]):
             c = theta[i, j]
@@ -279,7 +284,9 @@ class CutFlows:
         """
         sink, inverse, first, here, before = work
         mu, nu, now, start = weights
-        _linear_stage(*self.warm, sink, inverse, first, here, before, mu, nu, now, start, box, sums)
+        _linear_stage(
+            int(box[0]), int(box[1]), *self.warm, sink, inverse, first, here, before, mu, nu, now, start, box, sums
+        )
 
     def phase_stage(
         self, theta: Real, work: tuple[Real, ...], weights: tuple[Number, ...], box: Box, sums: Array
@@ -291,7 +298,8 @@ class CutFlows:
         """
         steady, blood, sink, inverse, first, here, before = work
         arterial, liquidus, mu, nu, now, start = weights
+        begin, end = int(box[0]), int(box[1])
         _phase_stage(
-            theta, *self.icy, steady, blood, sink, arterial, liquidus, inverse, first, here, before,
+            begin, end, theta, *self.icy, steady, blood, sink, arterial, liquidus, inverse, first, here, before,
             mu, nu, now, start, box, sums,
         )  # fmt: skip

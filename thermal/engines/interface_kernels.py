@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from thermal.engines.arrays import Index
-from thermal.engines.compiled import compiled_part, compiled_shared
+from thermal.engines.compiled import compiled_inline, compiled_part, compiled_shared
 from thermal.units import Array, Mask
 
 NARROWING = 12.0
@@ -124,6 +124,13 @@ def _mean_share(depth: float, reach: float, one: float, two: float) -> float:
     return mean
 
 
+@compiled_inline
+def _square(vector: Array) -> float:
+    """Of the length of a vector (3,)."""
+    square: float = vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2]
+    return square
+
+
 @compiled_part
 def _at(k: Array, solid: Mask, i: int, j: int, m: int, own: float) -> float:
     """Value of a cell; outside the body ``own`` stands for it."""
@@ -199,7 +206,8 @@ def _some_lines(
     slope, swing, of_cell = np.empty(3), np.empty(3), np.empty((2, 3))
     for number in range(len(edges)):
         i, j, m = edges[number]
-        slope[:], swing[:] = 0.0, 0.0
+        for axis in range(3):
+            slope[axis] = swing[axis] = 0.0
         volume, mean, inverse, good, poor, dip = 0.0, 0.0, 0.0, 0.0, np.inf, 0.0
         before, behind, below, above = 0.0, 0.0, 0.0, 0.0  # widths of the voxels on either side
         cut = thin = film = False
@@ -221,13 +229,15 @@ def _some_lines(
                     below = z[cm]
                 else:
                     above = z[cm]
-                of_cell[:] = 0.0
+                for axis in range(3):
+                    of_cell[0, axis] = of_cell[1, axis] = 0.0
                 dip += _add_slope(k, solid, x, y, z, i, cj, cm, of_cell[0], of_cell[1])
-                slope += of_cell[0]
-                swing += of_cell[1]
+                for axis in range(3):
+                    slope[axis] += of_cell[0, axis]
+                    swing[axis] += of_cell[1, axis]
                 if high > ALIKE * low:
                     cut = True
-                    thin = thin or np.sum(of_cell[0] ** 2) < THIN**2 * np.sum(of_cell[1] ** 2)
+                    thin = thin or _square(of_cell[0]) < THIN**2 * _square(of_cell[1])
                     film = film or _film(least, most, solid, i, cj, cm)
         if volume > 0.0:
             mean, inverse = mean / volume, inverse / volume
@@ -238,13 +248,13 @@ def _some_lines(
         share = (mean - poor) / (good - poor)
         layers = share / good + (1.0 - share) / poor
         if thin or film or abs(layers - inverse) > MORE * inverse:
-            if np.sum(swing**2) <= 0.0:  # alike all around: a layer may end beside the cells that the edge leads to
+            if _square(swing) <= 0.0:  # alike all around: a layer may end beside the cells that the edge leads to
                 for ci in (i - 1, i + 1):
                     for cj in range(max(j - 1, 0), min(j + 1, len(y))):
                         for cm in range(max(m - 1, 0), min(m + 1, len(z))):
                             if 0 <= ci < len(x) and solid[ci, cj, cm]:
                                 dip += _add_slope(k, solid, x, y, z, ci, cj, cm, of_cell[0], swing)
-            swings = np.sum(swing**2)
+            swings = _square(swing)
             if swings <= 0.0:
                 continue  # a mixture without a border
             across = swing[0] ** 2 / swings
@@ -254,7 +264,7 @@ def _some_lines(
             else:
                 row[1] = row[2] = across / inverse + (1.0 - across) * mean
             continue
-        steepness = math.sqrt(np.sum(slope**2))
+        steepness = math.sqrt(_square(slope))
         if steepness <= 0.0:
             continue
         nx, ny, nz = abs(slope[0]) / steepness, abs(slope[1]) / steepness, abs(slope[2]) / steepness

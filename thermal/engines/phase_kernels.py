@@ -4,24 +4,26 @@ conductivity follow from it. The arrays are those of :mod:`thermal.engines.heat_
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
 from thermal.engines.arrays import ONE, Box, Number, Real
-from thermal.engines.compiled import compiled_apart, compiled_fast, compiled_inline, compiled_shared
+from thermal.engines.compiled import compiled_inline, compiled_shared, compiled_shared_apart, compiled_shared_fast
 from thermal.enthalpy import BODY_TEMPERATURE
 from thermal.units import Array
 
 
-@compiled_fast
-def follow_ice(theta: Real, warm: Real, frozen: Array, solidus: float, liquidus: float, box: Box, kv: Real) -> None:
+@compiled_shared_fast
+def follow_ice(
+    begin: int, end: int, theta: Real, warm: Real, frozen: Array, solidus: float, liquidus: float, box: Box, kv: Real
+) -> None:
     """``kv`` of a stage: ``warm`` where the cell's mean ``theta`` (K above body temperature, as ``solidus``) is above
-    the liquidus, going over to ``frozen``; at the cells around the nodes of the box."""
-    cx, cy, cz = frozen.shape
+    the liquidus, going over to ``frozen``; at the cells around the nodes of the box, of those on the planes from
+    ``begin`` to before ``end``."""
+    _, cy, cz = frozen.shape
     width = liquidus - solidus
     lo, hi = max(box[4] - 1, 1), min(box[5], cz + 1)
     count = hi - lo
-    for i in nb.prange(max(box[0] - 1, 1), min(box[1], cx + 1)):
+    for i in range(begin, end):
         for j in range(max(box[2] - 1, 1), min(box[3], cy + 1)):
             a, b = theta[i, j, lo : hi + 1], theta[i, j + 1, lo : hi + 1]
             c, d = theta[i + 1, j, lo : hi + 1], theta[i + 1, j + 1, lo : hi + 1]
@@ -59,8 +61,10 @@ def _with_steam(v: float, width: float, onset: float, dry: float) -> float:
     return v
 
 
-@compiled_fast
+@compiled_shared_fast
 def stage_temperature(
+    begin: int,
+    end: int,
     v: Array,
     change: Real,
     ice_width: Array,
@@ -75,7 +79,8 @@ def stage_temperature(
     ice: Box,
 ) -> None:
     """Temperature above body temperature (K) of ``v + change`` by :class:`thermal.enthalpy.Enthalpy`; knots likewise
-    above body temperature, widths empty where there is no such phase.
+    above body temperature, widths empty where there is no such phase; on the planes from ``begin`` to before ``end``
+    of the box.
 
     ``ice``: first and last padded node of each row (nx, ny, 2) of the box that is below the liquidus; the last is 0
     if none is.
@@ -83,7 +88,7 @@ def stage_temperature(
     freezes, boils = ice_width.size > 0, steam_width.size > 0
     lo, hi = box[4], box[5]
     count = hi - lo
-    for i in nb.prange(box[0], box[1]):
+    for i in range(begin, end):
         for j in range(box[2], box[3]):
             row, added, out = v[i - 1, j - 1, lo - 1 : hi - 1], change[i, j, lo:hi], theta[i, j, lo:hi]
             lowest, highest = np.inf, -np.inf
@@ -108,8 +113,10 @@ def stage_temperature(
                         out[m] = _with_steam(value, wide[m], onset, dry)
 
 
-@compiled_apart
+@compiled_shared_apart
 def phase_stage(
+    begin: int,
+    end: int,
     theta: Real,
     kv: Real,
     rx: Real,
@@ -132,7 +139,7 @@ def phase_stage(
     sums: Array,
 ) -> None:
     """A stage with ice or vapour: flows at the temperature ``theta`` (K above body temperature, as ``arterial`` and
-    ``liquidus``).
+    ``liquidus``), on the planes from ``begin`` to before ``end`` of the box.
 
     ``steady`` W is what flows in at body temperature besides blood, ``sink`` W/K what films and probes take per kelvin
     above it; all are zero at nodes that are not free.
@@ -140,7 +147,7 @@ def phase_stage(
     at a prescribed temperature, heat from blood, W.
     """
     bounds = box.astype(np.uint64)
-    for plane in nb.prange(box[0], box[1]):
+    for plane in range(begin, end):
         i = np.uint64(plane)
         for j in range(bounds[2], bounds[3]):
             c, xm, xp, ym, yp = theta[i, j], theta[i - ONE, j], theta[i + ONE, j], theta[i, j - ONE], theta[i, j + ONE]

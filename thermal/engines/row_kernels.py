@@ -17,8 +17,8 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from thermal.engines.compiled import compiled_apart, compiled_shared_fast
-from thermal.engines.graph import CHUNKS, LANES, Index, Unsigned
+from thermal.engines.compiled import compiled_shared_apart, compiled_shared_fast
+from thermal.engines.graph import LANES, Index, Unsigned
 from thermal.units import Array
 
 Real = npt.NDArray[np.floating[Any]]
@@ -77,8 +77,10 @@ def first_flow(
         sums[part, 0], sums[part, 1], sums[part, 2], sums[part, 3] = flow, bled, fastest, decay
 
 
-@compiled_apart
+@compiled_shared_apart
 def phase_stage(
+    begin: int,
+    end: int,
     start: Index,
     neighbour: Unsigned,
     values: Real,
@@ -99,34 +101,32 @@ def phase_stage(
     sums: Array,
 ) -> None:
     """``before = mu here + nu before + now F(theta) / C + begun first``, theta in K above body temperature as
-    ``arterial`` and ``liquidus``.
+    ``arterial`` and ``liquidus``; of the slices from ``begin`` to before ``end``.
 
     ``sums`` of each slice: heat into nodes at a prescribed temperature, heat from blood, W.
     """
-    slices = len(start) - 1
-    for chunk in nb.prange(CHUNKS):
-        q, there = np.empty(LANES, here.dtype), np.empty(LANES, here.dtype)
-        nothing = here.dtype.type(0.0)
-        for part in range(chunk * slices // CHUNKS, (chunk + 1) * slices // CHUNKS):
-            base = part * LANES
-            u, h, o = theta[base : base + LANES], here[base : base + LANES], before[base : base + LANES]
-            s, w, f = sink[base : base + LANES], inverse[base : base + LANES], first[base : base + LANES]
-            p, b = steady[base : base + LANES], blood[base : base + LANES]
-            q[:] = nothing
-            for slot in range(start[part], start[part + 1], LANES):
-                j, g = neighbour[slot : slot + LANES], values[slot : slot + LANES]
-                for lane in range(LANES):
-                    there[lane] = theta[j[lane]]
-                for lane in range(LANES):
-                    q[lane] += g[lane] * (there[lane] - u[lane])
-            held, bled = nothing, nothing
+    q, there = np.empty(LANES, here.dtype), np.empty(LANES, here.dtype)
+    nothing = here.dtype.type(0.0)
+    for part in range(begin, end):
+        base = part * LANES
+        u, h, o = theta[base : base + LANES], here[base : base + LANES], before[base : base + LANES]
+        s, w, f = sink[base : base + LANES], inverse[base : base + LANES], first[base : base + LANES]
+        p, b = steady[base : base + LANES], blood[base : base + LANES]
+        q[:] = nothing
+        for slot in range(start[part], start[part + 1], LANES):
+            j, g = neighbour[slot : slot + LANES], values[slot : slot + LANES]
             for lane in range(LANES):
-                from_blood = b[lane] * (arterial - u[lane]) if u[lane] > liquidus else nothing
-                total = q[lane] + p[lane] - s[lane] * u[lane] + from_blood
-                held += nothing if w[lane] > nothing else q[lane]
-                bled += from_blood
-                o[lane] = mu * h[lane] + nu * o[lane] + now * (w[lane] * total) + begun * f[lane]
-            sums[part, 0], sums[part, 1] = held, bled
+                there[lane] = theta[j[lane]]
+            for lane in range(LANES):
+                q[lane] += g[lane] * (there[lane] - u[lane])
+        held, bled = nothing, nothing
+        for lane in range(LANES):
+            from_blood = b[lane] * (arterial - u[lane]) if u[lane] > liquidus else nothing
+            total = q[lane] + p[lane] - s[lane] * u[lane] + from_blood
+            held += nothing if w[lane] > nothing else q[lane]
+            bled += from_blood
+            o[lane] = mu * h[lane] + nu * o[lane] + now * (w[lane] * total) + begun * f[lane]
+        sums[part, 0], sums[part, 1] = held, bled
 
 
 @compiled_shared_fast

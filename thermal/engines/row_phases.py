@@ -69,6 +69,8 @@ class RowStages:
                 sink[touch.nodes] += g
                 probes += float(np.sum(g * (touch.temperature - temperature[touch.nodes])))
             kernels.phase_stage(
+                0,
+                len(order.start) - 1,
                 order.start,
                 order.neighbour,
                 order.values(step.operator_with_ice(temperature)),

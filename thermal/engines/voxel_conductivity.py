@@ -104,6 +104,7 @@ class VoxelConductivity:
         if here[1] == 0:
             return
         solidus, liquidus = (level - BODY_TEMPERATURE for level in self._melting)
-        phase_kernels.follow_ice(theta, self.warm, self._frozen, solidus, liquidus, here, self.icy)
+        planes = max(int(here[0]) - 1, 1), min(int(here[1]), len(self._frozen) + 1)
+        phase_kernels.follow_ice(*planes, theta, self.warm, self._frozen, solidus, liquidus, here, self.icy)
         if self.cuts is not None:
             self.cuts.follow_ice(self.icy, theta, here)

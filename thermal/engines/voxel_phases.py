@@ -87,8 +87,9 @@ class VoxelPhases:
         """
         grid, number, theta = self._grid, self._grid.dtype, self._theta
         inverse, first, here, before = fields
+        begin, end = int(box[0]), int(box[1])
         ice = np.empty((box[1] - box[0], box[3] - box[2], 2), np.int64)
-        phase_kernels.stage_temperature(self._grid.shaped(v), here, *self._knots, box, theta, ice)
+        phase_kernels.stage_temperature(begin, end, self._grid.shaped(v), here, *self._knots, box, theta, ice)
         self._conducting.follow_ice(theta, box_of_rows(ice[..., 0], ice[..., 1]))
         steady, sink = self._power, self._loss
         bare = [(c.places, steady.ravel()[c.places], sink.ravel()[c.places]) for c in contacts]
@@ -107,7 +108,7 @@ class VoxelPhases:
         cells, cuts = self._conducting.icy, self._conducting.cuts
         if cuts is None:
             phase_kernels.phase_stage(
-                theta, cells, *grid.inverse_squares, *work[:3], *levels, *work[3:], *weights, box, sums
+                begin, end, theta, cells, *grid.inverse_squares, *work[:3], *levels, *work[3:], *weights, box, sums
             )
         else:
             cuts.phase_stage(theta, work, (*levels, *weights), box, sums)
