@@ -10,9 +10,9 @@ from engine_problems import cut_into_tetrahedra
 from scipy.fft import dstn, idstn
 from scipy.sparse.linalg import LinearOperator, cg
 
-from thermal.domain import FACES, SURFACE, Ball, Line, MeshDomain, VoxelDomain
+from thermal.domain import FACES, SURFACE, Ball, Line, MeshDomain, Probe, VoxelDomain
 from thermal.engines.mesh import MeshEngine
-from thermal.engines.probes import contact, spread
+from thermal.engines.probes import contact, gaps, spread
 from thermal.engines.voxel import VoxelEngine
 from thermal.units import Array
 
@@ -289,3 +289,31 @@ def tetrahedral(growth: float) -> MeshEngine:
     points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     cells = cut_into_tetrahedra((len(axis),) * 3)
     return MeshEngine(MeshDomain(points, cells, {"t": np.ones(len(cells))}))
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [
+        Ball((0.4 * MM, -0.3 * MM, 0.9 * MM), 0.75 * MM),
+        Line((-6.2 * MM, -4.1 * MM, 3.0 * MM), (5.7 * MM, 6.3 * MM, -2.0 * MM), 0.75 * MM),
+    ],
+)
+def test_cutting_voxels_into_tetrahedra_leaves_a_probe_as_it_is(probe: Probe) -> None:
+    """Nodes are where they were, and so are the conductances between them (H. W. Kuhn's cut of a cube)."""
+    voxels, tetrahedra = grown(1.0), tetrahedral(1.0)
+    np.testing.assert_allclose(tetrahedra.contact(probe), voxels.contact(probe), rtol=1e-9, atol=1e-15)
+    (found, lacking), (expected, resistance) = tetrahedra.spread(probe), voxels.spread(probe)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert lacking == pytest.approx(resistance, rel=1e-9)
+
+
+def test_nodes_are_as_far_apart_as_the_longest_edge_of_the_tree_that_joins_them() -> None:
+    sizes = np.array([1.0, 2.0, 3.0])
+    corners = np.stack(np.meshgrid(*([0.0, size] for size in sizes), indexing="ij"), axis=-1).reshape(-1, 3)
+    np.testing.assert_allclose(gaps(corners, cut_into_tetrahedra((2, 2, 2))), 3.0)  # diagonals are up to 3.7
+    regular = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])
+    np.testing.assert_allclose(gaps(regular, np.arange(4)[None]), np.sqrt(8.0))
+    far = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.3, 0.3, 9.0]])
+    np.testing.assert_allclose(gaps(far, np.arange(4)[None]), np.sqrt(0.3**2 + 0.3**2 + 9.0**2))
+    pairs = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 5.0], [1.2, 5.0]])  # two and two: no corner alone is far away
+    np.testing.assert_allclose(gaps(pairs, np.arange(4)[None]), 5.0)

@@ -36,9 +36,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from thermal.domain import Probe, ends
 from thermal.units import Array, Mask
@@ -169,6 +171,23 @@ def _weights(
     shares = np.zeros(len(volume))
     shares[near] = np.sum(kernel / norm, axis=0)
     return shares, bool(np.any(support > 0.0))
+
+
+def gaps(points: Array, cells: npt.NDArray[np.integer[Any]]) -> Array:
+    """(m,) m, the longest edge of the shortest tree that joins the corners of each simplex, of ``cells`` (m, corners).
+
+    So far the nodes of a mesh are apart: a cube cut into tetrahedra has them as far apart as before, though its longest
+    edge is the diagonal. It is the shortest edge across the split of the corners across which that is longest.
+    """
+    corners = range(cells.shape[1])
+    ends = [points[cells[:, corner]] for corner in corners]
+    lengths = {pair: np.linalg.norm(ends[pair[0]] - ends[pair[1]], axis=1) for pair in combinations(corners, 2)}
+    widest = np.zeros(len(cells))
+    for some in range(1, len(corners) // 2 + 1):
+        for part in combinations(corners, some):
+            across = [length for pair, length in lengths.items() if (pair[0] in part) != (pair[1] in part)]
+            np.maximum(widest, np.minimum.reduce(across), out=widest)
+    return widest
 
 
 def _reach(probe: Probe, spacing: float) -> float:
