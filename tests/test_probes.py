@@ -135,12 +135,27 @@ def test_coax_resistance(ratio: float) -> None:
         assert np.max(u) <= 1.0 + 1e-9
 
 
-@pytest.mark.parametrize(("a", "h", "layers"), [(0.75, 1.5, 2), (0.5, 2.0, 4), (1.0, 1.0, 6)])
-def test_coax_between_insulated_faces(a: float, h: float, layers: int) -> None:
+@pytest.mark.parametrize(
+    ("a", "h", "layers", "height", "tolerance"),
+    [
+        (0.75, 1.5, 2, 1.5, 0.01),
+        (0.5, 2.0, 4, 2.0, 0.01),
+        (1.0, 1.0, 6, 1.0, 0.01),
+        (0.75, 1.5, 1, 1.5, 0.02),
+        (0.75, 1.5, 1, 0.4, 0.02),
+        (0.5, 1.0, 2, 0.3, 0.02),
+    ],
+)
+def test_coax_between_insulated_faces(a: float, h: float, layers: int, height: float, tolerance: float) -> None:
     """RF-06 as a slab: what no current crosses mirrors a line that ends on it, which then has no ends. To 1 %; the
-    current of ends that spread freely is up to 4 % more."""
+    current of ends that spread freely is up to 4 % more.
+
+    In slabs thinner than half a reach points add up to ``(1 - rho^2/a^2)^2`` around the line, as there are none beyond
+    its ends: the self-energy is less by 0.062 / 2 pi, 2 % of the resistance. If contact were lost there with what of
+    the kernel lies outside, the resistance of a tenth of a reach would be twice as much.
+    """
     b, count = 16.0, int(np.ceil(34.0 / h))
-    across, along = (np.arange(count + 1) - count / 2) * h * MM, np.arange(layers + 1) * h * MM
+    across, along = (np.arange(count + 1) - count / 2) * h * MM, np.arange(layers + 1) * height * MM
     cells = count**2 * layers
     engine = VoxelEngine(VoxelDomain((across, across, along), {"tissue": np.ones(cells)}, np.ones(cells, dtype=bool)))
     line = Line((0.2 * MM, 0.1 * MM, 0.0), (0.2 * MM, 0.1 * MM, float(along[-1])), a * MM)
@@ -152,12 +167,12 @@ def test_coax_between_insulated_faces(a: float, h: float, layers: int) -> None:
     u = solver.solve(factor, values=np.where(held, exact, 0.0), guess=None, tolerance=1e-8)
     found = 1.0 / float(np.sum(factor * (1.0 - u)))
     whole = np.log(b / a) / (2 * np.pi * float(along[-1]))
-    assert found == pytest.approx(whole, rel=0.01)
+    assert found == pytest.approx(whole, rel=tolerance)
     weights, resistance = engine.spread(line)
     values = np.where(held, whole * exact, 0.0)
     solver = engine.solver(engine.conductance(np.ones(cells)), 0.0 * weights, fixed=held)
     u = solver.solve(weights, values=values, guess=None, tolerance=1e-8)
-    assert weights @ u + resistance == pytest.approx(whole, rel=0.01)
+    assert weights @ u + resistance == pytest.approx(whole, rel=tolerance)
 
 
 def finite_line(points: Array, centre: Array, tangent: Array, length: float) -> Array:

@@ -294,7 +294,7 @@ class SimplexEngine(OneProcess, ABC):
         return self.to_nodes(self._apart())
 
     def spacing_along(self, probe: Probe) -> Array:
-        """(q,) m, how far nodes are apart at places evenly along it; outside the mesh that of the nearest place inside."""
+        """(q,) m, how far nodes are apart at places evenly along it; outside the mesh that of the nearest inside."""
         at = np.array(probes.stations(probe, float(self.cell_size.min())))
         cell, weights, found = self._locator.find(self._own(at))
         return probes.everywhere((self._apart_at_nodes[self.cells[cell]] * weights).sum(axis=1), found, probe)
