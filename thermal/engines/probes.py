@@ -15,6 +15,9 @@ what lacks to the resistance of the true probe is sub-grid.
 the far field is that of a probe with the true radius. Nodes only gain a diagonal, so no field leaves the range of its
 data.
 
+*On tetrahedra* the spacing is how far nodes are apart (:func:`gaps`), the mean over the cells around; the longest edge
+is up to 1.7 times that, and what a kernel reaches in vain is lost to the ice around a probe.
+
 *Along a line* the reach follows the cells that it passes, growing towards longer ones before they are met
 (:func:`_reaches`): a part in refined tissue is as thin as the cells there allow, wherever else the line leads.
 
@@ -184,8 +187,8 @@ def gaps(points: Array, cells: npt.NDArray[np.integer[Any]]) -> Array:
     edge is the diagonal. It is the shortest edge across the split of the corners across which that is longest.
     """
     corners = range(cells.shape[1])
-    ends = [points[cells[:, corner]] for corner in corners]
-    lengths = {pair: np.linalg.norm(ends[pair[0]] - ends[pair[1]], axis=1) for pair in combinations(corners, 2)}
+    at = [points[cells[:, corner]] for corner in corners]
+    lengths = {pair: np.linalg.norm(at[pair[0]] - at[pair[1]], axis=1) for pair in combinations(corners, 2)}
     widest = np.zeros(len(cells))
     for some in range(1, len(corners) // 2 + 1):
         for part in combinations(corners, some):
