@@ -10,9 +10,9 @@ from engine_problems import cut_into_tetrahedra
 from scipy.fft import dstn, idstn
 from scipy.sparse.linalg import LinearOperator, cg
 
-from thermal.domain import FACES, SURFACE, Ball, Line, MeshDomain, VoxelDomain
+from thermal.domain import FACES, SURFACE, Ball, Line, MeshDomain, Probe, VoxelDomain
 from thermal.engines.mesh import MeshEngine
-from thermal.engines.probes import contact, spread
+from thermal.engines.probes import contact, gaps, spread
 from thermal.engines.voxel import VoxelEngine
 from thermal.units import Array
 
@@ -135,12 +135,27 @@ def test_coax_resistance(ratio: float) -> None:
         assert np.max(u) <= 1.0 + 1e-9
 
 
-@pytest.mark.parametrize(("a", "h", "layers"), [(0.75, 1.5, 2), (0.5, 2.0, 4), (1.0, 1.0, 6)])
-def test_coax_between_insulated_faces(a: float, h: float, layers: int) -> None:
+@pytest.mark.parametrize(
+    ("a", "h", "layers", "height", "tolerance"),
+    [
+        (0.75, 1.5, 2, 1.5, 0.01),
+        (0.5, 2.0, 4, 2.0, 0.01),
+        (1.0, 1.0, 6, 1.0, 0.01),
+        (0.75, 1.5, 1, 1.5, 0.02),
+        (0.75, 1.5, 1, 0.4, 0.02),
+        (0.5, 1.0, 2, 0.3, 0.02),
+    ],
+)
+def test_coax_between_insulated_faces(a: float, h: float, layers: int, height: float, tolerance: float) -> None:
     """RF-06 as a slab: what no current crosses mirrors a line that ends on it, which then has no ends. To 1 %; the
-    current of ends that spread freely is up to 4 % more."""
+    current of ends that spread freely is up to 4 % more.
+
+    In slabs thinner than half a reach points add up to ``(1 - rho^2/a^2)^2`` around the line, as there are none beyond
+    its ends: the self-energy is less by 0.062 / 2 pi, 2 % of the resistance. If contact were lost there with what of
+    the kernel lies outside, the resistance of a tenth of a reach would be twice as much.
+    """
     b, count = 16.0, int(np.ceil(34.0 / h))
-    across, along = (np.arange(count + 1) - count / 2) * h * MM, np.arange(layers + 1) * h * MM
+    across, along = (np.arange(count + 1) - count / 2) * h * MM, np.arange(layers + 1) * height * MM
     cells = count**2 * layers
     engine = VoxelEngine(VoxelDomain((across, across, along), {"tissue": np.ones(cells)}, np.ones(cells, dtype=bool)))
     line = Line((0.2 * MM, 0.1 * MM, 0.0), (0.2 * MM, 0.1 * MM, float(along[-1])), a * MM)
@@ -152,12 +167,12 @@ def test_coax_between_insulated_faces(a: float, h: float, layers: int) -> None:
     u = solver.solve(factor, values=np.where(held, exact, 0.0), guess=None, tolerance=1e-8)
     found = 1.0 / float(np.sum(factor * (1.0 - u)))
     whole = np.log(b / a) / (2 * np.pi * float(along[-1]))
-    assert found == pytest.approx(whole, rel=0.01)
+    assert found == pytest.approx(whole, rel=tolerance)
     weights, resistance = engine.spread(line)
     values = np.where(held, whole * exact, 0.0)
     solver = engine.solver(engine.conductance(np.ones(cells)), 0.0 * weights, fixed=held)
     u = solver.solve(weights, values=values, guess=None, tolerance=1e-8)
-    assert weights @ u + resistance == pytest.approx(whole, rel=0.01)
+    assert weights @ u + resistance == pytest.approx(whole, rel=tolerance)
 
 
 def finite_line(points: Array, centre: Array, tangent: Array, length: float) -> Array:
@@ -289,3 +304,31 @@ def tetrahedral(growth: float) -> MeshEngine:
     points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     cells = cut_into_tetrahedra((len(axis),) * 3)
     return MeshEngine(MeshDomain(points, cells, {"t": np.ones(len(cells))}))
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [
+        Ball((0.4 * MM, -0.3 * MM, 0.9 * MM), 0.75 * MM),
+        Line((-6.2 * MM, -4.1 * MM, 3.0 * MM), (5.7 * MM, 6.3 * MM, -2.0 * MM), 0.75 * MM),
+    ],
+)
+def test_cutting_voxels_into_tetrahedra_leaves_a_probe_as_it_is(probe: Probe) -> None:
+    """Nodes are where they were, and so are the conductances between them (H. W. Kuhn's cut of a cube)."""
+    voxels, tetrahedra = grown(1.0), tetrahedral(1.0)
+    np.testing.assert_allclose(tetrahedra.contact(probe), voxels.contact(probe), rtol=1e-9, atol=1e-15)
+    (found, lacking), (expected, resistance) = tetrahedra.spread(probe), voxels.spread(probe)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert lacking == pytest.approx(resistance, rel=1e-9)
+
+
+def test_nodes_are_as_far_apart_as_the_longest_edge_of_the_tree_that_joins_them() -> None:
+    sizes = np.array([1.0, 2.0, 3.0])
+    corners = np.stack(np.meshgrid(*([0.0, size] for size in sizes), indexing="ij"), axis=-1).reshape(-1, 3)
+    np.testing.assert_allclose(gaps(corners, cut_into_tetrahedra((2, 2, 2))), 3.0)  # diagonals are up to 3.7
+    regular = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])
+    np.testing.assert_allclose(gaps(regular, np.arange(4)[None]), np.sqrt(8.0))
+    far = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.3, 0.3, 9.0]])
+    np.testing.assert_allclose(gaps(far, np.arange(4)[None]), np.sqrt(0.3**2 + 0.3**2 + 9.0**2))
+    pairs = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 5.0], [1.2, 5.0]])  # two and two: no corner alone is far away
+    np.testing.assert_allclose(gaps(pairs, np.arange(4)[None]), 5.0)

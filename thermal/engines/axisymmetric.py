@@ -109,6 +109,10 @@ class AxisymmetricEngine(SimplexEngine):
         """(m,) edge of the square of equal area, m."""
         return np.sqrt(self._turned[1])
 
+    def _apart(self) -> Array:
+        """The longest edge: on the axis kernels meet nodes on one side alone, and that shorter reach leaves 2 %."""
+        return self._longest(self.cells)
+
     @cached_property
     def _corner_shares(self) -> Array:
         """(m, 3) the integral of r times each hat function over that of r: ``(r_a + sum r) / (4 sum r)``."""

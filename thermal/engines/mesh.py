@@ -14,7 +14,7 @@ import skfem
 
 from thermal.domain import SURFACE, MeshDomain, Probe, facets
 from thermal.engine import Surface
-from thermal.engines import marching, tetra_photons
+from thermal.engines import marching, probes, tetra_photons
 from thermal.engines.compiled import compiled
 from thermal.engines.graph import GraphOperator, Index
 from thermal.engines.simplices import SimplexEngine
@@ -90,6 +90,9 @@ class MeshEngine(SimplexEngine):
     def cell_size(self) -> Array:
         """(m,) edge of the cube of equal volume, m."""
         return np.cbrt(self.cell_volume)
+
+    def _apart(self) -> Array:
+        return probes.gaps(self.points, self.cells)
 
     @property
     def _corner_shares(self) -> Array:

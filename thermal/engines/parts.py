@@ -6,7 +6,7 @@ on all, but for nodal arrays, of which each rank has its part.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -64,8 +64,8 @@ class Part(Protocol):
         """Largest edge of the cell at ``point``, m."""
         ...
 
-    def spacing_along(self, probe: Probe) -> float:
-        """Largest edge of the cells along a probe, m."""
+    def spacing_along(self, probe: Probe) -> Array:
+        """(q,) m, how far nodes are apart at places evenly along a probe."""
         ...
 
 
@@ -191,19 +191,18 @@ class MeshPart:
 
     def spacing(self, point: tuple[float, float, float]) -> float:
         """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the mesh."""
-        edges, held = self._longest([point])
+        held, mine = self._finders(np.array([point]))
         if not held.any():
             raise ValueError(f"the point {point} lies outside the mesh")
-        return float(edges[0])
+        return float(self.distribution.add(np.array([self._near.spacing(point) if mine.any() else 0.0]))[0])
 
     def spacing_along(self, probe: Probe) -> Array:
-        """(q,) m, the largest edge of the cells that it passes, at places evenly along it."""
+        """(q,) m, see :meth:`thermal.engines.simplices.SimplexEngine.spacing_along`."""
         finest = self.distribution.minimum(float(np.min(self._near.cell_size, initial=np.inf)))
-        return probes.everywhere(*self._longest(probes.stations(probe, finest)), probe)
-
-    def _longest(self, at: Sequence[tuple[float, float, float]]) -> tuple[Array, Mask]:
-        """(q,) m, the longest edge of the cells at points, and which of these lie in the mesh."""
-        held, mine = self._finders(np.array(at))
-        edges = np.zeros(len(at))
-        edges[mine] = [self._near.spacing(point) for point, here in zip(at, mine, strict=True) if here]
-        return np.asarray(self.distribution.add(edges)), held
+        at = np.array(probes.stations(probe, finest))
+        held, mine = self._finders(at)
+        gaps = np.zeros(len(at))
+        around = self.distribution.with_ghosts(self.cells.to_nodes(probes.gaps(self.cells.points, self.cells.cells)))
+        if mine.any():
+            gaps[mine] = self._near.sample(around, at[mine])
+        return probes.everywhere(np.asarray(self.distribution.add(gaps)), held, probe)

@@ -15,6 +15,9 @@ what lacks to the resistance of the true probe is sub-grid.
 the far field is that of a probe with the true radius. Nodes only gain a diagonal, so no field leaves the range of its
 data.
 
+*On tetrahedra* the spacing is how far nodes are apart (:func:`gaps`), the mean over the cells around; the longest edge
+is up to 1.7 times that, and what a kernel reaches in vain is lost to the ice around a probe.
+
 *Along a line* the reach follows the cells that it passes, growing towards longer ones before they are met
 (:func:`_reaches`): a part in refined tissue is as thin as the cells there allow, wherever else the line leads.
 
@@ -23,7 +26,7 @@ The self-energy of the finite smeared line against the mean potential on the wal
 Grover, Inductance Calculations) gives the radius of the endless line that acts like the finite one.
 
 An end on the border of the body is none: what no flux crosses mirrors the line, which is as if twice as long, or
-endless where both ends are.
+endless where both ends are, however thin the body.
 
 *The lattice*: the 7-point Laplacian has the symbol ``k^2 - h^2/12 sum_x k_x^4``, which to first order adds
 ``kappa h^2/12 integral(f^2)`` to the resistance met by a unit flow density f. kappa is the mean of
@@ -36,9 +39,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from thermal.domain import Probe, ends
 from thermal.units import Array, Mask
@@ -57,7 +62,8 @@ LEVEL = 1.25
 SAMPLES_PER_REACH = 8
 SHELLS = 600
 LEAST_SUPPORT = 0.5
-"""share of a kernel that must lie in the body for its point to count in full"""
+"""share of a kernel, or of what of it lies between the ends of a line through the body, that must lie in the body for
+its point to count in full"""
 ENDLESS = 100.0
 """length of a line, in reaches, that may be taken for endless"""
 
@@ -135,6 +141,7 @@ def _smear(points: Array, volume: Array, spacing: float | Array, probe: Probe, a
     start, end = _ends(probe)
     count = int(np.ceil(SAMPLES_PER_REACH * _length(probe) / reaches.min())) or 1
     along = (np.arange(count) + 0.5) / count
+    through = _length(probe) > 0.0 and _cut(points, volume, probe, float(reaches.max()), add) == 2
     places = np.linspace(0.0, 1.0, len(spacings))
     of_samples, cells = np.interp(along, places, reaches), np.interp(along, places, spacings)
     steps = np.ceil(np.log(of_samples / reaches.min()) / np.log(LEVEL) - 1e-9)
@@ -142,7 +149,8 @@ def _smear(points: Array, volume: Array, spacing: float | Array, probe: Probe, a
     for step in np.unique(steps):
         mine = steps == step
         reach = min(float(reaches.min() * LEVEL**step), float(reaches.max()))
-        weights, some = _weights(points, volume, start, (end - start) * along[mine, None], reach, count, add)
+        least = LEAST_SUPPORT * (_between(probe, along[mine], reach) if through else np.ones(int(mine.sum())))
+        weights, some = _weights(points, volume, start, (end - start) * along[mine, None], reach, least, count, add)
         parts.append(_Part(reach, float(cells[mine].max()), float(mine.mean()), weights))
         touched |= some
     if not touched:
@@ -151,10 +159,11 @@ def _smear(points: Array, volume: Array, spacing: float | Array, probe: Probe, a
 
 
 def _weights(
-    points: Array, volume: Array, start: Array, samples: Array, reach: float, count: int, add: Add
+    points: Array, volume: Array, start: Array, samples: Array, reach: float, least: Array, count: int, add: Add
 ) -> tuple[Array, bool]:
     """Share of the flow that each node takes (n,) from ``samples`` (q, 3) m beyond ``start``, which are so many of the
-    ``count`` of a probe; and whether any of them touches tissue."""
+    ``count`` of a probe; and whether any of them touches tissue. Those count in full of whose kernel at least the share
+    ``least`` (q,) lies in the body."""
     lower, upper = start + samples.min(axis=0) - reach, start + samples.max(axis=0) + reach
     near = np.flatnonzero(np.all((points > lower) & (points < upper), axis=1) & (volume > 0))
     offset, axis = points[near] - start - samples[0], samples[-1] - samples[0]
@@ -165,10 +174,27 @@ def _weights(
     squares = np.sum(place**2, axis=1) - 2.0 * samples @ place.T + np.sum(samples**2, axis=1)[:, None]
     kernel = np.maximum(1.0 - squares / reach**2, 0.0) ** 2 * volume[near]
     support = add(np.sum(kernel, axis=1)) / (32.0 * np.pi / 105.0 * reach**3)  # 1 where the kernel lies in the body
-    norm = np.maximum(support, LEAST_SUPPORT)[:, None] * (count * 32.0 * np.pi / 105.0 * reach**3)
+    norm = np.maximum(support, least)[:, None] * (count * 32.0 * np.pi / 105.0 * reach**3)
     shares = np.zeros(len(volume))
     shares[near] = np.sum(kernel / norm, axis=0)
     return shares, bool(np.any(support > 0.0))
+
+
+def gaps(points: Array, cells: npt.NDArray[np.integer[Any]]) -> Array:
+    """(m,) m, the longest edge of the shortest tree that joins the corners of each simplex, of ``cells`` (m, corners).
+
+    So far the nodes of a mesh are apart: a cube cut into tetrahedra has them as far apart as before, though its longest
+    edge is the diagonal. It is the shortest edge across the split of the corners across which that is longest.
+    """
+    corners = range(cells.shape[1])
+    at = [points[cells[:, corner]] for corner in corners]
+    lengths = {pair: np.linalg.norm(at[pair[0]] - at[pair[1]], axis=1) for pair in combinations(corners, 2)}
+    widest = np.zeros(len(cells))
+    for some in range(1, len(corners) // 2 + 1):
+        for part in combinations(corners, some):
+            across = [length for pair, length in lengths.items() if (pair[0] in part) != (pair[1] in part)]
+            np.maximum(widest, np.minimum.reduce(across), out=widest)
+    return widest
 
 
 def _reach(probe: Probe, spacing: float) -> float:
@@ -191,12 +217,24 @@ def within_reach(probe: Probe, spacing: float | Array) -> tuple[Array, Array]:
     return np.minimum(start, end) - reach, np.maximum(start, end) + reach
 
 
+def _between(probe: Probe, along: Array, reach: float) -> Array:
+    """Share of the kernels of places ``along`` a line (q,) that lies between both of its ends."""
+    ahead = np.minimum(_length(probe) / reach * np.stack([along, 1.0 - along]), 1.0)
+    return np.asarray(35.0 / 32.0 * np.sum(ahead - ahead**3 + 0.6 * ahead**5 - ahead**7 / 7.0, axis=0))
+
+
 def _mirrored(points: Array, volume: Array, probe: Probe, reach: float, add: Add) -> float:
-    """Length of the line together with its images beyond the ends that lie on the border of the body, m: there the
-    kernel finds less than half as much tissue half a reach beyond the end as it does within."""
+    """Length of the line together with its images beyond the ends that lie on the border of the body, m."""
     length = _length(probe)
     if length == 0.0:
         return 0.0
+    return (length, 2.0 * length, max(length, ENDLESS * reach))[_cut(points, volume, probe, reach, add)]
+
+
+def _cut(points: Array, volume: Array, probe: Probe, reach: float, add: Add) -> int:
+    """How many ends of a line lie on the border of the body: there the kernel finds less than half as much tissue half
+    a reach beyond the end as it does within."""
+    length = _length(probe)
     start, end = _ends(probe)
     along = (end - start) / length
     box = np.all(
@@ -212,11 +250,10 @@ def _mirrored(points: Array, volume: Array, probe: Probe, reach: float, add: Add
 
     inwards = min(0.5 * reach, 0.5 * length) * along
     outwards = 0.5 * reach * along
-    cut = sum(
+    return sum(
         support(tip + sign * outwards) < 0.5 * support(tip - sign * inwards)
         for tip, sign in ((start, -1.0), (end, 1.0))
     )
-    return (length, 2.0 * length, max(length, ENDLESS * reach))[cut]
 
 
 def stations(probe: Probe, apart: float = np.inf) -> list[tuple[float, float, float]]:

@@ -106,6 +106,10 @@ class SimplexEngine(OneProcess, ABC):
         """Points (q, 3) in that space, (q, d)."""
 
     @abstractmethod
+    def _apart(self) -> Array:
+        """(m,) m, how far the nodes of each cell are apart, as the kernels of probes see them."""
+
+    @abstractmethod
     def _check_probe(self, probe: Probe) -> None:
         """Raise ``ValueError`` for a probe that the mesh cannot carry."""
 
@@ -174,7 +178,7 @@ class SimplexEngine(OneProcess, ABC):
     def spacing(self, point: tuple[float, float, float]) -> float:
         """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the mesh."""
         cell, _ = self._find(np.asarray(point, dtype=float)[None, :])
-        return float(self._longest(cell)[0])
+        return float(self._longest(self.cells[cell])[0])
 
     def holds(self, at: Array) -> Mask:
         """(q,) whether points (q, 3) lie in the mesh, its surface included."""
@@ -284,16 +288,20 @@ class SimplexEngine(OneProcess, ABC):
         self._check_probe(probe)
         return probes.contact(self.points, self.volume, self.spacing_along(probe), probe)
 
-    def spacing_along(self, probe: Probe) -> Array:
-        """(q,) m, the largest edge of the cells that it passes, at places evenly along it; outside the mesh that of the
-        nearest place inside."""
-        at = np.array(probes.stations(probe, float(self.cell_size.min())))
-        cell, _, found = self._locator.find(self._own(at))
-        return probes.everywhere(self._longest(cell), found, probe)
+    @cached_property
+    def _apart_at_nodes(self) -> Array:
+        """(n,) m, the mean of that around each node: kernels are spread over many cells."""
+        return self.to_nodes(self._apart())
 
-    def _longest(self, cell: Index) -> Array:
-        """Longest edge of each ``cell`` (q,), m."""
-        corners = self.points[self.cells[cell]]
+    def spacing_along(self, probe: Probe) -> Array:
+        """(q,) m, how far nodes are apart at places evenly along it; outside the mesh that of the nearest inside."""
+        at = np.array(probes.stations(probe, float(self.cell_size.min())))
+        cell, weights, found = self._locator.find(self._own(at))
+        return probes.everywhere((self._apart_at_nodes[self.cells[cell]] * weights).sum(axis=1), found, probe)
+
+    def _longest(self, cells: Index) -> Array:
+        """Longest edge of each of ``cells`` (q, corners), m."""
+        corners = self.points[cells]
         return np.asarray(np.linalg.norm(corners[:, :, None] - corners[:, None, :], axis=3).max(axis=(1, 2)))
 
 
