@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -175,6 +176,23 @@ def test_bad_use_is_exit_code_2(here: Path, capsys: pytest.CaptureFixture[str], 
     assert said in captured.err + captured.out
     assert (here / "box.toml").read_text() == before
     assert not (here / "results").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupt_that_a_library_turns_into_an_error_of_its_own_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    """As pydantic does while it reads the schema."""
+
+    def parse_args(*words: Any, **options: Any) -> Any:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt as interrupt:
+            raise ValueError("Error building validator") from interrupt
+
+    monkeypatch.setattr("thermal.cli.app", SimpleNamespace(parse_args=parse_args))
+    assert main(["validate", "box.toml"]) == 130
+    assert capsys.readouterr().err == "\ninterrupted; nothing was left half written\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

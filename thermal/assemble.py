@@ -195,21 +195,28 @@ def default_border(engine: Engine) -> tuple[str, ...]:
     return FACES if FACES[0] in engine.areas else (SURFACE,)
 
 
-def make_surroundings(case: Case, tissues: Tissues, initial: Array) -> Surroundings:
-    """Thermal boundaries; by default the cuts through the body keep their initial temperature and skin is insulated."""
-    engine = tissues.engine
-    mask = np.zeros(engine.volume.shape, dtype=bool)
-    value = initial
-    film = load = np.broadcast_to(0.0, initial.shape)
-    entries = list(_entries(case, engine))
-    regions = []
+def cut_nodes(case: Case, engine: Engine) -> Mask:
+    """(n,) nodes where the body is cut and the case says nothing of the heat there: they keep their temperature."""
     thermal = {
-        name for name, entry, *_ in entries if not (isinstance(entry, FixedBoundary) and entry.temperature is None)
+        name
+        for name, entry, *_ in _entries(case, engine)
+        if not (isinstance(entry, FixedBoundary) and entry.temperature is None)
     }
+    mask = np.zeros(engine.volume.shape, dtype=bool)
     for name in default_border(engine):
         if name not in thermal and (name != SURFACE or not thermal & set(engine.areas)):
             mask |= engine.areas[name] > 0
-    for name, entry, areas, nodes in entries:
+    return mask
+
+
+def make_surroundings(case: Case, tissues: Tissues, initial: Array) -> Surroundings:
+    """Thermal boundaries; by default the cuts through the body keep their initial temperature and skin is insulated."""
+    engine = tissues.engine
+    mask = cut_nodes(case, engine)
+    value = initial
+    film = load = np.broadcast_to(0.0, initial.shape)
+    regions = []
+    for name, entry, areas, nodes in _entries(case, engine):
         if isinstance(entry, FixedBoundary) and entry.temperature is not None:
             mask |= nodes
             value = np.where(nodes, entry.temperature, value)

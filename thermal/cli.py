@@ -78,6 +78,11 @@ def _explain(error: BaseException) -> int:
     return FAILED
 
 
+def _noted(error: BaseException) -> bool:
+    """Whether there are notes on it, of the run or the batch that it ended."""
+    return bool(getattr(error, "__notes__", ()))
+
+
 def _logged(error: BaseException) -> str:
     """Write the traceback to a file of its own and say where it is."""
     try:
@@ -97,21 +102,28 @@ ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 """Signals that end a run from outside."""
 
 
-def _terminate(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt("terminated")
-
-
 @contextmanager
-def _signals() -> Iterator[None]:
-    """Let SIGTERM, and SIGHUP unless it is ignored (``nohup``), end a run as Ctrl-C does: resumable."""
+def _signals() -> Iterator[list[int]]:
+    """Let SIGTERM, and SIGHUP unless it is ignored (``nohup``), end a run as Ctrl-C does: resumable.
+
+    Gives those that came, Ctrl-C among them: libraries make an error of their own out of the ``KeyboardInterrupt``.
+    """
+    heard: list[int] = []
+
+    def end(number: int, frame: Any) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt(*([] if number == signal.SIGINT else ["terminated"]))
+
     heeded = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        heeded.append(signal.SIGINT)
     try:
-        before = {number: signal.signal(number, _terminate) for number in heeded}
+        before = {number: signal.signal(number, end) for number in heeded}
     except ValueError:  # not in the main thread
-        yield
+        yield heard
         return
     try:
-        yield
+        yield heard
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -129,8 +141,9 @@ def main(tokens: Sequence[str] | None = None) -> int:
     handler.setLevel(logging.WARNING)
     handler.addFilter(lambda record: record.exc_info is None)  # tracebacks belong in the log file
     logging.getLogger("thermal").addHandler(handler)
+    heard: list[int] = []
     try:
-        with _signals():
+        with _signals() as heard:
             command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=True)
             return int(command(*bound.args, **bound.kwargs) or DONE)
     except CycloptsError:
@@ -141,7 +154,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("THERMAL_DEBUG"):
             raise
-        return _explain(error)
+        return _explain(KeyboardInterrupt() if heard and not _noted(error) else error)
     finally:
         ranks.dismiss_the_others()
         logging.getLogger("thermal").removeHandler(handler)

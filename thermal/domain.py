@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -92,7 +91,7 @@ class MeshDomain:
     points: Array
     cells: npt.NDArray[np.int64]
     shares: Mapping[str, Array]
-    boundaries: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=lambda: MappingProxyType({}))
+    boundaries: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class AxisymmetricDomain:
     points: Array
     cells: npt.NDArray[np.int64]
     shares: Mapping[str, Array]
-    boundaries: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=lambda: MappingProxyType({}))
+    boundaries: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

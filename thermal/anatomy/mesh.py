@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -145,7 +144,7 @@ class Mesh(Spec):
         turn = by_lowest_node(cells, len(points))
         cells, owner = cells.take(turn, axis=0), owner[turn]
         shares = {name: (owner == code).astype(float) for code, name in enumerate(regions)}
-        borders = MappingProxyType({name: number[part] for name, part in boundaries.items()})
+        borders = {name: number[part] for name, part in boundaries.items()}
         volume = signed_sizes(points, cells)
         domain: MeshDomain | AxisymmetricDomain = MeshDomain(points, cells, shares, borders)
         names, extent = "xyz", [(points[:, axis].min(), points[:, axis].max()) for axis in range(3)]

@@ -9,6 +9,7 @@ import numpy as np
 
 from thermal.march import Progress
 from thermal.physics.scene import Device, Reading
+from thermal.simulation.cuts import small_windows
 from thermal.simulation.outcome import judge
 from thermal.simulation.preparation import Prepared
 from thermal.simulation.results import doubts, probe_readings, summarise
@@ -59,7 +60,11 @@ def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) ->
         before = prepared.earlier.readings(engine, law, extent.measure, prepared.anatomy.tumour)
         summary |= {name: (reading.value, reading.unit) for name, reading in before.items()}
     summary |= {**judged, **_drug_readings(prepared, last)}
-    return summary, doubts(case, prepared.tissues, last)
+    late = (
+        *doubts(case, prepared.tissues, last),
+        *small_windows(case, prepared.loop.bioheat, prepared.initial, last),
+    )
+    return summary, late
 
 
 def _static_fields(prepared: Prepared, last: Progress) -> dict[str, Field]:
