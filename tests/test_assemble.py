@@ -345,7 +345,8 @@ def test_who_holds_a_region_pays_for_the_blood_around_it_alone(tmp_path: Path) -
 
 def test_phase_changes_and_metabolism_can_be_left_out(tmp_path: Path) -> None:
     case, tissues, engine = built(tmp_path)
-    problem = make_bioheat(case, tissues, initial_temperature(case, tissues))
+    cold = np.full(engine.volume.shape, -3.0)
+    problem = make_bioheat(case, tissues, cold)
     ice, steam = problem.heat.freezing, problem.heat.boiling
     assert ice is not None
     assert steam is not None
@@ -358,7 +359,7 @@ def test_phase_changes_and_metabolism_can_be_left_out(tmp_path: Path) -> None:
     water = liver.density * (liver.water_fraction * VAPORISATION_HEAT + liver.heat_capacity)
     np.testing.assert_allclose(width, water, rtol=1e-12)
     plain, tissues, _ = built(tmp_path, 'freezing = "off"\nvaporisation = "off"\nmetabolism = false\n')
-    without = make_bioheat(plain, tissues, initial_temperature(plain, tissues))
+    without = make_bioheat(plain, tissues, cold)
     assert without.heat.freezing is None
     assert without.heat.boiling is None
     assert not without.metabolic.any()
