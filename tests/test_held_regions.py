@@ -14,8 +14,8 @@ from thermal.anatomy.shapes import Box, Cylinder, Layer, Shape, Sphere, borders,
 from thermal.assemble import make_bioheat
 from thermal.case import load_case
 from thermal.domain import CutEdges, VoxelDomain
-from thermal.engine import region_nodes
 from thermal.engines.voxel import VoxelEngine
+from thermal.nodes import region_nodes
 from thermal.simulation.preparation import build, prepare
 from thermal.units import Array, Mask
 

@@ -13,8 +13,8 @@ from thermal.anatomy.image import Image
 from thermal.anatomy.label_border import LabelBorder, overlaid
 from thermal.anatomy.volume import Volume
 from thermal.domain import VoxelDomain
-from thermal.engine import region_nodes
 from thermal.engines.voxel import VoxelEngine
+from thermal.nodes import region_nodes
 from thermal.units import Array
 
 MM = 1e-3

@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("assemble", "march", "store", "zone"),
     ("case",),
     ("anatomy", "physics", "engines"),
+    ("nodes",),
     ("engine",),
     ("heat", "carriage"),
     ("enthalpy", "flight"),

@@ -22,11 +22,12 @@ from thermal.case.parts import (
 )
 from thermal.case.report import nearest
 from thermal.domain import FACES, SURFACE, AxisymmetricDomain, CutEdges, Domain, MeshDomain, VoxelDomain
-from thermal.engine import Engine, region_nodes
+from thermal.engine import Engine
 from thermal.enthalpy import Conductivity, CutConductivity, Enthalpy, PhaseChange
 from thermal.errors import CaseError
 from thermal.heat import WORKING
 from thermal.library import Sourced
+from thermal.nodes import region_nodes
 from thermal.physics.bioheat import Bioheat, Surroundings
 from thermal.physics.materials import resolve_tissue
 from thermal.physics.scene import Held

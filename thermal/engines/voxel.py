@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from thermal.carriage import Carriage
 from thermal.domain import CutEdges, Probe, VoxelDomain
-from thermal.engine import Operator, Skeleton, Surface, region_nodes
+from thermal.engine import Operator, Skeleton, Surface
 from thermal.engines import interface, kernels, marching, oblique, photons, probes
 from thermal.engines.coefficients import check_coefficient, check_diagonal
 from thermal.engines.elliptic import GraphSolver, on_free_nodes
@@ -34,6 +34,7 @@ from thermal.engines.voxel_operator import VoxelOperator
 from thermal.engines.voxel_places import VoxelPlaces
 from thermal.flight import Flight, Packets, Turbid
 from thermal.heat import HeatProblem, HeatStepper, Precision
+from thermal.nodes import region_nodes
 from thermal.units import Array, Mask
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ import numpy as np
 
 from thermal.case import Case
 from thermal.case.parts import Freezing, Vaporisation
-from thermal.engine import Engine, node_widths
+from thermal.engine import Engine
 from thermal.enthalpy import BODY_TEMPERATURE, BOILING, LEAST, Nodes
 from thermal.heat import BUDGET
 from thermal.march import Progress
+from thermal.nodes import node_widths
 from thermal.physics.damage import Arrhenius
 from thermal.physics.delivery import Delivered
 from thermal.physics.scene import Finer, Reading, Source

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from thermal.engine import Engine, node_widths
+from thermal.engine import Engine
+from thermal.nodes import node_widths
 from thermal.physics.delivery.cargo import Journey
 from thermal.physics.delivery.kinetics import Kinetics
 from thermal.physics.delivery.needle import AtNeedle

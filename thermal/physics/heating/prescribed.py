@@ -8,8 +8,8 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from thermal.engine import region_nodes
 from thermal.errors import CaseError
+from thermal.nodes import region_nodes
 from thermal.physics.heating.kind import HeatingKind
 from thermal.physics.heating.schedule import Ramp, Switched, ramp_breaks, ramp_within
 from thermal.physics.heating.shapes import PrescribedSource, region_volume

@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from thermal.domain import Ball, Line, Probe
-from thermal.engine import Engine, node_widths
+from thermal.engine import Engine
+from thermal.nodes import node_widths
 from thermal.physics.heating.lattice import CHUNK, PER_CELL, ball_lattice, deposit, finest, lattice_edge, within_bounds
 from thermal.physics.heating.schedule import Switched
 from thermal.units import Array, Length, Point, PowerDensity, quantity
