@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 
 import pytest
 
@@ -29,6 +31,35 @@ def test_an_error_comes_after_all_are_done() -> None:
         share_out(work, 0, 10, 2)
     share_out(lambda start, stop: done.append(-start), 0, 10, 2)
     assert sorted(done) == [-5, 0, 0, 5]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs signals that come after a time")
+def test_an_interrupt_comes_after_all_are_done() -> None:
+    """A kernel that went on while the process ended could end it with a fault."""
+    done: list[int] = []
+    times: list[float] = []
+
+    def work(start: int, stop: int) -> None:
+        if start > 0:
+            time.sleep(0.3)
+        done.append(start)
+        if start == 0:  # in the main thread, which waits from now on
+            signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+
+    def interrupt(number: int, frame: object) -> None:
+        if len(times) < 3:
+            times.append(time.monotonic())
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            share_out(work, 0, 10, 2)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    assert times
+    assert sorted(done) == [0, 5]
 
 
 def test_callers_do_not_take_each_others_work() -> None:

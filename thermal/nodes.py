@@ -1,4 +1,4 @@
-"""What follows from the volumes of an engine: the nodes that stand for a region, the widths of the cells around them."""
+"""What follows from the volumes of an engine: nodes that stand for a region, widths of the cells around nodes."""
 
 from __future__ import annotations
 

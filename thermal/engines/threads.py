@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
@@ -17,6 +18,8 @@ from itertools import pairwise
 from queue import SimpleQueue
 
 LIBRARY = "libtbb.so.12"
+SHORTLY = 1e-3
+"""Seconds between looks whether the others are done, after an interrupt."""
 
 
 def find_tbb() -> None:
@@ -29,30 +32,41 @@ def find_tbb() -> None:
 
 
 Work = Callable[[int, int], object]
+Results = list[BaseException | None]
+"""The errors of the parts that are done."""
 
 
 def share_out(work: Work, first: int, end: int, threads: int) -> None:
     """Do ``work(start, stop)`` for all from ``first`` to before ``end``, each of the ``threads`` an equal part.
 
-    ``work`` must let go of the interpreter's lock. An error of any part is raised when all are done.
+    ``work`` must let go of the interpreter's lock. An error of any part is raised when all are done, and so is an
+    interrupt: a kernel that goes on while the process ends would end it with a fault.
     """
     bounds = [first + (end - first) * number // threads for number in range(threads + 1)]
-    done: SimpleQueue[BaseException | None] = SimpleQueue()
+    results: Results = []
+    done: SimpleQueue[None] = SimpleQueue()
     helpers = _helpers(os.getpid())
     while len(helpers) < threads - 1:
         helpers.append(_helper())
-    for (start, stop), inbox in zip(pairwise(bounds[1:]), helpers, strict=False):
-        inbox.put((work, start, stop, done))
+    asked = 0
     try:
+        for (start, stop), inbox in zip(pairwise(bounds[1:]), helpers, strict=False):
+            inbox.put((work, start, stop, results, done))
+            asked += 1
         work(bounds[0], bounds[1])
-    finally:
-        errors = [done.get() for _ in range(threads - 1)]
-    for error in errors:
+        for _ in range(asked):
+            done.get()
+    except BaseException:
+        while len(results) < asked:
+            with suppress(KeyboardInterrupt):
+                time.sleep(SHORTLY)
+        raise
+    for error in results:
         if error is not None:
             raise error
 
 
-Inbox = SimpleQueue[tuple[Work, int, int, SimpleQueue[BaseException | None]]]
+Inbox = SimpleQueue[tuple[Work, int, int, Results, SimpleQueue[None]]]
 
 
 @lru_cache(maxsize=1)
@@ -73,11 +87,12 @@ def _help(inbox: Inbox) -> None:
         _do(*inbox.get())
 
 
-def _do(work: Work, start: int, stop: int, done: SimpleQueue[BaseException | None]) -> None:
+def _do(work: Work, start: int, stop: int, results: Results, done: SimpleQueue[None]) -> None:
     """One part; a function of its own, so that nobody who waits for the next keeps the arrays of this one."""
     error: BaseException | None = None
     try:
         work(start, stop)
     except BaseException as raised:
         error = raised
-    done.put(error)
+    results.append(error)
+    done.put(None)
