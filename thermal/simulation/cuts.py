@@ -23,8 +23,12 @@ def small_windows(case: Case, bioheat: Bioheat, initial: Array, last: Progress) 
     tissue at its highest temperature of the run at once, or its lowest where probes drew heat.
     """
     lines = dict(zip(BUDGET, last.energy, strict=True))
-    treatment = max(lines["source"], lines["probes"], key=abs)
-    if abs(lines["held"]) <= LEAST_SHARE * abs(treatment) or any(part.holds for part in case.heating.acting):
+    treatment = float(max(lines["source"], lines["probes"], key=abs))
+    if (
+        treatment == 0.0
+        or abs(lines["held"]) <= LEAST_SHARE * abs(treatment)
+        or any(part.holds for part in case.heating.acting)
+    ):
         return ()
     engine, held = bioheat.engine, bioheat.surroundings.held.mask
     change = np.where(held, 0.0, (last.hottest if treatment > 0.0 else last.coldest) - initial)
