@@ -64,8 +64,8 @@ def compiled_shared(function: _Function) -> _Function:
     """Compiled once, for one core; works on the planes from its first argument to before its second, which the cores
     share among them if arrays are large.
 
-    Compiles in a quarter of the time of :func:`compiled` and costs some 25 microseconds more a call: for what is done
-    once a step or once a solve.
+    Compiles in a quarter of the time of :func:`compiled` and costs some 25 microseconds more a call: for what is not
+    done in hundreds of short stages.
     """
     return _shared(function, {"contract"})
 
