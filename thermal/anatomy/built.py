@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
 from thermal.domain import SURFACE, VOID, Domain
 from thermal.units import Array
 
-__all__ = ["DOUBT", "VOID", "Anatomy", "RegionName"]
+__all__ = ["DOUBT", "VOID", "Anatomy", "OtherGrid", "RegionName"]
 
 DOUBT = "warning: "
 """How a note begins that says what may make the result another than the user thinks."""
@@ -29,6 +29,16 @@ def _usable(name: str) -> str:
 
 RegionName = Annotated[str, AfterValidator(_usable)]
 """Letters, digits, ``_`` and ``-``, beginning with a letter."""
+
+
+@dataclass(frozen=True)
+class OtherGrid:
+    """The same anatomy on a grid whose spacings are ``ratio`` times those of another: what its table of the case has
+    instead (``changes``), and the grid in words."""
+
+    ratio: float
+    changes: Mapping[str, Any]
+    words: str
 
 
 @dataclass(frozen=True)

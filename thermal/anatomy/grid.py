@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import BeforeValidator
 
+from thermal.anatomy.built import OtherGrid
 from thermal.errors import CaseError
 from thermal.machine import free_memory
 from thermal.units import Array, Length, Point, Spec, quantity
@@ -206,17 +207,9 @@ FEW_CELLS = 4
 """Axes with fewer cells (of problems in one or two dimensions) stay as they are."""
 
 
-@dataclass(frozen=True)
-class Coarser:
-    """A grid like another, with larger voxels; ``ratio``: the least of the axes whose spacing changes."""
-
-    voxel_size: tuple[float, float, float]
-    refine: Refine | None
-    ratio: float
-
-
-def coarser(axes: Axes, voxel_size: tuple[float, float, float], refine: Refine | None) -> Coarser:
-    """The grid of ``axes`` 1.5 to 2 times coarser, in the refined box and outside it.
+def coarser(axes: Axes, voxel_size: tuple[float, float, float], refine: Refine | None) -> OtherGrid:
+    """The grid of ``axes`` 1.5 to 2 times coarser, in the refined box and outside it; the ratio is the least of the
+    axes whose spacing changes.
 
     Of the ratios that the window allows, the one that differs least between the axes; the parity of the cell counts is
     kept, so that what lies on a node or in the middle of a cell still does. Refined grids grow faster by the same
@@ -252,7 +245,10 @@ def coarser(axes: Axes, voxel_size: tuple[float, float, float], refine: Refine |
     made, _ = make_axes(Window(lower, size, base, box))
     middles = [0.5 * (start + end) for start, end in extents]
     achieved = [_spacing_at(made[a], middles[a]) / _spacing_at(axes[a], middles[a]) for a in changing]
-    return Coarser(base, box, min(achieved))
+    text = " x ".join(f"{1e3 * edge:.3g}" for edge in wide) + " mm" + (" in the refined box" if box else "")
+    return OtherGrid(
+        min(achieved), {"voxel_size": base} | ({} if box is None else {"refine": box}), f"voxels of {text}"
+    )
 
 
 def _spacing_at(axis: Array, place: float) -> float:

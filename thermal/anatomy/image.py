@@ -11,9 +11,9 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from thermal.anatomy.built import DOUBT, VOID, Anatomy, RegionName
+from thermal.anatomy.built import DOUBT, VOID, Anatomy, OtherGrid, RegionName
 from thermal.anatomy.data import resolve, sha256
-from thermal.anatomy.grid import Axes, Coarser, Lengths, Refine, Window, cell_volumes, coarser, make_axes
+from thermal.anatomy.grid import Axes, Lengths, Refine, Window, cell_volumes, coarser, make_axes
 from thermal.anatomy.label_border import LabelBorder, overlaid
 from thermal.anatomy.labels import BONE, FAT, GAS, MUSCLE, TABLES, Hounsfield, label_table
 from thermal.anatomy.lesion import Lesion, lesion_border, place_lesion, whole_lesion
@@ -144,7 +144,7 @@ class Image(Spec):
             absent=frozenset({*tissues, self.unlabelled}) - set(domain.shares),
         )
 
-    def coarser(self, domain: Domain) -> Coarser:
+    def other_grid(self, domain: Domain) -> OtherGrid:
         """The grid of ``domain``, which this built, 1.5 to 2 times coarser."""
         assert isinstance(domain, VoxelDomain)
         return coarser(domain.axes, self.voxel_size, self.refine)

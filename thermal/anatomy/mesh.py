@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field, field_validator
 
-from thermal.anatomy.built import DOUBT, Anatomy, RegionName
+from thermal.anatomy.built import DOUBT, Anatomy, OtherGrid, RegionName
 from thermal.anatomy.data import resolve, sha256
-from thermal.anatomy.grid import Coarser
 from thermal.anatomy.mesh_checks import (
     UNITS,
     are_sides,
@@ -29,6 +28,7 @@ from thermal.anatomy.mesh_checks import (
 )
 from thermal.anatomy.mesh_file import TETRAHEDRA, TRIANGLES, Blocks, Form, MeshFile, read_mesh
 from thermal.anatomy.order import along_curve, by_lowest_node
+from thermal.anatomy.refinement import check_room, children, divided
 from thermal.domain import FACES, SURFACE, AxisymmetricDomain, Domain, MeshDomain
 from thermal.errors import CaseError
 from thermal.units import Array, Spec
@@ -39,6 +39,10 @@ _PLANES = {"xy": (0, 1, 2), "xz": (0, 2, 1)}
 """Coordinates of the file that are r, z, and none."""
 _AXIS = 1e-9
 """Distance from the axis, as a share of the mesh's extent, up to which a node is on it."""
+MOST_REFINEMENTS = 4
+"""Times that cells can be divided: 4096 parts of a tetrahedron."""
+_MOST_COMPANION = 16_000_000
+"""Cells of the finer mesh beyond which none is made for an error estimate: it would take 7 GB."""
 
 Index = npt.NDArray[np.int64]
 
@@ -78,6 +82,8 @@ class Mesh(Spec):
     """cell data array that holds the numbers (default: gmsh:physical, region, medit:ref, label or material)"""
     tumour: RegionName | None = None
     """region that is the target"""
+    refinements: Annotated[int, Field(ge=0, le=MOST_REFINEMENTS)] = 0
+    """times that every cell is divided into eight (triangles: four) of half the edges"""
 
     @field_validator("regions")
     @classmethod
@@ -88,9 +94,13 @@ class Mesh(Spec):
             raise ValueError(f"numbers {twice} are named more than once")
         return regions
 
-    def coarser(self, domain: Domain) -> Coarser | None:
-        """None: a mesh is what it is."""
-        return None
+    def other_grid(self, domain: Domain) -> OtherGrid | None:
+        """The mesh of ``domain``, which this built, with every cell divided once more; None if that is too large."""
+        assert isinstance(domain, MeshDomain | AxisymmetricDomain)
+        parts = children(domain.cells.shape[1])
+        if self.refinements == MOST_REFINEMENTS or parts * len(domain.cells) > _MOST_COMPANION:
+            return None
+        return OtherGrid(0.5, {"refinements": self.refinements + 1}, f"every cell divided into {parts}")
 
     def build(self, base: Path = Path()) -> Anatomy:
         """Read, name and check. ``base``: folder of the case file. Raises ``CaseError``."""
@@ -123,6 +133,12 @@ class Mesh(Spec):
         if self.half_plane is not None:
             borders, more = _off_axis(borders, points)
             notes += more
+        if self.refinements:
+            check_room(len(cells), self.refinements, form.corners, f"anatomy.refinements = {self.refinements}")
+            notes += (f"every cell of the file is divided into {children(form.corners) ** self.refinements}",)
+        for _ in range(self.refinements):
+            parts = divided(points, cells, borders)
+            points, cells, owner, borders = parts.points, parts.cells, owner[parts.parent], dict(parts.facets)
         return self._anatomy(points, cells, owner, regions, borders, notes, form, path)
 
     def _anatomy(

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from thermal.anatomy.built import VOID, Anatomy, RegionName
-from thermal.anatomy.grid import Axes, Coarser, Lengths, Refine, Window, cell_volumes, coarser, make_axes
+from thermal.anatomy.built import VOID, Anatomy, OtherGrid, RegionName
+from thermal.anatomy.grid import Axes, Lengths, Refine, Window, cell_volumes, coarser, make_axes
 from thermal.anatomy.shapes import Shape, borders, paint
 from thermal.domain import Domain, VoxelDomain
 from thermal.errors import CaseError
@@ -80,7 +80,7 @@ class Phantom(Spec):
             | {self.background: "anatomy.background"},
         )
 
-    def coarser(self, domain: Domain) -> Coarser:
+    def other_grid(self, domain: Domain) -> OtherGrid:
         """The grid of ``domain``, which this built, 1.5 to 2 times coarser."""
         assert isinstance(domain, VoxelDomain)
         return coarser(domain.axes, self.voxel_size, self.refine)

@@ -357,7 +357,7 @@ class Numerics(Spec):
     first_step: Duration | None = None
     """first time step and first after each switch; default: a few tolerances over the first heating rate"""
     error_estimate: bool = False
-    """also compute the case more coarsely (folder coarse/) and state the error of zone and peak temperature"""
+    """also compute the case on another grid (folder companion/) and state the error of zone and peak temperature"""
 
 
 class Output(Spec):

@@ -29,8 +29,8 @@ ErrorEstimate = Annotated[
     Parameter(
         name="--error-estimate",
         negative=(),
-        help="Also run the case more coarsely and state the error of zone and peak temperature; the same as "
-        "--set numerics.error_estimate=true.",
+        help="Also run the case on another grid (larger voxels, divided cells of a mesh) and state the error of zone "
+        "and peak temperature; the same as --set numerics.error_estimate=true.",
     ),
 ]
 EngineName = Annotated[

@@ -1,8 +1,9 @@
-"""The discretisation error of a run, from the same case computed more coarsely: Richardson's extrapolation.
+"""The discretisation error of a run, from the same case on another grid: Richardson's extrapolation.
 
 Space and time are second order, so a quantity f of a run and f' of a companion whose spacings and time steps are r
-times larger differ by ``(r^2 - 1)`` times the error of f. The band is the grid convergence index for two grids, three
-times that error: P. J. Roache, Perspective: A method for uniform reporting of grid refinement studies, J. Fluids Eng.
+times larger differ by ``(r^2 - 1)`` times the error of f, for any r: voxels are made larger, the cells of a mesh, which
+nobody can make larger, are divided (r = 1/2). The band is the grid convergence index for two grids, three times that
+error: P. J. Roache, Perspective: A method for uniform reporting of grid refinement studies, J. Fluids Eng.
 116 (1994) 405-413, doi:10.1115/1.2910291, whose factor of safety of 3 is for studies that cannot check the order.
 """
 
@@ -12,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from thermal.anatomy.grid import Coarser
 from thermal.case import Case
 from thermal.case.parts import Vaporisation
 from thermal.domain import Domain
@@ -24,9 +24,9 @@ ORDER = 2
 SAFETY = 3.0
 """Factor of safety for two grids (Roache 1994)."""
 LONGER = 2.0
-"""How many times longer the companion's time steps are where the grid cannot be made coarser."""
+"""How many times longer the companion's time steps are where there is no other grid."""
 LEAST_RATIO = 1.1
-"""Ratio of time steps below which a difference says nothing (Roache's lower limit for grids)."""
+"""Ratio of time steps, or of its inverse, below which a difference says nothing (Roache's lower limit for grids)."""
 
 QUANTITIES: Mapping[str, str] = {
     "zone.volume": "m^3",
@@ -42,7 +42,8 @@ Entries = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Companion:
-    """The same case computed more coarsely; ``ratio``: of the spacings, None where only the time steps are longer."""
+    """The same case on another grid; ``ratio``: its spacings over those of the case, None where only the time steps are
+    longer."""
 
     case: Case
     ratio: float | None
@@ -50,11 +51,11 @@ class Companion:
 
 
 def companion(case: Case, domain: Domain, source: Source) -> Companion:
-    """The coarser case that goes with ``case``, discretised as ``domain`` and with its ``source`` prepared.
+    """The case to compare with ``case``, which is discretised as ``domain`` and has its ``source`` prepared.
 
-    Steps are proportional to the cube root of the tolerance. The grid of the light is made coarser like that of heat.
+    Steps are proportional to the cube root of the tolerance. The grid of the light changes like that of heat.
     """
-    grid = case.anatomy.coarser(domain)
+    grid = case.anatomy.other_grid(domain)
     longer = LONGER if grid is None else grid.ratio
     numerics = case.numerics
     first = numerics.first_step
@@ -69,27 +70,19 @@ def companion(case: Case, domain: Domain, source: Source) -> Companion:
         ),
         "output": case.output.model_copy(update={"series": False, "pictures": False}),
     }
-    what = f"time steps {longer:.3g} times longer"
+    what = f"time steps {longer:.3g} times longer" if longer > 1.0 else f"time steps {1.0 / longer:.3g} times shorter"
     if grid is None:
         what += " on the same mesh"
     else:
-        changed["anatomy"] = case.anatomy.model_copy(
-            update={"voxel_size": grid.voxel_size, **({} if grid.refine is None else {"refine": grid.refine})}
-        )
+        changed["anatomy"] = case.anatomy.model_copy(update=dict(grid.changes))
         if isinstance(case.heating, Photothermal):
             spacing = grid.ratio * source.summary["light.spacing"].value
             changed["heating"] = case.heating.model_copy(update={"light_spacing": spacing})
-        what = f"voxels of {_sizes(grid)} and {what}"
-    coarse = case.model_copy(update=changed)
+        what = f"{grid.words} and {what}"
+    other = case.model_copy(update=changed)
     if (origin := case.origin) is not None:
-        coarse = coarse.with_origin(replace(origin, overrides=(*origin.overrides, f"made coarser: {what}")))
-    return Companion(coarse, None if grid is None else grid.ratio, what)
-
-
-def _sizes(grid: Coarser) -> str:
-    finest = grid.voxel_size if grid.refine is None else grid.refine.voxel_size
-    text = " x ".join(f"{1e3 * edge:.3g}" for edge in finest) + " mm"
-    return text if grid.refine is None else f"{text} in the refined box"
+        other = other.with_origin(replace(origin, overrides=(*origin.overrides, f"for an error estimate: {what}")))
+    return Companion(other, None if grid is None else grid.ratio, what)
 
 
 @dataclass(frozen=True)
@@ -100,67 +93,67 @@ class ErrorEstimate:
     warnings: tuple[str, ...] = ()
 
 
-def estimate(fine: Entries, made: Companion, coarse: Mapping[str, Mapping[str, Any]]) -> ErrorEstimate:
+def estimate(own: Entries, made: Companion, other: Mapping[str, Mapping[str, Any]]) -> ErrorEstimate:
     """Compare the summary of a run with that of its companion."""
     warnings = []
     ratio = made.ratio
     if ratio is None:
-        ratio = min(LONGER, fine["steps"][0] / coarse["steps"]["value"])
+        ratio = min(LONGER, own["steps"][0] / other["steps"]["value"])
         warnings.append(
-            "numerics.error_estimate: no coarser mesh can be made of a given one, so the bands hold the error of the "
+            "numerics.error_estimate: the mesh is too large to divide its cells, so the bands hold the error of the "
             "time steps alone; run the case on a coarser mesh too to see that of the mesh"
         )
     entries: dict[str, Any] = {"error.ratio": (ratio, ""), "error.companion": (made.what, "")}
-    if ratio < LEAST_RATIO:
+    if max(ratio, 1.0 / ratio) < LEAST_RATIO:
         warnings.append(
-            f"numerics.error_estimate: the time steps of the coarser run are only {ratio:.3g} times longer, less than "
+            f"numerics.error_estimate: the time steps of the other run are only {ratio:.3g} times longer, less than "
             f"{LEAST_RATIO:g} (Roache 1994), so no error can be stated; give fewer switches"
         )
         return ErrorEstimate(entries, tuple(warnings))
-    silent = _silent(fine, made.case, coarse)
+    silent = _silent(own, made.case, other)
     warnings += dict.fromkeys(silent.values())
     for key, unit in QUANTITIES.items():
-        value, rough = fine.get(key), coarse.get(key)
+        value, compared = own.get(key), other.get(key)
         if key in silent:
             continue
-        if value is not None and rough is not None and rough["value"] is not None:
-            entries[f"error.{key}"] = (band(value[0], rough["value"], ratio), unit)
-        elif value is not None or rough is not None:
+        if value is not None and compared is not None and compared["value"] is not None:
+            entries[f"error.{key}"] = (band(value[0], compared["value"], ratio), unit)
+        elif value is not None or compared is not None:
             warnings.append(
-                f"numerics.error_estimate: only one of both runs has {key}, so its error cannot be stated; use finer "
-                "voxels"
+                f"numerics.error_estimate: only one of both runs has {key}, so its error cannot be stated; use a "
+                "finer grid"
             )
     return ErrorEstimate(entries, tuple(warnings))
 
 
-def _silent(fine: Entries, case: Case, coarse: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def _silent(own: Entries, case: Case, other: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Quantities whose difference says nothing of their error, and what is to be said about that, once each."""
     found: dict[str, str] = {}
 
     def both(key: str) -> tuple[float, float] | None:
-        value, rough = fine.get(key), coarse.get(key)
-        return None if value is None or rough is None or rough["value"] is None else (value[0], rough["value"])
+        value, compared = own.get(key), other.get(key)
+        return None if value is None or compared is None or compared["value"] is None else (value[0], compared["value"])
 
     boiling, peaks = case.bioheat.vaporisation, both("peak_temperature")
     if isinstance(boiling, Vaporisation) and peaks and all(boiling.start <= peak <= boiling.end for peak in peaks):
         found["peak_temperature"] = (
             f"numerics.error_estimate: tissue boils in both runs ({boiling.start:g} to {boiling.end:g} degC), where "
-            "the temperature stays whatever the heat: the error of peak_temperature cannot be stated; use finer voxels"
+            "the temperature stays whatever the heat: the error of peak_temperature cannot be stated; use a finer grid"
         )
     if both("zone.volume") == (0.0, 0.0):
         warning = (
-            "numerics.error_estimate: the zone is empty in both runs, so its error cannot be stated; use finer voxels, "
+            "numerics.error_estimate: the zone is empty in both runs, so its error cannot be stated; use a finer grid, "
             "or treat longer"
         )
-        found |= {key: warning for key in QUANTITIES if key.startswith("zone.") and key in fine}
+        found |= {key: warning for key in QUANTITIES if key.startswith("zone.") and key in own}
     return found
 
 
-def richardson(fine: float, coarse: float, ratio: float) -> float:
-    """Error of ``fine``, by Richardson's extrapolation from a run that is ``ratio`` times coarser."""
-    return (coarse - fine) / (ratio**ORDER - 1.0)
+def richardson(own: float, other: float, ratio: float) -> float:
+    """Error of ``own``, by Richardson's extrapolation from a run with ``ratio`` times its spacings and steps."""
+    return (other - own) / (ratio**ORDER - 1.0)
 
 
-def band(fine: float, coarse: float, ratio: float) -> float:
-    """Half-width of the band around ``fine``: the grid convergence index for two grids, in the unit of the value."""
-    return SAFETY * abs(richardson(fine, coarse, ratio))
+def band(own: float, other: float, ratio: float) -> float:
+    """Half-width of the band around ``own``: the grid convergence index for two grids, in the unit of the value."""
+    return SAFETY * abs(richardson(own, other, ratio))

@@ -17,7 +17,7 @@ from thermal.simulation.conclusion import conclude
 from thermal.simulation.course import follow
 from thermal.simulation.preparation import Prepared, Report, prepare, provenance_table
 from thermal.simulation.workshop import Workshop
-from thermal.store import COARSE, Run, RunFolder, read_run
+from thermal.store import COMPANION, Run, RunFolder, read_run
 
 _log = logging.getLogger("thermal")
 
@@ -70,14 +70,14 @@ def _simulate_into(run: RunFolder, case: Case, report: Report, workshop: Worksho
     for warning in prepared.warnings:
         _log.log(level, warning)
     preparing = time.perf_counter() - started
-    made, coarse = _run_companion(prepared, run, report) if case.numerics.error_estimate else (None, None)
+    made, other = _run_companion(prepared, run, report) if case.numerics.error_estimate else (None, None)
     started = time.perf_counter()
     last, earlier = follow(prepared, run, report)
     prepared.loop.let_go()
     give_back()
     summary, late = conclude(prepared, run, last, earlier + preparing + time.perf_counter() - started)
-    if made is not None and coarse is not None:
-        bands = estimate(summary, made, coarse.summary)
+    if made is not None and other is not None:
+        bands = estimate(summary, made, other.summary)
         late += bands.warnings
         summary |= bands.entries
     for warning in late:
@@ -87,20 +87,20 @@ def _simulate_into(run: RunFolder, case: Case, report: Report, workshop: Worksho
 
 
 def _run_companion(prepared: Prepared, run: RunFolder, report: Report) -> tuple[Companion, Run]:
-    """The coarser run of an error estimate, in a folder of its own within that of the run, where it is resumed.
+    """The run that an error estimate compares with, in a folder of its own within that of ``run``, where it is resumed.
 
-    It comes first: it is soon done, and when it is interrupted nothing else needs to be kept.
+    It comes first: when it is interrupted nothing else needs to be kept.
     """
     made = companion(prepared.case, prepared.anatomy.domain, prepared.source)
     try:
-        with RunFolder.open(run.path / COARSE, made.case, resume=True) as folder:
-            _simulate_into(folder, made.case, _prefixed("coarser run", report), Workshop(), logging.INFO)
+        with RunFolder.open(run.path / COMPANION, made.case, resume=True) as folder:
+            _simulate_into(folder, made.case, _prefixed("for the error estimate", report), Workshop(), logging.INFO)
     except CaseError as error:
-        remedy = "use finer voxels, or leave numerics.error_estimate out"
+        remedy = "use another grid, or leave numerics.error_estimate out"
         raise CaseError(
             *(f"numerics.error_estimate: no run with {made.what}: {problem}; {remedy}" for problem in error.problems)
         ) from error
-    return made, read_run(run.path / COARSE)
+    return made, read_run(run.path / COMPANION)
 
 
 def _prefixed(words: str, report: Report) -> Report:

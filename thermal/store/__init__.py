@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from thermal.store.fields import Field, Fields
 from thermal.store.frames import FrameFiles, KeptFrames
 from thermal.store.history import History
-from thermal.store.names import COARSE
+from thermal.store.names import COMPANION
 from thermal.store.read import Run, is_run, read_run
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _WRITING = {"Checkpoint": "checkpoint", "RunFolder": "folder", "input_hashes": "folder"}
 
 __all__ = [
-    "COARSE",
+    "COMPANION",
     "Checkpoint",
     "Field",
     "Fields",

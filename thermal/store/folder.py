@@ -32,7 +32,7 @@ from thermal.store.judge import judge
 from thermal.store.lock import Lock
 from thermal.store.names import (
     CASE_FILE,
-    COARSE,
+    COMPANION,
     DELIVERY,
     FIELDS,
     FRAMES,
@@ -143,7 +143,7 @@ class RunFolder:
         if not self.resuming:
             _clear(self.path)
         if anew:
-            shutil.rmtree(self.path / COARSE, ignore_errors=True)
+            shutil.rmtree(self.path / COMPANION, ignore_errors=True)
         self._status("running", "")
         origin = self.case.origin
         write_text(self.path / CASE_FILE, origin.text if origin is not None else "# this case was made in Python\n")
@@ -183,7 +183,7 @@ class RunFolder:
         """Leave a folder that says what happened; refused input leaves no folder, so that the case can be mended."""
         if isinstance(error, CaseError) and not has_checkpoint(self.path):
             _clear(self.path)
-            shutil.rmtree(self.path / COARSE, ignore_errors=True)
+            shutil.rmtree(self.path / COMPANION, ignore_errors=True)
             self.close()
             if self._made and not os.listdir(self.path):
                 self.path.rmdir()
