@@ -86,6 +86,7 @@ class Bioheat:
         if precision not in self._steppers:
             capacity = self.capacity()
             self._check(capacity)
+            self.engine.let_go()  # making the stepper takes most of all
             around, arterial = self.surroundings, self.arterial_temperature
             surroundings = (around.film, around.load, self.perfusion, self.cuts)
             problem = HeatProblem(self.heat, capacity, self.cells, arterial, *surroundings)
