@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from thermal.units import Array, Mask
 
@@ -100,4 +99,6 @@ class Locator:
 
 def _tree(places: Array) -> Any:
     """A tree that is quick to build: millions of centroids are rarely asked for more than thousands of points."""
+    from scipy.spatial import cKDTree  # slow to import
+
     return cKDTree(places, balanced_tree=False, compact_nodes=False)

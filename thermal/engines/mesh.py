@@ -10,15 +10,13 @@ from typing import Any
 
 import numba as nb
 import numpy as np
-import skfem
 
 from thermal.domain import SURFACE, MeshDomain, Probe, facets
-from thermal.engine import Surface
+from thermal.engine import Skeleton, Surface
 from thermal.engines import marching, probes, tetra_photons
 from thermal.engines.compiled import compiled
 from thermal.engines.graph import GraphOperator, Index
 from thermal.engines.simplices import SimplexEngine
-from thermal.engines.skeleton import MeshSkeleton
 from thermal.flight import Flight, Packets, Turbid
 from thermal.units import Array
 
@@ -101,6 +99,8 @@ class MeshEngine(SimplexEngine):
     @cached_property
     def mesh(self) -> Any:
         """The same mesh as a ``skfem.MeshTet``."""
+        import skfem  # slow to import, and heat needs none of it
+
         return skfem.MeshTet(
             np.ascontiguousarray(self.points.T), np.ascontiguousarray(self.cells.T), validate=False, sort_t=False
         )
@@ -127,8 +127,10 @@ class MeshEngine(SimplexEngine):
         """See :meth:`thermal.engine.Engine.trace`."""
         return tetra_photons.trace(self.domain, self.cells, turbid, launch, batches, seed)
 
-    def skeleton(self, shear: Array, lame: Array, loose: Sequence[str], sliding: Sequence[str]) -> MeshSkeleton:
+    def skeleton(self, shear: Array, lame: Array, loose: Sequence[str], sliding: Sequence[str]) -> Skeleton:
         """See :meth:`thermal.engine.Engine.skeleton`."""
+        from thermal.engines.skeleton import MeshSkeleton  # by way of scikit-fem, which is slow to import
+
         borders = dict(self.domain.boundaries)
         borders.setdefault(SURFACE, facets(self.cells).outer)
         _, of_cell = self._numbered
