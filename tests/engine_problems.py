@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import permutations
 from typing import Any
 
+import half_planes
 import numpy as np
 import numpy.typing as npt
 
-from thermal.domain import Ball, CutEdges, Domain, Line, MeshDomain, VoxelDomain
+from thermal.domain import AxisymmetricDomain, Ball, CutEdges, Domain, Line, MeshDomain, VoxelDomain, facets
+from thermal.engines.axisymmetric import AxisymmetricEngine
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
 from thermal.enthalpy import Conductivity, CutConductivity, Enthalpy, PhaseChange
@@ -27,7 +29,11 @@ from thermal.units import Array
 
 Figures = Mapping[str, Array]
 
-SERIAL: Mapping[type, Callable[..., Any]] = {VoxelDomain: VoxelEngine, MeshDomain: MeshEngine}
+SERIAL: Mapping[type, Callable[..., Any]] = {
+    VoxelDomain: VoxelEngine,
+    MeshDomain: MeshEngine,
+    AxisymmetricDomain: AxisymmetricEngine,
+}
 
 
 class Alone:
@@ -90,6 +96,24 @@ def tetrahedra() -> MeshDomain:
     return MeshDomain(points, tets, {"tumour": share, "liver": 1.0 - share}, {"west": west})
 
 
+def triangles() -> AxisymmetricDomain:
+    """A shaken half-plane, a point of no cell, two regions and a named boundary."""
+    count, size = 12, 8e-3
+    rng = np.random.default_rng(5)
+    r, z = np.linspace(0.0, size, count + 1), np.linspace(-size, size, 2 * count + 1)
+    plane, cells = half_planes.rectangle(r, z)
+    inner = (np.abs(plane) < 0.99 * size) & (plane > [1e-9, -1.0])  # nodes on the border and the axis move along these
+    plane[inner] += rng.uniform(-0.2, 0.2, inner.sum()) * size / count
+    points = np.column_stack([plane[:, 0], np.zeros(len(plane)), plane[:, 1]])
+    points = np.vstack([points, [[1.0, 0.0, 1.0]]])
+    outer = facets(cells).outer
+    outer = outer[points[outer][:, :, 0].max(axis=1) > 0.0]
+    west = outer[(points[outer][:, :, 2] < 1e-9 - size).all(axis=1)]
+    share = (points[cells].mean(axis=1)[:, 0] > 0.4 * size).astype(float)
+    borders = {"west": west, "surface": outer}
+    return AxisymmetricDomain(points, cells, {"tumour": 1.0 - share, "liver": share}, borders)
+
+
 def cube(count: int, spacing: float) -> VoxelDomain:
     """Plain voxels around the origin."""
     axis = (np.arange(count + 1) - 0.5 * count) * spacing
@@ -135,7 +159,12 @@ def space(engine: Any) -> Iterator[tuple[str, Array]]:
     yield "sample", engine.sample(u_here, at[held])
     yield "deposit", engine.gather(engine.deposit(rng.random(len(at)), at))
     yield "spacing", np.array([engine.spacing((1e-3, 2e-3, 3e-3))])
+    yield "size of cells", engine.gather_cells(engine.cell_size)
+    yield "bounds", np.array(engine.bounds)
+    yield "orbit", engine.orbit(at[:20])
     ball, line = Ball((1e-3, 2e-3, 0.5e-3), 0.7e-3), Line((0.0, -1e-3, -2e-3), (2e-3, 1e-3, 3e-3), 0.4e-3)
+    if not engine.symmetric(ball):
+        ball, line = Ball((0.0, 0.0, 0.5e-3), 0.7e-3), Line((0.0, 0.0, -2e-3), (0.0, 0.0, 3e-3), 0.4e-3)
     for name, probe in (("ball", ball), ("line", line)):
         weights, resistance = engine.spread(probe)
         yield f"spread {name}", engine.gather(weights)
@@ -203,8 +232,11 @@ def march(engine: Any) -> Iterator[tuple[str, Array]]:
             freezing.end,
         ),
     )
-    probe = engine.contact(Ball((-3e-3, -2e-3, -1e-3), 3e-3))
-    spots = np.random.default_rng(6).normal((3e-3, 2e-3, 1e-3), 1e-3, (50, 3))
+    cold, hot = Ball((-3e-3, -2e-3, -1e-3), 3e-3), (3e-3, 2e-3, 1e-3)
+    if not engine.symmetric(cold):
+        cold, hot = Ball((0.0, 0.0, -4e-3), 2e-3), (0.0, 0.0, 3e-3)
+    probe = engine.contact(cold)
+    spots = np.random.default_rng(6).normal(hot, 1e-3, (50, 3))
     power = engine.deposit(np.full(50, 0.05), spots)
 
     def drive(state: State, step: float) -> Drive:
@@ -281,6 +313,7 @@ def electrode(engine: Any) -> Iterator[tuple[str, Array]]:
 PROBLEMS: Mapping[str, tuple[Callable[[], Domain], tuple[Callable[[Any], Iterator[tuple[str, Array]]], ...]]] = {
     "hexahedra": (hexahedra, (space, steady, march, constant)),
     "tetrahedra": (tetrahedra, (space, steady, march, constant)),
+    "triangles": (triangles, (space, steady, march, constant)),
     "electrode": (lambda: cube(24, 1.5e-3), (electrode,)),
 }
 

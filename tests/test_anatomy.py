@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -460,6 +461,20 @@ def test_names_of_volumes_and_surfaces(tmp_path: Path) -> None:
     assert 'the name "liver" stands for the numbers 1, 4' in notes
     assert "[boundaries.liver] means the boundary" in notes
     assert 'the region "cyst" has no tetrahedra' in notes
+
+
+@pytest.mark.parametrize(
+    ("instead", "what"),
+    [("9", "refers to a node or a part that is not in it"), ("one", "something else stands where a number should")],
+)
+def test_damaged_elements_are_told_in_words_of_the_file(tmp_path: Path, instead: str, what: str) -> None:
+    path = gmsh(tmp_path / "a.msh", [("liver", 1, 3)], [1, 1])
+    head, elements, rest = path.read_text().partition("$Elements")
+    path.write_text(head + elements + re.sub(r" 1 2 3 4$", f" 1 2 3 {instead}", rest, count=1, flags=re.MULTILINE))
+    with pytest.raises(CaseError, match=what) as error:
+        build(tmp_path, **MESH)
+    assert "axis" not in str(error.value)
+    assert "literal" not in str(error.value)
 
 
 def test_a_number_with_two_names_is_refused(tmp_path: Path) -> None:

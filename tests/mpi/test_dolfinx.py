@@ -56,7 +56,7 @@ serial = lru_cache(problems.by_serial_engine)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
-@pytest.mark.parametrize("problem", ["hexahedra", "tetrahedra", "electrode"])
+@pytest.mark.parametrize("problem", ["hexahedra", "tetrahedra", "triangles", "electrode"])
 def test_any_number_of_ranks_equals_the_serial_engine(by_ranks: Any, problem: str, ranks: int) -> None:
     expected, found = serial(problem), by_ranks(problem, ranks)
     assert set(found) == set(expected)
@@ -75,7 +75,7 @@ def test_any_number_of_ranks_equals_the_serial_engine(by_ranks: Any, problem: st
 
 def test_the_march_freezes_damages_and_stops_perfusion() -> None:
     """The problem is what it says it is."""
-    for problem in ("hexahedra", "tetrahedra"):
+    for problem in ("hexahedra", "tetrahedra", "triangles"):
         figures = serial(problem)
         assert (figures["coldest"] < -8.0).sum() > 30
         assert (figures["arrhenius"] > 1.0).sum() > 3
@@ -90,9 +90,9 @@ def test_resistance_of_thin_electrodes(by_ranks: Any, ranks: int) -> None:
     assert figures["line resistance"][0] == pytest.approx(np.log(30 / 0.75) / (2 * np.pi * 0.33), rel=0.02)
 
 
-@pytest.mark.parametrize("problem", ["hexahedra", "tetrahedra"])
+@pytest.mark.parametrize("problem", ["hexahedra", "tetrahedra", "triangles"])
 def test_operator_and_volume_are_those_of_the_forms(problem: str) -> None:
-    """DOLFINx assembles the same from UFL: vertex quadrature on hexahedra, any on tetrahedra."""
+    """DOLFINx assembles the same from UFL: vertex quadrature on hexahedra, any on tetrahedra, with 2 pi r on triangles."""
     engine = DolfinxEngine(problems.PROBLEMS[problem][0]())
     spread = engine.distribution
     mesh = spread.mesh
@@ -104,13 +104,16 @@ def test_operator_and_volume_are_those_of_the_forms(problem: str) -> None:
     cell_dofs = cellwise.dofmap.list[:, 0]
     coefficient.x.array[cell_dofs], body.x.array[cell_dofs] = np.where(solid, k, 0.0), solid
     u, v = ufl.TrialFunction(space), ufl.TestFunction(space)
-    dx = ufl.dx(metadata={"quadrature_rule": "vertex", "quadrature_degree": 1})
-    stiffness = dolfinx.fem.assemble_matrix(dolfinx.fem.form(coefficient * ufl.inner(ufl.grad(u), ufl.grad(v)) * dx))
+    dx, ring = ufl.dx(metadata={"quadrature_rule": "vertex", "quadrature_degree": 1}), 1.0
+    if problem == "triangles":
+        dx, ring = ufl.dx, 2.0 * np.pi * ufl.SpatialCoordinate(mesh)[0]
+    energy = ring * coefficient * ufl.inner(ufl.grad(u), ufl.grad(v)) * dx
+    stiffness = dolfinx.fem.assemble_matrix(dolfinx.fem.form(energy))
     expected = stiffness.to_dense()
     operator = engine.conductance(k)
     found = np.stack([operator(unit) for unit in np.eye(len(engine.volume))], axis=1)
     assert np.abs(found - expected).max() < 1e-13 * np.abs(expected).max()
-    lumped = dolfinx.fem.assemble_vector(dolfinx.fem.form(body * v * dx)).array
+    lumped = dolfinx.fem.assemble_vector(dolfinx.fem.form(ring * body * v * dx)).array
     np.testing.assert_allclose(engine.volume, lumped, atol=1e-13 * lumped.max())
 
 

@@ -130,12 +130,21 @@ def read_mesh(path: Path, place: str) -> MeshFile:
         raise CaseError(f"{place}: {error}; use a coarser mesh") from None
     except Exception as error:  # meshio's readers raise whatever the parsing trips over
         raise CaseError(
-            f'anatomy.file = "{path}": cannot be read as {path.suffix} ({str(error) or type(error).__name__}); '
+            f'anatomy.file = "{path}": cannot be read as {path.suffix} ({_tripped_over(error)}); '
             f"it is damaged, or is another kind of file{HINTS.get(path.suffix, '')}"
         ) from error
     if doubts := one_line(said.getvalue()).strip():
         _log.warning("%s: %s", place, doubts)
     return MeshFile(raw, place, tuple(_physical(path)) if path.suffix == ".msh" else ())
+
+
+def _tripped_over(error: Exception) -> str:
+    """What a reader could not make sense of: its own words, not those of Python or NumPy beneath it."""
+    if type(error).__module__.partition(".")[0] in ("meshio", "xml") or isinstance(error, OSError):
+        return str(error) or "it is not built as it should be"
+    if isinstance(error, (IndexError, KeyError)):
+        return "it refers to a node or a part that is not in it"
+    return "it ends too early, or something else stands where a number should"
 
 
 def _room(path: Path, place: str) -> float:

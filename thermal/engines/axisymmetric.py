@@ -51,7 +51,8 @@ class AxisymmetricEngine(SimplexEngine):
         ends = (probe.start, probe.end) if isinstance(probe, Line) else (probe.centre,)
         return all(np.hypot(x, y) <= ON_AXIS for x, y, _ in ends)
 
-    def _check_probe(self, probe: Probe) -> None:
+    def check_probe(self, probe: Probe) -> None:
+        """Raise ``ValueError`` for a probe that does not lie on the axis."""
         if not self.symmetric(probe):
             raise ValueError(
                 f"the probe {probe} does not lie on the axis of symmetry (x = 0, y = 0), where alone an axisymmetric "
@@ -109,12 +110,12 @@ class AxisymmetricEngine(SimplexEngine):
         """(m,) edge of the square of equal area, m."""
         return np.sqrt(self._turned[1])
 
-    def _apart(self) -> Array:
+    def apart(self) -> Array:
         """The longest edge: on the axis kernels meet nodes on one side alone, and that shorter reach leaves 2 %."""
         return self._longest(self.cells)
 
     @cached_property
-    def _corner_shares(self) -> Array:
+    def corner_shares(self) -> Array:
         """(m, 3) the integral of r times each hat function over that of r: ``(r_a + sum r) / (4 sum r)``."""
         total = self._radii.sum(axis=1, keepdims=True)
         return np.asarray((self._radii + total) / (4.0 * total))
@@ -134,7 +135,7 @@ class AxisymmetricEngine(SimplexEngine):
             areas[name] = self._sum(segments, np.pi / 3.0 * lumped)
         return MappingProxyType(areas)
 
-    def _edge_factors(self) -> Array:
+    def edge_factors(self) -> Array:
         """``-V grad_a . grad_b`` with the swept volume V."""
         (r1, z1), (r2, z2) = (side.T for side in _sides(self._own_points, self.cells))
         twice = 2.0 * self._turned[1]

@@ -31,6 +31,13 @@ __all__ = ["MPI", "Distribution", "PETSc", "distribute"]
 Index = npt.NDArray[np.int64]
 """An array of indices."""
 
+KINDS = {
+    3: ("triangle", [0, 1, 2]),
+    4: ("tetrahedron", [0, 1, 2, 3]),
+    8: ("hexahedron", [0, 4, 2, 6, 1, 5, 3, 7]),
+}
+"""Number of corners -> what Basix calls such a cell, and in which order it takes them."""
+
 
 @dataclass(frozen=True)
 class Distribution:
@@ -61,7 +68,7 @@ class Distribution:
     @property
     def cell_map(self) -> Any:
         """``dolfinx.common.IndexMap`` of the cells."""
-        return self.mesh.topology.index_map(3)
+        return self.mesh.topology.index_map(self.mesh.topology.dim)
 
     @cached_property
     def owned(self) -> int:
@@ -185,12 +192,12 @@ def _spread(buffer: Any, values: Array) -> Array:
 def distribute(points: Array, cells: Index, comm: Any = None) -> Distribution:
     """Spread a mesh over the ranks of ``comm`` (all ranks by default); each calls this with the whole mesh.
 
-    ``points`` (n, 3) m; ``cells`` (m, 4) tetrahedra, or (m, 8) hexahedra with the corners in the order of
-    ``4 dx + 2 dy + dz``.
+    ``points`` (n, 3) m; ``cells`` (m, 3) triangles, (m, 4) tetrahedra, or (m, 8) hexahedra with the corners in the
+    order of ``4 dx + 2 dy + dz``.
     """
     comm = MPI.COMM_WORLD if comm is None else comm
     count, corner_count = cells.shape
-    kind, order = {4: ("tetrahedron", [0, 1, 2, 3]), 8: ("hexahedron", [0, 4, 2, 6, 1, 5, 3, 7])}[corner_count]
+    kind, order = KINDS[corner_count]
     mesh = dolfinx.mesh.create_mesh(
         comm,
         cells[_chunk(count, comm)][:, order],

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from thermal.carriage import Carriage, Transport
-from thermal.domain import CutEdges, Domain, MeshDomain, Probe, VoxelDomain
+from thermal.domain import AxisymmetricDomain, CutEdges, Domain, MeshDomain, Probe, VoxelDomain
 from thermal.engine import Operator, PlainSolver, Skeleton, Surface
-from thermal.engines import marching, petsc, probes
+from thermal.engines import petsc, probes
 from thermal.engines.coefficients import check_coefficient
 from thermal.engines.distributed_operator import DolfinxOperator
 from thermal.engines.distribution import Distribution
@@ -35,8 +35,12 @@ from thermal.units import Array, Mask
 
 Values = TypeVar("Values", bound=npt.NDArray[Any])
 """An array of numbers or of truth values."""
-PARTS: Mapping[type, Any] = {VoxelDomain: GridPart, MeshDomain: MeshPart}
-"""Kind of domain -> how it is spread."""
+PARTS: Mapping[type, Callable[..., Any]] = {
+    VoxelDomain: GridPart.of,
+    MeshDomain: MeshPart.of_tetrahedra,
+    AxisymmetricDomain: MeshPart.of_half_plane,
+}
+"""Kind of domain -> how it is spread over a communicator."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,7 @@ class DolfinxEngine:
     @cached_property
     def part(self) -> Part:
         """What is on this rank."""
-        kind = type(self.domain)
-        if kind not in PARTS:
-            known = " and ".join(known.__name__ for known in PARTS)
-            raise ValueError(f"the dolfinx engine spreads a {known}, not a {kind.__name__}; use its serial engine")
-        part: Part = PARTS[kind].of(self.domain, self.comm)
+        part: Part = PARTS[type(self.domain)](self.domain, self.comm)
         return part
 
     @property
@@ -97,26 +97,21 @@ class DolfinxEngine:
 
     @cached_property
     def cell_size(self) -> Array:
-        """(m,) edge of the cube of equal volume, m; zero outside the body."""
-        return np.cbrt(self.cell_volume)
+        """(m,) edge of the cube, or of the square of a half-plane, as large as each cell, m; zero outside the body."""
+        return np.asarray(self.take_cells(self.part.whole.cell_size))
 
-    @cached_property
+    @property
     def bounds(self) -> tuple[Array, Array]:
-        """Lower and upper corner of the box around all nodes, (3,) m each."""
-        lower, upper = self.points.min(axis=0), self.points.max(axis=0)
-        spread = self.distribution
-        return (
-            np.array([spread.minimum(float(x)) for x in lower]),
-            np.array([spread.maximum(float(x)) for x in upper]),
-        )
+        """Lower and upper corner of the box around the body, (3,) m each."""
+        return self.part.whole.bounds
 
     def symmetric(self, probe: Probe) -> bool:
-        """True: there is no symmetry to keep."""
-        return True
+        """Whether something of this shape keeps the symmetry of the domain."""
+        return self.part.whole.symmetric(probe)
 
     def orbit(self, at: Array) -> Array:
-        """(1, q, 3) the points (q, 3) themselves."""
-        return np.asarray(at)[None]
+        """(k, q, 3) all that points (q, 3) of the domain stand for."""
+        return self.part.whole.orbit(at)
 
     def total(self, a: Array) -> float:
         """Sum of a nodal or cell array over all ranks."""
@@ -217,7 +212,7 @@ class DolfinxEngine:
     def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
         """See :meth:`thermal.engine.Engine.stepper`; always in double precision."""
         weight = None
-        if isinstance(self.domain, MeshDomain):
+        if not isinstance(self.domain, VoxelDomain):
             weight = fastest_mode(self, self.conductance(problem.cells.at_37), problem)
         return OperatorStepper(self, problem, RowStages(self.distribution, self.part.cells, problem), weight)
 
@@ -272,10 +267,8 @@ class DolfinxEngine:
 
     def inside(self, u: Array, level: float) -> Array:
         """(m,) share of each cell at or above ``level``."""
-        tetrahedra = self.part.cells.tetrahedra[: self.distribution.owned_cells]
-        count, parts, _ = tetrahedra.shape
-        share = marching.tetrahedra_inside(tetrahedra.reshape(-1, 4), self.distribution.with_ghosts(u), level)
-        return np.where(self.cell_volume > 0, share.reshape(count, parts).mean(axis=1), 0.0)
+        spread = self.distribution
+        return self.part.inside(spread.with_ghosts(u), level)[: spread.owned_cells]
 
     def isosurface(self, u: Array, level: float) -> Surface:
         """Triangles of ``u = level`` of the whole domain, on every rank."""

@@ -1,7 +1,8 @@
 """The graph equation on the nodes of one process, whose neighbours may be copies (ghosts) of other processes' nodes.
 
-Voxels and tetrahedra alike are cells with a conductance for each of their edges; an operator is one number an edge,
-applied row by row at the owned nodes as ``sum_j G_ij (u_i - u_j)``, so constants give zero exactly.
+Voxels, tetrahedra and the triangles of a half-plane alike are cells with a conductance for each of their edges; an
+operator is one number an edge, applied row by row at the owned nodes as ``sum_j G_ij (u_i - u_j)``, so constants give
+zero exactly.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from types import MappingProxyType
 
 import numba as nb
@@ -17,7 +19,6 @@ import numpy.typing as npt
 
 from thermal.domain import CutEdges
 from thermal.engines.compiled import compiled, compiled_serial
-from thermal.engines.marching import KUHN
 from thermal.units import Array, Mask
 
 Index = npt.NDArray[np.int64]
@@ -27,7 +28,8 @@ Short = npt.NDArray[np.int32]
 
 BOX_EDGES = np.array([(a, a + step) for step in (4, 2, 1) for a in range(8) if not a & step])
 """(12, 2) corners (4 dx + 2 dy + dz) of the edges of a box: four along x, four along y, four along z."""
-TETRAHEDRON_EDGES = np.array([(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)])
+EDGES = {8: BOX_EDGES, 4: np.array([*combinations(range(4), 2)]), 3: np.array([*combinations(range(3), 2)])}
+"""Number of corners -> corners (e, 2) of the edges of such a cell."""
 
 
 @compiled
@@ -104,11 +106,11 @@ class LocalOperator:
     def bound(self) -> Array:
         """(owned,) bound of the spectrum.
 
-        Twice the sum of the positive conductances (Gershgorin), or four times the diagonal if that is less: the matrix
-        of a tetrahedron, scaled to unit diagonal, has the trace 4; a box has no negative conductances.
+        Twice the sum of the positive conductances (Gershgorin), or the diagonal times the number of corners if that is
+        less: the matrix of a cell, scaled to unit diagonal, has that trace.
         """
         whole, positive = self._sums
-        return np.minimum(2.0 * positive, 4.0 * whole)
+        return np.minimum(2.0 * positive, float(self.cells.cells.shape[1]) * whole)
 
     def bound_by(self, weight: Array) -> Array:
         """(owned,) another bound, from any positive ``weight``, given with ghosts."""
@@ -130,42 +132,39 @@ class LocalOperator:
 
 
 @dataclass(frozen=True)
+class Measures:
+    """Of cells: ``volume`` (m,) m3 and ``factors`` (m, e) m, what their edges conduct for unit coefficients, both
+    zero outside the body; ``corner_shares`` (m, k), or one row for all: the part of each corner in the volume."""
+
+    volume: Array
+    factors: Array
+    corner_shares: Array
+
+
+@dataclass(frozen=True)
 class LocalCells:
     """Cells on and around the nodes of one process.
 
-    ``points`` (n, 3) m, the ``owned`` nodes first. ``cells``: (m, 4) tetrahedra, or (m, 8) boxes along the axes with
-    corners in the order ``4 dx + 2 dy + dz``; all that touch an owned node. ``shares``: region -> (m,). ``solid`` (m,):
-    False for cells outside the body, which conduct and hold nothing.
+    ``points`` (n, 3) m, the ``owned`` nodes first. ``cells``: (m, 4) tetrahedra, (m, 3) triangles of a half-plane, or
+    (m, 8) boxes along the axes with corners in the order ``4 dx + 2 dy + dz``; all that touch an owned node.
+    ``shares``: region -> (m,). Cells without volume lie outside the body.
     """
 
     points: Array
     owned: int
     cells: Index
     shares: Mapping[str, Array]
-    solid: Mask
-
-    @cached_property
-    def _measures(self) -> tuple[Array, Array]:
-        """Volumes (m,) m3 and conductances of the edges for unit coefficients (m, e) m; zero outside the body."""
-        corners = self.points[self.cells]
-        volume, factors = _boxes(corners) if self.cells.shape[1] == 8 else _tetrahedra(corners)
-        return np.where(self.solid, volume, 0.0), np.where(self.solid[:, None], factors, 0.0)
+    measures: Measures
 
     @property
     def cell_volume(self) -> Array:
         """(m,) m3, zero outside the body."""
-        return self._measures[0]
-
-    @property
-    def tetrahedra(self) -> Index:
-        """(m, t, 4) nodes of the tetrahedra that each cell is made of, or cut into."""
-        return np.asarray(self.cells[:, KUHN]) if self.cells.shape[1] == 8 else self.cells[:, None]
+        return self.measures.volume
 
     def _gather(self, amount: Array) -> Array:
-        """An equal part of each cell's amount (m,) to each of its nodes, (owned,)."""
-        corners = self.cells.shape[1]
-        parts = np.repeat(amount / corners, corners)
-        return np.bincount(self.cells.ravel(), parts, len(self.points))[: self.owned].astype(float)
+        """Each cell's amount (m,) shared among its nodes, (owned,)."""
+        parts = amount[:, None] * self.measures.corner_shares
+        return np.bincount(self.cells.ravel(), parts.ravel(), len(self.points))[: self.owned].astype(float)
 
     @cached_property
     def volume(self) -> Array:
@@ -180,9 +179,8 @@ class LocalCells:
     @cached_property
     def _edges(self) -> tuple[Index, Short]:
         """Edges (e, 2) of the body at owned nodes, and the edge of each edge of each cell (m, .); ``e`` for none."""
-        pairs = BOX_EDGES if self.cells.shape[1] == 8 else TETRAHEDRON_EDGES
-        ends = np.sort(self.cells[:, pairs], axis=2)
-        wanted = self.solid[:, None] & (ends[:, :, 0] < self.owned)
+        ends = np.sort(self.cells[:, EDGES[self.cells.shape[1]]], axis=2)
+        wanted = (self.cell_volume[:, None] > 0.0) & (ends[:, :, 0] < self.owned)
         low, high = ends[wanted].T
         key, number = np.unique(low * len(self.points) + high, return_inverse=True)
         of_cells = np.full(wanted.shape, len(key), np.int32)
@@ -213,14 +211,14 @@ class LocalCells:
         """Operator of the cell coefficient ``k`` (m,), corrected at the edges beside cut cells."""
         edges, of_cells = self._edges
         of_edges = np.zeros(len(edges) + 1)
-        _scatter(of_cells, self._measures[1], np.ascontiguousarray(k, dtype=float), of_edges)
+        _scatter(of_cells, self.measures.factors, np.ascontiguousarray(k, dtype=float), of_edges)
         if cuts is not None:
             of_edges[:-1] *= cuts.at(edges)
         return LocalOperator(self, of_edges[self._rows[2]])
 
     def to_cells(self, u: Array) -> Array:
-        """Mean of the nodes of each cell, (n,) -> (m,)."""
-        return np.asarray(u[self.cells].mean(axis=1))
+        """Mean over each cell of the field that is linear between nodes, (n,) -> (m,)."""
+        return np.asarray((u[self.cells] * self.measures.corner_shares).sum(axis=1))
 
     def to_nodes(self, k: Array) -> Array:
         """Volume-weighted mean of the cells around each node, (m,) -> (owned,)."""
@@ -228,19 +226,9 @@ class LocalCells:
         return np.divide(self._gather(k * self.cell_volume), volume, out=np.zeros_like(volume), where=volume > 0)
 
 
-def _boxes(corners: Array) -> tuple[Array, Array]:
-    """Volumes (m,) and edge factors (m, 12) of boxes (m, 8, 3): vertex quadrature gives each of the four edges along an
-    axis a quarter of the box, ``V / 4 h^2``."""
+def boxes(corners: Array, solid: Mask) -> Measures:
+    """Of boxes (m, 8, 3), of which those that are not ``solid`` (m,) conduct and hold nothing: vertex quadrature gives
+    each of the four edges along an axis a quarter of the box, ``V / 4 h^2``."""
     sizes = corners[:, 7] - corners[:, 0]
-    volume = np.prod(sizes, axis=1)
-    return volume, np.repeat(0.25 * volume[:, None] / sizes**2, 4, axis=1)
-
-
-def _tetrahedra(corners: Array) -> tuple[Array, Array]:
-    """Volumes (m,) and edge factors (m, 6) of tetrahedra (m, 4, 3): ``-V grad_a . grad_b`` of the P1 functions."""
-    sides = corners[:, 1:] - corners[:, :1]
-    volume = np.abs(np.linalg.det(sides)) / 6.0
-    others = np.linalg.inv(sides).transpose(0, 2, 1)
-    gradients = np.concatenate([-others.sum(axis=1, keepdims=True), others], axis=1)
-    first, second = TETRAHEDRON_EDGES.T
-    return volume, -np.einsum("mei,mei->me", gradients[:, first], gradients[:, second]) * volume[:, None]
+    volume = np.where(solid, np.prod(sizes, axis=1), 0.0)
+    return Measures(volume, np.repeat(0.25 * volume[:, None] / sizes**2, 4, axis=1), np.full((1, 8), 0.125))

@@ -39,7 +39,7 @@ class MeshEngine(SimplexEngine):
     def _own(self, at: Array) -> Array:
         return np.asarray(at, dtype=float)
 
-    def _check_probe(self, probe: Probe) -> None:
+    def check_probe(self, probe: Probe) -> None:
         """A probe may lie anywhere."""
 
     def symmetric(self, probe: Probe) -> bool:
@@ -89,11 +89,13 @@ class MeshEngine(SimplexEngine):
         """(m,) edge of the cube of equal volume, m."""
         return np.cbrt(self.cell_volume)
 
-    def _apart(self) -> Array:
+    def apart(self) -> Array:
+        """(m,) m, see :func:`thermal.engines.probes.gaps`."""
         return probes.gaps(self.points, self.cells)
 
     @property
-    def _corner_shares(self) -> Array:
+    def corner_shares(self) -> Array:
+        """(1, 4) a quarter each."""
         return np.full((1, 4), 0.25)
 
     @cached_property
@@ -118,7 +120,8 @@ class MeshEngine(SimplexEngine):
             areas[name] = self._sum(triangles, np.repeat(third, 3))
         return MappingProxyType(areas)
 
-    def _edge_factors(self) -> Array:
+    def edge_factors(self) -> Array:
+        """(m, 6) m, ``-V grad_a . grad_b``."""
         factors = np.empty((len(self.cells), 6))
         _stiffness(self.points, self.cells, np.array([[1.0, 1.0, 1.0, 0.0, 0.0, 0.0]]), factors)
         return factors

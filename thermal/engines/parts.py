@@ -1,12 +1,12 @@
 """What one rank holds of a domain that is spread over several: its cells with a ring of ghosts, and where points lie.
 
-Two kinds, of a voxel grid and of a tetrahedral mesh. Every method is called on every rank and gives the same answer
-on all, but for nodal arrays, of which each rank has its part.
+Two kinds, of a voxel grid and of a mesh of tetrahedra or of triangles. Every method is called on every rank and gives
+the same answer on all, but for nodal arrays, of which each rank has its part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -14,13 +14,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from thermal.domain import MeshDomain, Probe, VoxelDomain
+from thermal.domain import AxisymmetricDomain, MeshDomain, Probe, VoxelDomain
 from thermal.engine import Engine
 from thermal.engines import probes
+from thermal.engines.axisymmetric import AxisymmetricEngine
 from thermal.engines.distribution import Distribution, distribute
-from thermal.engines.local_rows import LocalCells
-from thermal.engines.marching import voxel_corners
+from thermal.engines.local_rows import LocalCells, Measures, boxes
+from thermal.engines.marching import KUHN, tetrahedra_inside, voxel_corners
 from thermal.engines.mesh import MeshEngine
+from thermal.engines.simplices import SimplexEngine
 from thermal.engines.voxel import VoxelEngine
 from thermal.units import Array, Mask
 
@@ -65,7 +67,12 @@ class Part(Protocol):
         ...
 
     def spacing_along(self, probe: Probe) -> Array:
-        """(q,) m, how far nodes are apart at places evenly along a probe."""
+        """(q,) m, how far nodes are apart at places evenly along a probe. Raises ``ValueError`` for one that the domain
+        cannot carry."""
+        ...
+
+    def inside(self, u: Array, level: float) -> Array:
+        """(c,) share of each cell here at or above ``level``, of ``u`` (n,) with ghosts."""
         ...
 
 
@@ -90,7 +97,8 @@ class GridPart:
         place = np.unravel_index(spread.nodes, domain.shape)
         points = np.stack([axis[index] for axis, index in zip(domain.axes, place, strict=True)], axis=1)
         shares = MappingProxyType({name: share[spread.cells] for name, share in domain.shares.items()})
-        return LocalCells(points, spread.owned, spread.corners, shares, domain.solid[spread.cells])
+        measures = boxes(points[spread.corners], domain.solid[spread.cells])
+        return LocalCells(points, spread.owned, spread.corners, shares, measures)
 
     @cached_property
     def areas(self) -> Mapping[str, Array]:
@@ -123,39 +131,57 @@ class GridPart:
         """(q,) m, the largest edge of the cells that a probe passes, at places evenly along it."""
         return self.whole.spacing_along(probe)
 
+    def inside(self, u: Array, level: float) -> Array:
+        """(c,) share of each voxel here at or above ``level``, cut into tetrahedra."""
+        tetrahedra = self.distribution.corners[:, KUHN]
+        share = tetrahedra_inside(tetrahedra.reshape(-1, 4), u, level).reshape(len(tetrahedra), -1).mean(axis=1)
+        return np.where(self.cells.cell_volume > 0.0, share, 0.0)
+
 
 @dataclass(frozen=True)
 class MeshPart:
-    """Part of a tetrahedral mesh. Each rank looks for points in its cells; the first that finds one tells all."""
+    """Part of a mesh of tetrahedra, or of triangles of a half-plane.
 
-    whole: MeshEngine
+    Each rank looks for points in its cells; the first that finds one tells all.
+    """
+
+    whole: MeshEngine | AxisymmetricEngine
     distribution: Distribution
+    make: Callable[..., SimplexEngine]
+    """the serial engine of points, cells, shares and boundaries"""
 
     @classmethod
-    def of(cls, domain: MeshDomain, comm: Any) -> MeshPart:
-        """Spread a mesh over the ranks of ``comm``. Raises ``ValueError`` for cells without volume."""
+    def of_tetrahedra(cls, domain: MeshDomain, comm: Any) -> MeshPart:
+        """Spread tetrahedra over the ranks of ``comm``. Raises ``ValueError`` for cells without volume."""
         whole = MeshEngine(domain)
-        return cls(whole, distribute(domain.points, whole.cells, comm))
+        return cls(whole, distribute(whole.points, whole.cells, comm), lambda *given: MeshEngine(MeshDomain(*given)))
+
+    @classmethod
+    def of_half_plane(cls, domain: AxisymmetricDomain, comm: Any) -> MeshPart:
+        """Spread triangles over the ranks of ``comm``. Raises ``ValueError`` for cells without area."""
+        whole = AxisymmetricEngine(domain)
+        spread = distribute(whole.points, whole.cells, comm)
+        return cls(whole, spread, lambda *given: AxisymmetricEngine(AxisymmetricDomain(*given)))
 
     @cached_property
     def cells(self) -> LocalCells:
-        """The tetrahedra that are here."""
-        domain, spread = self.whole.domain, self.distribution
-        shares = MappingProxyType({name: share[spread.cells] for name, share in domain.shares.items()})
-        solid = np.ones(len(spread.cells), dtype=bool)
-        return LocalCells(domain.points[spread.nodes], spread.owned, spread.corners, shares, solid)
+        """The cells that are here."""
+        near = self._near
+        measures = Measures(near.cell_volume, near.edge_factors(), near.corner_shares)
+        return LocalCells(near.points, self.distribution.owned, near.cells, near.shares, measures)
 
     @cached_property
-    def _near(self) -> MeshEngine:
-        """A serial engine of the tetrahedra that are here, for points and faces."""
-        spread, cells = self.distribution, self.cells
+    def _near(self) -> SimplexEngine:
+        """A serial engine of the cells that are here."""
+        domain, spread = self.whole.domain, self.distribution
         local = np.full(spread.size, -1, dtype=np.int64)
         local[spread.nodes] = np.arange(len(spread.nodes))
         boundaries = {}
-        for name, triangles in self.whole.domain.boundaries.items():
-            here = local[triangles]
+        for name, facets in domain.boundaries.items():
+            here = local[facets]
             boundaries[name] = here[(here >= 0).all(axis=1) & (here < spread.owned).any(axis=1)]
-        return MeshEngine(MeshDomain(cells.points, cells.cells, cells.shares, boundaries))
+        shares = MappingProxyType({name: share[spread.cells] for name, share in domain.shares.items()})
+        return self.make(domain.points[spread.nodes], spread.corners, shares, boundaries)
 
     @cached_property
     def areas(self) -> Mapping[str, Array]:
@@ -198,11 +224,16 @@ class MeshPart:
 
     def spacing_along(self, probe: Probe) -> Array:
         """(q,) m, see :meth:`thermal.engines.simplices.SimplexEngine.spacing_along`."""
+        self._near.check_probe(probe)
         finest = self.distribution.minimum(float(np.min(self._near.cell_size, initial=np.inf)))
         at = np.array(probes.stations(probe, finest))
         held, mine = self._finders(at)
         gaps = np.zeros(len(at))
-        around = self.distribution.with_ghosts(self.cells.to_nodes(probes.gaps(self.cells.points, self.cells.cells)))
+        around = self.distribution.with_ghosts(self.cells.to_nodes(self._near.apart()))
         if mine.any():
             gaps[mine] = self._near.sample(around, at[mine])
         return probes.everywhere(np.asarray(self.distribution.add(gaps)), held, probe)
+
+    def inside(self, u: Array, level: float) -> Array:
+        """(c,) share of each cell here at or above ``level``."""
+        return self._near.inside(u, level)

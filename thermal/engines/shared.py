@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from thermal.carriage import Carriage, Transport
-from thermal.domain import CutEdges, Domain, MeshDomain, VoxelDomain
+from thermal.domain import AxisymmetricDomain, CutEdges, Domain, MeshDomain, VoxelDomain
 from thermal.engine import NotConvergedError, Operator, PlainSolver, Window
+from thermal.engines.axisymmetric import AxisymmetricEngine
 from thermal.engines.distribution import MPI
 from thermal.engines.dolfinx import DolfinxEngine
 from thermal.engines.mesh import MeshEngine
@@ -28,7 +29,11 @@ from thermal.interrupts import INTERRUPTS, uninterrupted
 from thermal.scheme import Scheme
 from thermal.units import Array, Mask
 
-WHOLE: Mapping[type, Any] = {VoxelDomain: VoxelEngine, MeshDomain: MeshEngine}
+WHOLE: Mapping[type, Any] = {
+    VoxelDomain: VoxelEngine,
+    MeshDomain: MeshEngine,
+    AxisymmetricDomain: AxisymmetricEngine,
+}
 """Kind of domain -> serial engine of the first rank."""
 ANSWERS = (NotConvergedError, FloatingPointError, ValueError)
 """Errors that say something of the problem: they come up on every rank, and the first one reports them."""

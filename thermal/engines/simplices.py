@@ -89,11 +89,11 @@ class SimplexEngine(OneProcess, ABC):
 
     @property
     @abstractmethod
-    def _corner_shares(self) -> Array:
+    def corner_shares(self) -> Array:
         """(m, corners), or something that broadcasts to it: part of each cell's volume that belongs to each node."""
 
     @abstractmethod
-    def _edge_factors(self) -> Array:
+    def edge_factors(self) -> Array:
         """(m, edges) m: minus the integral of ``grad_a . grad_b`` over each cell, edges as in combinations of nodes."""
 
     @property
@@ -106,11 +106,11 @@ class SimplexEngine(OneProcess, ABC):
         """Points (q, 3) in that space, (q, d)."""
 
     @abstractmethod
-    def _apart(self) -> Array:
+    def apart(self) -> Array:
         """(m,) m, how far the nodes of each cell are apart, as the kernels of probes see them."""
 
     @abstractmethod
-    def _check_probe(self, probe: Probe) -> None:
+    def check_probe(self, probe: Probe) -> None:
         """Raise ``ValueError`` for a probe that the mesh cannot carry."""
 
     @property
@@ -141,7 +141,7 @@ class SimplexEngine(OneProcess, ABC):
 
     def _gather(self, amount: Array) -> Array:
         """Each cell's amount (m,) shared among its nodes, (n,)."""
-        return self._sum(self.cells, amount[:, None] * self._corner_shares)
+        return self._sum(self.cells, amount[:, None] * self.corner_shares)
 
     def _sum(self, nodes: Index, amounts: Array) -> Array:
         """Sum of ``amounts`` at each node, (n,)."""
@@ -169,7 +169,7 @@ class SimplexEngine(OneProcess, ABC):
     @cached_property
     def _edge_map(self) -> EdgeMap:
         edges, of_cell = self._numbered
-        return EdgeMap.of(of_cell, self._edge_factors(), len(edges))
+        return EdgeMap.of(of_cell, self.edge_factors(), len(edges))
 
     @cached_property
     def _locator(self) -> Locator:
@@ -252,7 +252,7 @@ class SimplexEngine(OneProcess, ABC):
     def to_cells(self, u: Array) -> Array:
         """Mean over each cell of the field that is linear between nodes, (n,) -> (m,)."""
         out = np.empty(len(self.cells))
-        _means(self.cells, self._corner_shares, np.ascontiguousarray(u, dtype=float), out)
+        _means(self.cells, self.corner_shares, np.ascontiguousarray(u, dtype=float), out)
         return out
 
     def to_nodes(self, k: Array) -> Array:
@@ -280,18 +280,18 @@ class SimplexEngine(OneProcess, ABC):
 
     def spread(self, probe: Probe) -> tuple[Array, float]:
         """See :meth:`thermal.engine.Engine.spread`."""
-        self._check_probe(probe)
+        self.check_probe(probe)
         return probes.spread(self.points, self.volume, self.spacing_along(probe), probe)
 
     def contact(self, probe: Probe) -> Array:
         """See :meth:`thermal.engine.Engine.contact`."""
-        self._check_probe(probe)
+        self.check_probe(probe)
         return probes.contact(self.points, self.volume, self.spacing_along(probe), probe)
 
     @cached_property
     def _apart_at_nodes(self) -> Array:
         """(n,) m, the mean of that around each node: kernels are spread over many cells."""
-        return self.to_nodes(self._apart())
+        return self.to_nodes(self.apart())
 
     def spacing_along(self, probe: Probe) -> Array:
         """(q,) m, how far nodes are apart at places evenly along it; outside the mesh that of the nearest inside."""

@@ -138,6 +138,8 @@ class Circuit:
     electrodes: tuple[Electrode, ...]
     ground: Held
     """prescribed potentials per volt"""
+    tolerance: float = TOLERANCE
+    """of every potential but the first, which is solved to :data:`FIRST_TOLERANCE` if that is less"""
     volume_heat: Array = field(default_factory=lambda: np.zeros(0))
     """(n,) W per square volt at the last solution, of the tissue between nodes"""
     wall_heats: tuple[Array, ...] = ()
@@ -177,7 +179,7 @@ class Circuit:
         driven = self._spread(tuple(g * e.active for g, e in zip(links, self.electrodes, strict=True)))
         potential = self._prepared.solver.adapted(operator, link).solve(
             driven, values=self.ground.value, guess=None if last is None else self._foreseen(operator, link, driven),
-            tolerance=FIRST_TOLERANCE if last is None else TOLERANCE,
+            tolerance=min(FIRST_TOLERANCE, self.tolerance) if last is None else self.tolerance,
         )  # fmt: skip
         self._turn = None if last is None else potential - last.potential
         self._settle(_Solution(new, potential), operator)

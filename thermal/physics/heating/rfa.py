@@ -18,7 +18,7 @@ from thermal.library import Sourced
 from thermal.physics.far_field import held_or_far
 from thermal.physics.heating.electrodes import Cooling, Electrode, ElectrodeEntry, devices_of, nothing_grounded
 from thermal.physics.heating.generator import Generator, Operation
-from thermal.physics.heating.potential import BODY, BOILING, DRY_SHARE, Circuit, ElectricalConductivity
+from thermal.physics.heating.potential import BODY, BOILING, DRY_SHARE, TOLERANCE, Circuit, ElectricalConductivity
 from thermal.physics.heating.schedule import Switched
 from thermal.physics.scene import Device, Drive, Held, Reading, Scene, State
 from thermal.physics.tissue import Tissues
@@ -46,6 +46,8 @@ class Rfa(Switched, Generator):
     """several instead of one: a cluster, a bipolar pair, or a set that the generator switches through"""
     cooling: Cooling | None = None
     """coolant inside the electrodes; an electrode without it is insulated against heat"""
+    potential_tolerance: Annotated[float, Field(ge=1e-14, le=1e-2)] = TOLERANCE
+    """residual of the potential when it is solved again, relative to what drives it"""
 
     @model_validator(mode="before")
     @classmethod
@@ -142,6 +144,7 @@ class Rfa(Switched, Generator):
             ElectricalConductivity(tissues.nodes("electrical_conductivity", by), tissues.mix_nodes(rises)),
             electrodes,
             ground,
+            self.potential_tolerance,
         )
         warnings = tuple(
             f"tissues.{name}.electrical_conductivity_slope is not given: its electrical conductivity does not "
