@@ -8,7 +8,7 @@ nodes telescope and ledgers close to round-off.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -326,29 +326,6 @@ class Engine(Protocol):
     def isosurface(self, u: Array, level: float) -> Surface:
         """Triangles of ``u = level``."""
         ...
-
-
-@dataclass(frozen=True)
-class PlainSolver:
-    """The :class:`Solver` of an engine that prepares nothing: every solve is :meth:`Engine.solve`."""
-
-    engine: Engine
-    operator: Operator
-    diagonal: Array
-    fixed: Mask | None
-
-    def solve(
-        self, rhs: Array, *, values: Array | None = None, guess: Array | None = None, tolerance: float = 1e-9
-    ) -> Array:
-        """See :meth:`Solver.solve`."""
-        prescribed = np.zeros_like(rhs) if values is None and self.fixed is not None else values
-        return self.engine.solve(
-            self.operator, self.diagonal, rhs, fixed=self.fixed, values=prescribed, guess=guess, tolerance=tolerance
-        )
-
-    def adapted(self, operator: Operator, diagonal: Array) -> PlainSolver:
-        """See :meth:`Solver.adapted`."""
-        return replace(self, operator=operator, diagonal=diagonal)
 
 
 def inner(a: Array, b: Array) -> float:

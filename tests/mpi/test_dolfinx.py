@@ -92,7 +92,7 @@ def test_resistance_of_thin_electrodes(by_ranks: Any, ranks: int) -> None:
 
 @pytest.mark.parametrize("problem", ["hexahedra", "tetrahedra", "triangles"])
 def test_operator_and_volume_are_those_of_the_forms(problem: str) -> None:
-    """DOLFINx assembles the same from UFL: vertex quadrature on hexahedra, any on tetrahedra, with 2 pi r on triangles."""
+    """DOLFINx assembles the same from UFL: vertex quadrature on hexahedra, any on tetrahedra, 2 pi r on triangles."""
     engine = DolfinxEngine(problems.PROBLEMS[problem][0]())
     spread = engine.distribution
     mesh = spread.mesh

@@ -112,6 +112,14 @@ def _sweep_notes(path: Path, set: Sequence[str] | None, anatomy: str | None) -> 
     return f"valid sweep of {found.runs} run{'s' if found.runs > 1 else ''}", list(found.notes)
 
 
+def _idle_ranks(case: Case) -> tuple[str, ...]:
+    """What to say of several ranks, of which a serial engine leaves all but the first without work."""
+    count = ranks.place()[1]
+    if count == 1 or case.numerics.engine != "serial":
+        return ()
+    return (f'{count} ranks were started, but numerics.engine = "serial" works on one; add --engine dolfinx',)
+
+
 def run(
     case: Path,
     /,
@@ -137,7 +145,7 @@ def run(
     from thermal.progress import progress
     from thermal.store import RunFolder, read_run
 
-    for note in loaded.notes():
+    for note in (*loaded.notes(), *_idle_ranks(loaded)):
         print(f"note: {note}", file=sys.stderr)
     with RunFolder.open(folder_path, loaded, resume=resume, force=force) as folder:
         if folder.finished:

@@ -9,7 +9,7 @@ methods in the same order; what comes back as a number, or belongs to points rat
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from thermal.carriage import Carriage, Transport
 from thermal.domain import AxisymmetricDomain, CutEdges, Domain, MeshDomain, Probe, VoxelDomain
-from thermal.engine import Operator, PlainSolver, Skeleton, Surface
+from thermal.engine import Operator, Skeleton, Surface
 from thermal.engines import petsc, probes
 from thermal.engines.coefficients import check_coefficient
 from thermal.engines.distributed_operator import DolfinxOperator
@@ -180,9 +180,12 @@ class DolfinxEngine:
         """Raises ``ValueError``: tensors are known to the serial engines."""
         raise ValueError('a tensor that conducts in directions of its own is known to numerics.engine = "serial" alone')
 
-    def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> PlainSolver:
-        """Nothing is prepared."""
-        return PlainSolver(self, operator, diagonal, fixed)
+    def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> KeptSolver:
+        """Conjugate gradients with PETSc's algebraic multigrid, which is made at the first solve and kept."""
+        assert isinstance(operator, DolfinxOperator)
+        free = petsc.free_nodes(operator.local, diagonal, self.volume > 0, fixed)
+        multigrid = petsc.Multigrid(petsc.System(self.distribution, operator.local, diagonal, free))
+        return KeptSolver(self, operator, diagonal, fixed, multigrid)
 
     def solve(
         self,
@@ -194,8 +197,10 @@ class DolfinxEngine:
         values: Array | None = None,
         guess: Array | None = None,
         tolerance: float = 1e-9,
+        multigrid: petsc.Multigrid | None = None,
     ) -> Array:
-        """See :meth:`thermal.engine.Engine.solve`: conjugate gradients with PETSc's algebraic multigrid."""
+        """See :meth:`thermal.engine.Engine.solve`: conjugate gradients with PETSc's algebraic multigrid, which may be
+        that of a system near to this one."""
         assert isinstance(operator, DolfinxOperator)
         return petsc.solve(
             self.distribution,
@@ -207,6 +212,7 @@ class DolfinxEngine:
             values=values,
             guess=guess,
             tolerance=tolerance,
+            multigrid=multigrid,
         )
 
     def stepper(self, problem: HeatProblem, precision: Precision) -> HeatStepper:
@@ -273,3 +279,38 @@ class DolfinxEngine:
     def isosurface(self, u: Array, level: float) -> Surface:
         """Triangles of ``u = level`` of the whole domain, on every rank."""
         return self.part.whole.isosurface(self.gather(u), level)
+
+
+@dataclass(frozen=True)
+class KeptSolver:
+    """See :class:`thermal.engine.Solver`; all ranks call the same. :meth:`destroy` gives back what PETSc holds."""
+
+    engine: DolfinxEngine
+    operator: DolfinxOperator
+    diagonal: Array
+    fixed: Mask | None
+    multigrid: petsc.Multigrid
+
+    def solve(
+        self, rhs: Array, *, values: Array | None = None, guess: Array | None = None, tolerance: float = 1e-9
+    ) -> Array:
+        """See :meth:`thermal.engine.Solver.solve`."""
+        return self.engine.solve(
+            self.operator,
+            self.diagonal,
+            rhs,
+            fixed=self.fixed,
+            values=values,
+            guess=guess,
+            tolerance=tolerance,
+            multigrid=self.multigrid,
+        )
+
+    def adapted(self, operator: Operator, diagonal: Array) -> KeptSolver:
+        """See :meth:`thermal.engine.Solver.adapted`."""
+        assert isinstance(operator, DolfinxOperator)
+        return replace(self, operator=operator, diagonal=diagonal)
+
+    def destroy(self) -> None:
+        """Do so on every rank."""
+        self.multigrid.destroy()

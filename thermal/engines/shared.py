@@ -12,16 +12,18 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from thermal.carriage import Carriage, Transport
 from thermal.domain import AxisymmetricDomain, CutEdges, Domain, MeshDomain, VoxelDomain
-from thermal.engine import NotConvergedError, Operator, PlainSolver, Window
+from thermal.engine import NotConvergedError, Operator, Window
 from thermal.engines.axisymmetric import AxisymmetricEngine
+from thermal.engines.distributed_operator import DolfinxOperator
 from thermal.engines.distribution import MPI
-from thermal.engines.dolfinx import DolfinxEngine
+from thermal.engines.dolfinx import DolfinxEngine, KeptSolver
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
 from thermal.heat import Action, Flow, HeatProblem, HeatState, HeatStepper, Precision, Rates, Stepped, Touch
@@ -37,6 +39,8 @@ WHOLE: Mapping[type, Any] = {
 """Kind of domain -> serial engine of the first rank."""
 ANSWERS = (NotConvergedError, FloatingPointError, ValueError)
 """Errors that say something of the problem: they come up on every rank, and the first one reports them."""
+MOST_SOLVERS = 3
+"""Solvers kept of a domain; one of two fields in turn, and one beside them."""
 DISMISSED = ""
 
 
@@ -47,6 +51,8 @@ class Part:
     engine: DolfinxEngine
     stepper: HeatStepper | None = None
     state: HeatState | None = None
+    solvers: dict[int, KeptSolver] = field(default_factory=dict)
+    """by the numbers that the first rank gave them, the oldest first"""
 
 
 @dataclass
@@ -93,9 +99,21 @@ class Team:
         self.parts.append(Part(DolfinxEngine(domain, self.comm)))
         return len(self.parts) - 1
 
+    def prepare_solver(
+        self, number: int, key: int, k: Array, cuts: CutEdges | None, diagonal: Array, fixed: Mask | None
+    ) -> None:
+        """Make a solver for arrays of the whole domain, to be called by ``key``; the oldest are given up for it."""
+        part = self.parts[number]
+        engine, solvers = part.engine, part.solvers
+        while len(solvers) >= MOST_SOLVERS:
+            solvers.pop(next(iter(solvers))).destroy()
+        mine = None if fixed is None else engine.take(fixed)
+        solvers[key] = engine.solver(self._operator(part, k, cuts), engine.take(diagonal), fixed=mine)
+
     def solve(
         self,
         number: int,
+        key: int | None,
         k: Array,
         cuts: CutEdges | None,
         diagonal: Array,
@@ -103,17 +121,26 @@ class Team:
         tolerance: float,
         others: Mapping[str, Any],
     ) -> Array:
-        """A steady solve, arrays and result of the whole domain."""
-        engine = self.parts[number].engine
+        """A steady solve, by the solver of a ``key`` or one for this time; arrays and result of the whole domain."""
+        part = self.parts[number]
+        engine = part.engine
         mine = {name: engine.take(values) for name, values in others.items()}
+        operator, link, load = self._operator(part, k, cuts), engine.take(diagonal), engine.take(rhs)
+        if key is None:
+            return engine.gather(engine.solve(operator, link, load, tolerance=tolerance, **mine))
+        return engine.gather(part.solvers[key].adapted(operator, link).solve(load, tolerance=tolerance, **mine))
+
+    @staticmethod
+    def _operator(part: Part, k: Array, cuts: CutEdges | None) -> DolfinxOperator:
+        engine = part.engine
         here = None if cuts is None else engine.distribution.take_edges(cuts)
-        operator = engine.conductance(engine.take_cells(k), here)
-        found = engine.solve(operator, engine.take(diagonal), engine.take(rhs), tolerance=tolerance, **mine)
-        return engine.gather(found)
+        return engine.conductance(engine.take_cells(k), here)
 
     def prepare_march(self, number: int, problem: HeatProblem) -> None:
-        """Make the stepper of a problem of the whole domain."""
+        """Make the stepper of a problem of the whole domain. Solvers so far, mostly of the delivery, are given up."""
         part, distribution = self.parts[number], self.parts[number].engine.distribution
+        while part.solvers:
+            part.solvers.popitem()[1].destroy()
         nodes, cells = distribution.nodes[: distribution.owned], distribution.cells[: distribution.owned_cells]
         mine = replace(
             problem,
@@ -203,6 +230,41 @@ class SharedOperator:
         return self.serial.dissipation(u)
 
 
+@dataclass(frozen=True)
+class SharedSolver:
+    """See :class:`thermal.engine.Solver`; a solver on every rank, by a ``key``.
+
+    Where the ranks have given it up for others it is made again, for what it was ``prepared`` for and ``linked``.
+    """
+
+    team: Team
+    number: int
+    key: int
+    prepared: SharedOperator
+    linked: Array
+    """(n,) the diagonal then"""
+    fixed: Mask | None
+    operator: SharedOperator
+    diagonal: Array
+
+    def solve(
+        self, rhs: Array, *, values: Array | None = None, guess: Array | None = None, tolerance: float = 1e-9
+    ) -> Array:
+        """See :meth:`thermal.engine.Solver.solve`: by all ranks."""
+        team, operator, before = self.team, self.operator, self.prepared
+        if self.key not in team.parts[self.number].solvers:
+            team.do("prepare_solver", self.number, self.key, before.k, before.cuts, self.linked, self.fixed)
+        given = {name: array for name, array in (("values", values), ("guess", guess)) if array is not None}
+        arrays = operator.k, operator.cuts, self.diagonal, rhs
+        found: Array = team.do("solve", self.number, self.key, *arrays, tolerance, given)
+        return found
+
+    def adapted(self, operator: Operator, diagonal: Array) -> SharedSolver:
+        """See :meth:`thermal.engine.Solver.adapted`."""
+        assert isinstance(operator, SharedOperator)
+        return replace(self, operator=operator, diagonal=diagonal)
+
+
 class SharedStepper:
     """See :class:`thermal.heat.HeatStepper`."""
 
@@ -256,6 +318,7 @@ class SharedEngine:
         """Raises ``ValueError`` for a kind of domain that cannot be spread."""
         self._team = Team.world() if team is None else team
         self._number: int = self._team.do("take_up", domain)
+        self._keys = count()
         self.whole = WHOLE[type(domain)](domain)
 
     def __getattr__(self, name: str) -> Any:
@@ -270,9 +333,10 @@ class SharedEngine:
         """Raises ``ValueError``: tensors are known to the serial engines."""
         raise ValueError('a tensor that conducts in directions of its own is known to numerics.engine = "serial" alone')
 
-    def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> PlainSolver:
-        """Nothing is prepared."""
-        return PlainSolver(self, operator, diagonal, fixed)
+    def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> SharedSolver:
+        """Of all ranks; its multigrid is made at the first solve and kept while few others are made after it."""
+        assert isinstance(operator, SharedOperator)
+        return SharedSolver(self._team, self._number, next(self._keys), operator, diagonal, fixed, operator, diagonal)
 
     def solve(
         self,
@@ -289,8 +353,8 @@ class SharedEngine:
         assert isinstance(operator, SharedOperator)
         others = {"fixed": fixed, "values": values, "guess": guess}
         given = {name: array for name, array in others.items() if array is not None}
-        given_to_all = (operator.k, operator.cuts, diagonal, rhs, tolerance, given)
-        found: Array = self._team.do("solve", self._number, *given_to_all)
+        arrays = operator.k, operator.cuts, diagonal, rhs
+        found: Array = self._team.do("solve", self._number, None, *arrays, tolerance, given)
         return found
 
     def stepper(self, problem: HeatProblem, precision: Precision) -> SharedStepper:
