@@ -14,6 +14,8 @@ import pytest
 from test_march import cube
 
 from thermal import assemble, load_case
+from thermal.batch import run_batch
+from thermal.commands.cases import _idle_ranks
 from thermal.engines import ranks
 from thermal.errors import CaseError
 
@@ -45,6 +47,28 @@ def test_other_ranks_without_dolfinx_say_so_and_end(
     assert ranks.help_the_first() == 2
     assert "rank 1:" in capsys.readouterr().err
     ranks.dismiss_the_others()  # nobody to dismiss: no error
+
+
+def test_a_batch_is_refused_on_several_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its processes would take themselves for ranks, and wait for ever."""
+    anatomy = '{ kind = "phantom", size = "8 mm", voxel_size = "2 mm", background = "liver" }'
+    (tmp_path / "a.toml").write_text(f'schema_version = 1\nanatomy = {anatomy}\nbioheat = {{ duration = "1 s" }}\n')
+    sweep = tmp_path / "sweep.toml"
+    sweep.write_text('schema_version = 1\ncases = ["a.toml"]\n[grid]\n"bioheat.duration" = ["1 s", "2 s"]\n')
+    monkeypatch.setattr(ranks, "place", lambda: (0, 3))
+    with pytest.raises(CaseError, match="on 3 ranks, but its runs are processes of their own"):
+        run_batch(sweep, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_serial_engine_on_several_ranks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks, "place", lambda: (0, 3))
+    anatomy = '{ kind = "phantom", size = "8 mm", voxel_size = "2 mm", background = "liver" }'
+    file = tmp_path / "a.toml"
+    file.write_text(f'schema_version = 1\nanatomy = {anatomy}\nbioheat = {{ duration = "1 s" }}\n')
+    (said,) = _idle_ranks(load_case(file))
+    assert said.startswith("3 ranks were started, but")
+    assert not _idle_ranks(load_case(file, ["numerics.engine=dolfinx"]))
 
 
 def test_domains_can_be_sent_to_other_ranks(tmp_path: Path) -> None:

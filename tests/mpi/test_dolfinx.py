@@ -22,9 +22,11 @@ dolfinx = pytest.importorskip("dolfinx", reason=NEEDED)
 import engine_problems as problems  # noqa: E402
 import ufl  # noqa: E402
 
-from thermal.domain import Ball  # noqa: E402
+from thermal.domain import Ball, MeshDomain  # noqa: E402
 from thermal.engine import Engine, NotConvergedError  # noqa: E402
 from thermal.engines.dolfinx import DolfinxEngine  # noqa: E402
+from thermal.engines.mesh import MeshEngine  # noqa: E402
+from thermal.engines.shared import SharedEngine  # noqa: E402
 
 PARITY = 1e-10
 """Of the range of a field: solves to 1e-13 of the load of well-conditioned problems, sums in another order."""
@@ -115,6 +117,22 @@ def test_operator_and_volume_are_those_of_the_forms(problem: str) -> None:
     assert np.abs(found - expected).max() < 1e-13 * np.abs(expected).max()
     lumped = dolfinx.fem.assemble_vector(dolfinx.fem.form(ring * body * v * dx)).array
     np.testing.assert_allclose(engine.volume, lumped, atol=1e-13 * lumped.max())
+
+
+def test_poroelastic_tissue_gives_way_as_on_the_mesh_engine() -> None:
+    """The skeleton works on the first rank, whose operators have others beside them."""
+    axis = np.linspace(0.0, 1e-2, 4)
+    points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    cells = problems.cut_into_tetrahedra((4, 4, 4))
+    domain = MeshDomain(points, cells, {"tissue": np.ones(len(cells))})
+    held, found = points[:, 0] < 1e-9, []
+    for engine in (MeshEngine(domain), SharedEngine(domain)):
+        ones = np.ones(len(cells))
+        soft = engine.skeleton(5e3 * ones, 7.5e3 * ones, (), ())
+        operator = engine.conductance(1e-12 * ones)
+        solve = soft.solver(operator, np.zeros(len(points)), 1e-2, 1e-2 * engine.volume / 17.5e3, held)
+        found.append(solve(1e-5 * engine.volume, 1e-9))
+    np.testing.assert_allclose(found[1], found[0], atol=1e-7 * np.abs(found[0]).max())
 
 
 def test_satisfies_the_contract_and_says_what_is_wrong() -> None:

@@ -16,6 +16,7 @@ from thermal.batch.search import Tried, seek, start, write_found
 from thermal.batch.statistics import write_statistics
 from thermal.batch.sweep import Sweep, load_sweep
 from thermal.batch.work import Task
+from thermal.engines import ranks
 from thermal.errors import CaseError
 from thermal.progress import Report
 from thermal.store.files import write_text
@@ -73,6 +74,11 @@ def run_batch(
         sweep = load_sweep(sweep)
     if jobs < 1:
         raise CaseError(f"--jobs: found {jobs}; expected at least 1")
+    if ranks.place()[1] > 1:
+        raise CaseError(
+            f"thermal batch: was started on {ranks.place()[1]} ranks, but its runs are processes of their own, which have "
+            "none; start it without mpirun (--jobs N for N at once), or each case by mpirun -n N thermal run"
+        )
     report("reading cases", 0.0)
     if sweep.search is not None:
         start(sweep.search, len(sweep.priors))  # says what is wrong with it

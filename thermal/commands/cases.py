@@ -25,8 +25,10 @@ from thermal.commands.options import (
     placed,
 )
 from thermal.commands.summary import summarise
+from thermal.engines import ranks
 
 if TYPE_CHECKING:
+    from thermal.case import Case
     from thermal.store import Run
 
 

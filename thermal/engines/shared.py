@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import count
@@ -19,7 +19,7 @@ import numpy as np
 
 from thermal.carriage import Carriage, Transport
 from thermal.domain import AxisymmetricDomain, CutEdges, Domain, MeshDomain, VoxelDomain
-from thermal.engine import NotConvergedError, Operator, Window
+from thermal.engine import NotConvergedError, Operator, Skeleton, Window
 from thermal.engines.axisymmetric import AxisymmetricEngine
 from thermal.engines.distributed_operator import DolfinxOperator
 from thermal.engines.distribution import MPI
@@ -265,6 +265,24 @@ class SharedSolver:
         return replace(self, operator=operator, diagonal=diagonal)
 
 
+@dataclass(frozen=True)
+class SharedSkeleton:
+    """See :class:`thermal.engine.Skeleton`: that of the serial engine, on the first rank."""
+
+    serial: Skeleton
+
+    def __getattr__(self, name: str) -> Any:
+        """What it does with arrays alone."""
+        return getattr(self.serial, name)
+
+    def solver(
+        self, operator: Operator, diagonal: Array, weight: float, near: Array, fixed: Mask
+    ) -> Callable[[Array, float], Array]:
+        """See :meth:`thermal.engine.Skeleton.solver`."""
+        assert isinstance(operator, SharedOperator)
+        return self.serial.solver(operator.serial, diagonal, weight, near, fixed)
+
+
 class SharedStepper:
     """See :class:`thermal.heat.HeatStepper`."""
 
@@ -328,6 +346,10 @@ class SharedEngine:
     def conductance(self, k: Array, cuts: CutEdges | None = None) -> SharedOperator:
         """Operator of the cell coefficient ``k`` (m,), corrected at the edges beside cut cells."""
         return SharedOperator(self.whole.conductance(k, cuts), np.asarray(k, dtype=float), cuts)
+
+    def skeleton(self, shear: Array, lame: Array, loose: Sequence[str], sliding: Sequence[str]) -> SharedSkeleton:
+        """That of the serial engine, on the first rank."""
+        return SharedSkeleton(self.whole.skeleton(shear, lame, loose, sliding))
 
     def tensor_conductance(self, k: Array) -> SharedOperator:
         """Raises ``ValueError``: tensors are known to the serial engines."""

@@ -32,7 +32,10 @@ LEAST_OWN = 0.02
 ALIKE = 1.5
 """Factor between the conductivities of tissues up to which they count as one around a port."""
 TILTS, CENTRED = 30, 1e-3
-"""Rounds in which the weights are centred; distance from the middle over their width, and tolerance of potentials."""
+"""Rounds in which the weights are centred; distance from the middle over their width."""
+MET = 1e-6
+"""Tolerance of the potentials that flows meet, which are off by its square: 1e-3 would leave 6e-9 of a port's pressure
+to how the engine solves."""
 FAR = 4.0
 """Reaches of a port beyond which tissue may end for two flows around it to meet resistances that differ as they do
 without end."""
@@ -231,4 +234,4 @@ def _met(engine: Engine, plain: Operator, centre: Array, flows: Sequence[Array])
     reach = max(float(away[flow > 0.0].max()) for flow in flows)
     far = away > min(FAR * reach, 0.99 * float(away[engine.volume > 0].max()))
     solver = engine.solver(plain, np.zeros_like(away), fixed=far)
-    return [float(flow @ solver.solve(flow, tolerance=CENTRED)) for flow in flows]
+    return [float(flow @ solver.solve(flow, tolerance=MET)) for flow in flows]
