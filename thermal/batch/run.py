@@ -76,8 +76,8 @@ def run_batch(
         raise CaseError(f"--jobs: found {jobs}; expected at least 1")
     if ranks.place()[1] > 1:
         raise CaseError(
-            f"thermal batch: was started on {ranks.place()[1]} ranks, but its runs are processes of their own, which have "
-            "none; start it without mpirun (--jobs N for N at once), or each case by mpirun -n N thermal run"
+            f"thermal batch: was started on {ranks.place()[1]} ranks, but its runs are processes of their own, which "
+            "have none; start it without mpirun (--jobs N for N at once), or each case by mpirun -n N thermal run"
         )
     report("reading cases", 0.0)
     if sweep.search is not None:
