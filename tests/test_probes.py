@@ -82,7 +82,7 @@ def test_ball_electrode_resistance(ratio: float) -> None:
     for centre in offsets(lattice.h):
         ball = Ball(tuple(centre), a)
         rhs = lattice.border(lambda p, c=centre: a / np.maximum(np.linalg.norm(p - c, axis=1), a))
-        factor = contact(lattice.points, lattice.volume, lattice.h, ball)
+        factor = contact(lattice.points, lattice.volume, lattice.h, ball, lattice.laplacian)
         u = lattice.solve(factor, rhs + factor)
         resistance = 1 / (sigma * float(np.sum(factor * (1 - u))))
         assert resistance == pytest.approx(exact, rel=0.01)
@@ -126,7 +126,7 @@ def test_coax_resistance(ratio: float) -> None:
         def exact(p: Array, centre: Array = centre, tangent: Array = tangent) -> Array:
             return 1 - np.log(np.maximum(axis_distance(p, centre, tangent)[1], a) / a) / np.log(b / a)
 
-        factor = contact(lattice.points, lattice.volume, h, line)
+        factor = contact(lattice.points, lattice.volume, h, line, lattice.laplacian)
         u = lattice.solve(factor, lattice.border(exact) + factor)
         along, _ = axis_distance(lattice.points, centre, tangent)
         window = np.where(np.abs(along) < half, np.cos(np.pi * along / (2 * half)) ** 2, 0.0) / half
@@ -199,7 +199,7 @@ def test_needle_resistance(length: float, radius: float, exact: float, ratio: fl
     needle = Line(ends[0], ends[1], radius)
     border = lattice.border(lambda p: finite_line(p, centre, tangent, length))
 
-    factor = contact(lattice.points, lattice.volume, lattice.h, needle)
+    factor = contact(lattice.points, lattice.volume, lattice.h, needle, lattice.laplacian)
     u, far = lattice.solve(factor, factor), lattice.solve(factor, border)
     flow = np.sum(factor * (1 - u)) / (1 + np.sum(factor * far))  # the border's values are proportional to the flow
     assert 1 / (0.33 * flow) == pytest.approx(exact, rel=0.025)
@@ -229,14 +229,14 @@ def test_outside_the_body() -> None:
     lattice = Lattice(1e-3)
     volume = np.where(lattice.points[:, 2] < 0.5e-3, lattice.volume, 0.0)
     needle = Line((0.0, 0.0, -15e-3), (0.0, 0.0, 15e-3), 0.75e-3)
-    factor = contact(lattice.points, volume, 1e-3, needle)
-    whole = contact(lattice.points, lattice.volume, 1e-3, needle)
+    factor = contact(lattice.points, volume, 1e-3, needle, lattice.laplacian)
+    whole = contact(lattice.points, lattice.volume, 1e-3, needle, lattice.laplacian)
     assert np.all(factor[volume == 0] == 0)
     assert np.sum(factor) == pytest.approx(0.5 * np.sum(whole), rel=0.08)
     weights, _ = spread(lattice.points, volume, 1e-3, needle)
     assert np.sum(weights) == pytest.approx(1.0, abs=1e-12)
     with pytest.raises(ValueError, match="touches no tissue"):
-        contact(lattice.points, volume, 1e-3, Ball((0.0, 0.0, 15e-3), 0.5e-3))
+        contact(lattice.points, volume, 1e-3, Ball((0.0, 0.0, 15e-3), 0.5e-3), lattice.laplacian)
 
 
 def grown_axis(growth: float) -> Array:

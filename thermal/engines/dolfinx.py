@@ -268,7 +268,8 @@ class DolfinxEngine:
 
     def contact(self, probe: Probe) -> Array:
         """See :meth:`thermal.engine.Engine.contact`."""
-        return probes.contact(self.points, self.volume, self.part.spacing_along(probe), probe, self.distribution.add)
+        spacing, laplacian = self.part.spacing_along(probe), self.conductance(np.ones(len(self.cell_volume)))
+        return probes.contact(self.points, self.volume, spacing, probe, laplacian, self.distribution.add)
 
     def inside(self, u: Array, level: float) -> Array:
         """(m,) share of each cell at or above ``level``."""
