@@ -80,7 +80,7 @@ def above_rim(line: bool, distance: Array) -> Array:
 
 
 def of_point(squares: Array, reach: float) -> Array:
-    """Potential, 1/m, of a unit flow smeared around a point by a kernel of this ``reach``, m; ``squares`` of distances."""
+    """Potential, 1/m, at ``squares`` (m2) of distances from a unit flow smeared by the kernel of this ``reach`` (m)."""
     inside = np.maximum(1.0 - squares / reach**2, 0.0)
     return (1.0 / np.sqrt(np.maximum(squares, reach**2)) + _risen(inside) / reach) / (4.0 * np.pi)
 

@@ -15,6 +15,10 @@ what lacks to the resistance of the true probe is sub-grid.
 the far field is that of a probe with the true radius. Nodes only gain a diagonal, so no field leaves the range of its
 data.
 
+*Close contact* (:func:`close_contact`): ice grows from the probe outwards, and within the reach of a kernel that draws
+heat from all nodes at once there is none for too long. Its flow is drawn together, by as much as makes the potential at
+the nodes that of a kernel of 0.8 spacings or 4 radii.
+
 *On tetrahedra* the spacing is how far nodes are apart (:func:`gaps`), the mean over the cells around; the longest edge
 is up to 1.7 times that, and what a kernel reaches in vain is lost to the ice around a probe.
 
@@ -122,44 +126,50 @@ def spread(points: Array, volume: Array, spacing: float | Array, probe: Probe, a
     return weights, resistance
 
 
-def contact(
-    points: Array,
-    volume: Array,
-    spacing: float | Array,
-    probe: Probe,
-    laplacian: Laplacian,
-    add: Add = alone,
-) -> Array:
+def contact(points: Array, volume: Array, spacing: float | Array, probe: Probe, add: Add = alone) -> Array:
     """Shape factors (n,) in m of a thin probe at a prescribed value: flow into node i = k_i factor_i (u_probe - u_i).
 
-    Other arguments and errors as for :func:`spread`. Parts of a line outside the body exchange nothing.
+    Arguments and errors as for :func:`spread`. Parts of a line outside the body exchange nothing.
     """
     factor = np.zeros(len(volume))
     for part in _smear(points, volume, spacing, probe, add):
-        reach = part.reach
-        drawn = max(DRAWN_IN_SPACINGS * part.spacing, DRAWN_IN_RADII * probe.radius)
-        lattice = round(_lattice(probe, _cell(part, volume, add) / reach), 6)
-        length = _mirrored(points, volume, probe, reach, add)
-        if drawn < reach:
-            factor += _drawn(points, volume, probe, part, drawn, lattice, length, laplacian, add)
-        else:
-            strength = fields.strength(round(length / reach, 6), round(probe.radius / reach, 6), lattice)
-            factor += part.weights * (strength * (_length(probe) or reach))
+        factor += _smeared(points, volume, probe, part, add)
     return factor
 
 
-def _drawn(
-    points: Array,
-    volume: Array,
-    probe: Probe,
-    part: _Part,
-    drawn: float,
-    lattice: float,
-    length: float,
-    laplacian: Laplacian,
-    add: Add,
+def close_contact(
+    points: Array, volume: Array, spacing: float | Array, probe: Probe, laplacian: Laplacian, add: Add = alone
 ) -> Array:
-    """Shape factors (n,) m of a part of a probe whose kernel is ``drawn`` together to that reach, m."""
+    """Shape factors (n,) in m like those of :func:`contact`, of kernels that are drawn together."""
+    factor = np.zeros(len(volume))
+    for part in _smear(points, volume, spacing, probe, add):
+        drawn = max(DRAWN_IN_SPACINGS * part.spacing, DRAWN_IN_RADII * probe.radius)
+        if drawn < part.reach:
+            factor += _drawn(points, volume, probe, part, drawn, laplacian, add)
+        else:
+            factor += _smeared(points, volume, probe, part, add)
+    return factor
+
+
+def _smeared(points: Array, volume: Array, probe: Probe, part: _Part, add: Add) -> Array:
+    """Shape factors (n,) m of a part of a probe."""
+    length = _mirrored(points, volume, probe, part.reach, add) / part.reach
+    lattice = _lattice(probe, _cell(part, volume, add) / part.reach)
+    strength = fields.strength(round(length, 6), round(probe.radius / part.reach, 6), round(lattice, 6))
+    return part.weights * (strength * (_length(probe) or part.reach))
+
+
+def _drawn(
+    points: Array, volume: Array, probe: Probe, part: _Part, drawn: float, laplacian: Laplacian, add: Add
+) -> Array:
+    """Shape factors (n,) m of a part of a probe whose kernel is drawn together to the reach ``drawn`` m.
+
+    The potential of a unit flow from the drawn kernel is that from the wide one plus their difference, which ends where
+    the wide one does: with the grid's own Laplacian of it added to the weights, nodes have the potential of the drawn
+    kernel, and the rest of the body notices nothing. What each node takes, over the fall of potential from the wall to
+    it, is its factor. Nodes at the rim would take a little less than nothing: they take nothing, all others are
+    lessened in proportion, and what that makes of the potential at the others is allowed for to first order.
+    """
     start, end = _ends(probe)
     line = _length(probe) > 0.0
     near, squares = _squares(points, volume, start, part.samples[:, None] * (end - start), part.reach)
@@ -167,8 +177,8 @@ def _drawn(
     closer[near] = part.share * np.sum(fields.of_point(squares, drawn) - fields.of_point(squares, part.reach), axis=0)
     weights = np.where(volume > 0.0, part.weights + laplacian(closer), 0.0)
     along, away = _beside(points, probe)
-    unit = 1.0 if line else drawn / part.reach
-    met = fields.above_rim(line, away / drawn) + unit * lattice * fields.density(line, away / part.reach)
+    lattice = _lattice(probe, _cell(part, volume, add) / part.reach) * (1.0 if line else drawn / part.reach)
+    met = fields.above_rim(line, away / drawn) + lattice * fields.density(line, away / part.reach)
 
     stretches = max(1, int(_length(probe) / part.reach))
     stretch = np.minimum((along * stretches).astype(np.intp), stretches - 1)
@@ -181,7 +191,8 @@ def _drawn(
     some = kept > 0.0
     held *= np.divide(np.maximum(whole, 0.0), kept, out=np.zeros(stretches), where=some)[stretch]
     moved = np.divide(summed((held - weights) * met), whole, out=np.zeros(stretches), where=whole > 0.0)
-    wall = fields.wall(round(length / drawn, 6), round(probe.radius / drawn, 6))
+    length = _mirrored(points, volume, probe, part.reach, add) / drawn
+    wall = fields.wall(round(length, 6), round(probe.radius / drawn, 6))
     least = LEAST_GAP * (wall - float(fields.above_rim(line, np.zeros(1))[0]))
     gap = np.maximum(wall - met - moved[stretch], least)
     return np.asarray(held / gap * (_length(probe) or drawn))

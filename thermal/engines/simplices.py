@@ -286,8 +286,13 @@ class SimplexEngine(OneProcess, ABC):
     def contact(self, probe: Probe) -> Array:
         """See :meth:`thermal.engine.Engine.contact`."""
         self._check_probe(probe)
+        return probes.contact(self.points, self.volume, self.spacing_along(probe), probe)
+
+    def close_contact(self, probe: Probe) -> Array:
+        """See :meth:`thermal.engine.Engine.close_contact`."""
+        self._check_probe(probe)
         laplacian = self.conductance(np.ones(len(self.cells)))
-        return probes.contact(self.points, self.volume, self.spacing_along(probe), probe, laplacian)
+        return probes.close_contact(self.points, self.volume, self.spacing_along(probe), probe, laplacian)
 
     @cached_property
     def _apart_at_nodes(self) -> Array:

@@ -313,12 +313,19 @@ class VoxelEngine(OneProcess):
         """See :meth:`thermal.engine.Engine.contact`."""
         spacing = self.spacing_along(probe)
         nodes = self._places.between(*probes.within_reach(probe, spacing))
+        near = probes.contact(self._places.of_nodes(nodes), self.volume[nodes], spacing, probe)
+        return self._scattered(near, nodes)
+
+    def close_contact(self, probe: Probe) -> Array:
+        """See :meth:`thermal.engine.Engine.close_contact`."""
+        spacing = self.spacing_along(probe)
+        nodes = self._places.between(*probes.within_reach(probe, spacing))
         operator = self.conductance(np.ones(len(self.domain.solid)))
 
         def laplacian(u: Array) -> Array:
             return operator(self._scattered(u, nodes))[nodes]
 
-        near = probes.contact(self._places.of_nodes(nodes), self.volume[nodes], spacing, probe, laplacian)
+        near = probes.close_contact(self._places.of_nodes(nodes), self.volume[nodes], spacing, probe, laplacian)
         return self._scattered(near, nodes)
 
     def _scattered(self, values: Array, nodes: npt.NDArray[np.int64]) -> Array:
