@@ -181,7 +181,7 @@ def _drawn(
     met = fields.above_rim(line, away / drawn) + lattice * fields.density(line, away / part.reach)
 
     stretches = max(1, int(_length(probe) / part.reach))
-    stretch = np.minimum((along * stretches).astype(np.intp), stretches - 1)
+    stretch = np.minimum((along * stretches + 1e-9).astype(np.intp), stretches - 1)  # on a border the same everywhere
 
     def summed(amount: Array) -> Array:
         return np.asarray(add(np.bincount(stretch, amount, stretches)))
