@@ -170,6 +170,7 @@ def space(engine: Any) -> Iterator[tuple[str, Array]]:
         yield f"spread {name}", engine.gather(weights)
         yield f"resistance {name}", np.array([resistance])
         yield f"contact {name}", engine.gather(engine.contact(probe))
+        yield f"close contact {name}", engine.gather(engine.close_contact(probe))
 
 
 def steady(engine: Any) -> Iterator[tuple[str, Array]]:

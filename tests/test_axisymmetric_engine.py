@@ -162,7 +162,8 @@ CELLS = 24
 
 
 @pytest.mark.parametrize("ratio", SPACINGS)
-def test_ball_electrode_and_port(ratio: float) -> None:
+@pytest.mark.parametrize("close", [False, True])
+def test_ball_electrode_and_port(ratio: float, close: bool) -> None:
     """RF-01 and INF-01: 1/(4 pi a) to infinity, at a held potential and at a held flow; 1 % at any place."""
     a = 1.5e-3
     h = ratio * a
@@ -171,7 +172,7 @@ def test_ball_electrode_and_port(ratio: float) -> None:
     for place in PLACES:
         ball = Ball((0.0, 0.0, place * h), a)
         exact = a / np.maximum(np.linalg.norm(engine.points - ball.centre, axis=1), a)
-        factor = engine.contact(ball)
+        factor = (engine.close_contact if close else engine.contact)(ball)
         u = engine.solve(operator, factor, factor, fixed=border, values=exact)
         assert np.sum(factor * (1 - u)) == pytest.approx(4 * np.pi * a, rel=0.01)
         weights, resistance = engine.spread(ball)
@@ -181,14 +182,15 @@ def test_ball_electrode_and_port(ratio: float) -> None:
 
 
 @pytest.mark.parametrize("ratio", SPACINGS)
-def test_coax_resistance(ratio: float) -> None:
+@pytest.mark.parametrize("close", [False, True])
+def test_coax_resistance(ratio: float, close: bool) -> None:
     """RF-06: ln(b/a) / 2 pi between a line of 0.75 mm and 30 mm, far from its ends: 1 %."""
     a, b = 0.75e-3, 30e-3
     h = ratio * a
     points, triangles = shaken(CELLS, h)
     engine = half.engine(points, triangles)
     r, _, z = engine.points.T
-    factor = engine.contact(Line((0.0, 0.0, -60 * h), (0.0, 0.0, 60 * h), a))
+    factor = (engine.close_contact if close else engine.contact)(Line((0.0, 0.0, -60 * h), (0.0, 0.0, 60 * h), a))
     operator = engine.conductance(np.ones(len(engine.cells)))
     exact = 1 - np.log(np.maximum(r, a) / a) / np.log(b / a)
     u = engine.solve(operator, factor, factor, fixed=np.isclose(r, r.max()), values=exact)
@@ -206,14 +208,16 @@ def finite_line(points: Array, length: float) -> Array:
 
 
 @pytest.mark.parametrize("ratio", [1.0, 2.0, 3.0, 6.0])
+@pytest.mark.parametrize("close", [False, True])
 @pytest.mark.parametrize(("length", "radius", "exact"), [(30e-3, 0.75e-3, 53.720), (20e-3, 0.75e-3, 71.339)])
-def test_needle_resistance(length: float, radius: float, exact: float, ratio: float) -> None:
+def test_needle_resistance(length: float, radius: float, exact: float, ratio: float, close: bool) -> None:
     """RF-07 against boundary elements (see ``test_probes.py``): 2.5 %."""
     h = ratio * radius
     count = max(CELLS, int(np.ceil(1.2 * length / h)))
     engine = half.engine(*half.rectangle(np.arange(count + 1) * h, np.arange(-count, count + 1) * h))
     operator, border = engine.conductance(np.ones(len(engine.cells))), engine.areas[SURFACE] > 0
-    factor = engine.contact(Line((0.0, 0.0, -length / 2), (0.0, 0.0, length / 2), radius))
+    needle = Line((0.0, 0.0, -length / 2), (0.0, 0.0, length / 2), radius)
+    factor = (engine.close_contact if close else engine.contact)(needle)
     zero = np.zeros_like(factor)
     u = engine.solve(operator, factor, factor, fixed=border, values=zero)
     far = engine.solve(operator, factor, zero, fixed=border, values=finite_line(engine.points, length))

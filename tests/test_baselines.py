@@ -87,6 +87,14 @@ def test_young_ice_does_not_follow_the_grid(run_case: RunCase, place: float) -> 
     assert sizes[1:] == pytest.approx([sizes[0]] * 2, rel=0.05)
 
 
+def test_ice_less_than_two_cells_thick_is_said(run_case: RunCase) -> None:
+    """5 mm around the needle: more than two cells of 2 mm, not of 4 mm."""
+    fine, coarse = (run_case("ice_needle", f"anatomy.voxel_size={h} mm").value("warnings") for h in (2, 4))
+    assert not any("of a cell may be missing" in note for note in fine)
+    (said,) = (note for note in coarse if "of a cell may be missing" in note)
+    assert "cells of 4 mm" in said
+
+
 @pytest.mark.parametrize("solidus", [-8.0, -1.0])
 def test_mean_conductivity_against_quadrature(solidus: float) -> None:
     """Between any two temperatures, to what the slope of unfrozen tissue does in the freezing range (7 K of 0.2 %)."""

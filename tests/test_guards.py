@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import CATALOGUE
+from engine_problems import cut_into_tetrahedra
 
 from thermal import load_case, simulate, simulation
 from thermal.case import Case
+from thermal.domain import MeshDomain
+from thermal.engines.mesh import MeshEngine
 from thermal.errors import CaseError
+from thermal.simulation.places import ill_sized
 
 CASE = """\
 schema_version = 1
@@ -148,6 +153,16 @@ def test_probes_beyond_what_the_sub_grid_model_was_tried_for(tmp_path: Path, rad
     found = [note for note in simulation.check(case) if "sub-grid" in note]
     assert bool(found) == bool(said)
     assert not said or (f"too {said} for the sub-grid model" in found[0] and "on cells of 2 mm" in found[0])
+
+
+def test_a_tetrahedron_is_as_wide_as_its_nodes_are_apart(tmp_path: Path) -> None:
+    """Cubes of 2 mm that were cut have edges of 3.5 mm, and carry a probe of 0.2 mm as the cubes do."""
+    axis = np.arange(-20.0, 20.1, 2.0) * 1e-3
+    points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    cells = cut_into_tetrahedra((len(axis),) * 3)
+    engine = MeshEngine(MeshDomain(points, cells, {"tissue": np.ones(len(cells))}))
+    for radius, said in (("0.2 mm", False), ("0.15 mm", True)):
+        assert bool(ill_sized(made(tmp_path, cryoprobe(radius)), engine)) == said
 
 
 # ------------------------------------------------------------------------------------------------ infusion

@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 from thermal.domain import FACES, SURFACE, Ball, Line, MeshDomain, Probe, VoxelDomain
 from thermal.engines.mesh import MeshEngine
-from thermal.engines.probes import contact, gaps, spread
+from thermal.engines.probes import close_contact, contact, gaps, spread
 from thermal.engines.voxel import VoxelEngine
 from thermal.units import Array
 
@@ -52,6 +52,11 @@ class Lattice:
         around = [np.roll(u, shift, axis)[1:-1, 1:-1, 1:-1] for axis in range(3) for shift in (-1, 1)]
         return self.h * (-sum(around)).ravel()
 
+    def contact(self, probe: Probe, close: bool) -> Array:
+        if close:
+            return close_contact(self.points, self.volume, self.h, probe, self.laplacian)
+        return contact(self.points, self.volume, self.h, probe)
+
     def solve(self, diagonal: Array, rhs: Array) -> Array:
         if not np.any(diagonal):
             return self.inverse(rhs)
@@ -71,10 +76,12 @@ def offsets(h: float) -> list[Array]:
 DIRECTIONS = ([0.0, 0.0, 1.0], [1.0, 1.0, 0.0], [1.0, 1.0, 1.0], [0.3, -0.8, 0.5])
 SPACINGS = (1 / 3, 1 / 2, 1.0, 1.5, 2.0, 3.0, 6.0)
 """in radii of the probe"""
+CONTACTS = [(ratio, close) for ratio in SPACINGS for close in (False, True) if ratio > 1.7 or not close]
+"""with the contacts that they have: on finer cells the close one is the other"""
 
 
-@pytest.mark.parametrize("ratio", SPACINGS)
-def test_ball_electrode_resistance(ratio: float) -> None:
+@pytest.mark.parametrize(("ratio", "close"), CONTACTS)
+def test_ball_electrode_resistance(ratio: float, close: bool) -> None:
     """RF-01, a = 1.5 mm to infinity: R = 1/(4 pi sigma a); below 1 % at any place on the grid."""
     a, sigma = 1.5e-3, 0.33
     lattice = Lattice(ratio * a)
@@ -82,7 +89,7 @@ def test_ball_electrode_resistance(ratio: float) -> None:
     for centre in offsets(lattice.h):
         ball = Ball(tuple(centre), a)
         rhs = lattice.border(lambda p, c=centre: a / np.maximum(np.linalg.norm(p - c, axis=1), a))
-        factor = contact(lattice.points, lattice.volume, lattice.h, ball)
+        factor = lattice.contact(ball, close)
         u = lattice.solve(factor, rhs + factor)
         resistance = 1 / (sigma * float(np.sum(factor * (1 - u))))
         assert resistance == pytest.approx(exact, rel=0.01)
@@ -109,8 +116,8 @@ def axis_distance(points: Array, centre: Array, tangent: Array) -> tuple[Array, 
     return along, np.sqrt(np.maximum(square, 0.0))
 
 
-@pytest.mark.parametrize("ratio", SPACINGS)
-def test_coax_resistance(ratio: float) -> None:
+@pytest.mark.parametrize(("ratio", "close"), CONTACTS)
+def test_coax_resistance(ratio: float, close: bool) -> None:
     """RF-06: R' = ln(b/a) / (2 pi sigma) = 1.779101 ohm m for a = 0.75 mm, b = 30 mm; below 2 % at any orientation.
 
     The line pierces the box; the flow per length is taken in a smooth window around its middle.
@@ -126,7 +133,7 @@ def test_coax_resistance(ratio: float) -> None:
         def exact(p: Array, centre: Array = centre, tangent: Array = tangent) -> Array:
             return 1 - np.log(np.maximum(axis_distance(p, centre, tangent)[1], a) / a) / np.log(b / a)
 
-        factor = contact(lattice.points, lattice.volume, h, line)
+        factor = lattice.contact(line, close)
         u = lattice.solve(factor, lattice.border(exact) + factor)
         along, _ = axis_distance(lattice.points, centre, tangent)
         window = np.where(np.abs(along) < half, np.cos(np.pi * along / (2 * half)) ** 2, 0.0) / half
@@ -146,7 +153,10 @@ def test_coax_resistance(ratio: float) -> None:
         (0.5, 1.0, 2, 0.3, 0.02),
     ],
 )
-def test_coax_between_insulated_faces(a: float, h: float, layers: int, height: float, tolerance: float) -> None:
+@pytest.mark.parametrize("close", [False, True])
+def test_coax_between_insulated_faces(
+    a: float, h: float, layers: int, height: float, tolerance: float, close: bool
+) -> None:
     """RF-06 as a slab: what no current crosses mirrors a line that ends on it, which then has no ends. To 1 %; the
     current of ends that spread freely is up to 4 % more.
 
@@ -162,7 +172,7 @@ def test_coax_between_insulated_faces(a: float, h: float, layers: int, height: f
     distance = np.hypot(engine.points[:, 0] - 0.2 * MM, engine.points[:, 1] - 0.1 * MM)
     exact = 1.0 - np.log(np.maximum(distance, a * MM) / (a * MM)) / np.log(b / a)
     held = distance > b * MM
-    factor = engine.contact(line)
+    factor = (engine.close_contact if close else engine.contact)(line)
     solver = engine.solver(engine.conductance(np.ones(cells)), factor, fixed=held)
     u = solver.solve(factor, values=np.where(held, exact, 0.0), guess=None, tolerance=1e-8)
     found = 1.0 / float(np.sum(factor * (1.0 - u)))
@@ -191,7 +201,8 @@ CYLINDERS = ((30e-3, 0.75e-3, 53.720), (20e-3, 0.75e-3, 71.339), (30e-3, 1.2e-3,
 
 @pytest.mark.parametrize(("length", "radius", "exact"), CYLINDERS)
 @pytest.mark.parametrize(("ratio", "place"), [(1.0, 2), (2.0, 3), (3.0, 1), (6.0, 0)])
-def test_needle_resistance(length: float, radius: float, exact: float, ratio: float, place: int) -> None:
+@pytest.mark.parametrize("close", [False, True])
+def test_needle_resistance(length: float, radius: float, exact: float, ratio: float, place: int, close: bool) -> None:
     """RF-07's needle as the cylinder that it is: 2.5 % (flat against round ends is 1.5 to 4 %)."""
     lattice = Lattice(max(ratio * radius, length / 30))
     centre, tangent = offsets(lattice.h)[place], np.asarray(DIRECTIONS[place]) / np.linalg.norm(DIRECTIONS[place])
@@ -199,7 +210,7 @@ def test_needle_resistance(length: float, radius: float, exact: float, ratio: fl
     needle = Line(ends[0], ends[1], radius)
     border = lattice.border(lambda p: finite_line(p, centre, tangent, length))
 
-    factor = contact(lattice.points, lattice.volume, lattice.h, needle)
+    factor = lattice.contact(needle, close)
     u, far = lattice.solve(factor, factor), lattice.solve(factor, border)
     flow = np.sum(factor * (1 - u)) / (1 + np.sum(factor * far))  # the border's values are proportional to the flow
     assert 1 / (0.33 * flow) == pytest.approx(exact, rel=0.025)
@@ -230,7 +241,7 @@ def test_outside_the_body() -> None:
     volume = np.where(lattice.points[:, 2] < 0.5e-3, lattice.volume, 0.0)
     needle = Line((0.0, 0.0, -15e-3), (0.0, 0.0, 15e-3), 0.75e-3)
     factor = contact(lattice.points, volume, 1e-3, needle)
-    whole = contact(lattice.points, lattice.volume, 1e-3, needle)
+    whole = lattice.contact(needle, close=False)
     assert np.all(factor[volume == 0] == 0)
     assert np.sum(factor) == pytest.approx(0.5 * np.sum(whole), rel=0.08)
     weights, _ = spread(lattice.points, volume, 1e-3, needle)
@@ -317,6 +328,7 @@ def test_cutting_voxels_into_tetrahedra_leaves_a_probe_as_it_is(probe: Probe) ->
     """Nodes are where they were, and so are the conductances between them (H. W. Kuhn's cut of a cube)."""
     voxels, tetrahedra = grown(1.0), tetrahedral(1.0)
     np.testing.assert_allclose(tetrahedra.contact(probe), voxels.contact(probe), rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(tetrahedra.close_contact(probe), voxels.close_contact(probe), rtol=1e-9, atol=1e-12)
     (found, lacking), (expected, resistance) = tetrahedra.spread(probe), voxels.spread(probe)
     np.testing.assert_allclose(found, expected, atol=1e-12)
     assert lacking == pytest.approx(resistance, rel=1e-9)

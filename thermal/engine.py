@@ -196,6 +196,10 @@ class Engine(Protocol):
         """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the domain."""
         ...
 
+    def spacing_along(self, probe: Probe) -> Array:
+        """(q,) m, the spacing of the nodes as the kernel of a thin probe meets it, at places evenly along it."""
+        ...
+
     def holds(self, at: Array) -> Mask:
         """(q,) whether points (q, 3) lie inside the window and inside the body, borders included."""
         ...
@@ -317,6 +321,10 @@ class Engine(Protocol):
 
     def contact(self, probe: Probe) -> Array:
         """Sub-grid shape factor (n,) in m of a thin probe: flow into node i = k_i * factor_i * (u_probe - u_i)."""
+        ...
+
+    def close_contact(self, probe: Probe) -> Array:
+        """(n,) m, the same for what happens close to the probe, as ice does: most of it at the nodes nearest to it."""
         ...
 
     def inside(self, u: Array, level: float) -> Array:

@@ -145,6 +145,10 @@ class DolfinxEngine:
         """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the domain."""
         return self.part.spacing(point)
 
+    def spacing_along(self, probe: Probe) -> Array:
+        """See :meth:`thermal.engine.Engine.spacing_along`."""
+        return self.part.spacing_along(probe)
+
     def holds(self, at: Array) -> Mask:
         """(q,) whether points (q, 3) lie inside the body, borders included."""
         return self.part.holds(at)
@@ -270,6 +274,11 @@ class DolfinxEngine:
     def contact(self, probe: Probe) -> Array:
         """See :meth:`thermal.engine.Engine.contact`."""
         return probes.contact(self.points, self.volume, self.part.spacing_along(probe), probe, self.distribution.add)
+
+    def close_contact(self, probe: Probe) -> Array:
+        """See :meth:`thermal.engine.Engine.close_contact`."""
+        spacing, laplacian = self.part.spacing_along(probe), self.conductance(np.ones(len(self.cell_volume)))
+        return probes.close_contact(self.points, self.volume, spacing, probe, laplacian, self.distribution.add)
 
     def inside(self, u: Array, level: float) -> Array:
         """(m,) share of each cell at or above ``level``."""

@@ -15,6 +15,10 @@ what lacks to the resistance of the true probe is sub-grid.
 the far field is that of a probe with the true radius. Nodes only gain a diagonal, so no field leaves the range of its
 data.
 
+*Close contact* (:func:`close_contact`): ice grows from the probe outwards, and within the reach of a kernel that draws
+heat from all nodes at once there is none for too long. Its flow is drawn together, by as much as makes the potential at
+the nodes that of a kernel of 0.8 spacings or 4 radii.
+
 *On tetrahedra* the spacing is how far nodes are apart (:func:`gaps`), the mean over the cells around; the longest edge
 is up to 1.7 times that, and what a kernel reaches in vain is lost to the ice around a probe.
 
@@ -38,7 +42,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -46,6 +49,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thermal.domain import Probe, ends
+from thermal.engines import probe_fields as fields
 from thermal.units import Array, Mask
 
 REACH_IN_SPACINGS = 2.2
@@ -60,7 +64,12 @@ STEEPEST = 2.0
 LEVEL = 1.25
 """Ratio between one reach and the next of a line whose reach is not the same everywhere"""
 SAMPLES_PER_REACH = 8
-SHELLS = 600
+DRAWN_IN_SPACINGS = 0.8
+DRAWN_IN_RADII = 4.0
+"""The reach of the kernel of a held probe that is drawn together. The potential in the middle of it stays below that of
+the probe's wall for at least 2.7 radii of a line and 2.2 of a ball."""
+LEAST_GAP = 0.5
+"""share of the fall of potential from the wall to the middle of a drawn kernel that is left at a node at least"""
 LEAST_SUPPORT = 0.5
 """share of a kernel, or of what of it lies between the ends of a line through the body, that must lie in the body for
 its point to count in full"""
@@ -69,6 +78,8 @@ ENDLESS = 100.0
 
 Add = Callable[[Any], Any]
 """Sum over the processes of a parallel run of a number or an array of which each has its part."""
+Laplacian = Callable[[Array], Array]
+"""What flows out of each node (n,) in a body of unit conductivity with the potentials (n,)."""
 
 
 def alone(part: Any) -> Any:
@@ -85,6 +96,10 @@ class _Part:
     spacing: float
     portion: float
     weights: Array
+    samples: Array
+    """(q,) places along the line, in its length; those beyond an end on the border of the body are images"""
+    share: float
+    """of each sample in the flow"""
 
 
 def spread(points: Array, volume: Array, spacing: float | Array, probe: Probe, add: Add = alone) -> tuple[Array, float]:
@@ -104,9 +119,9 @@ def spread(points: Array, volume: Array, spacing: float | Array, probe: Probe, a
         reach, length = part.reach, _mirrored(points, volume, probe, part.reach, add)
         images = length / (_length(probe) or 1.0) or 1.0  # each takes as much as the line itself
         slenderness = length / reach
-        energy, roughness = _self_energy(slenderness)
+        energy, roughness = fields.self_energy(slenderness)
         lattice = _lattice(probe, _cell(part, volume, add) / reach) * roughness
-        own = _alone(slenderness, probe.radius / reach) / reach - (energy + lattice) / reach
+        own = fields.to_infinity(slenderness, probe.radius / reach) / reach - (energy + lattice) / reach
         resistance += part.portion * images * own
     return weights, resistance
 
@@ -118,12 +133,69 @@ def contact(points: Array, volume: Array, spacing: float | Array, probe: Probe, 
     """
     factor = np.zeros(len(volume))
     for part in _smear(points, volume, spacing, probe, add):
-        reach = part.reach
-        lattice = round(_lattice(probe, _cell(part, volume, add) / reach), 6)
-        length = _mirrored(points, volume, probe, reach, add) / reach
-        strength = _strength(round(length, 6), round(probe.radius / reach, 6), lattice)
-        factor += part.weights * (strength * (_length(probe) or reach))
+        factor += _smeared(points, volume, probe, part, add)
     return factor
+
+
+def close_contact(
+    points: Array, volume: Array, spacing: float | Array, probe: Probe, laplacian: Laplacian, add: Add = alone
+) -> Array:
+    """Shape factors (n,) in m like those of :func:`contact`, of kernels that are drawn together."""
+    factor = np.zeros(len(volume))
+    for part in _smear(points, volume, spacing, probe, add):
+        drawn = max(DRAWN_IN_SPACINGS * part.spacing, DRAWN_IN_RADII * probe.radius)
+        if drawn < part.reach:
+            factor += _drawn(points, volume, probe, part, drawn, laplacian, add)
+        else:
+            factor += _smeared(points, volume, probe, part, add)
+    return factor
+
+
+def _smeared(points: Array, volume: Array, probe: Probe, part: _Part, add: Add) -> Array:
+    """Shape factors (n,) m of a part of a probe."""
+    length = _mirrored(points, volume, probe, part.reach, add) / part.reach
+    lattice = _lattice(probe, _cell(part, volume, add) / part.reach)
+    strength = fields.strength(round(length, 6), round(probe.radius / part.reach, 6), round(lattice, 6))
+    return part.weights * (strength * (_length(probe) or part.reach))
+
+
+def _drawn(
+    points: Array, volume: Array, probe: Probe, part: _Part, drawn: float, laplacian: Laplacian, add: Add
+) -> Array:
+    """Shape factors (n,) m of a part of a probe whose kernel is drawn together to the reach ``drawn`` m.
+
+    The potential of a unit flow from the drawn kernel is that from the wide one plus their difference, which ends where
+    the wide one does: with the grid's own Laplacian of it added to the weights, nodes have the potential of the drawn
+    kernel, and the rest of the body notices nothing. What each node takes, over the fall of potential from the wall to
+    it, is its factor. Nodes at the rim would take a little less than nothing: they take nothing, all others are
+    lessened in proportion, and what that makes of the potential at the others is allowed for to first order.
+    """
+    start, end = _ends(probe)
+    line = _length(probe) > 0.0
+    near, squares = _squares(points, volume, start, part.samples[:, None] * (end - start), part.reach)
+    closer = np.zeros(len(volume))
+    closer[near] = part.share * np.sum(fields.of_point(squares, drawn) - fields.of_point(squares, part.reach), axis=0)
+    weights = np.where(volume > 0.0, part.weights + laplacian(closer), 0.0)
+    along, away = _beside(points, probe)
+    lattice = _lattice(probe, _cell(part, volume, add) / part.reach) * (1.0 if line else drawn / part.reach)
+    met = fields.above_rim(line, away / drawn) + lattice * fields.density(line, away / part.reach)
+
+    stretches = max(1, int(_length(probe) / part.reach))
+    stretch = np.minimum((along * stretches + 1e-9).astype(np.intp), stretches - 1)  # on a border the same everywhere
+
+    def summed(amount: Array) -> Array:
+        return np.asarray(add(np.bincount(stretch, amount, stretches)))
+
+    held = np.maximum(weights, 0.0)
+    whole, kept = summed(weights), summed(held)
+    some = kept > 0.0
+    held *= np.divide(np.maximum(whole, 0.0), kept, out=np.zeros(stretches), where=some)[stretch]
+    moved = np.divide(summed((held - weights) * met), whole, out=np.zeros(stretches), where=whole > 0.0)
+    length = _mirrored(points, volume, probe, part.reach, add) / drawn
+    wall = fields.wall(round(length, 6), round(probe.radius / drawn, 6))
+    least = LEAST_GAP * (wall - float(fields.above_rim(line, np.zeros(1))[0]))
+    gap = np.maximum(wall - met - moved[stretch], least)
+    return np.asarray(held / gap * (_length(probe) or drawn))
 
 
 def _cell(part: _Part, volume: Array, add: Add) -> float:
@@ -141,7 +213,8 @@ def _smear(points: Array, volume: Array, spacing: float | Array, probe: Probe, a
     start, end = _ends(probe)
     count = int(np.ceil(SAMPLES_PER_REACH * _length(probe) / reaches.min())) or 1
     along = (np.arange(count) + 0.5) / count
-    through = _length(probe) > 0.0 and _cut(points, volume, probe, float(reaches.max()), add) == 2
+    line = _length(probe) > 0.0
+    through = line and all(_cut(points, volume, probe, float(reaches.max()), add))
     places = np.linspace(0.0, 1.0, len(spacings))
     of_samples, cells = np.interp(along, places, reaches), np.interp(along, places, spacings)
     steps = np.ceil(np.log(of_samples / reaches.min()) / np.log(LEVEL) - 1e-9)
@@ -151,7 +224,15 @@ def _smear(points: Array, volume: Array, spacing: float | Array, probe: Probe, a
         reach = min(float(reaches.min() * LEVEL**step), float(reaches.max()))
         least = LEAST_SUPPORT * (_between(probe, along[mine], reach) if through else np.ones(int(mine.sum())))
         weights, some = _weights(points, volume, start, (end - start) * along[mine, None], reach, least, count, add)
-        parts.append(_Part(reach, float(cells[mine].max()), float(mine.mean()), weights))
+        samples = along[mine]
+        if line:
+            beyond = (np.arange(int(np.ceil(reach / _length(probe) * count))) + 0.5) / count
+            cut = _cut(points, volume, probe, reach, add)
+            before, after = (
+                beyond if some and mine[place] else beyond[:0] for some, place in zip(cut, (0, -1), strict=True)
+            )
+            samples = np.concatenate([-before[::-1], samples, 1.0 + after])
+        parts.append(_Part(reach, float(cells[mine].max()), float(mine.mean()), weights, samples, 1.0 / count))
         touched |= some
     if not touched:
         raise ValueError(f"the probe from {start.tolist()} to {end.tolist()} m touches no tissue")
@@ -164,6 +245,20 @@ def _weights(
     """Share of the flow that each node takes (n,) from ``samples`` (q, 3) m beyond ``start``, which are so many of the
     ``count`` of a probe; and whether any of them touches tissue. Those count in full of whose kernel at least the share
     ``least`` (q,) lies in the body."""
+    near, squares = _squares(points, volume, start, samples, reach)
+    kernel = np.maximum(1.0 - squares / reach**2, 0.0) ** 2 * volume[near]
+    support = add(np.sum(kernel, axis=1)) / (32.0 * np.pi / 105.0 * reach**3)  # 1 where the kernel lies in the body
+    norm = np.maximum(support, least)[:, None] * (count * 32.0 * np.pi / 105.0 * reach**3)
+    shares = np.zeros(len(volume))
+    shares[near] = np.sum(kernel / norm, axis=0)
+    return shares, bool(np.any(support > 0.0))
+
+
+def _squares(
+    points: Array, volume: Array, start: Array, samples: Array, reach: float
+) -> tuple[npt.NDArray[np.intp], Array]:
+    """The nodes within ``reach`` of the way along ``samples`` (q, 3) m beyond ``start``, and the squares of their
+    distances from each of these, (q, near) m2."""
     lower, upper = start + samples.min(axis=0) - reach, start + samples.max(axis=0) + reach
     near = np.flatnonzero(np.all((points > lower) & (points < upper), axis=1) & (volume > 0))
     offset, axis = points[near] - start - samples[0], samples[-1] - samples[0]
@@ -171,13 +266,7 @@ def _weights(
     near = near[np.sum((offset - along[:, None] * axis) ** 2, axis=1) < reach**2]
     place = points[near] - start
     # |place - sample|^2 multiplied out, so that the large arrays stay two-dimensional
-    squares = np.sum(place**2, axis=1) - 2.0 * samples @ place.T + np.sum(samples**2, axis=1)[:, None]
-    kernel = np.maximum(1.0 - squares / reach**2, 0.0) ** 2 * volume[near]
-    support = add(np.sum(kernel, axis=1)) / (32.0 * np.pi / 105.0 * reach**3)  # 1 where the kernel lies in the body
-    norm = np.maximum(support, least)[:, None] * (count * 32.0 * np.pi / 105.0 * reach**3)
-    shares = np.zeros(len(volume))
-    shares[near] = np.sum(kernel / norm, axis=0)
-    return shares, bool(np.any(support > 0.0))
+    return near, np.sum(place**2, axis=1) - 2.0 * samples @ place.T + np.sum(samples**2, axis=1)[:, None]
 
 
 def gaps(points: Array, cells: npt.NDArray[np.integer[Any]]) -> Array:
@@ -228,12 +317,12 @@ def _mirrored(points: Array, volume: Array, probe: Probe, reach: float, add: Add
     length = _length(probe)
     if length == 0.0:
         return 0.0
-    return (length, 2.0 * length, max(length, ENDLESS * reach))[_cut(points, volume, probe, reach, add)]
+    return (length, 2.0 * length, max(length, ENDLESS * reach))[sum(_cut(points, volume, probe, reach, add))]
 
 
-def _cut(points: Array, volume: Array, probe: Probe, reach: float, add: Add) -> int:
-    """How many ends of a line lie on the border of the body: there the kernel finds less than half as much tissue half
-    a reach beyond the end as it does within."""
+def _cut(points: Array, volume: Array, probe: Probe, reach: float, add: Add) -> tuple[bool, bool]:
+    """Whether start and end of a line lie on the border of the body: there the kernel finds less than half as much
+    tissue half a reach beyond the end as it does within."""
     length = _length(probe)
     start, end = _ends(probe)
     along = (end - start) / length
@@ -250,10 +339,8 @@ def _cut(points: Array, volume: Array, probe: Probe, reach: float, add: Add) -> 
 
     inwards = min(0.5 * reach, 0.5 * length) * along
     outwards = 0.5 * reach * along
-    return sum(
-        support(tip + sign * outwards) < 0.5 * support(tip - sign * inwards)
-        for tip, sign in ((start, -1.0), (end, 1.0))
-    )
+    at_start = support(start - outwards) < 0.5 * support(start + inwards)
+    return at_start, support(end + outwards) < 0.5 * support(end - inwards)
 
 
 def stations(probe: Probe, apart: float = np.inf) -> list[tuple[float, float, float]]:
@@ -284,6 +371,14 @@ def _ends(probe: Probe) -> tuple[Array, Array]:
     return np.asarray(start, dtype=float), np.asarray(end, dtype=float)
 
 
+def _beside(points: Array, probe: Probe) -> tuple[Array, Array]:
+    """Of points (n, 3): how far along a line they lie, (n,) in its length, and their distance from it, (n,) m."""
+    start, end = _ends(probe)
+    axis = end - start
+    along = np.clip((points - start) @ axis / (float(axis @ axis) or 1.0), 0.0, 1.0)
+    return along, np.linalg.norm(points - start - along[:, None] * axis, axis=1)
+
+
 def _length(probe: Probe) -> float:
     """Length of a line, m; 0 for a ball."""
     start, end = _ends(probe)
@@ -302,77 +397,3 @@ def _lattice(probe: Probe, edge: float) -> float:
     if length == 0.0:
         return 3.0 / 5.0 * edge**2 / 12.0
     return 3.0 / 8.0 * float(np.sum((1.0 - ((end - start) / length) ** 2) ** 2)) * edge**2 / 12.0
-
-
-def _alone(length: float, radius: float) -> float:
-    """Resistance of the true probe to infinity for a uniform flow: mean potential on the wall of a finite line, or of
-    a ball (length 0)."""
-    if length == 0.0:
-        return 1.0 / (4.0 * np.pi * radius)
-    ratio = radius / length
-    return float((np.arcsinh(1.0 / ratio) - np.hypot(1.0, ratio) + ratio) / (2.0 * np.pi * length))
-
-
-@lru_cache(maxsize=256)
-def _self_energy(length: float) -> tuple[float, float]:
-    """Self-energy of the smeared line of this length (0: a point) in units of the reach, and integral of its square.
-
-    In wave space: the kernel's transform is ``Gamma(9/2) 2^(7/2) J_7/2(k) / k^(7/2)``; the mean of ``sin(kd)/(kd)``
-    over all pairs of points of the line is ``2 (x Si(x) + cos x - 1) / x^2`` with x = k length.
-    """
-    from scipy.special import gamma, jv, sici
-
-    step = 0.01
-    wave = (np.arange(6000) + 0.5) * step
-    square = (gamma(4.5) * 2.0**3.5 * jv(3.5, wave) / wave**3.5) ** 2
-    if length > 0.0:
-        x = wave * length
-        square *= 2.0 * (x * sici(x)[0] + np.cos(x) - 1.0) / x**2
-    scale = step / (2.0 * np.pi**2)
-    return float(np.sum(square)) * scale, float(np.sum(square * wave**2)) * scale
-
-
-def _radial(line: bool) -> tuple[Array, Array, Array]:
-    """Shells of the unit reach: volume (per length for a line), kernel share, resistance from centre to next centre."""
-    edges = np.linspace(0.0, 1.0, SHELLS + 1)
-    centres = np.append(0.5 * (edges[1:] + edges[:-1]), 1.0)
-    if line:
-        inside = 1.0 - (1.0 - edges**2) ** 3.5
-        return np.pi * np.diff(edges**2), np.diff(inside), np.diff(np.log(centres)) / (2.0 * np.pi)
-    inside = (35.0 * edges**3 - 42.0 * edges**5 + 15.0 * edges**7) / 8.0
-    return 4.0 / 3.0 * np.pi * np.diff(edges**3), np.diff(inside), -np.diff(1.0 / centres) / (4.0 * np.pi)
-
-
-@lru_cache(maxsize=1024)
-def _strength(length: float, radius: float, lattice: float) -> float:
-    """Dimensionless strength of the contact that gives the far field of the true probe (lengths in reaches)."""
-    from scipy.linalg import solveh_banded
-
-    volume, share, resistance = _radial(length > 0.0)
-    conductance = 1.0 / resistance
-    lacking = _alone(length, radius) - _self_energy(length)[0]  # what the smeared source at prescribed flow lacks
-    wanted = (length or 1.0) * lacking + float(np.cumsum(share) ** 2 @ resistance)  # resistance up to the rim
-
-    def excess(logarithm: float) -> float:
-        driver = share * np.exp(logarithm)
-        bands = np.zeros((2, SHELLS))
-        bands[1] = conductance + driver
-        bands[1, 1:] += conductance[:-1]
-        bands[0, 1:] = -conductance[:-1]
-        flow = driver * (1.0 - solveh_banded(bands, driver))
-        total = float(np.sum(flow))
-        return 1.0 / total + lattice * float(np.sum(flow**2 / volume)) / total**2 - wanted
-
-    return float(np.exp(_falling_root(excess, np.log(1e-6), np.log(1e6))))
-
-
-def _falling_root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a falling function is zero, to round-off, by halving; SciPy's solvers take half a second to import.
-
-    Raises ``ValueError`` where it is not, between ``low`` and ``high``.
-    """
-    if not function(low) > 0.0 > function(high):
-        raise ValueError(f"no strength between exp({low:.3g}) and exp({high:.3g}) acts like the probe")
-    while low < (middle := 0.5 * (low + high)) < high:
-        low, high = (middle, high) if function(middle) > 0.0 else (low, middle)
-    return high

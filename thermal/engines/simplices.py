@@ -288,6 +288,12 @@ class SimplexEngine(OneProcess, ABC):
         self.check_probe(probe)
         return probes.contact(self.points, self.volume, self.spacing_along(probe), probe)
 
+    def close_contact(self, probe: Probe) -> Array:
+        """See :meth:`thermal.engine.Engine.close_contact`."""
+        self._check_probe(probe)
+        laplacian = self.conductance(np.ones(len(self.cells)))
+        return probes.close_contact(self.points, self.volume, self.spacing_along(probe), probe, laplacian)
+
     @cached_property
     def _apart_at_nodes(self) -> Array:
         """(n,) m, the mean of that around each node: kernels are spread over many cells."""

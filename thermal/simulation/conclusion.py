@@ -14,6 +14,7 @@ from thermal.simulation.outcome import judge
 from thermal.simulation.preparation import Prepared
 from thermal.simulation.results import doubts, probe_readings, summarise
 from thermal.simulation.verdicts import hear
+from thermal.simulation.young_ice import young_ice
 from thermal.store import Field, Fields, RunFolder
 from thermal.zone import measure_zone
 
@@ -63,6 +64,7 @@ def conclude(prepared: Prepared, run: RunFolder, last: Progress, wall: float) ->
     late = (
         *doubts(case, prepared.tissues, last),
         *small_windows(case, prepared.loop.bioheat, prepared.initial, last),
+        *young_ice(case, engine, last),
     )
     return summary, late
 

@@ -70,8 +70,8 @@ def ill_sized(case: Case, engine: Engine) -> tuple[str, ...]:
     for device in devices(case):
         if device.active is None or device.kind not in SUB_GRID:
             continue
-        sizes = [engine.spacing((float(x), float(y), float(z))) for x, y, z in _stations(device.active)]
-        radius, widest, finest = device.active.radius, max(sizes), min(sizes)
+        sizes = engine.spacing_along(device.active)
+        radius, widest, finest = device.active.radius, float(sizes.max()), float(sizes.min())
         if radius < THINNEST * widest * (1.0 - 1e-9):
             odd, cell, remedy = "thin", widest, "refine the grid there"
         elif radius > THICKEST * finest * (1.0 + 1e-9):

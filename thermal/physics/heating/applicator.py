@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Discriminator, Tag, model_validator
 
-from thermal.domain import Ball, Line
+from thermal.domain import Ball, Line, Probe
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.scene import Device, probe_line
@@ -104,13 +105,15 @@ Applicator = Annotated[
 """``{entry, tip, radius, active_length}`` or ``{centre, radius}``."""
 
 
-def contact_factor(engine: Engine, applicator: Needle | BallTip, where: str) -> Array:
-    """Sub-grid shape factor (n,) m of the working part, see ``Engine.contact``.
+def contact_factor(
+    engine: Engine, contact: Callable[[Probe], Array], applicator: Needle | BallTip, where: str
+) -> Array:
+    """Sub-grid shape factor (n,) m of the working part by one of the contacts of the ``engine``.
 
     Raises ``CaseError`` naming the key ``where`` when the probe leaves the window or touches no tissue.
     """
     try:
-        factor = engine.contact(applicator.probe)
+        factor = contact(applicator.probe)
     except ValueError as error:
         raise CaseError(f"{where}: the active part leaves the domain: {error}; move it or enlarge the window") from None
     factor = np.where(engine.volume > 0, factor, 0.0)

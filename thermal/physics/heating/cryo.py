@@ -150,11 +150,12 @@ class Cryo(HeatingKind):
 
     def prepare(self, scene: Scene) -> PlainSource:
         """Contact of each probe with the tissue. Raises ``CaseError`` for probes outside the domain."""
+        engine = scene.engine
         factors: list[Array] = []
         problems: list[str] = []
         for index, probe in enumerate(self.probes):
             try:
-                factors.append(contact_factor(scene.engine, probe, f"heating.probes[{index}]"))
+                factors.append(contact_factor(engine, engine.close_contact, probe, f"heating.probes[{index}]"))
             except CaseError as error:
                 problems += error.problems
         if problems:

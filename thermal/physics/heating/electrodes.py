@@ -165,7 +165,7 @@ class Cooling(Spec):
                 cooled = [part.reaching(self.length) for part in parts]
             except ValueError as error:
                 raise CaseError(f"heating.cooling.length: {error} ({where})") from None
-            factor = np.sum([contact_factor(engine, part, where) for part in cooled], axis=0)
+            factor = np.sum([contact_factor(engine, engine.contact, part, where) for part in cooled], axis=0)
         if self.heat_transfer is None:
             return Contact(factor, self.temperature)
         film = np.full(factor.size, np.inf)
@@ -196,7 +196,7 @@ class Electrode:
         where: str,
     ) -> Electrode:
         """Raises ``CaseError`` naming the key ``where`` for an electrode that touches no tissue."""
-        whole = np.sum([contact_factor(engine, part, where) for part in spec.parts], axis=0)
+        whole = np.sum([contact_factor(engine, engine.contact, part, where) for part in spec.parts], axis=0)
         nodes = np.flatnonzero(whole)
         active = spec.pole == "active"
         if cooling is None:

@@ -83,7 +83,7 @@ class Microwave(Switched):
         wet = np.zeros_like(engine.volume)
         for antenna, place in zip(self.antenna, self.places, strict=True):
             try:
-                factor = contact_factor(engine, antenna, place)
+                factor = contact_factor(engine, engine.contact, antenna, place)
                 if self.cooling is not None:
                     contacts.append(self.cooling.contact(engine, (antenna,), factor, place))
             except CaseError as error:
