@@ -290,7 +290,7 @@ class SimplexEngine(OneProcess, ABC):
 
     def close_contact(self, probe: Probe) -> Array:
         """See :meth:`thermal.engine.Engine.close_contact`."""
-        self._check_probe(probe)
+        self.check_probe(probe)
         laplacian = self.conductance(np.ones(len(self.cells)))
         return probes.close_contact(self.points, self.volume, self.spacing_along(probe), probe, laplacian)
 
