@@ -18,10 +18,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from types import FrameType
 from typing import Any, TypeVar
 
 from thermal.errors import CaseError
-from thermal.interrupts import INTERRUPTS
+from thermal.interrupts import INTERRUPTS, interrupt, lose_none
 from thermal.machine import cores
 
 _Result = TypeVar("_Result")
@@ -131,6 +132,7 @@ def _begin(threads: int, words: Any) -> None:
     os.environ["NUMBA_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
     for number in INTERRUPTS:
         signal.signal(number, _stop)
+    lose_none(lambda: signal.SIGTERM)
     parent = os.getppid()
 
     def watch() -> None:
@@ -144,7 +146,7 @@ def _begin(threads: int, words: Any) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _stop(number: int, frame: object) -> None:
+def _stop(number: int, frame: FrameType | None) -> None:
     if not _busy.is_set():
         os._exit(128 + number)
-    raise KeyboardInterrupt("terminated")
+    interrupt(number, frame, "terminated")
