@@ -157,6 +157,31 @@ def test_remains_that_are_damaged_are_done_again(tmp_path: Path, monkeypatch: py
     assert [numbers_of(row) for row in index(tmp_path / "out")] == [numbers_of(row) for row in before]
 
 
+def test_a_run_that_is_done_again_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted while a damaged run is done again: it is begun anew once, not each time the command is given."""
+    monkeypatch.setattr("thermal.batch.run.LocalPool", HerePool)
+    path = written(tmp_path, TWO, LONG)
+    run_batch(path, tmp_path / "out")
+    before = index(tmp_path / "out")
+    run = tmp_path / "out" / "runs" / before[0]["run"]
+    (run / "summary.json").write_text("{}")
+
+    def interrupted(case: Any, folder: Any, **options: Any) -> Any:
+        def report(stage: str, share: float) -> None:
+            if stage == "bioheat" and share > 0.9:
+                raise RuntimeError("killed")
+
+        return simulate(case, folder, report, **options)
+
+    monkeypatch.setattr(work, "simulate", interrupted)
+    assert set(run_batch(path, tmp_path / "out").failed) == {run.name}
+    assert begun(tmp_path / "out") == [run]
+    monkeypatch.setattr(work, "simulate", simulate)
+    assert run_batch(path, tmp_path / "out").failed == {}
+    assert "resuming" in beginnings(tmp_path / "out")[run.name]
+    assert [numbers_of(row) for row in index(tmp_path / "out")] == [numbers_of(row) for row in before]
+
+
 def test_a_doubt_of_all_runs_is_heard_once() -> None:
     crew = Crew(1, once=True)
     said = ("97 % of it, within 3e-3 m", "8.5 % of it, within 0.004 m", "97 % of that, within 3e-3 m")
