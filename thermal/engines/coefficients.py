@@ -66,7 +66,7 @@ def check_diagonal(diagonal: Array, active: Mask) -> None:
         )
 
 
-def check_nodal(u: Array, count: int, what: str) -> None:
+def check_nodal(u: Array | Mask, count: int, what: str) -> None:
     """Raise ``ValueError`` unless ``u`` is one number for each of ``count`` nodes; ``what`` it is."""
     if np.shape(u) != (count,):
         raise ValueError(
