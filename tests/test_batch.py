@@ -209,6 +209,20 @@ def test_a_failed_run_stops_no_other(tmp_path: Path) -> None:
     assert again.reused == 2
 
 
+def test_what_was_not_kept_of_finished_runs_is_made_again(tmp_path: Path) -> None:
+    """Runs of which the tables alone are left cannot say where tissue is ablated; what is kept beyond need serves."""
+    drawn = DRAWN.partition("[priors.placement]")[0].replace("count = 9", "count = 2")
+    path = written(tmp_path, drawn.replace('"zone"', '"summary"'))
+    assert run_batch(path, tmp_path / "out").reused == 0
+    path.write_text(drawn)
+    made = run_batch(path, tmp_path / "out")
+    assert (made.reused, made.failed) == (0, {})
+    assert tmp_path / "out" / "probability_0" in made.files
+    for text in (drawn, drawn.replace('"zone"', '"summary"')):
+        path.write_text(text)
+        assert run_batch(path, tmp_path / "out").reused == 2
+
+
 SOUGHT = """
 schema_version = 1
 cases = ["ball.toml"]

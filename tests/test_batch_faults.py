@@ -11,7 +11,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,53 @@ def test_remains_that_are_damaged_are_done_again(tmp_path: Path, monkeypatch: py
     done = run_batch(path, tmp_path / "out")
     assert done.failed == {}
     assert done.reused == 1
+    assert [numbers_of(row) for row in index(tmp_path / "out")] == [numbers_of(row) for row in before]
+
+
+def _at_work(mark: Path) -> None:
+    mark.touch()
+    for _ in range(30_000):
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
+def test_who_is_told_to_end_does_not_wait_for_more_work(tmp_path: Path, by: signal.Signals) -> None:
+    """An idle process holds the lock of the queue that work comes from, and takes it with it."""
+    crew = Crew(2)
+    at_work, idle = crew.submit(_at_work, tmp_path / "mark"), crew.submit(os.getpid)
+    processes = dict(crew._executor._processes)
+    victim = idle.result(100)
+    until((tmp_path / "mark").exists)
+    time.sleep(0.5)  # until the other waits for more
+    os.kill(victim, by)
+    with pytest.raises((BrokenProcessPool, KeyboardInterrupt)):
+        at_work.result(30)
+    until(lambda: not any(process.is_alive() for process in processes.values()), 30.0)
+    crew.close()
+
+
+def test_a_run_that_is_done_again_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted while a damaged run is done again: it is begun anew once, not each time the command is given."""
+    monkeypatch.setattr("thermal.batch.run.LocalPool", HerePool)
+    path = written(tmp_path, TWO, LONG)
+    run_batch(path, tmp_path / "out")
+    before = index(tmp_path / "out")
+    run = tmp_path / "out" / "runs" / before[0]["run"]
+    (run / "summary.json").write_text("{}")
+
+    def interrupted(case: Any, folder: Any, **options: Any) -> Any:
+        def report(stage: str, share: float) -> None:
+            if stage == "bioheat" and share > 0.9:
+                raise RuntimeError("killed")
+
+        return simulate(case, folder, report, **options)
+
+    monkeypatch.setattr(work, "simulate", interrupted)
+    assert set(run_batch(path, tmp_path / "out").failed) == {run.name}
+    assert begun(tmp_path / "out") == [run]
+    monkeypatch.setattr(work, "simulate", simulate)
+    assert run_batch(path, tmp_path / "out").failed == {}
+    assert "resuming" in beginnings(tmp_path / "out")[run.name]
     assert [numbers_of(row) for row in index(tmp_path / "out")] == [numbers_of(row) for row in before]
 
 

@@ -760,6 +760,25 @@ def test_a_run_whose_steps_begin_with_the_end_of_the_last_goes_on_bit_for_bit(pr
     np.testing.assert_array_equal(resumed[-1].energy, history[-1].energy)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("kind", ["voxels", "tetrahedra"])
+def test_temperatures_that_are_no_number_are_refused(kind: str, value: float) -> None:
+    engine = cube(4) if kind == "voxels" else MeshEngine(tetrahedra())
+    start = np.full(engine.volume.size, 37.0)
+    start[7] = value
+    with pytest.raises(ValueError, match=r"the temperature at the start is not finite at 1 of \d+ nodes, .* node 7"):
+        run(loop(bioheat(engine)), start)
+    side = engine.areas["x-" if kind == "voxels" else "west"] > 0.0
+    first = int(np.flatnonzero(side)[0])
+    with pytest.raises(ValueError, match=f"the prescribed temperature is not finite .* the first is node {first} "):
+        run(loop(bioheat(engine, held=side, at=value)))
+    march = loop(bioheat(engine))
+    begun = march.start(np.full(engine.volume.size, 37.0))
+    begun.state.temperature[7] = value  # as no door lets in
+    with pytest.raises(FloatingPointError), np.errstate(invalid="ignore"):
+        list(march.march(begun))
+
+
 def test_a_problem_that_blows_up_says_when() -> None:
     engine = cube(2)
     march = loop(bioheat(engine), lambda t: np.full(engine.volume.size, np.nan if t > 5 else 0.0), 20.0, step=2.5)

@@ -20,7 +20,9 @@ def main() -> int:
 
     if heeded:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    return cli.main()
+    code = cli.main()
+    exec("")  # Python, where an exec() of some library was interrupted, would end by the signal, whatever the code says
+    return code
 
 
 if __name__ == "__main__":

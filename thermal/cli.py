@@ -18,6 +18,7 @@ from cyclopts import App, CycloptsError
 from thermal.commands import cases, facts, images, many, meshes, runs, show, treatment, verify
 from thermal.commands.options import DONE, FAILED, INTERRUPTED, NOT_CONVERGED, PURPOSE, REFUSED, complain
 from thermal.engines import ranks
+from thermal.interrupts import interrupt, lose_none
 
 # Threads that wait must not spin: several runs may share the cores, and small vector products gain nothing from them.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -112,7 +113,7 @@ def _signals() -> Iterator[list[int]]:
 
     def end(number: int, frame: Any) -> None:
         heard.append(number)
-        raise KeyboardInterrupt(*([] if number == signal.SIGINT else ["terminated"]))
+        interrupt(number, frame, *([] if number == signal.SIGINT else ["terminated"]))
 
     heeded = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -122,9 +123,11 @@ def _signals() -> Iterator[list[int]]:
     except ValueError:  # not in the main thread
         yield heard
         return
+    hook = lose_none(lambda: heard[-1] if heard else signal.SIGINT)
     try:
         yield heard
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -1,7 +1,8 @@
 """Processes of this machine that work side by side, each with its share of the cores.
 
 A process ends with its parent. Told to end, one at work stops as after Ctrl-C, so that a run leaves a checkpoint; an
-idle one just ends. What a process says by :func:`tell`, and what it logs, its parent hears.
+idle one just ends, as does the other then: it would wait for its next work behind a lock that an idle one, or one that
+was killed, has taken with it. What a process says by :func:`tell`, and what it logs, its parent hears.
 """
 
 from __future__ import annotations
@@ -18,15 +19,20 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from types import FrameType
 from typing import Any, TypeVar
 
 from thermal.errors import CaseError
-from thermal.interrupts import INTERRUPTS
+from thermal.interrupts import INTERRUPTS, interrupt, lose_none
 from thermal.machine import cores
 
 _Result = TypeVar("_Result")
 _NUMBER = re.compile(r"[-+]?\d[\d.]*(e[-+]?\d+)?")
 _busy = threading.Event()
+_told: list[int] = []
+"""Signals that told this process to end. No event: its lock could be the one that the signal interrupts."""
+_LEAVE = 1.0
+"""Seconds that the outcome of its last work has to reach the parent."""
 _words: Any = None
 """In a process of a crew: the queue to its parent."""
 
@@ -131,20 +137,24 @@ def _begin(threads: int, words: Any) -> None:
     os.environ["NUMBA_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
     for number in INTERRUPTS:
         signal.signal(number, _stop)
+    lose_none(lambda: signal.SIGTERM)
     parent = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os.kill(os.getpid(), signal.SIGTERM)
+        while os.getppid() == parent and not _told:
+            time.sleep(0.2)
+        if not _told:
+            os.kill(os.getpid(), signal.SIGTERM)
         while _busy.is_set():
             time.sleep(0.1)
+        time.sleep(_LEAVE)
         os._exit(128 + signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _stop(number: int, frame: object) -> None:
+def _stop(number: int, frame: FrameType | None) -> None:
+    _told.append(number)
     if not _busy.is_set():
         os._exit(128 + number)
-    raise KeyboardInterrupt("terminated")
+    interrupt(number, frame, "terminated")

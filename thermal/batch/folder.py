@@ -18,10 +18,17 @@ from thermal.batch.members import Named
 from thermal.errors import CaseError
 from thermal.store.files import atomic, read_json, write_json, write_text
 from thermal.store.lock import Lock
+from thermal.store.names import FIELDS
 from thermal.store.ordinary import check_ordinary
 
 RUNS, ANATOMIES, INDEX, TABLE = "runs", "anatomies", "index.csv", "index.parquet"
 SEAL, ZONE = "seal.json", "zone.npy"
+_HOLDS: Mapping[str, frozenset[str]] = {
+    "everything": frozenset({FIELDS}),
+    "zone": frozenset({ZONE, FIELDS}),
+    "summary": frozenset(),
+}
+"""What a sweep keeps of its runs -> files of which a finished run has one."""
 _REMARKS = ("run", "status", "message", "case", "anatomy")
 
 
@@ -62,13 +69,13 @@ class BatchFolder:
         """Folder of a run."""
         return self.path / RUNS / name
 
-    def finished(self, name: str) -> Outcome | None:
+    def finished(self, name: str, keep: str) -> Outcome | None:
         """See :func:`finished`."""
-        return finished(self.run(name))
+        return finished(self.run(name), keep)
 
-    def broken(self, name: str) -> bool:
-        """Whether a run was finished once and is no longer whole."""
-        return (self.run(name) / SEAL).exists() and self.finished(name) is None
+    def broken(self, name: str, keep: str) -> bool:
+        """Whether a run was finished once and is no longer whole, or was left without what is to be kept of it."""
+        return (self.run(name) / SEAL).exists() and self.finished(name, keep) is None
 
     def write_index(self, members: Sequence[Named], outcomes: Mapping[str, Outcome]) -> list[Path]:
         """``index.csv``: a row a member with what was varied and every number of its summary; where pyarrow is
@@ -86,14 +93,16 @@ class BatchFolder:
         return [self.path / INDEX, table]
 
 
-def finished(folder: Path) -> Outcome | None:
-    """The outcome of a run that is finished and whole, else None."""
+def finished(folder: Path, keep: str) -> Outcome | None:
+    """The outcome of a run that is finished, whole and has what is to be kept of it (:data:`_HOLDS`), else None."""
     if not (folder / SEAL).exists():
         return None
     try:
         check_ordinary(folder)
         files = read_json(folder / SEAL)["files"].items()
         whole = all(Path(file).name == file and sha256(folder / file) == digest for file, digest in files)
+        wanted = _HOLDS[keep]
+        whole = whole and (not wanted or any(file in wanted for file, _ in files))
         return Outcome(folder.name, "done", "", read_json(folder / "summary.json")) if whole else None
     except (CaseError, OSError, KeyError, AttributeError):
         return None

@@ -148,11 +148,12 @@ class _Work:
         """Run them, or read what they came to before."""
         self.members += members
         unique = {member.name: member for member in members if member.name not in self.outcomes}
-        found = {name: outcome for name in unique if (outcome := self._folder.finished(name)) is not None}
+        keep = self._sweep.keep
+        found = {name: outcome for name in unique if (outcome := self._folder.finished(name, keep)) is not None}
         self.outcomes |= found
         self.reused += len(found)
         todo = [
-            Task(member, self._folder.path.resolve(), self._sweep.keep, self._folder.broken(name))
+            Task(member, self._folder.path.resolve(), keep, self._folder.broken(name, keep))
             for name, member in unique.items()
             if name not in found
         ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from thermal.batch.folder import ANATOMIES, RUNS, ZONE, Outcome, finished, seal
+from thermal.batch.folder import ANATOMIES, RUNS, SEAL, ZONE, Outcome, finished, seal
 from thermal.batch.members import Named
 from thermal.errors import CaseError
 from thermal.simulation import simulate
@@ -74,7 +74,7 @@ def _run(task: Task) -> Outcome:
                 logging.getLogger("thermal").warning("%s", error)
                 said = True
             time.sleep(_PAUSE)
-        if (done := finished(folder)) is not None:
+        if (done := finished(folder, task.keep)) is not None:
             return done
 
 
@@ -94,6 +94,8 @@ def _of_remains(task: Task, folder: Path) -> Outcome:
 def _simulated(task: Task, folder: Path, *, anew: bool) -> Outcome:
     case = task.named.member.load()
     with RunFolder.open(folder, case, resume=not anew, force=anew, sole=True) as run:
+        if anew:  # from now on what is there is a beginning to go on with
+            (folder / SEAL).unlink(missing_ok=True)
         simulate(case, run, workshop=_workshop)
     result = read_run(folder)
     if task.keep == "everything":

@@ -20,6 +20,7 @@ from thermal.engine import Surface
 from thermal.engines import revolution
 from thermal.engines.graph import Index
 from thermal.engines.simplices import SimplexEngine
+from thermal.engines.soundness import check_boundary, check_mesh
 from thermal.units import Array
 
 ON_AXIS = 1e-9
@@ -78,13 +79,21 @@ class AxisymmetricEngine(SimplexEngine):
     @cached_property
     def _turned(self) -> tuple[Index, Array]:
         """Cells (m, 3) turned counter-clockwise in (r, z), and their areas (m,) m2."""
+        check_mesh(self.points, self.domain.cells, 3)
         cells = np.array(self.domain.cells, dtype=np.int64)
+        off = np.flatnonzero((self.points[cells, 0] < 0.0) | (self.points[cells, 1] != 0.0))
+        if off.size:
+            x, y, z = self.points[cells.ravel()[off[0]]]
+            raise ValueError(
+                f"a node of the half-plane lies at ({x:g}, {y:g}, {z:g}) m, beyond the axis or off the plane; give "
+                "each as (r, 0, z) with r >= 0"
+            )
         area = 0.5 * _cross(*_sides(self._own_points, cells))
-        flat = np.abs(area) <= 1e-14 * np.square(_sides(self._own_points, cells)).sum(axis=2).max(axis=0)
+        flat = ~(np.abs(area) > 1e-14 * np.square(_sides(self._own_points, cells)).sum(axis=2).max(axis=0))
         if flat.any():
             raise ValueError(
-                f"{int(flat.sum())} of {len(flat)} triangles have no area (the first is cell {int(flat.argmax())}); "
-                "remove or repair them in the mesh generator"
+                f"{int(flat.sum())} of {len(flat)} triangles have no area, or corners that are not finite (the first "
+                f"is cell {int(flat.argmax())}); remove or repair them in the mesh generator"
             )
         turned = area < 0
         cells[turned] = cells[turned][:, [0, 2, 1]]
@@ -128,6 +137,7 @@ class AxisymmetricEngine(SimplexEngine):
             named[SURFACE] = facets(self.cells).outer
         areas = {}
         for name, segments in named.items():
+            check_boundary(name, segments, 2, len(self.points))
             ends = self._own_points[segments]
             length = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
             first, second = ends[:, 0, 0], ends[:, 1, 0]

@@ -11,6 +11,7 @@ import numpy as np
 
 from thermal.engine import NotConvergedError, Operator
 from thermal.engines import fused
+from thermal.engines.coefficients import check_nodal, check_tolerance
 from thermal.engines.islands import Floating, Index, stranded, stranded_error
 from thermal.engines.linear import Apply, conjugate_gradients
 from thermal.units import Array, Mask
@@ -70,6 +71,8 @@ class GraphSolver:
         """``fixed`` (n,) nodes with prescribed values."""
         if fixed is None:
             fixed = np.zeros_like(active)
+        check_nodal(fixed, len(active), "the mask of prescribed nodes")
+        fixed = np.asarray(fixed, dtype=bool)
         free = _free(operator, diagonal, active, fixed)
         idle = np.flatnonzero(~(free | fixed))
         ready = prepare(operator, diagonal, free)
@@ -94,6 +97,11 @@ class GraphSolver:
         Raises :class:`~thermal.engine.NotConvergedError`, also where sources do not balance on a part of the body whose
         level nothing holds, and ``ValueError`` for a load on nodes that have no equation.
         """
+        check_tolerance(tolerance)
+        check_nodal(rhs, len(self.active), "the right-hand side of a linear solve")
+        for what, given in (("the prescribed values", values), ("the guess", guess)):
+            if given is not None:
+                check_nodal(given, len(self.active), f"{what} of a linear solve")
         self._refuse_stranded(rhs)
         held = None if values is None or not values[self.held].any() else np.where(self.held, values, 0.0)
         load = np.where(self.free, rhs if held is None else rhs - self.operator(held), 0.0)

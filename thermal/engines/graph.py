@@ -22,6 +22,7 @@ import numpy.typing as npt
 import scipy.sparse as sparse
 
 from thermal.carriage import Carriage
+from thermal.engines.coefficients import check_nodal
 from thermal.engines.compiled import compiled, compiled_serial
 from thermal.engines.islands import Labels, alone, join_edges, settle
 from thermal.engines.streams import Edges, Streams, WholeGraph
@@ -270,6 +271,7 @@ class GraphOperator:
         return label
 
     def _apply(self, kernel: Any, u: Any) -> Any:
+        check_nodal(u, self.graph.size, "what an operator is applied to")
         values = self.single_values if u.dtype == np.float32 else self.values
         out = np.empty(self.graph.size, values.dtype)
         rows = self.graph.rows

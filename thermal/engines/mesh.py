@@ -14,9 +14,11 @@ import numpy as np
 from thermal.domain import SURFACE, MeshDomain, Probe, facets
 from thermal.engine import Skeleton, Surface
 from thermal.engines import marching, probes, tetra_photons
+from thermal.engines.coefficients import check_tensor
 from thermal.engines.compiled import compiled
 from thermal.engines.graph import GraphOperator, Index
 from thermal.engines.simplices import SimplexEngine
+from thermal.engines.soundness import check_boundary, check_mesh
 from thermal.flight import Flight, Packets, Turbid
 from thermal.units import Array
 
@@ -63,14 +65,15 @@ class MeshEngine(SimplexEngine):
     @cached_property
     def _turned(self) -> tuple[Index, Array]:
         """Cells (m, 4) turned so that every tetrahedron is positively oriented, and their volumes (m,) m3."""
+        check_mesh(self.points, self.domain.cells, 4)
         cells = np.array(self.domain.cells, dtype=np.int64)
         volume, longest = np.empty(len(cells)), np.empty(len(cells))
         _turn(self.points, cells, volume, longest)
-        flat = volume <= 1e-14 * longest**3
+        flat = ~(volume > 1e-14 * longest**3)
         if flat.any():
             raise ValueError(
-                f"{int(flat.sum())} of {len(flat)} tetrahedra have no volume (the first is cell {int(flat.argmax())}); "
-                "remove or repair them in the mesh generator"
+                f"{int(flat.sum())} of {len(flat)} tetrahedra have no volume, or corners that are not finite (the "
+                f"first is cell {int(flat.argmax())}); remove or repair them in the mesh generator"
             )
         return cells, volume
 
@@ -115,6 +118,7 @@ class MeshEngine(SimplexEngine):
             named[SURFACE] = facets(self.cells).outer
         areas = {}
         for name, triangles in named.items():
+            check_boundary(name, triangles, 3, len(self.points))
             a, b, c = (self.points[triangles[:, corner]] for corner in range(3))
             third = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6.0
             areas[name] = self._sum(triangles, np.repeat(third, 3))
@@ -146,6 +150,7 @@ class MeshEngine(SimplexEngine):
 
         Cells that are not Delaunay in the metric of the tensor give negative conductances, as poor cells do.
         """
+        check_tensor(k, len(self.cells))
         factors = np.empty((len(self.cells), 6))
         _stiffness(self.points, self.cells, np.ascontiguousarray(k), factors)
         _, of_cell = self._numbered

@@ -30,6 +30,7 @@ from thermal.engines.locate import Locator
 from thermal.engines.mesh_edges import EdgeMap, number_edges
 from thermal.engines.row_heat import RowStepper
 from thermal.engines.serial import OneProcess
+from thermal.engines.soundness import check_share
 from thermal.engines.streams import Streams
 from thermal.flight import Flight, Packets, Turbid
 from thermal.heat import HeatProblem, HeatStepper, Precision
@@ -155,6 +156,8 @@ class SimplexEngine(OneProcess, ABC):
     @cached_property
     def volumes(self) -> Mapping[str, Array]:
         """Region -> (n,) lumped volume, m3."""
+        for name, share in self.shares.items():
+            check_share(name, share, len(self.cells))
         return MappingProxyType({name: self._gather(share * self.cell_volume) for name, share in self.shares.items()})
 
     @cached_property

@@ -19,13 +19,14 @@ from thermal.carriage import Carriage
 from thermal.domain import CutEdges, Probe, VoxelDomain
 from thermal.engine import Operator, Skeleton, Surface
 from thermal.engines import interface, kernels, marching, oblique, photons, probes
-from thermal.engines.coefficients import check_coefficient, check_diagonal
+from thermal.engines.coefficients import check_coefficient, check_diagonal, check_tensor, check_values
 from thermal.engines.elliptic import GraphSolver, on_free_nodes
 from thermal.engines.held_border import held_edges
 from thermal.engines.linear import Apply
 from thermal.engines.multigrid import Multigrid
 from thermal.engines.on_demand import OnDemand
 from thermal.engines.serial import OneProcess
+from thermal.engines.soundness import check_grid, check_share
 from thermal.engines.spectrum import Fronts
 from thermal.engines.streams import Streams, VoxelFlow
 from thermal.engines.voxel_borders import Borders
@@ -46,9 +47,15 @@ MOST_CUTS = 6
 
 @dataclass(frozen=True)
 class VoxelEngine(OneProcess):
-    """See :class:`thermal.engine.Engine`. Nodes and cells are numbered in C order of the grid."""
+    """See :class:`thermal.engine.Engine`. Nodes and cells are numbered in C order of the grid.
+
+    Raises ``ValueError`` for a domain that is none.
+    """
 
     domain: VoxelDomain
+
+    def __post_init__(self) -> None:
+        check_grid(self.domain)
 
     @cached_property
     def _all_solid(self) -> bool:
@@ -94,7 +101,9 @@ class VoxelEngine(OneProcess):
         return OnDemand(tuple(self.domain.shares), self._region_volume)
 
     def _region_volume(self, name: str) -> Array:
-        return self._gather(self.domain.shares[name])
+        share = self.domain.shares[name]
+        check_share(name, share, len(self.domain.solid))
+        return self._gather(share)
 
     def _gather(self, k: Array | None = None) -> Array:
         """(n,) an eighth of the volume of the cells around each node, times their ``k`` (m,): plane by plane, as few
@@ -154,6 +163,7 @@ class VoxelEngine(OneProcess):
 
         Found once for the same values: pressure, heat and the next case on this anatomy ask again.
         """
+        check_values(values, self.domain.shares)
         key = tuple(sorted(values.items()))
         if key not in self._cuts:
             self._cuts[key] = interface.cut_edges(self.domain, values)
@@ -195,6 +205,7 @@ class VoxelEngine(OneProcess):
 
     def tensor_conductance(self, k: Array) -> Operator:
         """Operator of a tensor a cell ``k`` (m, 6): xx, yy, zz, yz, xz, xy; see :mod:`thermal.engines.oblique`."""
+        check_tensor(k, len(self.domain.solid), self.domain.solid)
         solid = np.where(self.domain.solid[:, None], k, 0.0)
         along = [
             kernels.edge_conductances(np.ascontiguousarray(solid[:, a]).reshape(self.domain.cell_shape),
@@ -254,6 +265,11 @@ class VoxelEngine(OneProcess):
 
     def _parts(self, lower: Array, upper: Array, spacing: float, growth: float) -> list[npt.NDArray[np.int64]]:
         """Into how many parts each cell is split, along each axis."""
+        if not (0.0 < spacing < np.inf and 1.0 <= growth < np.inf and np.all(np.less_equal(lower, upper))):
+            raise ValueError(
+                f"no window from {lower} to {upper} m with cells of {spacing:g} m that grow by {growth:g}; give the "
+                "lower corner first, a spacing above zero and a growth from one up"
+            )
         parts = []
         for axis, low, high in zip(self.domain.axes, lower, upper, strict=True):
             away = np.maximum.reduce([np.zeros(len(axis) - 1), low - axis[1:], axis[:-1] - high])

@@ -239,8 +239,11 @@ class VoxelStepper:
         if len(scheme.later) % 2:
             self._here, self._before = self._before, self._here
         weight = self._weighed(lines)
-        liquidus, onset = self._problem.relation.liquid
+        relation = self._problem.relation
+        liquidus, onset = relation.liquid
         if not (liquidus < weight.coldest and weight.hottest < onset):
+            if relation.freezing is None and relation.boiling is None:  # nothing but a number can be too hot or cold
+                raise FloatingPointError("the temperature became infinite")
             return None
         self._add_up(weight.share)
         return Stepped(lines, weight.stored, weight.moved, None if last else self._error(step))

@@ -52,7 +52,8 @@ class Loop:
     """what the particles carry"""
 
     def start(self, temperature: Array) -> Progress:
-        """The state at time zero, from (n,) degC."""
+        """The state at time zero, from (n,) degC. Raises ``ValueError`` where one is not finite."""
+        _check("the temperature at the start", temperature, np.arange(self.bioheat.engine.volume.size))
         damage = {name: law.initial(len(temperature)) for name, law in self.laws.items()}
         engine, heat = self.bioheat.engine, self.bioheat.heat
         working, (liquidus, onset) = WORKING[self.control.precision], heat.liquid
@@ -321,6 +322,7 @@ class Loop:
 
     def _hold(self, state: HeatState, kept: Nodes, held: Held) -> None:
         """Bring the nodes ``kept`` to what is prescribed, and what they hold with it: they may be released."""
+        _check("the prescribed temperature", held.value, kept)
         state.temperature[kept] = held.value[kept]
         if state.content is not None:
             state.content[kept] = self.bioheat.heat.take(kept).content(held.value[kept])
@@ -345,6 +347,18 @@ class Loop:
         if stepped.error is None:
             return self.control.next_beside_fronts(step, proposal, stepped.front_error)
         return self.control.next(step, proposal, stepped.error)
+
+
+def _check(what: str, temperature: Array, nodes: Nodes) -> None:
+    """Raise ``ValueError`` unless a ``temperature`` (n,) degC is finite at these ``nodes``."""
+    if np.shape(temperature) <= (int(nodes.max(initial=-1)),):
+        raise ValueError(f"{what} has the shape {np.shape(temperature)}; give one number for each node, in degC")
+    bad = nodes[~np.isfinite(temperature[nodes])]
+    if bad.size:
+        raise ValueError(
+            f"{what} is not finite at {bad.size} of {nodes.size} nodes, the first is node {bad[0]} with "
+            f"{temperature[bad[0]]:g}; give a number of degC"
+        )
 
 
 def _foreseen(progress: Progress, ahead: float) -> Array:
