@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from engine_problems import cube, tetrahedra
 
+from thermal import simulate
 from thermal.domain import AxisymmetricDomain, MeshDomain
 from thermal.engines.axisymmetric import AxisymmetricEngine
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
+from thermal.errors import CaseError
 from thermal.units import Array
 
 GRID, MESH = cube(3, 1e-3), tetrahedra()
@@ -168,3 +170,8 @@ def test_what_is_sound_is_taken() -> None:
     twin = np.array([[0, 1, 2, 3], [0, 1, 2, 4]])
     points = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, -1], [np.nan, 0, 0]])
     assert MeshEngine(MeshDomain(points, twin, {})).volume.sum() == pytest.approx(1.0 / 3.0)
+
+
+def test_a_path_is_no_case() -> None:
+    with pytest.raises(CaseError, match=r"expected a case, found str 'gold\.toml'; read its file first"):
+        simulate("gold.toml")  # type: ignore[arg-type]

@@ -37,6 +37,11 @@ def simulate(
     as it is; an unfinished one is refused (open a ``RunFolder`` with ``resume`` to go on). Raises ``CaseError`` for bad
     input, ``NotConvergedError`` when a solve fails.
     """
+    if not isinstance(case, Case):
+        raise CaseError(
+            f"simulate: expected a case, found {type(case).__name__} {str(case)!r}; read its file first: "
+            "simulate(load_case(path))"
+        )
     report = progress or (lambda stage, share: None)
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="thermal-")) / "run"
