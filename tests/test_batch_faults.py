@@ -199,7 +199,7 @@ def test_a_run_that_is_done_again_is_gone_on_with(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(work, "simulate", interrupted)
     assert set(run_batch(path, tmp_path / "out").failed) == {run.name}
-    assert begun(tmp_path / "out") == [run]
+    assert set(begun(tmp_path / "out")) == {run}
     monkeypatch.setattr(work, "simulate", simulate)
     assert run_batch(path, tmp_path / "out").failed == {}
     assert "resuming" in beginnings(tmp_path / "out")[run.name]

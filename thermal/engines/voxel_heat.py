@@ -99,6 +99,12 @@ class VoxelStepper:
             self._sink.ravel()[contact.places] += g
         self._frozen_decay = self._largest_decay(*self._conducting.frozen())
 
+    def _refuse_no_numbers(self) -> None:
+        """Raise ``FloatingPointError`` where tissue is too hot or cold to be liquid and yet changes its phase nowhere:
+        what it has is no number."""
+        if self._problem.relation.freezing is None and self._problem.relation.boiling is None:
+            raise FloatingPointError("the temperature became infinite")
+
     def _largest_decay(self, kv: Real, edges: Edges) -> float:
         rows = np.empty(self._grid.shape[:2])
         of_nodes = (self._sink, self._inverse, self._stiff)
@@ -134,6 +140,8 @@ class VoxelStepper:
         coldest = min([float(state.temperature.min()), *(touch.temperature for touch in action.touches)])
         self._cold = coldest <= liquidus
         self._plain = not self._cold and float(state.temperature.max()) <= onset
+        if not self._plain:
+            self._refuse_no_numbers()
         changing = self._problem.cells.rises
         foreseen = middle() if changing or self._contacts else state.temperature
         if changing:
@@ -239,11 +247,9 @@ class VoxelStepper:
         if len(scheme.later) % 2:
             self._here, self._before = self._before, self._here
         weight = self._weighed(lines)
-        relation = self._problem.relation
-        liquidus, onset = relation.liquid
+        liquidus, onset = self._problem.relation.liquid
         if not (liquidus < weight.coldest and weight.hottest < onset):
-            if relation.freezing is None and relation.boiling is None:  # nothing but a number can be too hot or cold
-                raise FloatingPointError("the temperature became infinite")
+            self._refuse_no_numbers()
             return None
         self._add_up(weight.share)
         return Stepped(lines, weight.stored, weight.moved, None if last else self._error(step))
