@@ -439,7 +439,7 @@ def test_numbers_of_the_physics_page_are_those_of_the_code() -> None:
         f"where all but {100 * window.MINOR_SHARE:g} % of the power",
         f"$\\mu_s' < {diffusion.DIFFUSIVE_RATIO:g}\\,\\mu_a$",
         f"$10^{{{np.log10(flow.PRESSURE_TOLERANCE):.0f}}}$, $10^{{{np.log10(light.CLOSED):.0f}}}$ and "
-        f"${1e4 * potential.TOLERANCE:g}\\cdot10^{{-4}}$",
+        f"$10^{{{np.log10(potential.TOLERANCE):.0f}}}$",
         f"falls smoothly to {100 * potential.DRY_SHARE:g} % at {potential.DRY:g} °C",
         f"changed by more than {100 * potential.RESOLVE_ABOVE:g} %",
         f"({magnetism.IRON_SHARE:g} in magnetite)",

@@ -33,7 +33,7 @@ def test_rank_is_read_from_what_mpirun_says(monkeypatch: pytest.MonkeyPatch, ran
 
 
 def test_without_dolfinx_the_case_is_refused_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "thermal.engines.shared", None)
+    monkeypatch.setitem(sys.modules, "thermal.engines.team", None)
     domain = cube(2).domain
     with pytest.raises(CaseError, match=r"numerics.engine: DOLFINx is not to be had.*pip install 'thermal\[mpi\]'"):
         assemble.spread_over_ranks(domain)
@@ -42,7 +42,7 @@ def test_without_dolfinx_the_case_is_refused_with_advice(monkeypatch: pytest.Mon
 def test_other_ranks_without_dolfinx_say_so_and_end(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "thermal.engines.shared", None)
+    monkeypatch.setitem(sys.modules, "thermal.engines.team", None)
     monkeypatch.setattr(ranks, "place", lambda: (1, 2))
     assert ranks.help_the_first() == 2
     assert "rank 1:" in capsys.readouterr().err

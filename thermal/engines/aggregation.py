@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pyamg
-
 from thermal.engines.linear import Apply
 from thermal.units import Array
 
@@ -17,6 +15,8 @@ systems of tetrahedra, heterogeneous and with slivers, it also needed 4 to 17 % 
 
 def v_cycle(matrix: Any, modes: Array | None = None) -> Apply:
     """One V-cycle of a symmetric sparse matrix (n, n); ``modes`` (n, q): what it resists least, constants if absent."""
+    import pyamg  # slow to import, and heat needs none of it
+
     cycle = pyamg.smoothed_aggregation_solver(matrix, B=modes, smooth=SMOOTHING).aspreconditioner(cycle="V")
     apply: Apply = cycle.matvec
     return apply

@@ -8,7 +8,7 @@ from itertools import combinations
 import numba as nb
 import numpy as np
 
-from thermal.engines.compiled import compiled, compiled_serial
+from thermal.engines.compiled import compiled, compiled_serial, compiled_shared
 from thermal.engines.graph import Index, Unsigned
 from thermal.units import Array
 
@@ -31,7 +31,7 @@ class EdgeMap:
         _count_entries(of_cell, start)
         np.cumsum(start, out=start)
         cell, factor = np.empty(of_cell.size, np.uint32), np.empty(of_cell.size)
-        _sort_by_edge(of_cell, factors, start[:-1].copy(), cell, factor)
+        _sort_by_edge(0, count, of_cell, factors, start[:-1].copy(), cell, factor)
         return cls(start, cell, factor)
 
     def __call__(self, k: Array) -> Array:
@@ -131,15 +131,21 @@ def _count_entries(of_cell: Unsigned, start: Index) -> None:
             start[of_cell[number, pair] + 1] += 1
 
 
-@compiled_serial
-def _sort_by_edge(of_cell: Unsigned, factors: Array, place: Index, cell: Unsigned, factor: Array) -> None:
-    """Entries of the edge map, listed by edge from ``place`` (e,) on."""
+@compiled_shared
+def _sort_by_edge(
+    first: int, end: int, of_cell: Unsigned, factors: Array, place: Index, cell: Unsigned, factor: Array
+) -> None:
+    """Entries of the edge map for the edges from ``first`` to before ``end``, listed by edge from ``place`` (e,) on.
+
+    Every core goes over all pairs: to read them in a row is quick, to put them into their places takes the time.
+    """
     for number in range(len(of_cell)):
         for pair in range(of_cell.shape[1]):
             edge = of_cell[number, pair]
-            cell[place[edge]] = number
-            factor[place[edge]] = factors[number, pair]
-            place[edge] += 1
+            if first <= edge < end:
+                cell[place[edge]] = number
+                factor[place[edge]] = factors[number, pair]
+                place[edge] += 1
 
 
 @compiled

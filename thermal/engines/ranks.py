@@ -24,7 +24,7 @@ def place() -> tuple[int, int]:
 def help_the_first() -> int:
     """Work for the first rank until it is done; the exit code of this process."""
     try:
-        from thermal.engines.shared import Team
+        from thermal.engines.team import Team
     except ImportError as error:
         print(f"rank {place()[0]}: {error}; runs on several ranks need: pip install 'thermal[mpi]'", file=sys.stderr)
         return 2
@@ -36,7 +36,7 @@ def dismiss_the_others() -> None:
     """Let the other ranks go; nothing when there are none."""
     if place()[1] > 1:
         try:
-            from thermal.engines.shared import Team
+            from thermal.engines.team import Team
         except ImportError:
             return  # they said so themselves and are gone
         Team.world().dismiss()

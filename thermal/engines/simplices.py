@@ -22,7 +22,7 @@ from thermal.engine import Engine, Operator, Skeleton, Surface
 from thermal.engines import probes
 from thermal.engines.aggregation import v_cycle
 from thermal.engines.coefficients import check_coefficient, check_diagonal
-from thermal.engines.compiled import compiled
+from thermal.engines.compiled import compiled, compiled_serial
 from thermal.engines.elliptic import GraphSolver
 from thermal.engines.graph import Graph, GraphOperator, Index, Unsigned, graph_streams
 from thermal.engines.linear import Apply
@@ -142,7 +142,9 @@ class SimplexEngine(OneProcess, ABC):
 
     def _gather(self, amount: Array) -> Array:
         """Each cell's amount (m,) shared among its nodes, (n,)."""
-        return self._sum(self.cells, amount[:, None] * self.corner_shares)
+        out = np.zeros(len(self.points))
+        _hand_out(self.cells, self.corner_shares, np.ascontiguousarray(amount, dtype=float), out)
+        return out
 
     def _sum(self, nodes: Index, amounts: Array) -> Array:
         """Sum of ``amounts`` at each node, (n,)."""
@@ -341,3 +343,12 @@ def _means(cells: Index, shares: Array, u: Array, out: Array) -> None:
         for corner in range(nb.uint64(cells.shape[1])):
             mean += shares[own, corner] * u[nb.uint64(cells[cell, corner])]
         out[cell] = mean
+
+
+@compiled_serial
+def _hand_out(cells: Index, shares: Array, amount: Array, out: Array) -> None:
+    """Add each cell's ``amount`` (m,) to ``out`` (n,) at its corners, by ``shares`` (m, corners) or one row of them."""
+    one = len(shares) == 1
+    for cell in range(len(amount)):
+        for corner in range(cells.shape[1]):
+            out[cells[cell, corner]] += amount[cell] * shares[0 if one else cell, corner]
