@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class CaseError(ValueError):
     """Bad input, found before anything is solved.
@@ -27,3 +30,11 @@ def one_line(text: str) -> str:
         return text
     words = " ".join(text.split())
     return "".join(letter if letter.isprintable() else "?" for letter in words)
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> KeyError:
+    """The error for a ``name`` that is none of the ``known``; ``what`` it should name."""
+    names = list(known)
+    near = difflib.get_close_matches(str(name), names, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return KeyError(one_line(f'"{name}" is no {what}; {meant}there are: {", ".join(names) or "none"}'))

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from thermal.domain import CutEdges
 from thermal.engines.compiled import compiled, compiled_serial
+from thermal.engines.on_demand import Named
 from thermal.units import Array, Mask
 
 Index = npt.NDArray[np.int64]
@@ -174,7 +175,8 @@ class LocalCells:
     @cached_property
     def volumes(self) -> Mapping[str, Array]:
         """Region -> (owned,) lumped volume, m3."""
-        return MappingProxyType({name: self._gather(share * self.cell_volume) for name, share in self.shares.items()})
+        found = {name: self._gather(share * self.cell_volume) for name, share in self.shares.items()}
+        return MappingProxyType(Named("region", found))
 
     @cached_property
     def _edges(self) -> tuple[Index, Short]:

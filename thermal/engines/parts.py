@@ -22,6 +22,7 @@ from thermal.engines.distribution import Distribution, distribute
 from thermal.engines.local_rows import LocalCells, Measures, boxes
 from thermal.engines.marching import KUHN, tetrahedra_inside, voxel_corners
 from thermal.engines.mesh import MeshEngine
+from thermal.engines.on_demand import Named
 from thermal.engines.simplices import SimplexEngine
 from thermal.engines.voxel import VoxelEngine
 from thermal.units import Array, Mask
@@ -104,7 +105,8 @@ class GridPart:
     def areas(self) -> Mapping[str, Array]:
         """Face or ``surface`` -> (owned,) lumped area, m2."""
         mine = self.distribution.nodes[: self.distribution.owned]
-        return MappingProxyType({name: area[mine] for name, area in VoxelEngine(self.whole.domain).areas.items()})
+        areas = VoxelEngine(self.whole.domain).areas
+        return MappingProxyType(Named("boundary", {name: area[mine] for name, area in areas.items()}))
 
     def sample(self, u: Array, at: Array) -> Array:
         """Trilinear interpolation; raises ``ValueError`` outside the window."""
@@ -186,7 +188,8 @@ class MeshPart:
     @cached_property
     def areas(self) -> Mapping[str, Array]:
         """Boundary -> (owned,) lumped area, m2; all faces around an owned node are here."""
-        return MappingProxyType({name: area[: self.distribution.owned] for name, area in self._near.areas.items()})
+        owned = self.distribution.owned
+        return MappingProxyType(Named("boundary", {name: area[:owned] for name, area in self._near.areas.items()}))
 
     def _finders(self, at: Array) -> tuple[Mask, Mask]:
         """Whether points (q, 3) lie in the mesh, and whether this rank answers for them: the first that has them."""

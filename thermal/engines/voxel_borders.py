@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from thermal.domain import FACES, SURFACE, VoxelDomain
+from thermal.errors import unknown
 from thermal.units import Array
 
 SKIN_SMOOTHING = 1.0
@@ -25,7 +26,7 @@ class Borders(Mapping[str, Array]):
         if name == SURFACE:
             return self._skin
         if name not in FACES:
-            raise KeyError(name)
+            raise unknown("boundary", name, self)
         number = FACES.index(name)
         return self._face(number // 2, -(number % 2))
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from thermal.domain import AxisymmetricDomain, Domain, MeshDomain, VoxelDomain
-from thermal.errors import CaseError
+from thermal.errors import CaseError, unknown
 from thermal.store.sound import axis, flags, indices, numbers, open_fields, whole
 
 T = TypeVar("T")
@@ -21,6 +21,8 @@ MESHES: Mapping[type[MeshDomain] | type[AxisymmetricDomain], str] = {
 """Kind of domain -> its name in the file, where points and cells make it."""
 CORNERS: Mapping[str, int] = {"mesh": 4, "axisymmetric": 3}
 """Nodes of a cell."""
+GROUPS: Mapping[str, str] = {"static": "static field", "shares": "region"}
+"""Group of the file -> what the names in it are of."""
 VOXEL = "voxel"
 """Name in the file of domains that axes make."""
 
@@ -41,7 +43,7 @@ class Stored(Mapping[str, T]):
     def read(self, name: str) -> T:
         """One of them, without keeping it."""
         if name not in self._names:
-            raise KeyError(name)
+            raise unknown(GROUPS[self._group], name, self._names)
         with open_fields(self._path) as file:
             return self._make(file[f"{self._group}/{name}"])
 

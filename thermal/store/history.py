@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from thermal.errors import CaseError
+from thermal.errors import CaseError, unknown
 from thermal.physics.scene import Reading
 from thermal.store.files import write_text
 from thermal.units import Array
@@ -31,6 +31,9 @@ class History:
         return self.columns["time"]
 
     def __getitem__(self, name: str) -> Array:
+        """A column (k,). Raises ``KeyError`` that says which there are."""
+        if name not in self.columns:
+            raise unknown("column of the history", name, self.columns)
         return self.columns[name]
 
     def until(self, time: float) -> History:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thermal.domain import Domain
-from thermal.errors import CaseError
+from thermal.errors import CaseError, unknown
 from thermal.physics.scene import Device
 from thermal.store.fields import Field, Fields, read_fields
 from thermal.store.files import read_json
@@ -37,7 +37,7 @@ class Run:
     def value(self, key: str) -> Any:
         """Value of a summary entry in SI (degC for temperatures); ``None`` where there is none."""
         if key not in self.summary:
-            raise KeyError(f"{key}; the summary has: {', '.join(self.summary)}")
+            raise unknown("entry of the summary", key, self.summary)
         return self.summary[key]["value"]
 
     @cached_property
