@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field, field_validator
 
-from thermal.anatomy.built import DOUBT, Anatomy, OtherGrid, RegionName
+from thermal.anatomy.built import DOUBT, VOID, Anatomy, OtherGrid, RegionName
 from thermal.anatomy.data import resolve, sha256
 from thermal.anatomy.mesh_checks import (
     UNITS,
@@ -27,6 +27,7 @@ from thermal.anatomy.mesh_checks import (
     without_orphans,
 )
 from thermal.anatomy.mesh_file import TETRAHEDRA, TRIANGLES, Blocks, Form, MeshFile, read_mesh
+from thermal.anatomy.mesh_seams import seams, thin_hole
 from thermal.anatomy.order import along_curve, by_lowest_node
 from thermal.anatomy.refinement import check_room, children, divided
 from thermal.domain import FACES, SURFACE, AxisymmetricDomain, Domain, MeshDomain
@@ -39,6 +40,10 @@ _PLANES = {"xy": (0, 1, 2), "xz": (0, 2, 1)}
 """Coordinates of the file that are r, z, and none."""
 _AXIS = 1e-9
 """Distance from the axis, as a share of the mesh's extent, up to which a node is on it."""
+_RESERVED = {*FACES, "faces", SURFACE, VOID}
+"""Names that no region may have."""
+LARGEST_BODY = 0.5
+"""m3, volume of a mesh beyond which its unit of length is doubted."""
 MOST_REFINEMENTS = 4
 """Times that cells can be divided: 4096 parts of a tetrahedron."""
 _MOST_COMPANION = 16_000_000
@@ -124,7 +129,7 @@ class Mesh(Spec):
             remedy = f"; if {form.cell} are missing there, write the mesh again with all of them"
             notes += (note if blocks.quadratic else DOUBT + note + remedy,)  # those have nodes on their sides as well
         outer, more = check_border(points, cells, form, place)
-        notes += more
+        notes += (*more, *seams(points, outer, form))
         named, more = _boundaries(file, form, number, cells, points, regions)
         notes += more
         if self.tumour is not None and self.tumour not in regions:
@@ -132,7 +137,7 @@ class Mesh(Spec):
         borders = {SURFACE: outer, **named}
         if self.half_plane is not None:
             borders, more = _off_axis(borders, points)
-            notes += more
+            notes += (*more, *thin_hole(points, outer))
         if self.refinements:
             check_room(len(cells), self.refinements, form.corners, f"anatomy.refinements = {self.refinements}")
             notes += (f"every cell of the file is divided into {children(form.corners) ** self.refinements}",)
@@ -170,6 +175,11 @@ class Mesh(Spec):
             names, extent = "rz", [extent[0], extent[2]]
         listed = ", ".join(f"{name} {share @ volume * 1e6:.4g} ml" for name, share in shares.items())
         ranges = ", ".join(f"{1e3 * low:.4g} to {1e3 * high:.4g} mm" for low, high in extent)
+        if (whole := float(volume.sum())) > LARGEST_BODY:
+            notes += (
+                f'{DOUBT}with its coordinates read in "{self.length_unit}" the mesh has a volume of {whole:.3g} m3, '
+                "more than any body; check length_unit",
+            )
         return Anatomy(
             domain=domain,
             tumour=self.tumour,
@@ -230,7 +240,14 @@ class Mesh(Spec):
                     f'({", ".join(named[number] for number in empty)}) in "{array}"; it has '
                     + ", ".join(f"{number} ({count} cells)" for number, count in zip(there, counts, strict=True))
                 )
-        named = named or dict(file.names(form.dimension))
+        if not named:
+            named = dict(file.names(form.dimension))
+            taken = sorted(_RESERVED & set(named.values()))
+            if taken:
+                raise CaseError(
+                    f"{place}: no region can have the name {', '.join(taken)}, which stands for a border or for what "
+                    "lies outside the body; rename it in the mesh generator, or leave those cells out"
+                )
         unnamed = {number: count for number, count in zip(there.tolist(), counts, strict=True) if number not in named}
         if unnamed:
             listed = ", ".join(f"{number} ({count} cells)" for number, count in unnamed.items())

@@ -25,6 +25,9 @@ Index = npt.NDArray[np.int64]
 LARGEST = 4e9
 """Bytes of a mesh file; a mesh of ten million tetrahedra has half a gigabyte."""
 
+LONGEST_NAME = 80
+"""Letters of a physical group."""
+
 _log = logging.getLogger("thermal")
 
 READERS = {".msh": "gmsh", ".vtu": "vtu._vtu"}
@@ -104,9 +107,16 @@ class MeshFile:
         return np.concatenate(parts) if parts else np.empty(0)
 
     def names(self, dimension: int) -> Mapping[int, str]:
-        """Number -> name of the physical groups of a dimension. Raises ``CaseError`` for a number with two names."""
+        """Number -> name of the physical groups of a dimension. Raises ``CaseError`` for a number with two names, and
+        for a name that cannot stand in the files of a run."""
         named: dict[int, str] = {}
         for of, number, name in self.physical:
+            if of == dimension and not _usable(name):
+                raise CaseError(
+                    f'{self.place}: the physical group {number} of dimension {dimension} has the name "{name}", which '
+                    f"cannot be used; names begin with a letter, a digit or _, have at most {LONGEST_NAME} letters, "
+                    "none of them / or a control character: rename it in the mesh generator"
+                )
             if of == dimension and named.setdefault(number, name) != name:
                 raise CaseError(
                     f'{self.place}: the physical group {number} has two names, "{named[number]}" and "{name}"; '
@@ -115,11 +125,18 @@ class MeshFile:
         return named
 
 
+def _usable(name: str) -> bool:
+    """Whether a region or a boundary can have this name in a case, in tables and in ``fields.h5``."""
+    begins = name[:1].isalnum() or name[:1] == "_"
+    return begins and name.isprintable() and "/" not in name and name == name.strip() and len(name) <= LONGEST_NAME
+
+
 def read_mesh(path: Path, place: str) -> MeshFile:
     """Read a ``.msh`` or ``.vtu``. Raises ``CaseError``."""
-    if path.suffix not in READERS:
+    kind = path.suffix.lower()
+    if kind not in READERS:
         raise CaseError(f'anatomy.file = "{path}": meshes are read from {" or ".join(READERS)}; convert it with meshio')
-    reader = importlib.import_module(f"meshio.{READERS[path.suffix]}")
+    reader = importlib.import_module(f"meshio.{READERS[kind]}")
     room = _room(path, place)
     said = io.StringIO()
     unpacking = bounded(reader, room) if hasattr(reader, "zlib") else contextlib.nullcontext()
@@ -130,12 +147,12 @@ def read_mesh(path: Path, place: str) -> MeshFile:
         raise CaseError(f"{place}: {error}; use a coarser mesh") from None
     except Exception as error:  # meshio's readers raise whatever the parsing trips over
         raise CaseError(
-            f'anatomy.file = "{path}": cannot be read as {path.suffix} ({_tripped_over(error)}); '
-            f"it is damaged, or is another kind of file{HINTS.get(path.suffix, '')}"
+            f'anatomy.file = "{path}": cannot be read as {kind} ({_tripped_over(error)}); '
+            f"it is damaged, or is another kind of file{HINTS.get(kind, '')}"
         ) from error
     if doubts := one_line(said.getvalue()).strip():
         _log.warning("%s: %s", place, doubts)
-    return MeshFile(raw, place, tuple(_physical(path)) if path.suffix == ".msh" else ())
+    return MeshFile(raw, place, tuple(_physical(path)) if kind == ".msh" else ())
 
 
 def _tripped_over(error: Exception) -> str:

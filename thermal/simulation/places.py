@@ -7,11 +7,11 @@ from itertools import combinations
 import numpy as np
 
 from thermal.case import Case
-from thermal.domain import FACES, Line, Probe, ends
+from thermal.domain import FACES, SURFACE, Line, Probe, ends
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.scene import Device
-from thermal.units import Array
+from thermal.units import Array, Mask
 
 SUB_GRID = ("needle", "electrode", "cryoprobe", "antenna")
 """Kinds of device that meet the tissue through a sub-grid conductance."""
@@ -19,6 +19,12 @@ THINNEST, THICKEST = 0.1, 3.0
 """Radius in cells: its conductance was tried for 1/6 to 3, and is exact in the limit of thin probes."""
 ON_THE_PLANE = 1e-6
 """m; nearer than that, the axis of a device lies on a face of the window."""
+WITHIN = {
+    "insulated": "heat passes through it all the same",
+    "convective": "it takes heat from the tissue around it and keeps none from passing",
+    "flux": "it puts heat into the tissue around it and keeps none from passing",
+}
+"""Kind of border -> what it does where tissue lies on both of its sides."""
 STATIONS = 33
 """Points along the active part of a device that are looked at."""
 
@@ -99,6 +105,36 @@ def overlapping(case: Case) -> tuple[str, ...]:
                 "or leave one of them out"
             )
     return tuple(found)
+
+
+def inner_boundaries(case: Case, engine: Engine) -> tuple[str, ...]:
+    """What to say of borders for heat that lie, in part or wholly, within the body, as the faces of a mesh may."""
+    if FACES[0] in engine.areas:
+        return ()
+    found = []
+    for name, boundary in case.boundaries.items():
+        if name not in engine.areas or boundary.kind not in WITHIN:
+            continue
+        areas = engine.areas[name]
+        share = engine.total(np.where(engine.areas[SURFACE] > 0.0, 0.0, areas)) / engine.total(areas)
+        if share > 0.0:
+            found.append(
+                f"boundaries.{name}: {100 * share:.2g} % of its area lies within the body, where "
+                f"{WITHIN[boundary.kind]}; name faces of the outer border alone, or hold it at a temperature"
+            )
+    return tuple(found)
+
+
+def nothing_free(engine: Engine, held: Mask) -> tuple[str, ...]:
+    """What to say where all nodes of the body are ``held`` (n,) at a temperature."""
+    body = np.asarray(engine.volume > 0.0, dtype=float)
+    if engine.total(np.where(held, 0.0, body)) > 0.0:
+        return ()
+    return (
+        f"boundaries: all {engine.total(body):.0f} nodes of the body have a prescribed temperature, so that nothing "
+        'can warm or cool; use smaller cells, or make borders "insulated" (without [boundaries] cuts and the surface '
+        "of a mesh keep their temperature)",
+    )
 
 
 def _away(points: Array, probe: Probe) -> Array:

@@ -27,6 +27,7 @@ from thermal.imaging.grid import image_reader
 from thermal.library import Sourced
 from thermal.machine import give_back
 from thermal.march import Control, Loop, Progress
+from thermal.physics.bioheat import Bioheat
 from thermal.physics.delivery import Delivered, Imaged, Site
 from thermal.physics.delivery.shaft import open_share
 from thermal.physics.drug import Drug
@@ -35,7 +36,7 @@ from thermal.physics.scene import Mapped, Payload, Scene, Source
 from thermal.physics.tissue import Tissues
 from thermal.simulation.earlier import Earlier
 from thermal.simulation.effort import Effort, effort_warnings
-from thermal.simulation.places import check_places, ill_sized, overlapping
+from thermal.simulation.places import check_places, ill_sized, inner_boundaries, nothing_free, overlapping
 from thermal.simulation.results import Spot, locate_probes
 from thermal.simulation.until import Endable
 from thermal.simulation.workshop import Workshop
@@ -111,13 +112,14 @@ def examine(case: Case, workshop: Workshop | None = None) -> Examined:
     """The same, with what a run will take in numbers."""
     anatomy, engine, tissues, _ = build(case, workshop)
     initial = initial_temperature(case, tissues)
-    make_bioheat(case, tissues, initial)
+    bioheat = make_bioheat(case, tissues, initial)
     check_places(case, engine)
     input_hashes(case)
     _read_inputs(case, engine)
     if isinstance(case.heating, Mapped):
         case.heating.check_maps(vectors.reader(case.folder), engine.points[engine.volume > 0.0])
-    notes = (*anatomy.notes, *(f"warning: {text}" for text in _early_warnings(case, anatomy, engine)))
+    early = _early_warnings(case, anatomy, engine, bioheat)
+    notes = (*anatomy.notes, *(f"warning: {text}" for text in early))
     return Examined(notes, Effort.of(case, engine))
 
 
@@ -136,9 +138,15 @@ def _particles(case: Case) -> AnyParticle | None:
     return case.particles.loaded(lambda name, place: resolve(name, case.folder, place))
 
 
-def _early_warnings(case: Case, anatomy: Anatomy, engine: Engine) -> tuple[str, ...]:
+def _early_warnings(case: Case, anatomy: Anatomy, engine: Engine, bioheat: Bioheat) -> tuple[str, ...]:
     """What can be doubted before anything is computed."""
-    return (*without_volume(case, anatomy), *ill_sized(case, engine), *overlapping(case))
+    return (
+        *without_volume(case, anatomy),
+        *ill_sized(case, engine),
+        *overlapping(case),
+        *inner_boundaries(case, engine),
+        *nothing_free(engine, bioheat.surroundings.held.mask),
+    )
 
 
 def build(case: Case, workshop: Workshop | None = None) -> tuple[Anatomy, Engine, Tissues, list[Sourced]]:
@@ -224,7 +232,7 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         source.ticks,
         drug,
     )
-    early = _early_warnings(case, anatomy, engine)
+    early = _early_warnings(case, anatomy, engine, bioheat)
     warnings = (
         *case.notes(),
         *anatomy.warnings,
