@@ -334,6 +334,11 @@ def folder(tmp_path: Path) -> Path:
     labels = scene(affine, (40, 40, 40))
     save(tmp_path / "l.nii", labels, affine)
     save(tmp_path / "fractions.nii", labels + np.float32(0.5), affine)
+    holes = labels.astype(np.float32)
+    holes[3, 4, 5] = np.nan
+    save(tmp_path / "holes.nii", holes, affine)
+    save(tmp_path / "colours.nii", np.zeros(labels.shape, [("R", "u1"), ("G", "u1"), ("B", "u1")]), affine)
+    save(tmp_path / "complex.nii", labels.astype(np.complex64), affine)
     save(tmp_path / "negative.nii", labels.astype(np.int16) - 1000, affine)
     save(tmp_path / "four.nii", np.stack([labels, labels], axis=-1), affine)
     save(tmp_path / "empty.nii", np.zeros_like(labels), affine)
@@ -354,7 +359,11 @@ def folder(tmp_path: Path) -> Path:
         ({"segmentation": "text.nii"}, "cannot be read as a NIfTI"),
         ({"segmentation": "cut.nii.gz"}, "cannot be read as a NIfTI"),
         ({"segmentation": "far.nii.gz"}, r"puts the voxels 4e\+09 bytes into the file"),
-        ({"segmentation": "fractions.nii"}, "whole numbers; is this the CT"),
+        ({"segmentation": "fractions.nii"}, r"whole numbers; 64000 of 64000 voxels .*is this the CT"),
+        ({"segmentation": "holes.nii"}, r"1 of 64000 voxels hold others, the first is voxel \(3, 4, 5\) with nan"),
+        ({"segmentation": "colours.nii"}, "one real number each"),
+        ({"segmentation": "complex.nii"}, "of the kind complex64"),
+        ({"ct": "colours.nii"}, "anatomy.ct .* without colours"),
         ({"segmentation": "negative.nii"}, "labels from -999 to -995"),
         ({"segmentation": "four.nii"}, "one 3-D image, found shape"),
         ({"segmentation": "nowhere.nii"}, "gives no orientation"),

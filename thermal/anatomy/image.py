@@ -221,9 +221,15 @@ def _whole_labels(volume: Volume) -> Volume:
     """The segmentation with integer labels. Raises ``CaseError`` for fractions, negative numbers or NaN."""
     values = volume.values
     if not np.issubdtype(values.dtype, np.integer):
-        whole = np.isfinite(values).all() and bool((values == np.rint(values)).all())
-        if not whole:
-            raise CaseError(f'anatomy.segmentation = "{volume.path}": labels must be whole numbers; is this the CT?')
+        with np.errstate(invalid="ignore"):
+            whole = np.isfinite(values) & (values == np.rint(values))
+        if not whole.all():
+            voxel = tuple(int(index) for index in np.argwhere(~whole)[0])
+            raise CaseError(
+                f'anatomy.segmentation = "{volume.path}": labels must be whole numbers; {np.count_nonzero(~whole)} of '
+                f"{values.size} voxels hold others, the first is voxel {voxel} with {values[voxel]:g}; is this the CT? "
+                "Else write the labels again as whole numbers"
+            )
     if values.min() < 0 or values.max() > 65535:
         raise CaseError(
             f'anatomy.segmentation = "{volume.path}": labels from {values.min():g} to {values.max():g}; expected 0 to '

@@ -118,7 +118,7 @@ def _read_nifti(path: Path, label: str, length: float, array: str | None) -> Vec
         inverse = np.linalg.inv(affine)
     except CaseError:
         raise
-    except (ImageFileError, OSError, EOFError, ValueError, KeyError, OverflowError, zlib.error) as error:
+    except (ImageFileError, OSError, EOFError, ValueError, TypeError, KeyError, OverflowError, zlib.error) as error:
         raise CaseError(f"{label}: cannot be read as a NIfTI image ({error})") from None
     if values.ndim != 4 or values.shape[3] != 3 or min(values.shape[:3]) < 2:
         raise CaseError(f"{label}: shape {values.shape}; expected three components on the last of four axes")

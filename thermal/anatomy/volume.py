@@ -94,6 +94,11 @@ def read_volume(path: Path, place: str) -> Volume:
     except Exception as error:  # nibabel raises whatever the reading trips over
         words = str(error) or type(error).__name__
         raise CaseError(f'{place} = "{path}": cannot be read as a NIfTI image ({words})') from error
+    if not (np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating)):
+        raise CaseError(
+            f'{place} = "{path}": its voxels are of the kind {values.dtype}; expected one real number each: export the '
+            "image again as numbers, without colours"
+        )
     while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]
     if values.ndim != 3 or values.size == 0:

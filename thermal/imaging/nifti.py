@@ -56,7 +56,7 @@ def read_row(path: Path, place: str) -> tuple[Array, Array]:
     try:
         image = nibabel.load(path)
         values = np.asarray(image.dataobj, dtype=float)
-    except (ImageFileError, OSError, EOFError, ValueError) as error:
+    except (ImageFileError, OSError, EOFError, ValueError, TypeError) as error:
         raise CaseError(f"{place}: {path} cannot be read as a NIfTI image ({error})") from None
     affine = np.array(image.affine, dtype=float)
     affine[:3] *= 1e-3
