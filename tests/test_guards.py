@@ -105,7 +105,8 @@ def test_sources_narrower_than_the_grid(tmp_path: Path, source: str, said: str) 
 def test_a_box_across_a_grid_of_one_cell_is_not_narrow(tmp_path: Path) -> None:
     box = '{ shape = "box", centre = ["0 mm", "0 mm", "0 mm"], size = ["9 mm", "2 mm", "2 mm"], density = "1 W/cm^3" }'
     case = made(tmp_path, heated(box), 'anatomy.size=["40 mm", "2 mm", "2 mm"]')
-    assert simulation.prepare(case, lambda stage, share: None).warnings == ()
+    (held,) = simulation.prepare(case, lambda stage, share: None).warnings
+    assert held.startswith("boundaries: all 84 nodes of the body have a prescribed temperature")
 
 
 # ------------------------------------------------------------------------------------------------ effort
@@ -127,6 +128,9 @@ def test_stages_are_counted_before_the_start(tmp_path: Path) -> None:
     assert stages == pytest.approx((2 * 1.05 * 1e4 * 12.0 * 1e4 / 1e6 / 4e-6) ** 0.5, rel=0.01)
     short = simulation.prepare(made(tmp_path, tables), lambda stage, share: None)
     assert not any("stages" in warning for warning in short.warnings)
+    endless = made(tmp_path, tables, *(setting.replace("10000 s", "1e9 s") for setting in long))
+    with pytest.raises(CaseError, match=r'numerics\.max_step: .* more than the 1000000 .* or max_step = "\S+ s" at'):
+        simulation.prepare(endless, lambda stage, share: None)
 
 
 # ------------------------------------------------------------------------------------------------ devices

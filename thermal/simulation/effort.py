@@ -9,7 +9,9 @@ import numpy as np
 from thermal.case import Case
 from thermal.engine import Engine
 from thermal.engines.legendre import stage_count
+from thermal.errors import CaseError
 from thermal.heat import HeatState
+from thermal.march.loop import MOST_STAGES as FORBIDDEN_STAGES
 from thermal.physics.bioheat import Bioheat
 from thermal.physics.scene import Drive
 from thermal.units import Array
@@ -71,7 +73,10 @@ class Effort:
 
 
 def effort_warnings(case: Case, bioheat: Bioheat, temperature: Array) -> tuple[str, ...]:
-    """What to say when the longest steps need very many stages, by the spectral bound at (n,) degC (Gershgorin)."""
+    """What to say when the longest steps need very many stages, by the spectral bound at (n,) degC (Gershgorin).
+
+    Raises ``CaseError`` where it is more than any step may have.
+    """
     volume, held = bioheat.engine.volume, bioheat.surroundings.held.mask
     action = bioheat.action(Drive(np.zeros_like(volume)), None, (volume > 0) & ~held)
     state = HeatState(temperature, temperature, temperature)  # nothing is changed yet
@@ -80,6 +85,14 @@ def effort_warnings(case: Case, bioheat: Bioheat, temperature: Array) -> tuple[s
     stages = stage_count(longest * rates.decay)
     if stages <= MOST_STAGES:
         return ()
+    if stages > FORBIDDEN_STAGES:
+        short = longest * (0.1 * FORBIDDEN_STAGES / stages) ** 2
+        raise CaseError(
+            f"numerics.max_step: a step of {longest:g} s would take {stages} stages, more than the {FORBIDDEN_STAGES} "
+            f"that a step may have, because heat crosses the smallest cell in {1.0 / rates.decay:.2g} s; use larger "
+            "cells, a smaller conductivity or a larger heat capacity where the cells are smallest (look for cells that "
+            f'are nearly flat), or max_step = "{short:.1g} s" at the most'
+        )
     return (
         f"numerics.max_step: a step of {longest:g} s would take {stages} stages (limit of what is sensible: "
         f"{MOST_STAGES:.0e}), because heat crosses the smallest cell in {1.0 / rates.decay:.2g} s; the run will be "
