@@ -234,8 +234,8 @@ def test_nothing_happens_in_tissue_at_rest() -> None:
     for precision in precisions:
         stepper = problem.engine.stepper(rest, precision)
         state = HeatState(temperature.copy(), temperature.copy(), temperature.copy())
-        stepper.begin(state, lambda: temperature, Action(problem.power, problem.blood, problem.free))
-        stepper.advance(10.0, 5)
+        rates = stepper.begin(state, lambda: temperature, Action(problem.power, problem.blood, problem.free))
+        stepper.advance(10.0, stage_count(10.0 * rates.decay))
         assert np.array_equal(state.temperature, temperature)
 
 

@@ -74,8 +74,11 @@ class Enthalpy:
         boiling: PhaseChange | None = None,
     ) -> Enthalpy:
         """Relation for tissue that may freeze and may boil; arrays (n,): ``capacity`` of unfrozen tissue and
-        ``frozen_capacity``, J/m3/K."""
+        ``frozen_capacity``, J/m3/K. Raises ``ValueError`` for latent heats or capacities that no tissue has."""
         ice = steam = None
+        for what, phase in (("freezing", freezing), ("boiling", boiling)):
+            if phase is not None:
+                _check_latent(what, phase.latent, capacity)
         if freezing is not None:
             assert frozen_capacity is not None
             ratio = frozen_capacity / capacity
@@ -137,6 +140,21 @@ class Enthalpy:
         """Capacity of unfrozen tissue over the smallest that it may have, for the spectral bound: (n,), or (1,) for all
         nodes where nothing freezes."""
         return np.ones(1) if self.freezing is None else 1.0 / np.minimum(self.freezing.ratio, 1.0)
+
+
+def _check_latent(what: str, latent: Array, capacity: Array) -> None:
+    """Raise ``ValueError`` unless latent heat (n,) J/m3 and ``capacity`` (n,) J/m3/K are those of tissue."""
+    if latent.shape != capacity.shape:
+        raise ValueError(
+            f"the latent heat of {what} has the shape {latent.shape}, which does not fit {capacity.size} nodes; give "
+            "one number a node"
+        )
+    bad = np.flatnonzero(~((latent >= 0.0) & (latent < np.inf) & (capacity > 0.0) & (capacity < np.inf)))
+    if bad.size:
+        raise ValueError(
+            f"{bad.size} of {latent.size} nodes have a latent heat of {what} that is negative, infinite or NaN, or no "
+            f"heat capacity, the first is node {bad[0]} with {latent[bad[0]]:g} J/m3 and {capacity[bad[0]]:g} J/m3/K"
+        )
 
 
 @dataclass(frozen=True)

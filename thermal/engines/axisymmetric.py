@@ -18,7 +18,9 @@ import numpy as np
 from thermal.domain import SURFACE, AxisymmetricDomain, Line, Probe, facets, half_plane
 from thermal.engine import Surface
 from thermal.engines import revolution
+from thermal.engines.coefficients import check_field
 from thermal.engines.graph import Index
+from thermal.engines.on_demand import Named
 from thermal.engines.simplices import SimplexEngine
 from thermal.engines.soundness import check_boundary, check_mesh
 from thermal.units import Array
@@ -143,7 +145,7 @@ class AxisymmetricEngine(SimplexEngine):
             first, second = ends[:, 0, 0], ends[:, 1, 0]
             lumped = np.stack([2.0 * first + second, first + 2.0 * second], axis=1) * length[:, None]
             areas[name] = self._sum(segments, np.pi / 3.0 * lumped)
-        return MappingProxyType(areas)
+        return MappingProxyType(Named("boundary", areas))
 
     def edge_factors(self) -> Array:
         """``-V grad_a . grad_b`` with the swept volume V."""
@@ -156,10 +158,12 @@ class AxisymmetricEngine(SimplexEngine):
 
     def inside(self, u: Array, level: float) -> Array:
         """(m,) share of the volume that each triangle sweeps at or above ``level``."""
+        check_field(u, len(self.points), level)
         return revolution.swept_inside(self._own_points, self.cells, u, level)
 
     def isosurface(self, u: Array, level: float) -> Surface:
         """Triangles of the surface that the line ``u = level`` sweeps."""
+        check_field(u, len(self.points), level)
         return revolution.revolve(*revolution.contour(self._own_points, self.cells, u, level))
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from thermal.units import Array, Mask
+from thermal.engine import NotConvergedError
+from thermal.units import Array, Mask, Real
 
 ROUND_OFF = 1e-10
 """Share of its largest entry by which a principal value of a tensor may be below zero."""
@@ -66,11 +67,52 @@ def check_diagonal(diagonal: Array, active: Mask) -> None:
         )
 
 
-def check_nodal(u: Array | Mask, count: int, what: str) -> None:
+def check_nodal(u: Real | Mask, count: int, what: str) -> None:
     """Raise ``ValueError`` unless ``u`` is one number for each of ``count`` nodes; ``what`` it is."""
     if np.shape(u) != (count,):
         raise ValueError(
             f"{what} has the shape {np.shape(u)}, which does not fit {count} nodes; give one number a node"
+        )
+
+
+def check_cells(k: Array, count: int) -> None:
+    """Raise ``ValueError`` unless ``k`` is one number for each of ``count`` cells."""
+    if np.shape(k) != (count,):
+        raise ValueError(
+            f"a field of cells has the shape {np.shape(k)}, which does not fit {count} cells; give one number a cell"
+        )
+
+
+def check_amounts(amount: Array, places: Array) -> None:
+    """Raise ``ValueError`` unless there is one ``amount`` (q,) for each of the ``places`` (q, 3)."""
+    if np.shape(amount) != (len(places),):
+        raise ValueError(
+            f"amounts of the shape {np.shape(amount)} do not fit {len(places)} points; give one number a point"
+        )
+    if not np.isfinite(np.sum(amount)) and (bad := np.flatnonzero(~np.isfinite(amount))).size:
+        raise ValueError(
+            f"{bad.size} of {len(places)} amounts are not finite, the first is number {bad[0]} with "
+            f"{amount[bad[0]]:g}; look for NaN in what is shared among the nodes"
+        )
+
+
+def check_field(u: Array, count: int, level: float = 0.0) -> None:
+    """Raise ``ValueError`` unless ``u`` is one number for each of ``count`` nodes, and for a ``level`` that nothing
+    lies above or below."""
+    check_nodal(u, count, "a field of nodes")
+    if np.isnan(level):
+        raise ValueError("the level is NaN, which nothing lies above or below; give a number")
+
+
+def check_finite(u: Array, where: Mask, what: str) -> None:
+    """Raise ``NotConvergedError`` unless ``u`` (n,) is finite at all nodes ``where`` (n,); ``what`` it is."""
+    if np.isfinite(u.sum()):
+        return
+    bad = np.flatnonzero(where & ~np.isfinite(u))
+    if bad.size:
+        raise NotConvergedError(
+            f"{what} of a linear solve is not finite at {bad.size} of {len(u)} nodes, the first is node {bad[0]} with "
+            f"{u[bad[0]]:g}; look for NaN or infinity in what it is made of"
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from thermal.engine import NotConvergedError, Operator
 from thermal.engines import fused
-from thermal.engines.coefficients import check_nodal, check_tolerance
+from thermal.engines.coefficients import check_finite, check_nodal, check_tolerance
 from thermal.engines.islands import Floating, Index, stranded, stranded_error
 from thermal.engines.linear import Apply, conjugate_gradients
 from thermal.units import Array, Mask
@@ -102,6 +102,11 @@ class GraphSolver:
         for what, given in (("the prescribed values", values), ("the guess", guess)):
             if given is not None:
                 check_nodal(given, len(self.active), f"{what} of a linear solve")
+        check_finite(rhs, self.active, "the right-hand side")
+        if values is not None:
+            check_finite(values, self.held, "a prescribed value")
+        if guess is not None:
+            check_finite(guess, self.free, "the guess")
         self._refuse_stranded(rhs)
         held = None if values is None or not values[self.held].any() else np.where(self.held, values, 0.0)
         load = np.where(self.free, rhs if held is None else rhs - self.operator(held), 0.0)

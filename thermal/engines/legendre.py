@@ -11,6 +11,9 @@ import numpy as np
 
 from thermal.scheme import Scheme, Stage
 
+FEWEST_STAGES = 2
+"""Of a step: with one there is no second order."""
+
 
 @lru_cache(maxsize=256)
 def legendre(stages: int) -> Scheme:

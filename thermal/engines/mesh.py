@@ -14,9 +14,10 @@ import numpy as np
 from thermal.domain import SURFACE, MeshDomain, Probe, facets
 from thermal.engine import Skeleton, Surface
 from thermal.engines import marching, probes, tetra_photons
-from thermal.engines.coefficients import check_tensor
+from thermal.engines.coefficients import check_coefficient, check_field, check_tensor
 from thermal.engines.compiled import compiled
 from thermal.engines.graph import GraphOperator, Index
+from thermal.engines.on_demand import Named
 from thermal.engines.simplices import SimplexEngine
 from thermal.engines.soundness import check_boundary, check_mesh
 from thermal.flight import Flight, Packets, Turbid
@@ -122,7 +123,7 @@ class MeshEngine(SimplexEngine):
             a, b, c = (self.points[triangles[:, corner]] for corner in range(3))
             third = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6.0
             areas[name] = self._sum(triangles, np.repeat(third, 3))
-        return MappingProxyType(areas)
+        return MappingProxyType(Named("boundary", areas))
 
     def edge_factors(self) -> Array:
         """(m, 6) m, ``-V grad_a . grad_b``."""
@@ -138,6 +139,8 @@ class MeshEngine(SimplexEngine):
         """See :meth:`thermal.engine.Engine.skeleton`."""
         from thermal.engines.skeleton import MeshSkeleton  # by way of scikit-fem, which is slow to import
 
+        check_coefficient(shear, len(self.cells))
+        check_coefficient(lame, len(self.cells))
         borders = dict(self.domain.boundaries)
         borders.setdefault(SURFACE, facets(self.cells).outer)
         _, of_cell = self._numbered
@@ -159,10 +162,12 @@ class MeshEngine(SimplexEngine):
 
     def inside(self, u: Array, level: float) -> Array:
         """(m,) share of each cell at or above ``level``."""
+        check_field(u, len(self.points), level)
         return marching.tetrahedra_inside(self.cells, u, level)
 
     def isosurface(self, u: Array, level: float) -> Surface:
         """Triangles of ``u = level``."""
+        check_field(u, len(self.points), level)
         return marching.tetrahedra_surface(self.points, self.cells, u, level)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thermal.engine import Engine, Operator
+from thermal.engines.heat_checks import check_action, check_flow, check_problem, check_stages, infinite
 from thermal.engines.legendre import legendre
 from thermal.engines.spectrum import Fronts, bound
 from thermal.heat import Action, Flow, HeatProblem, HeatState, Rates, Stepped
@@ -81,6 +82,17 @@ class Step:
         return flow, lines
 
 
+def _check_everywhere(engine: Engine, problem: HeatProblem) -> None:
+    """Raise ``ValueError`` on all processes for a ``problem`` that is none on any: others would wait for it."""
+    error: ValueError | None = None
+    try:
+        check_problem(problem, len(engine.volume), engine.cell_volume > 0.0)
+    except ValueError as found:
+        error = found
+    if engine.total(np.array([float(error is not None)])) > 0.0:
+        raise error or ValueError("what another process was given is no problem; it says why")
+
+
 Stages = Callable[[Step, Array, Array, float, Scheme, bool], tuple[Array, Array]]
 """All stages of a step: from the first flow (n,) W and its lines (5,) W, the length of the step (s) and its scheme
 to the change of v (n,) K and the time integral of the lines (5,) J. If the last argument is true, neither ice
@@ -121,6 +133,7 @@ class OperatorStepper:
 
         ``weight`` (n,) sharpens the bound of the decay rates (:mod:`thermal.engines.spectrum`).
         """
+        _check_everywhere(engine, problem)
         self._engine, self._problem, self._run, self._weight = engine, problem, run, weight
         cells, relation = problem.cells, problem.relation
         self._stiff = relation.stiffness()
@@ -138,6 +151,7 @@ class OperatorStepper:
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
         engine, problem, temperature = self._engine, self._problem, state.temperature
+        check_action(state, action, len(problem.capacity))
         free = (action.free & (engine.volume > 0)).astype(np.float64)
         liquidus, onset = problem.relation.liquid
         touched = min((touch.temperature for touch in action.touches), default=np.inf)
@@ -163,8 +177,11 @@ class OperatorStepper:
         )
         self._step = step = replace(step, conductances=step.touching(foreseen if self._plain else temperature))
         operator = step.operator_with_ice(temperature) if self._cold else step.operator
-        self._first, self._lines = step.flow(operator, step.conductances, temperature)
-        return Rates(self._decay(temperature), self._heating(temperature))
+        with np.errstate(invalid="ignore"):  # looked at next
+            self._first, self._lines = step.flow(operator, step.conductances, temperature)
+        check_flow(self._lines, state, action)
+        self._fastest_decay = self._decay(temperature)
+        return Rates(self._fastest_decay, self._heating(temperature))
 
     def _heating(self, temperature: Array) -> float:
         """Largest rate of change of v, with the probes and without them, K/s."""
@@ -198,6 +215,7 @@ class OperatorStepper:
 
     def advance(self, step: float, stages: int, bearable: float = np.inf) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
+        check_stages(step, stages, self._fastest_decay)
         scheme = legendre(stages)
         if self._plain:
             done = self._within_liquid(step, scheme)
@@ -229,7 +247,7 @@ class OperatorStepper:
         gained = self._problem.capacity * change
         stored, moved = self._engine.total(gained), self._engine.total(np.abs(gained))
         if not np.isfinite(stored):
-            raise FloatingPointError("the temperature became infinite")
+            raise infinite(self._step.state, self._step.action)
         state, free = self._step.state, np.flatnonzero(self._step.action.free)
         if self._plain:
             state.temperature[free] += change[free]

@@ -53,7 +53,20 @@ def in_batches(
 
 
 def stacked(wave: Sequence[Packets]) -> tuple[Array, Array, Array, Array]:
-    """Starts, directions, weights and specular shares of batches."""
+    """Starts, directions, weights and specular shares of batches. Raises ``ValueError`` for what are no packets."""
+    for packets in wave:
+        count = len(packets.weight)
+        for what, values, shape in (
+            ("starts", packets.start, (count, 3)),
+            ("directions", packets.direction, (count, 3)),
+            ("weights", packets.weight, (count,)),
+            ("specular shares", packets.specular, (count,)),
+        ):
+            if np.shape(values) != shape or not np.isfinite(np.sum(values)):
+                raise ValueError(
+                    f"{what} of photon packets have the shape {np.shape(values)}, or are not finite; expected finite "
+                    f"ones of the shape {shape}"
+                )
     return (
         np.stack([packets.start for packets in wave]),
         np.stack([packets.direction for packets in wave]),
@@ -62,16 +75,32 @@ def stacked(wave: Sequence[Packets]) -> tuple[Array, Array, Array, Array]:
     )
 
 
-def optics_of(turbid: Turbid) -> Array:
-    """(m, 4) absorption, scattering, mean cosine and refractive index of the cells."""
+def optics_of(turbid: Turbid, cells: int) -> Array:
+    """(m, 4) absorption, scattering, mean cosine and refractive index of the ``cells``. Raises ``ValueError`` for what
+    no tissue has: photons would never end, or fly beyond their arrays."""
     columns = turbid.absorption, turbid.scattering, turbid.anisotropy, turbid.index
+    for what, column, least, most in (
+        ("absorption (1/m)", turbid.absorption, 0.0, np.inf),
+        ("scattering (1/m)", turbid.scattering, 0.0, np.inf),
+        ("mean cosine", turbid.anisotropy, -1.0, 1.0),
+        ("refractive index", turbid.index, 0.0, np.inf),
+    ):
+        values = np.asarray(column, dtype=float)
+        if values.shape != (cells,):
+            raise ValueError(f"the {what} of {values.size} cells does not fit {cells}; give one number a cell")
+        bad = np.flatnonzero(~((values >= least) & (values <= most) & np.isfinite(values)))
+        if bad.size:
+            raise ValueError(
+                f"the {what} is out of range in {bad.size} of {cells} cells, the first is cell {bad[0]} with "
+                f"{values[bad[0]]:g}; expected {least:g} to {most:g}"
+            )
     return np.ascontiguousarray(np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=-1))
 
 
 def trace(domain: VoxelDomain, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
     """See :meth:`thermal.engine.Engine.trace`."""
     shape = domain.cell_shape
-    optics = optics_of(turbid).reshape(*shape, -1)
+    optics = optics_of(turbid, len(domain.solid)).reshape(*shape, -1)
     x, y, z = (np.ascontiguousarray(axis, dtype=np.float64) for axis in domain.axes)
     solid = np.ascontiguousarray(domain.solid).reshape(shape)
     beyond = {**turbid.outside, **dict.fromkeys(turbid.mirrors, voxels.MIRROR)}

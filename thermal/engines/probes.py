@@ -206,8 +206,6 @@ def _cell(part: _Part, volume: Array, add: Add) -> float:
 
 def _smear(points: Array, volume: Array, spacing: float | Array, probe: Probe, add: Add) -> list[_Part]:
     """The parts of a probe, each with the share of the flow that every node takes: one in all inside the body."""
-    if not 0.0 < probe.radius < np.inf:
-        raise ValueError(f"the probe {probe} has no radius; give a length above zero")
     spacings = np.atleast_1d(np.asarray(spacing, dtype=float))
     reaches = _reaches(probe, spacings)
     start, end = _ends(probe)
@@ -345,6 +343,10 @@ def _cut(points: Array, volume: Array, probe: Probe, reach: float, add: Add) -> 
 
 def stations(probe: Probe, apart: float = np.inf) -> list[tuple[float, float, float]]:
     """A few points along a probe, where its spacing is looked up; as many as it takes for them to be ``apart`` m."""
+    if not 0.0 < probe.radius < np.inf:
+        raise ValueError(f"the probe {probe} has no radius; give a length above zero")
+    if not np.isfinite(ends(probe)).all():
+        raise ValueError(f"the probe {probe} has an end that is not finite; give coordinates in metres")
     start, end = _ends(probe)
     count = FEWEST - 1 if np.isinf(apart) else max(FEWEST - 1, int(np.ceil(_length(probe) / apart)))
     places = [start + share * (end - start) for share in np.linspace(0.0, 1.0, min(count, MOST) + 1)]

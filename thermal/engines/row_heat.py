@@ -17,6 +17,7 @@ from thermal.engine import Engine, Operator
 from thermal.engines import row_kernels as kernels
 from thermal.engines.ahead import Ahead, same_nodes
 from thermal.engines.graph import LANES, Graph, GraphOperator
+from thermal.engines.heat_checks import check_action, check_flow, check_problem, check_stages, infinite
 from thermal.engines.legendre import legendre
 from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.row_kernels import Real
@@ -54,6 +55,7 @@ class RowStepper:
 
     def __init__(self, engine: Engine, graph: Graph, problem: HeatProblem, precision: Precision) -> None:
         """``problem`` on the nodes and cells of ``engine``, which has this ``graph``."""
+        check_problem(problem, graph.size, engine.cell_volume > 0.0)
         self._engine, self._problem = engine, problem
         order = self._order = RowOrder(graph, precision)
         self._groups = Groups(order)
@@ -92,6 +94,7 @@ class RowStepper:
 
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
+        check_action(state, action, len(self._solid))
         ahead, self._ahead, self._at_work = self._ahead, None, self
         if ahead is not None and ahead.serves(state, action, self._kept):
             self._first, self._last = self._last, self._first
@@ -110,7 +113,9 @@ class RowStepper:
         self._contacts = [self._border(action.free), *(self._touching(touch, foreseen) for touch in action.touches)]
         self._watched = self._beyond()
         self._temperature[: len(self._order.node)] = state.temperature[self._order.node]
-        self._lines, fastest = self._flow(self._first)
+        with np.errstate(invalid="ignore"):  # looked at next
+            self._lines, fastest = self._flow(self._first)
+        check_flow(self._lines, state, action)
         return Rates(self._decay, fastest)
 
     def _beyond(self) -> Watched:
@@ -180,6 +185,7 @@ class RowStepper:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
         if self._at_work is not self:
             return self._at_work.advance(step, stages, bearable)
+        check_stages(step, stages, self._decay)
         done = self._within_liquid(step, legendre(stages))
         if done is None:
             self._leave_to_phases()
@@ -197,7 +203,7 @@ class RowStepper:
         kernels.weigh(0, len(sums), self._order.node, self._state.temperature, self._here, self._problem.capacity, sums)
         stored, size, wanted = float(sums[:, 0].sum()), float(sums[:, 1].sum()), float(lines.sum())
         if not np.isfinite([stored, wanted]).all():
-            raise FloatingPointError("the temperature became infinite")
+            raise infinite(self._state, self._action)
         liquidus, onset = self._problem.relation.liquid
         if sums[:, 2].min() <= liquidus or sums[:, 3].max() >= onset:
             return None

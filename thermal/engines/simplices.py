@@ -21,16 +21,23 @@ from thermal.domain import CutEdges, Probe
 from thermal.engine import Engine, Operator, Skeleton, Surface
 from thermal.engines import probes
 from thermal.engines.aggregation import v_cycle
-from thermal.engines.coefficients import check_coefficient, check_diagonal
+from thermal.engines.coefficients import (
+    check_amounts,
+    check_cells,
+    check_coefficient,
+    check_diagonal,
+    check_field,
+)
 from thermal.engines.compiled import compiled, compiled_serial
 from thermal.engines.elliptic import GraphSolver
 from thermal.engines.graph import Graph, GraphOperator, Index, Unsigned, graph_streams
 from thermal.engines.linear import Apply
 from thermal.engines.locate import Locator
 from thermal.engines.mesh_edges import EdgeMap, number_edges
+from thermal.engines.on_demand import Named
 from thermal.engines.row_heat import RowStepper
 from thermal.engines.serial import OneProcess
-from thermal.engines.soundness import check_share
+from thermal.engines.soundness import as_places, check_share
 from thermal.engines.streams import Streams
 from thermal.flight import Flight, Packets, Turbid
 from thermal.heat import HeatProblem, HeatStepper, Precision
@@ -48,14 +55,17 @@ class WholeMesh:
 
     def to_fine(self, u: Array) -> Array:
         """A copy, (n,) -> (n,)."""
+        check_field(u, len(self.engine.volume))
         return u.copy()
 
     def cells_to_fine(self, k: Array) -> Array:
         """A copy, (m,) -> (m,)."""
+        check_cells(k, len(self.engine.cell_volume))
         return k.copy()
 
     def restrict(self, amount: Array) -> Array:
         """A copy, (n,) -> (n,)."""
+        check_field(amount, len(self.engine.volume))
         return amount.copy()
 
 
@@ -160,7 +170,8 @@ class SimplexEngine(OneProcess, ABC):
         """Region -> (n,) lumped volume, m3."""
         for name, share in self.shares.items():
             check_share(name, share, len(self.cells))
-        return MappingProxyType({name: self._gather(share * self.cell_volume) for name, share in self.shares.items()})
+        found = {name: self._gather(share * self.cell_volume) for name, share in self.shares.items()}
+        return MappingProxyType(Named("region", found))
 
     @cached_property
     def _numbered(self) -> tuple[Index, Unsigned]:
@@ -187,7 +198,7 @@ class SimplexEngine(OneProcess, ABC):
 
     def holds(self, at: Array) -> Mask:
         """(q,) whether points (q, 3) lie in the mesh, its surface included."""
-        return self._locator.find(self._own(at))[2]
+        return self._locator.find(self._own(as_places(at)))[2]
 
     def cut_edges(self, values: Mapping[str, float]) -> None:
         """None: interfaces lie between cells."""
@@ -240,6 +251,7 @@ class SimplexEngine(OneProcess, ABC):
         """See :meth:`thermal.engine.Engine.transport`."""
         assert isinstance(operator, GraphOperator)
         assert diffusion is None or isinstance(diffusion, GraphOperator)
+        check_field(pressure, len(self.points))
         return graph_streams(operator, pressure, self.points, carriage, diffusion)
 
     def trace(self, turbid: Turbid, launch: Callable[[int], Packets], batches: int, seed: int) -> Flight:
@@ -256,30 +268,36 @@ class SimplexEngine(OneProcess, ABC):
 
     def to_cells(self, u: Array) -> Array:
         """Mean over each cell of the field that is linear between nodes, (n,) -> (m,)."""
+        check_field(u, len(self.points))
         out = np.empty(len(self.cells))
         _means(self.cells, self.corner_shares, np.ascontiguousarray(u, dtype=float), out)
         return out
 
     def to_nodes(self, k: Array) -> Array:
         """Volume-weighted mean of the cells around each node, (m,) -> (n,)."""
+        check_cells(k, len(self.cells))
         volume = self.volume
         return np.divide(self._gather(k * self.cell_volume), volume, out=np.zeros_like(volume), where=volume > 0)
 
     def _find(self, at: Array) -> tuple[Index, Array]:
-        cell, weights, found = self._locator.find(self._own(at))
+        places = as_places(at)
+        cell, weights, found = self._locator.find(self._own(places))
         if not found.all():
-            x, y, z = 1e3 * np.atleast_2d(at)[~found][0]
+            x, y, z = 1e3 * places[~found][0]
             raise ValueError(f"the point ({x:.4g}, {y:.4g}, {z:.4g}) mm lies outside the mesh")
         return cell, weights
 
     def sample(self, u: Array, at: Array) -> Array:
         """Linear interpolation of nodal ``u`` at points (q, 3). Raises ``ValueError`` outside the mesh."""
+        check_field(u, len(self.points))
         cell, weights = self._find(at)
-        return np.asarray((u[self.cells[cell]] * weights).sum(axis=1))
+        return np.asarray((np.asarray(u)[self.cells[cell]] * weights).sum(axis=1))
 
     def deposit(self, amount: Array, at: Array) -> Array:
         """Adjoint of :meth:`sample`; amounts at points outside the mesh are dropped."""
-        cell, weights, found = self._locator.find(self._own(at))
+        places = as_places(at)
+        check_amounts(amount, places)
+        cell, weights, found = self._locator.find(self._own(places))
         shared = weights * (np.asarray(amount, dtype=float) * found)[:, None]
         return self._sum(self.cells[cell], shared)
 

@@ -71,6 +71,16 @@ def check_share(name: str, share: Array, cells: int) -> None:
         )
 
 
+def as_places(at: Array) -> Array:
+    """Points (q, 3) m, also of a single one (3,). Raises ``ValueError`` for what are none."""
+    places = np.atleast_2d(np.asarray(at, dtype=float))
+    if places.ndim != 2 or places.shape[1] != 3:
+        raise ValueError(
+            f"points of the shape {np.shape(at)} are none in space; give three coordinates each, in metres"
+        )
+    return places
+
+
 def _check_numbers(what: str, parts: Index, corners: int, nodes: int) -> None:
     """Raise ``ValueError`` unless ``parts`` of a mesh are (p, ``corners``) numbers of its ``nodes``."""
     if parts.ndim != 2 or parts.shape[1] != corners or not np.issubdtype(parts.dtype, np.integer):

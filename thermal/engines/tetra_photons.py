@@ -35,7 +35,7 @@ def trace(
     beyond = {**turbid.outside, **dict.fromkeys(turbid.mirrors, kernels.MIRROR)}
     outside = np.array([*(beyond.get(name, 0.0) for name in borders), 1.0, kernels.MIRROR])
     planes, bins = _planes(points[every], len(cells)), FacetGrid.of(points[outer]).bins
-    optics, locator = optics_of(turbid), Locator(points, cells)
+    optics, locator = optics_of(turbid, len(cells)), Locator(points, cells)
 
     def fly(wave: Sequence[Packets], first: int, paths: Array, totals: Array) -> None:
         starts, directions, weights, specular = stacked(wave)

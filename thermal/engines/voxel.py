@@ -19,20 +19,29 @@ from thermal.carriage import Carriage
 from thermal.domain import CutEdges, Probe, VoxelDomain
 from thermal.engine import Operator, Skeleton, Surface
 from thermal.engines import interface, kernels, marching, oblique, photons, probes
-from thermal.engines.coefficients import check_coefficient, check_diagonal, check_tensor, check_values
+from thermal.engines.coefficients import (
+    check_amounts,
+    check_cells,
+    check_coefficient,
+    check_diagonal,
+    check_field,
+    check_tensor,
+    check_values,
+)
 from thermal.engines.elliptic import GraphSolver, on_free_nodes
 from thermal.engines.held_border import held_edges
 from thermal.engines.linear import Apply
 from thermal.engines.multigrid import Multigrid
 from thermal.engines.on_demand import OnDemand
 from thermal.engines.serial import OneProcess
-from thermal.engines.soundness import check_grid, check_share
+from thermal.engines.soundness import as_places, check_grid, check_share
 from thermal.engines.spectrum import Fronts
 from thermal.engines.streams import Streams, VoxelFlow
 from thermal.engines.voxel_borders import Borders
 from thermal.engines.voxel_heat import VoxelStepper
 from thermal.engines.voxel_operator import VoxelOperator
 from thermal.engines.voxel_places import VoxelPlaces
+from thermal.errors import unknown
 from thermal.flight import Flight, Packets, Turbid
 from thermal.heat import HeatProblem, HeatStepper, Precision
 from thermal.nodes import region_nodes
@@ -149,13 +158,14 @@ class VoxelEngine(OneProcess):
 
     def spacing(self, point: tuple[float, float, float]) -> float:
         """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the window."""
-        cells, _ = self._places.locate(np.asarray(point, dtype=float)[None, :])
+        cells, _ = self._places.locate(as_places(np.asarray(point, dtype=float)))
         return max(float(h[cell[0]]) for h, cell in zip(self.domain.widths, cells, strict=True))
 
     def holds(self, at: Array) -> Mask:
         """(q,) whether points (q, 3) lie inside the window and inside the body, borders included."""
-        within = self._places.in_window(at)
-        within[within] = self._places.in_body(np.asarray(at)[within])[2]
+        places = as_places(at)
+        within = self._places.in_window(places)
+        within[within] = self._places.in_body(places[within])[2]
         return within
 
     def cut_edges(self, values: Mapping[str, float]) -> CutEdges | None:
@@ -177,6 +187,8 @@ class VoxelEngine(OneProcess):
 
     def held_edges(self, region: str) -> CutEdges | None:
         """Edges that the border of a held region cuts; see :mod:`thermal.engines.held_border`."""
+        if region not in self.domain.shares:
+            raise unknown("region", region, self.domain.shares)
         if region not in self._held:
             level = self.domain.levels.get(region)
             self._held[region] = held_edges(self.domain, level, region_nodes(self, region)) if level else None
@@ -249,6 +261,7 @@ class VoxelEngine(OneProcess):
         """See :meth:`thermal.engine.Engine.transport`."""
         assert isinstance(operator, VoxelOperator | oblique.ObliqueOperator)
         assert diffusion is None or isinstance(diffusion, VoxelOperator)
+        check_field(pressure, self._nodes)
         flow = VoxelFlow(
             self.domain.axes, pressure, dict(operator.links), {} if diffusion is None else dict(diffusion.links)
         )
@@ -286,12 +299,14 @@ class VoxelEngine(OneProcess):
 
     def to_cells(self, u: Array) -> Array:
         """Mean of the nodes of each cell, (n,) -> (m,)."""
+        check_field(u, self._nodes)
         out = np.empty(self.domain.cell_shape)
-        kernels.cell_means(u.reshape(self.domain.shape), out)
+        kernels.cell_means(np.asarray(u).reshape(self.domain.shape), out)
         return out.ravel()
 
     def to_nodes(self, k: Array) -> Array:
         """Volume-weighted mean of the cells around each node, (m,) -> (n,)."""
+        check_cells(k, len(self.domain.solid))
         mean, volume = self._gather(k), self.volume
         return np.divide(mean, volume, out=mean, where=volume > 0)
 
@@ -309,12 +324,15 @@ class VoxelEngine(OneProcess):
 
     def sample(self, u: Array, at: Array) -> Array:
         """Trilinear interpolation of nodal ``u`` at points (q, 3). Raises ``ValueError`` outside the window."""
-        nodes, weights = self.interpolation(at)
-        return np.asarray((u[nodes] * weights).sum(axis=1))
+        check_field(u, self._nodes)
+        nodes, weights = self.interpolation(as_places(at))
+        return np.asarray((np.asarray(u)[nodes] * weights).sum(axis=1))
 
     def deposit(self, amount: Array, at: Array) -> Array:
         """Adjoint of :meth:`sample`; amounts at points outside the window or the body are dropped."""
-        nodes, weights = self.deposition(at)
+        places = as_places(at)
+        check_amounts(amount, places)
+        nodes, weights = self.deposition(places)
         shared = weights * np.asarray(amount)[:, None]
         return np.asarray(np.bincount(nodes.ravel(), shared.ravel(), minlength=self._nodes), dtype=float)
 
@@ -355,7 +373,7 @@ class VoxelEngine(OneProcess):
         def laplacian(u: Array) -> Array:
             whole = np.zeros(operator.shape)
             whole[inside] = u.reshape(count)
-            return operator(whole).reshape(operator.shape)[inside].ravel()
+            return operator(whole.ravel()).reshape(operator.shape)[inside].ravel()
 
         return laplacian
 
@@ -372,10 +390,12 @@ class VoxelEngine(OneProcess):
 
     def inside(self, u: Array, level: float) -> Array:
         """(m,) share of each cell at or above ``level``."""
+        check_field(u, self._nodes, level)
         return np.where(self.domain.solid, marching.voxel_inside(self.domain.axes, u, level), 0.0)
 
     def isosurface(self, u: Array, level: float) -> Surface:
         """Triangles of ``u = level``."""
+        check_field(u, self._nodes, level)
         return marching.voxel_surface(self.domain.axes, u, level, self.domain.solid)
 
 

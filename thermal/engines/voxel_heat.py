@@ -6,6 +6,7 @@ within the step are in the working precision, so that single precision loses dig
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from thermal.engines import heat_kernels as kernels
 from thermal.engines.ahead import Ahead, same_nodes
 from thermal.engines.arrays import Box, Real
 from thermal.engines.cut_heat import Edges
+from thermal.engines.heat_checks import check_action, check_flow, check_problem, check_stages, infinite
 from thermal.engines.legendre import legendre
 from thermal.engines.padded import Padded
 from thermal.engines.spectrum import Fronts
@@ -53,6 +55,7 @@ class VoxelStepper:
         self, domain: VoxelDomain, problem: HeatProblem, precision: Precision, fronts: Fronts | None = None
     ) -> None:
         """``problem`` on the nodes and cells of ``domain``; ``fronts`` where ice conducts far better than tissue."""
+        check_problem(problem, math.prod(domain.shape), domain.solid)
         self._fronts = fronts
         grid = self._grid = Padded(domain, precision)
         relation = problem.relation
@@ -103,7 +106,7 @@ class VoxelStepper:
         """Raise ``FloatingPointError`` where tissue is too hot or cold to be liquid and yet changes its phase nowhere:
         what it has is no number."""
         if self._problem.relation.freezing is None and self._problem.relation.boiling is None:
-            raise FloatingPointError("the temperature became infinite")
+            raise infinite(self._state, self._action)
 
     def _largest_decay(self, kv: Real, edges: Edges) -> float:
         rows = np.empty(self._grid.shape[:2])
@@ -128,6 +131,7 @@ class VoxelStepper:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
         if self._begun is not None and self._begun.serves(state, action, self._kept):
             return Rates(self._decay, self._begun.fastest)
+        check_action(state, action, math.prod(self._grid.shape))
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead.serves(state, action, self._kept):
             self._first, self._before = self._before, self._first
@@ -152,7 +156,9 @@ class VoxelStepper:
         if self._cold:
             self._take_frozen_decay()
             self._phases.take_ice(state.temperature)
-        self._lines, self._fastest, self._extent = self._flow(self._first, self._cold)
+        with np.errstate(invalid="ignore"):  # looked at next
+            self._lines, self._fastest, self._extent = self._flow(self._first, self._cold)
+        check_flow(self._lines, state, action)
         self._decay = self._largest_decay(*self._conducting.now(cold=False))
         if self._cold:
             self._decay = max(self._decay, self._frozen_decay)
@@ -209,6 +215,7 @@ class VoxelStepper:
 
     def advance(self, step: float, stages: int, bearable: float = np.inf) -> Stepped:
         """See :meth:`thermal.heat.HeatStepper.advance`."""
+        check_stages(step, stages, self._decay)
         scheme = legendre(stages)
         if self._plain:
             done = self._within_liquid(step, scheme)
@@ -303,7 +310,7 @@ class VoxelStepper:
         kernels.weigh(*self._planes, start, self._here, self._capacity, self._box, sums)
         stored, size, wanted = float(sums[..., 0].sum()), float(sums[..., 1].sum()), float(lines.sum())
         if not np.isfinite([stored, wanted]).all():
-            raise FloatingPointError("the temperature became infinite")
+            raise infinite(self._state, self._action)
         share = (wanted - stored) / size if size > 0.0 else 0.0
         coldest, hottest = float(sums[..., 2].min()), float(sums[..., 3].max())
         return Weight(stored + share * size, size, share, coldest, hottest)

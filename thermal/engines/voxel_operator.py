@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from thermal.engines import kernels
+from thermal.engines.coefficients import check_nodal
 from thermal.engines.islands import Labels, of_grid
 from thermal.engines.linear import Apply
 from thermal.units import Array, Mask
@@ -49,6 +51,7 @@ class VoxelOperator:
 
     def __call__(self, u: Array) -> Array:
         """K u, (n,) -> (n,)."""
+        check_nodal(u, math.prod(self.shape), "what an operator is applied to")
         out = np.empty(self.shape)
         kernels.apply(0, self.shape[0], self.gx, self.gy, self.gz, np.ascontiguousarray(u).reshape(self.shape), out)
         return out.ravel()
@@ -71,6 +74,7 @@ class VoxelOperator:
 
     def dissipation(self, u: Array) -> Array:
         """(n,) half of ``G_ij (u_i - u_j)^2`` over the edges of each node."""
+        check_nodal(u, math.prod(self.shape), "what an operator is applied to")
         out = np.empty(self.shape)
         kernels.dissipation(0, self.shape[0], self.gx, self.gy, self.gz, u.reshape(self.shape), out)
         return out.ravel()

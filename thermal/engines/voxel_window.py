@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import scipy.sparse as sparse
 
 from thermal.domain import VoxelDomain
+from thermal.engines.coefficients import check_cells, check_field
 from thermal.engines.on_demand import OnDemand
 from thermal.units import Array
 
@@ -63,15 +65,18 @@ class VoxelWindow:
 
     def to_fine(self, u: Array) -> Array:
         """Trilinear interpolation, (n,) -> (nf,)."""
+        check_field(u, math.prod(self.coarse_shape))
         return _tensor_apply(self.interpolation, u.reshape(self.coarse_shape)).ravel()
 
     def cells_to_fine(self, k: Array) -> Array:
         """Each fine cell takes the value of the coarse cell it lies in, (m,) -> (mf,)."""
         cx, cy, cz = self.coarse_shape
+        check_cells(k, (cx - 1) * (cy - 1) * (cz - 1))
         return k.reshape(cx - 1, cy - 1, cz - 1)[np.ix_(*self.parents)].ravel()
 
     def restrict(self, amount: Array) -> Array:
         """Transpose of :meth:`to_fine`, (nf,) -> (n,); conserves the total."""
+        check_field(amount, math.prod(self.engine.domain.shape))
         back = tuple(matrix.T.tocsr() for matrix in self.interpolation)
         return _tensor_apply(back, amount.reshape(self.engine.domain.shape)).ravel()
 

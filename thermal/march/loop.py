@@ -178,7 +178,12 @@ class Loop:
 
         action = self.bioheat.action(drive, self._living(progress, ahead, foreseen), free)
         paid = self._paid(kept, state.temperature[kept], action.blood)
-        return state, self._stepper.begin(state, middle, action), kept, paid
+        try:
+            rates = self._stepper.begin(state, middle, action)
+        except FloatingPointError as error:
+            step = 2.0 * ahead
+            raise FloatingPointError(f"{error} at {progress.state.time + step:g} s with a step of {step:g} s") from None
+        return state, rates, kept, paid
 
     def _paid(self, kept: Nodes, temperature: Array, blood: Real) -> Array:
         """Lines (5,) W of what the nodes ``kept`` at a prescribed ``temperature`` (t,) degC give to blood (n,) W/K and
