@@ -17,6 +17,8 @@ OPPOSITE = -0.9
 """Largest cosine between their normals; where a curved border was meshed twice they are not quite opposite."""
 THIN_HOLE = 0.05
 """Radius of a hole along the axis, as a share of the segments around it, below which it looks unmeant."""
+_OBLIQUE = (0.62, 0.55, 0.56)
+"""A direction that hardly any face contains."""
 NEAREST = 6
 """Neighbours among which a face's counterpart is looked for: of two unlike ones the larger has the smaller near its
 middle."""
@@ -24,10 +26,12 @@ middle."""
 
 def seams(points: Array, outer: Index, form: Form) -> tuple[str, ...]:
     """What to say of ``outer`` faces (f, d), turned outward, that lie upon others without sharing their nodes."""
-    from scipy.spatial import cKDTree
-
     at = points[:, [0, 2]] if form.dimension == 2 else points
     centre, normal, size = _planes(at[outer])
+    if not _doubtful(centre, normal, size):
+        return ()
+    from scipy.spatial import cKDTree  # slow to import
+
     _, near = cKDTree(centre).query(centre, k=np.arange(2, min(NEAREST + 1, len(outer)) + 1))
     one, other = np.repeat(np.arange(len(outer)), near.shape[1]), near.ravel()
     gap = np.einsum("ij,ij->i", normal[one], centre[other] - centre[one]) / np.minimum(size[one], size[other])
@@ -44,6 +48,21 @@ def seams(points: Array, outer: Index, form: Form) -> tuple[str, ...]:
         'which count as "surface"; unless a gap is meant, let the mesh conform there (in Gmsh: BooleanFragments before '
         "meshing, Coherence Mesh after)",
     )
+
+
+def _doubtful(centre: Array, normal: Array, size: Array) -> bool:
+    """Whether any faces lie nearly in one plane and look in opposite directions, wherever they are: on bodies without a
+    seam hardly any do, for those on opposite sides lie in planes apart."""
+    dimension = centre.shape[1]
+    looks = normal @ np.array(_OBLIQUE[:dimension]) > 0.0
+    one_way = np.where(looks, 1.0, -1.0)[:, None] * normal
+    away = np.einsum("ij,ij->i", one_way, centre - centre.mean(axis=0)) / (5.0 * CLOSE * np.median(size))
+    for shift in (0.0, 0.5):  # what one division cuts apart, the other does not
+        parts = np.floor(np.column_stack([5.0 * one_way, away]) + shift).astype(np.int64)
+        key = parts @ (1 << np.array([*[56, 51, 46][:dimension], 0]))
+        if np.isin(key[looks], key[~looks]).any():
+            return True
+    return False
 
 
 def thin_hole(points: Array, outer: Index) -> tuple[str, ...]:
