@@ -223,6 +223,45 @@ def test_without_a_ct_nothing_is_dropped(tmp_path: Path) -> None:
     assert volumes(part)["water"] == pytest.approx(np.count_nonzero(labels[20:] == 0) * 8e-3, rel=0.05)
 
 
+def test_what_a_ct_does_not_know_is_said(tmp_path: Path) -> None:
+    labels, hounsfield, affine = body()
+    save(tmp_path / "l.nii", labels, affine)
+
+    def doubts(values: npt.NDArray[Any], where: Array = affine) -> str:
+        save(tmp_path / "ct.nii", values, where)
+        return " ".join(built for built in build(tmp_path, **TABLE, ct="ct.nii").warnings if "anatomy.ct" in built)
+
+    assert doubts(hounsfield) == ""
+    assert "49% of the voxels without a label near the window have no CT number" in doubts(hounsfield[:20])
+    holes = hounsfield.astype(np.float32)
+    holes[:4] = np.nan
+    holes[-4:] = np.inf
+    assert "20% of the voxels" in doubts(holes)
+    assert "check whether an offset (often 1024) is missing" in doubts(hounsfield + 1024)
+    far = affine.copy()
+    far[:3, 3] += 500.0
+    for values, where in ((hounsfield, far), (np.full_like(holes, np.nan), affine)):
+        with pytest.raises(CaseError, match=r"it has no number for any voxel without a label near the window"):
+            doubts(values, where)
+
+
+@pytest.mark.parametrize("value", [0.3, -1.0, np.nan, np.inf])
+def test_masks_of_more_than_inside_and_outside(tmp_path: Path, value: float) -> None:
+    labels, _, affine = body()
+    save(tmp_path / "l.nii", labels, affine)
+    mask = (labels == 5).astype(np.float32)
+    mask[3, 4, 5] = value
+    save(tmp_path / "mask.nii", mask, affine)
+    table = TABLE | {"tumour": {"mask": "mask.nii"}, "centre": None, "window": "30 mm"}
+    if np.isfinite(value):
+        assert "1 of 48000 voxels hold numbers below 0 or between 0 and 1" in " ".join(
+            build(tmp_path, **table).warnings
+        )
+        return
+    with pytest.raises(CaseError, match=r"1 of 48000 voxels are NaN or infinite, the first is voxel \(3, 4, 5\)"):
+        build(tmp_path, **table)
+
+
 # Lesions and windows --------------------------------------------------------------------------------------------
 
 
@@ -339,6 +378,7 @@ def folder(tmp_path: Path) -> Path:
     save(tmp_path / "holes.nii", holes, affine)
     save(tmp_path / "colours.nii", np.zeros(labels.shape, [("R", "u1"), ("G", "u1"), ("B", "u1")]), affine)
     save(tmp_path / "complex.nii", labels.astype(np.complex64), affine)
+    save(tmp_path / "vast.nii", labels, np.diag([1000.0, 1000.0, 1000.0, 1.0]) @ affine)
     save(tmp_path / "negative.nii", labels.astype(np.int16) - 1000, affine)
     save(tmp_path / "four.nii", np.stack([labels, labels], axis=-1), affine)
     save(tmp_path / "empty.nii", np.zeros_like(labels), affine)
@@ -361,6 +401,7 @@ def folder(tmp_path: Path) -> Path:
         ({"segmentation": "far.nii.gz"}, r"puts the voxels 4e\+09 bytes into the file"),
         ({"segmentation": "fractions.nii"}, r"whole numbers; 64000 of 64000 voxels .*is this the CT"),
         ({"segmentation": "holes.nii"}, r"1 of 64000 voxels hold others, the first is voxel \(3, 4, 5\) with nan"),
+        ({"segmentation": "vast.nii"}, "the image is 60 m large, with voxels of .* check the unit of length"),
         ({"segmentation": "colours.nii"}, "one real number each"),
         ({"segmentation": "complex.nii"}, "of the kind complex64"),
         ({"ct": "colours.nii"}, "anatomy.ct .* without colours"),

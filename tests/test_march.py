@@ -786,6 +786,12 @@ def test_a_problem_that_blows_up_says_when() -> None:
         run(march)
 
 
+@pytest.mark.parametrize("duration", [0.0, -1.0, np.nan, np.inf])
+def test_a_march_that_never_ends_or_never_begins_is_refused(duration: float) -> None:
+    with pytest.raises(ValueError, match=r"duration = .*: nothing would be marched"):
+        loop(bioheat(cube(2)), lambda t: np.zeros(27), duration)
+
+
 def test_nodes_that_are_released_begin_from_what_was_prescribed_last() -> None:
     """A ramp that is let go at its top: not from what it was in the middle of its last step, 10 K below."""
     engine = cube(6)

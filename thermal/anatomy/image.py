@@ -21,10 +21,12 @@ from thermal.anatomy.phantom import leave_void, volume_notes
 from thermal.anatomy.volume import Volume, label_shares, read_volume, volumes_in
 from thermal.domain import Domain, Level, VoxelDomain
 from thermal.errors import CaseError
-from thermal.units import Array, Point, Spec
+from thermal.units import Array, Mask, Point, Spec
 
 VOLUME_TOLERANCE = 0.1
 """Relative change of a region's volume by resampling that is worth a warning."""
+UNCOVERED = 0.01
+"""Share of the voxels without a label that the CT may leave out."""
 _FEW_VOXELS = 8
 """Slivers of a region below this many voxels are listed, but not warned about."""
 _SPLIT_TISSUES = {GAS: "lung", FAT: "fat", BONE: "bone", MUSCLE: "muscle"}
@@ -193,16 +195,20 @@ class Image(Spec):
         lookup = np.zeros(int(present.max()) + 1, dtype=np.uint16)
         lookup[[int(label) for label in present]] = [names.index(regions.get(int(label), VOID)) for label in present]
         codes = lookup[part.values.astype(np.int64)]
+        doubts: tuple[str, ...] = ()
         if 0 not in regions:
             bare = part.values == 0
-            split = self.hounsfield.split(segmentation, ct, box, self.unlabelled) if ct is not None else None
+            split = None
+            if ct is not None:
+                split, known = self.hounsfield.split(segmentation, ct, box, self.unlabelled)
+                doubts = _ct_doubts(ct, known[bare], self.unlabelled)
             for code, name in enumerate(names):
                 codes[bare & (split == name if split is not None else name == self.unlabelled)] = code
         coded = Volume(codes, part.affine, part.path)
         original = volumes_in(coded, len(names), lower, upper)
         shares = label_shares(coded, len(names), axes, names.index(VOID))
         volumes = shares @ cell_volumes(axes)
-        notes = [_how_unlabelled(self, ct, 0 in regions)]
+        notes = [_how_unlabelled(self, ct, 0 in regions), *doubts]
         for name, before, after in zip(names, original, volumes, strict=True):
             some = before > _FEW_VOXELS * segmentation.voxel_volume
             if some and name != VOID and abs(after / before - 1) > VOLUME_TOLERANCE:
@@ -278,8 +284,32 @@ def _how_unlabelled(image: Image, ct: Volume | None, named: bool) -> str:
     )
 
 
+def _ct_doubts(ct: Volume, known: Mask, unlabelled: str) -> tuple[str, ...]:
+    """What to say of a CT by which voxels without a label are split, of which some are ``known`` (b,) to it.
+
+    Raises ``CaseError`` where it knows none.
+    """
+    doubts = []
+    if known.size and not known.any():
+        raise CaseError(
+            f'anatomy.ct = "{ct.path}": it has no number for any voxel without a label near the window: it lies '
+            "elsewhere, or holds NaN there; give the CT that the segmentation was made of"
+        )
+    if known.size and known.mean() < 1.0 - UNCOVERED:
+        doubts.append(
+            f'{DOUBT}anatomy.ct = "{ct.path}": {1.0 - known.mean():.0%} of the voxels without a label near the window '
+            f"have no CT number (it does not reach there, or holds NaN) and are taken as {unlabelled}"
+        )
+    if float(np.fmin.reduce(ct.values, axis=None)) >= 0.0:
+        doubts.append(
+            f'{DOUBT}anatomy.ct = "{ct.path}": has no number below 0, as if they were not HU, in which fat and air '
+            "are negative; check whether an offset (often 1024) is missing"
+        )
+    return tuple(doubts)
+
+
 def _nearest(region: str, regions: Mapping[int, str]) -> str:
-    near = difflib.get_close_matches(region, set(regions.values()), n=1)
+    near = difflib.get_close_matches(region, set(regions.values()) - {region}, n=1)
     return f"did you mean {near[0]}? Or " if near else ""
 
 

@@ -83,12 +83,14 @@ class Hounsfield(Spec):
             )
         return self
 
-    def split(self, labels: Volume, ct: Volume, box: Box, unlabelled: str) -> npt.NDArray[np.object_]:
-        """Region names of the voxels of ``labels`` inside ``box``; only those at label 0 mean anything.
+    def split(self, labels: Volume, ct: Volume, box: Box, unlabelled: str) -> tuple[npt.NDArray[np.object_], Mask]:
+        """Region names of the voxels of ``labels`` inside ``box``, and which of them have a CT number; only those at
+        label 0 mean anything.
 
         Outside the body is every component of air at label 0 that reaches a lateral side of the image, and every thing
         without any labelled voxel that such air surrounds (couch, clothes). The head and foot sides do not count: there
-        the image cuts through lungs and bowel. Voxels that the CT does not cover become ``unlabelled``.
+        the image cuts through lungs and bowel. Voxels without a CT number, as where the CT does not reach, become
+        ``unlabelled``.
         """
         part = labels.crop(box)
         values = _on_grid(part, ct if not same_grid(labels, ct) else ct.crop(box))
@@ -97,12 +99,13 @@ class Hounsfield(Spec):
         coarse = np.ix_(*(np.arange(side.start, side.stop) // step for side in box))
         air, thing = air[coarse], thing[coarse]
         names = np.full(values.shape, MUSCLE, dtype=object)
-        names[np.isnan(values)] = unlabelled
+        known = np.isfinite(values)
         names[values >= self.bone_above] = BONE
         names[values < self.fat_below] = FAT
         names[values < self.air_below] = GAS
+        names[~known] = unlabelled
         names[(air & (values < self.air_below)) | thing] = VOID
-        return names
+        return names, known
 
     def _outside(self, labels: Volume, ct: Volume, step: int) -> tuple[Mask, Mask]:
         """Air around the body, and unlabelled things in that air, on every ``step``-th voxel."""

@@ -82,6 +82,7 @@ def place_lesion(lesion: Lesion, mask: Volume | None, axes: Axes, shares: dict[s
     placed = _lesion(lesion, mask, axes)
     if placed is None:
         return ()
+    doubts = () if mask is None else _mask_doubts(mask)
     volume = cell_volumes(axes)
     inside = float(placed.share @ volume)
     if inside < 0.5 * placed.volume or inside <= 0:
@@ -105,7 +106,26 @@ def place_lesion(lesion: Lesion, mask: Volume | None, axes: Axes, shares: dict[s
             f"{DOUBT}{lesion.region} has {inside * 1e6:.4g} ml in the window, {placed.volume * 1e6:.4g} ml as given; "
             "it is cut by the window or too small for these voxels"
         )
-    return tuple(notes)
+    return (*notes, *doubts)
+
+
+def _mask_doubts(mask: Volume) -> tuple[str, ...]:
+    """What to say of a mask that holds more than inside and outside. Raises ``CaseError`` for NaN."""
+    values = mask.values
+    if not np.isfinite(values).all():
+        voxel = tuple(int(index) for index in np.argwhere(~np.isfinite(values))[0])
+        raise CaseError(
+            f'anatomy.tumour.mask = "{mask.path}": {np.count_nonzero(~np.isfinite(values))} of {values.size} voxels '
+            f"are NaN or infinite, the first is voxel {voxel}; write 0 outside the lesion and 1 inside"
+        )
+    graded = (values < 0.0) | ((values > 0.0) & (values < 1.0))
+    if not graded.any():
+        return ()
+    return (
+        f'{DOUBT}anatomy.tumour.mask = "{mask.path}": {np.count_nonzero(graded)} of {values.size} voxels hold numbers '
+        "below 0 or between 0 and 1, as probabilities or distances do; every voxel above 0 belongs to the lesion: "
+        "write a mask of 0 and 1",
+    )
 
 
 def whole_lesion(

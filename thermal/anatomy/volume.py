@@ -19,6 +19,7 @@ from thermal.units import Array
 _UNITS = {"unknown": 1e-3, "mm": 1e-3, "meter": 1.0, "micron": 1e-6}
 MOST_VOXELS = 2**30  # of an image: a cube of 1024
 LONGEST_HEADER = 2**26  # bytes before the voxels, which have to be unpacked to be passed over
+SMALLEST, LARGEST = 1e-3, 5.0  # m, extent of an image that can show an anatomy
 _BLOCK = 200_000  # points worked on at once
 
 Voxels = npt.NDArray[Any]
@@ -114,7 +115,15 @@ def read_volume(path: Path, place: str) -> Volume:
         raise CaseError(f'{place} = "{path}": the affine of the header is singular or not finite')
     doubts = _two_orientations(header, values.shape, f'{place} = "{path}"')
     affine[:3] *= _unit(header, f'{place} = "{path}"')
-    return Volume(values, affine, path, doubts)
+    volume = Volume(values, affine, path, doubts)
+    largest = float(np.max(volume.spacing * values.shape))
+    if not SMALLEST <= largest <= LARGEST:
+        raise CaseError(
+            f'{place} = "{path}": by its header the image is {largest:.3g} m large, with voxels of '
+            f"{' x '.join(f'{1e3 * edge:.3g}' for edge in volume.spacing)} mm; expected {SMALLEST:g} to {LARGEST:g} m: "
+            "check the unit of length in the header (xyzt_units) and the affine"
+        )
+    return volume
 
 
 def _unit(header: Any, place: str) -> float:

@@ -51,6 +51,14 @@ class Loop:
     drug: Drug | None = None
     """what the particles carry"""
 
+    def __post_init__(self) -> None:
+        if not 0.0 < self.duration < np.inf:
+            raise ValueError(f"duration = {self.duration:g} s: nothing would be marched; give a finite time above zero")
+        if self.perfusion_stops is not None and self.perfusion_stops not in self.laws:
+            raise ValueError(
+                f'perfusion_stops = "{self.perfusion_stops}" is none of the laws: {", ".join(self.laws) or "none"}'
+            )
+
     def start(self, temperature: Array) -> Progress:
         """The state at time zero, from (n,) degC. Raises ``ValueError`` where one is not finite."""
         _check("the temperature at the start", temperature, np.arange(self.bioheat.engine.volume.size))
