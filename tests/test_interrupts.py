@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import signal
+import subprocess
 import sys
 import time
 import weakref
@@ -69,3 +70,27 @@ def test_the_compiler_is_not_interrupted() -> None:
     with heeded():
         assert until_interrupted(lambda: compiler["get"](signal.SIGINT))
     assert done == ["answered"]
+
+
+ENDING = """
+import atexit, sys
+from thermal import __main__ as started, cli
+
+class Torn:
+    def __del__(self):
+        print("torn down")
+
+kept = Torn()
+atexit.register(print, "at exit")
+cli.main = lambda: CODE
+sys.exit(started.main())
+"""
+
+
+@pytest.mark.parametrize(("code", "said"), [(130, ["at exit"]), (0, ["at exit", "torn down"])])
+def test_an_interrupted_process_is_not_taken_apart(code: int, said: list[str]) -> None:
+    """What an interrupt left half made within the compiler ended one in twenty by a fault, at its very end."""
+    found = subprocess.run(
+        [sys.executable, "-c", ENDING.replace("CODE", str(code))], capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stdout.splitlines()) == (code, said), found.stderr

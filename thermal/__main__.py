@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import signal
 import sys
@@ -22,7 +24,19 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     code = cli.main()
     exec("")  # Python, where an exec() of some library was interrupted, would end by the signal, whatever the code says
+    if code == cli.INTERRUPTED and not cli.ranks.place()[1] > 1:  # MPI ends in what would be left out
+        _leave(code)
     return code
+
+
+def _leave(code: int) -> None:
+    """End the process without taking Python apart: an interrupt may have left the compiler's objects half made, whose
+    end is a fault (about one in twenty, when it came while kernels were compiled)."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
