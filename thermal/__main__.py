@@ -19,12 +19,14 @@ def main() -> int:
     if heeded:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from thermal import cli
+    from thermal.commands.options import INTERRUPTED
+    from thermal.engines import ranks
 
     if heeded:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     code = cli.main()
     exec("")  # Python, where an exec() of some library was interrupted, would end by the signal, whatever the code says
-    if code == cli.INTERRUPTED and not cli.ranks.place()[1] > 1:  # MPI ends in what would be left out
+    if code == INTERRUPTED and ranks.place()[1] == 1:  # MPI ends in what would be left out
         _leave(code)
     return code
 
