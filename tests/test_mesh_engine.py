@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from functools import lru_cache
 
 import numpy as np
@@ -317,6 +318,22 @@ def test_location_survives_cells_of_very_different_size() -> None:
     engine = MeshEngine(MeshDomain(points, cells, {}))
     at = rng.uniform(-1, 1, (3000, 3)) * np.geomspace(1e-3, 1, 3000)[:, None]
     np.testing.assert_allclose(engine.sample(points @ [3.0, 1, 2], at), at @ [3, 1, 2], atol=1e-9)
+
+
+def test_points_in_long_thin_cells_are_found_without_trying_all_of_these() -> None:
+    """Thousands of cells 40 times longer than thick: trying all within their length took half a gigabyte."""
+    axis = np.concatenate([[-40.0, -20.0], np.arange(-2.0, 2.5, 0.5), [20.0, 40.0]])
+    mesh = skfem.MeshTet.init_tensor(axis, axis, axis)
+    engine = MeshEngine(MeshDomain(mesh.p.T.copy(), mesh.t.T.astype(np.int64), {"t": np.ones(mesh.t.shape[1])}))
+    at = np.random.default_rng(2).uniform(-10.0, 10.0, (500, 3))
+    engine.sample(engine.points[:, 0], at[:1])
+    tracemalloc.start()
+    found = engine.sample(engine.points @ [1.0, -2.0, 3.0], at)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_allclose(found, at @ [1.0, -2.0, 3.0], atol=1e-9)
+    assert peak < 60e6
+    assert not engine.holds(at + 60.0).any()
 
 
 def test_outside_is_an_error_or_dropped() -> None:

@@ -1,7 +1,7 @@
 """Which simplex, tetrahedron or triangle, holds a point.
 
-Nearly always it is one of those with the nearest centroids. For the other points every cell that could hold them
-is tried: sorted into classes of like size, its centroid lies within the radius of its class from the point.
+Nearly always it is one of those with the nearest centroids. For the other points every cell is tried whose box holds
+them: found in a tree of boxes, since long thin cells may have thousands of centroids nearer to a point than their own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ Index = npt.NDArray[np.int64]
 """An array of indices."""
 
 NEAREST = 12
+BRANCHES = 8
+"""Boxes in a larger one."""
+BITS = 10
+"""Binary digits of a place along each axis, by which cells are put in order."""
+AT_A_TIME = 4096
+"""Points that are looked for in the boxes at once, which bounds the memory."""
 SLACK = 1e-9
 """How far outside a cell, in barycentric coordinates, a point still counts as in it (round-off at faces)."""
 
@@ -46,13 +52,8 @@ class Locator:
         return used.min(axis=0), used.max(axis=0)
 
     @cached_property
-    def _classes(self) -> list[tuple[Any, Index, float]]:
-        """Tree of centroids, cell numbers and largest radius (centroid to corner) of each size class."""
-        away = [np.linalg.norm(self.points[corner] - self._centroids, axis=1) for corner in self.cells.T]
-        radius = np.max(away, axis=0)
-        size = np.ceil(np.log2(radius / radius.max())).astype(int)
-        members = [np.flatnonzero(size == value) for value in np.unique(size)]
-        return [(_tree(self._centroids[cells]), cells, float(radius[cells].max())) for cells in members]
+    def _boxes(self) -> Boxes:
+        return Boxes.of(self.points, self.cells, self._centroids)
 
     @cached_property
     def _tree(self) -> Any:
@@ -87,14 +88,62 @@ class Locator:
             rest = ~found[left]
             test(left[rest], near[rest, column])
         left = left[~found[left]]
-        for tree, cells, radius in self._classes:
-            near_lists = tree.query_ball_point(at[left], radius * (1 + 1e-6))
-            sizes = np.array([len(entry) for entry in near_lists], np.int64)
-            if sizes.sum():
-                test(np.repeat(left, sizes), cells[np.concatenate([np.asarray(e, np.int64) for e in near_lists])])
+        for some in np.array_split(left, len(left) // AT_A_TIME + 1):
+            which, cells = self._boxes.around(at[some])
+            test(some[which], cells)
         np.clip(weights, 0.0, 1.0, out=weights)
         weights /= weights.sum(axis=1, keepdims=True)
         return cell, weights, found
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """A tree of boxes around cells: ``order`` (m,) of the cells along a curve that keeps neighbours together;
+    ``levels`` from the few largest boxes down to those of single cells, lower and upper corners (k, d) m, each box
+    around :data:`BRANCHES` of the next level."""
+
+    order: Index
+    levels: tuple[tuple[Array, Array], ...]
+
+    @staticmethod
+    def of(points: Array, cells: Index, centroids: Array) -> Boxes:
+        """Of ``cells`` (m, d + 1) among ``points`` (n, d), with their ``centroids`` (m, d)."""
+        order = np.argsort(_along_curve(centroids), kind="stable")
+        low = high = points[cells[order, 0]]
+        for corner in cells[order].T[1:]:
+            low, high = np.minimum(low, points[corner]), np.maximum(high, points[corner])
+        room = 10.0 * SLACK * (high - low).max(axis=1, keepdims=True)
+        levels = [(low - room, high + room)]
+        while len(levels[0][0]) > BRANCHES:
+            low, high = levels[0]
+            first = np.arange(0, len(low), BRANCHES)
+            levels.insert(0, (np.minimum.reduceat(low, first), np.maximum.reduceat(high, first)))
+        return Boxes(order, tuple(levels))
+
+    def around(self, at: Array) -> tuple[Index, Index]:
+        """Every pair of a point, by its number among ``at`` (q, d), and a cell whose box holds it."""
+        which = np.repeat(np.arange(len(at)), len(self.levels[0][0]))
+        box = np.tile(np.arange(len(self.levels[0][0])), len(at))
+        for depth, (low, high) in enumerate(self.levels):
+            if depth > 0:
+                which = np.repeat(which, BRANCHES)
+                box = (box[:, None] * BRANCHES + np.arange(BRANCHES)).ravel()
+                which, box = which[box < len(low)], box[box < len(low)]
+            held = np.all((at[which] >= low[box]) & (at[which] <= high[box]), axis=1)
+            which, box = which[held], box[held]
+        return which, self.order[box]
+
+
+def _along_curve(places: Array) -> Index:
+    """Place of each of ``places`` (m, d) along G. M. Morton's curve, (m,)."""
+    lower, upper = places.min(axis=0), places.max(axis=0)
+    width = np.where(upper > lower, upper - lower, 1.0)
+    steps = ((places - lower) / width * ((1 << BITS) - 1)).astype(np.int64)
+    code = np.zeros(len(places), np.int64)
+    for bit in range(BITS):
+        for axis in range(places.shape[1]):
+            code |= ((steps[:, axis] >> bit) & 1) << (bit * places.shape[1] + axis)
+    return code
 
 
 def _tree(places: Array) -> Any:
