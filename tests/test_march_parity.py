@@ -7,6 +7,7 @@ from typing import Any
 import engine_problems
 import numpy as np
 import pytest
+from test_march import bioheat
 
 from thermal.domain import MeshDomain, VoxelDomain
 from thermal.engines.mesh import MeshEngine
@@ -14,6 +15,10 @@ from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.spectrum import fastest_mode
 from thermal.engines.voxel import VoxelEngine
 from thermal.heat import HeatProblem, HeatStepper, Precision
+from thermal.march import Control, Loop
+from thermal.physics.plain import PlainSource
+from thermal.physics.scene import Drive, Held, State
+from thermal.units import Array
 
 
 class VoxelsByOperator(VoxelEngine):
@@ -78,6 +83,33 @@ def test_fused_kernels_and_the_operator_leap_alike(domain: VoxelDomain | MeshDom
         np.testing.assert_allclose(
             operator[name], kernels[name], rtol=0, atol=1e-12 * np.ptp(kernels[name]), err_msg=name
         )
+
+
+@pytest.mark.parametrize(
+    ("domain", "fused", "plain"),
+    [
+        (engine_problems.hexahedra(), VoxelEngine, VoxelsByOperator),
+        (engine_problems.tetrahedra(), MeshEngine, MeshByOperator),
+    ],
+)
+def test_moments_beside_nodes_on_a_ramp_are_alike(domain: VoxelDomain | MeshDomain, fused: Any, plain: Any) -> None:
+    """The flow at the end of a step is that with what was prescribed during it, not with what is prescribed next."""
+
+    def kept(engine: VoxelEngine | MeshEngine) -> list[Array]:
+        n, clamp = engine.volume.size, engine.areas["x-" if "x-" in engine.areas else "west"] > 0
+
+        def act(state: State, step: float) -> Drive:
+            return Drive(np.zeros(n), held=lambda time: Held(clamp, np.full(n, 37.0 + 2.0 * time)))
+
+        march = Loop(bioheat(engine), PlainSource(act), {}, Control(1e-6, 1.5), 6.0, None, (0.7, 2.2, 3.1))
+        saves = []
+        for progress in march.march(march.start(np.full(n, 37.0))):
+            saves += [moment.state.temperature.copy() for moment, saved in march.moments(progress) if saved]
+        return saves
+
+    kernels, operator = kept(fused(domain)), kept(plain(domain))
+    assert len(kernels) == 3
+    np.testing.assert_allclose(operator, kernels, rtol=0, atol=1e-11)
 
 
 def test_a_mesh_in_single_precision() -> None:

@@ -180,6 +180,7 @@ class OperatorStepper:
         with np.errstate(invalid="ignore"):  # looked at next
             self._first, self._lines = step.flow(operator, step.conductances, temperature)
         check_flow(self._lines, state, action)
+        self._at_end: tuple[Array, Array] | None = None
         self._fastest_decay = self._decay(temperature)
         return Rates(self._fastest_decay, self._heating(temperature))
 
@@ -262,7 +263,8 @@ class OperatorStepper:
 
     def _error(self, change: Array, step: float) -> float:
         """Local error from the flows at both ends of the step, K."""
-        last, _ = self._flow_at_end()
+        self._at_end = self._flow_at_end()
+        last, _ = self._at_end
         return self._engine.maximum(np.abs(0.4 * step * self._step.inverse * (self._first + last) - 0.8 * change))
 
     def _front_error(self, change: Array, length: float) -> float:
@@ -290,6 +292,6 @@ class OperatorStepper:
         return step.flow(step.operator_with_ice(temperature), step.touching(temperature), temperature)
 
     def ends(self) -> tuple[Flow, Flow]:
-        """See :meth:`thermal.heat.HeatStepper.ends`."""
-        last, lines = self._flow_at_end()
+        """See :meth:`thermal.heat.HeatStepper.ends`: in liquid tissue with what was prescribed during the step."""
+        last, lines = self._at_end or self._flow_at_end()
         return Flow(self._step.inverse * self._first, self._lines), Flow(self._step.inverse * last, lines)
