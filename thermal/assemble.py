@@ -280,7 +280,7 @@ def make_bioheat(case: Case, tissues: Tissues, initial: Array) -> Bioheat:
 
 def _working(case: Case) -> type[np.floating[Any]]:
     """Numbers of the working precision of the march."""
-    return WORKING["double" if case.numerics.engine == "dolfinx" else case.numerics.precision]
+    return WORKING[case.numerics.working]
 
 
 def _ever_held(case: Case, tissues: Tissues) -> tuple[str, ...]:

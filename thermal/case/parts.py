@@ -359,6 +359,11 @@ class Numerics(Spec):
     error_estimate: bool = False
     """also compute the case on another grid (folder companion/) and state the error of zone and peak temperature"""
 
+    @property
+    def working(self) -> Literal["single", "double"]:
+        """The precision that the engine knows."""
+        return "double" if self.engine == "dolfinx" else self.precision
+
 
 class Output(Spec):
     """What is kept."""

@@ -80,7 +80,7 @@ def effort_warnings(case: Case, bioheat: Bioheat, temperature: Array) -> tuple[s
     volume, held = bioheat.engine.volume, bioheat.surroundings.held.mask
     action = bioheat.action(Drive(np.zeros_like(volume)), None, (volume > 0) & ~held)
     state = HeatState(temperature, temperature, temperature)  # nothing is changed yet
-    rates = bioheat.stepper(case.numerics.precision).begin(state, lambda: temperature, action)
+    rates = bioheat.stepper(case.numerics.working).begin(state, lambda: temperature, action)
     longest = min(case.numerics.max_step, case.bioheat.duration)
     stages = stage_count(longest * rates.decay)
     if stages <= MOST_STAGES:

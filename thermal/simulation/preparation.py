@@ -225,7 +225,7 @@ def prepare(case: Case, report: Report, workshop: Workshop | None = None) -> Pre
         bioheat,
         source,
         laws,
-        Control(numerics.temperature_tolerance, numerics.max_step, numerics.first_step, numerics.precision),
+        Control(numerics.temperature_tolerance, numerics.max_step, numerics.first_step, numerics.working),
         case.bioheat.duration,
         case.perfusion_law,
         output_times(case),

@@ -55,7 +55,7 @@ def simulate(
 
 def _announced(run: RunFolder, case: Case, report: Report, workshop: Workshop, level: int) -> None:
     """Simulate; the first run after an installation says what it waits for."""
-    with compiling_beside(case.numerics.precision, case.anatomy.voxels) as start:
+    with compiling_beside(case.numerics.working, case.anatomy.voxels) as start:
 
         def say() -> None:
             start()
