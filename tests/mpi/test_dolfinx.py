@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from functools import lru_cache
@@ -133,6 +135,34 @@ def test_poroelastic_tissue_gives_way_as_on_the_mesh_engine() -> None:
         solve = soft.solver(operator, np.zeros(len(points)), 1e-2, 1e-2 * engine.volume / 17.5e3, held)
         found.append(solve(1e-5 * engine.volume, 1e-9))
     np.testing.assert_allclose(found[1], found[0], atol=1e-7 * np.abs(found[0]).max())
+
+
+def test_all_ranks_hear_of_what_one_gives() -> None:
+    """A node whose row is no number would drop out of a solve; ranks that go on alone would wait for ever."""
+    command = [str(Path(sys.executable).parent / "mpiexec"), "-bind-to", "none", "-n", "3"]
+    command += [sys.executable, "-m", "mpi4py", str(Path(__file__).parent / "bad_parts.py")]
+    path = os.pathsep.join([str(SCRIPT.parent), os.environ.get("PYTHONPATH", "")])
+    one_thread = {**os.environ, "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    done = subprocess.run(command, env=one_thread, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    expected = {
+        "coefficient": r"1 of 1430 cells have a coefficient .*, the first is cell \d+ with nan",
+        "coefficients": r"a coefficient of shape \(\d+,\) does not fit",
+        "diagonal": r"the diagonal .* at 1 of 1848 nodes, the first is node \d+ with nan",
+        "negative": r"at 1 of 1848 nodes, the first is node \d+ with -1",
+        "diagonals": r"the diagonal of a linear solve has the shape",
+        "load": r"the right-hand side of a linear solve is not finite",
+        "loads": r"the right-hand side of a linear solve has the shape",
+        "guesses": r"the guess of a linear solve has the shape",
+        "masks": r"the mask of prescribed nodes has the shape",
+        "tolerance": r"the tolerance of a linear solve is 0",
+        "outside": r"^$",
+    }
+    told = json.loads(done.stdout)
+    assert set(told) == set(expected)
+    for what, words in expected.items():
+        assert len(set(told[what])) == 1, (what, told[what])
+        assert re.search(words, told[what][0]), (what, told[what])
 
 
 def test_satisfies_the_contract_and_says_what_is_wrong() -> None:

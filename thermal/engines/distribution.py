@@ -24,7 +24,7 @@ import dolfinx
 from petsc4py import PETSc
 
 from thermal.domain import CutEdges
-from thermal.units import Array
+from thermal.units import Array, Mask
 
 __all__ = ["MPI", "Distribution", "PETSc", "distribute"]
 
@@ -116,9 +116,9 @@ class Distribution:
     def with_ghosts(self, u: Array) -> Array:
         """Values at the owned nodes, followed by those that other ranks have at the ghosts. Valid until the next call.
 
-        Takes part on every rank.
+        Takes part on every rank. Raises ``ValueError`` for another number of values.
         """
-        return _spread(self._node_buffer, u)
+        return _spread(self._node_buffer, self.owned, u)
 
     def to_owners(self, amount: Array) -> Array:
         """Add what each rank has at its nodes, ghosts included (n,), up at the ranks that own them, (owned,)."""
@@ -129,7 +129,7 @@ class Distribution:
 
     def cells_with_ghosts(self, k: Array) -> Array:
         """The same for cells."""
-        return _spread(self._cell_buffer, k)
+        return _spread(self._cell_buffer, self.owned_cells, k)
 
     def add(self, part: Any) -> Any:
         """Sum over the ranks of a number or of an array of the same shape everywhere; equal on all to the last bit."""
@@ -142,6 +142,23 @@ class Distribution:
     def minimum(self, part: float) -> float:
         """Smallest over the ranks."""
         return float(np.min(self._all(part)))
+
+    def refuse(self, check: Callable[..., None], gather: Callable[[Array], Array], *parts: Array | Mask) -> None:
+        """Raise on every rank what ``check`` raises for what is here of some arrays, if it does so on any.
+
+        What a process alone would say: ``check`` is asked of the whole arrays then, which ``gather`` puts together of
+        the ``parts``. Where parts do not fit each other, what the first rank with such parts says.
+        """
+        said, fit = "", True
+        try:
+            check(*parts)
+        except ValueError as error:
+            said, fit = str(error), len({np.shape(part) for part in parts}) == 1
+        if not self.add(float(bool(said))):
+            return
+        if self.add(float(not fit)):
+            raise ValueError(next(words for words in self.comm.allgather("" if fit else said) if words))
+        check(*(gather(part.astype(float)).astype(part.dtype) for part in parts))
 
     def _all(self, part: Any) -> Array:
         mine = np.ascontiguousarray(part, dtype=float)
@@ -182,9 +199,14 @@ class Distribution:
         return whole
 
 
-def _spread(buffer: Any, values: Array) -> Array:
+def _spread(buffer: Any, count: int, values: Array) -> Array:
+    if np.shape(values) != (count,):
+        raise ValueError(
+            f"a field of shape {np.shape(values)} does not fit the {count} nodes or cells of this rank; give each one "
+            "number"
+        )
     everything: Array = buffer.array
-    everything[: len(values)] = values
+    everything[:count] = values
     buffer.scatter_forward()
     return everything
 

@@ -90,6 +90,11 @@ class DolfinxEngine:
         return self.part.cells.cell_volume[: self.distribution.owned_cells]
 
     @cached_property
+    def _solid(self) -> Mask:
+        """(m,) whether each cell lies inside the body."""
+        return self.cell_volume > 0.0
+
+    @cached_property
     def shares(self) -> Mapping[str, Array]:
         """Region -> (m,) share of each cell."""
         owned = self.distribution.owned_cells
@@ -172,9 +177,10 @@ class DolfinxEngine:
 
     def conductance(self, k: Array, cuts: CutEdges | None = None) -> DolfinxOperator:
         """Operator of the cell coefficient ``k`` (m,), corrected at the edges beside cut cells."""
-        spread = self.distribution
-        check_coefficient(k, len(self.cell_volume))
-        return DolfinxOperator(spread, self.part.cells.conductance(spread.cells_with_ghosts(k), cuts))
+        spread, solid = self.distribution, self._solid
+        spread.refuse(lambda k, solid: check_coefficient(k, len(solid), solid), spread.gather_cells, k, solid)
+        body = k if solid.all() else np.where(solid, k, 0.0)
+        return DolfinxOperator(spread, self.part.cells.conductance(spread.cells_with_ghosts(body), cuts))
 
     def skeleton(self, shear: Array, lame: Array, loose: Sequence[str], sliding: Sequence[str]) -> Skeleton:
         """Raises ``ValueError``: displacements are known on tetrahedra."""
@@ -187,7 +193,9 @@ class DolfinxEngine:
     def solver(self, operator: Operator, diagonal: Array, *, fixed: Mask | None = None) -> KeptSolver:
         """Conjugate gradients with PETSc's algebraic multigrid, which is made at the first solve and kept."""
         assert isinstance(operator, DolfinxOperator)
-        free = petsc.free_nodes(operator.local, diagonal, self.volume > 0, fixed)
+        active = self.volume > 0
+        petsc.check_system(self.distribution, active, diagonal, {petsc.FIXED: fixed})
+        free = petsc.free_nodes(operator.local, diagonal, active, fixed)
         multigrid = petsc.Multigrid(petsc.System(self.distribution, operator.local, diagonal, free))
         return KeptSolver(self, operator, diagonal, fixed, multigrid)
 

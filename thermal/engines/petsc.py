@@ -7,11 +7,14 @@ tolerance and the same refusals.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from thermal.engine import NotConvergedError
+from thermal.engines.coefficients import check_diagonal, check_nodal, check_tolerance
 from thermal.engines.distribution import Distribution, PETSc
 from thermal.engines.islands import Floating, Index, alone, join_edges, settle, stranded, stranded_error
 from thermal.engines.local_rows import LocalOperator
@@ -153,6 +156,22 @@ def _tell_null(matrix: PETSc.Mat, floating: Floating | None) -> None:
     null.destroy()
 
 
+FIXED = "the mask of prescribed nodes"
+
+
+def check_system(distribution: Distribution, active: Mask, diagonal: Array, given: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` on every rank unless the ``diagonal`` and what else is ``given`` by what it is called, each
+    (owned,) or None, make a system at the ``active`` nodes."""
+    named = {what: values for what, values in given.items() if values is not None}
+
+    def check(active: Mask, diagonal: Array, *others: Array) -> None:
+        check_diagonal(diagonal, active)
+        for what, values in zip(named, others, strict=True):
+            check_nodal(values, len(active), what)
+
+    distribution.refuse(check, distribution.gather, active, diagonal, *named.values())
+
+
 def free_nodes(operator: LocalOperator, diagonal: Array, active: Mask, fixed: Mask | None) -> Mask:
     """(owned,) ``active`` nodes with an equation of their own."""
     free = active & (operator.diagonal + diagonal > 0)
@@ -176,8 +195,13 @@ def solve(
 
     ``multigrid``: of a system near to this one; without, it is made for this one alone.
     Raises :class:`~thermal.engine.NotConvergedError`, also where sources do not balance on a part of the body whose
-    level nothing holds, and ``ValueError`` for a load on nodes that have no equation; on every rank.
+    level nothing holds, and ``ValueError`` for what is no system and a load on nodes that have no equation; on every
+    rank.
     """
+    check_tolerance(tolerance)
+    given = {"the right-hand side": rhs, "the prescribed values": values, "the guess": guess}
+    given = {f"{what} of a linear solve": array for what, array in given.items()}
+    check_system(distribution, active, diagonal, {FIXED: fixed, **given})
     free = free_nodes(operator, diagonal, active, fixed)
     held = np.zeros_like(rhs)
     if fixed is not None and values is not None:
