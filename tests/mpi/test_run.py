@@ -65,10 +65,12 @@ def write(folder: Path, text: str) -> Path:
     return file
 
 
-def under_mpirun(ranks: int, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    """``thermal`` on several ranks."""
+def under_mpirun(
+    ranks: int, *words: str | Path, program: tuple[str, ...] = ("-m", "thermal")
+) -> subprocess.CompletedProcess[str]:
+    """``thermal``, or another Python ``program``, on several ranks."""
     command = [str(Path(sys.executable).parent / "mpiexec"), "-bind-to", "none", "-n", str(ranks)]
-    command += [sys.executable, "-m", "thermal", *map(str, words)]
+    command += [sys.executable, *program, *map(str, words)]
     one_thread = {**os.environ, "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, env=one_thread, capture_output=True, text=True, timeout=200)
 
@@ -102,7 +104,8 @@ EXACT = RFA.replace('power = "20 W"', 'power = "20 W"\npotential_tolerance = 1e-
 @pytest.mark.parametrize("text", [IRON, EXACT], ids=["iron", "rfa"])
 def test_the_same_on_two_ranks_as_on_the_voxel_engine(tmp_path: Path, text: str) -> None:
     case = write(tmp_path, text)
-    done = under_mpirun(2, "run", case, "--engine", "dolfinx", "--out", tmp_path / "spread", "--quiet")
+    single = "numerics.precision=single"  # which this engine does not know
+    done = under_mpirun(2, "run", case, "--engine", "dolfinx", "--set", single, "--out", tmp_path / "spread", "--quiet")
     assert done.returncode == 0, done.stderr
     simulate(load_case(case), tmp_path / "serial")
     agree(tmp_path / "spread", tmp_path / "serial")
@@ -188,3 +191,15 @@ def test_a_bad_case_ends_all_ranks(tmp_path: Path) -> None:
     done = under_mpirun(2, "run", case, "--set", "numerics.engine=dolfinx", "--out", tmp_path / "run")
     assert done.returncode == 2
     assert done.stderr.count("heating.frequency") == 1
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_an_error_that_meets_one_rank_alone_ends_all(tmp_path: Path, rank: str) -> None:
+    """The others wait for it in the midst of a step, where nothing can dismiss them."""
+    case = write(tmp_path, IRON)
+    program = str(Path(__file__).parent / "lost_rank.py"), rank
+    done = under_mpirun(2, "run", case, "--engine", "dolfinx", "--out", tmp_path / "run", "--quiet", program=program)
+    assert done.returncode == 1
+    assert "MemoryError: no room for the step" in done.stderr
+    if rank == "0":
+        assert json.loads((tmp_path / "run" / "status").read_text())["state"] == "failed"

@@ -7,6 +7,7 @@ and has its part of the domain as a :class:`~thermal.engines.dolfinx.DolfinxEngi
 from __future__ import annotations
 
 import signal
+import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -49,6 +50,8 @@ class Team:
 
     comm: Any
     parts: list[Part] = field(default_factory=list)
+    torn: bool = False
+    """whether the first rank left a task in its midst, where the others wait for it for ever"""
 
     @staticmethod
     @lru_cache(maxsize=1)
@@ -57,20 +60,29 @@ class Team:
         return Team(MPI.COMM_WORLD)
 
     def do(self, task: str, *given: Any) -> Any:
-        """On the first rank: do a task together."""
+        """On the first rank: do a task together. Raises ``RuntimeError`` once it has left one that others are at."""
+        if self.torn:
+            raise RuntimeError("an error met one rank alone, and the others still wait for it amid a task; run again")
         with uninterrupted():
             self.comm.bcast((task, given))
-            return getattr(self, task)(*given)
+            self.torn = self.comm.size > 1
+            try:
+                done = getattr(self, task)(*given)
+            except ANSWERS:
+                self.torn = False
+                raise
+            self.torn = False
+            return done
 
     def follow(self) -> None:
         """On the other ranks: do every task, until dismissed; interrupts are the first rank's business."""
         for interrupt in INTERRUPTS:
             signal.signal(interrupt, signal.SIG_IGN)
         while True:
-            task, given = self.comm.bcast(None)
-            if task == DISMISSED:
-                return
             try:
+                task, given = self.comm.bcast(None)
+                if task == DISMISSED:
+                    return
                 getattr(self, task)(*given)
             except ANSWERS:
                 continue
@@ -79,7 +91,10 @@ class Team:
                 self.comm.Abort(1)
 
     def dismiss(self) -> None:
-        """On the first rank: let the others go."""
+        """On the first rank: let the others go; end them, and this one, where they wait amid a task."""
+        if self.torn:
+            sys.stdout.flush()
+            self.comm.Abort(1)
         self.comm.bcast((DISMISSED, ()))
 
     def take_up(self, domain: Domain) -> int:
