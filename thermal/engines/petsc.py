@@ -7,7 +7,8 @@ tolerance and the same refusals.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,9 @@ PATIENT = 20_000
 """Iterations granted to the diagonal."""
 PASSES = 6
 """Largest number of corrections of the true residual."""
+IN_ORDER = "matptap_via", "allatonce"
+"""Of PETSc's options, the one by which coarse grids come out the same to the last bit in every run on as many ranks: by
+default what other ranks have of a coefficient is added as it comes in, and from three ranks on that is in any order."""
 MOST_NULL = 20
 """Parts of the body without a level that PETSc is told of; of more, means are taken from the corrections alone."""
 
@@ -131,7 +135,8 @@ class Multigrid:
         solver.setType(PETSc.KSP.Type.CG)
         solver.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
         solver.getPC().setType(PETSc.PC.Type.GAMG)
-        solver.setUp()
+        with _in_order(self.system.distribution.comm.size):
+            solver.setUp()
         solver.getPC().setReusePreconditioner(True)
         return pattern, matrix, solver
 
@@ -142,6 +147,20 @@ class Multigrid:
             solver.destroy()
             matrix.destroy()
             self._made = None
+
+
+@contextmanager
+def _in_order(ranks: int) -> Iterator[None]:
+    """Set :data:`IN_ORDER`, which one rank alone does not know, unless the user has chosen otherwise."""
+    options, (name, value) = PETSc.Options(), IN_ORDER
+    if ranks == 1 or options.hasName(name):
+        yield
+        return
+    options.setValue(name, value)
+    try:
+        yield
+    finally:
+        options.delValue(name)
 
 
 def _tell_null(matrix: PETSc.Mat, floating: Floating | None) -> None:
