@@ -82,15 +82,15 @@ class Step:
         return flow, lines
 
 
-def _check_everywhere(engine: Engine, problem: HeatProblem) -> None:
-    """Raise ``ValueError`` on all processes for a ``problem`` that is none on any: others would wait for it."""
+def _check_everywhere(engine: Engine, check: Callable[[], None]) -> None:
+    """Raise ``ValueError`` on all processes where a ``check`` does so on any: others would wait for it."""
     error: ValueError | None = None
     try:
-        check_problem(problem, len(engine.volume), engine.cell_volume > 0.0)
+        check()
     except ValueError as found:
         error = found
     if engine.total(np.array([float(error is not None)])) > 0.0:
-        raise error or ValueError("what another process was given is no problem; it says why")
+        raise error or ValueError("what another process was given is no heat problem or step; it says why")
 
 
 Stages = Callable[[Step, Array, Array, float, Scheme, bool], tuple[Array, Array]]
@@ -133,7 +133,7 @@ class OperatorStepper:
 
         ``weight`` (n,) sharpens the bound of the decay rates (:mod:`thermal.engines.spectrum`).
         """
-        _check_everywhere(engine, problem)
+        _check_everywhere(engine, lambda: check_problem(problem, len(engine.volume), engine.cell_volume > 0.0))
         self._engine, self._problem, self._run, self._weight = engine, problem, run, weight
         cells, relation = problem.cells, problem.relation
         self._stiff = relation.stiffness()
@@ -151,7 +151,7 @@ class OperatorStepper:
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
         engine, problem, temperature = self._engine, self._problem, state.temperature
-        check_action(state, action, len(problem.capacity))
+        _check_everywhere(engine, lambda: check_action(state, action, len(problem.capacity)))
         free = (action.free & (engine.volume > 0)).astype(np.float64)
         liquidus, onset = problem.relation.liquid
         touched = min((touch.temperature for touch in action.touches), default=np.inf)

@@ -18,6 +18,7 @@ from thermal.carriage import Carriage, Transport
 from thermal.domain import AxisymmetricDomain, CutEdges, Domain, MeshDomain, VoxelDomain
 from thermal.engine import Operator, Skeleton, Window
 from thermal.engines.axisymmetric import AxisymmetricEngine
+from thermal.engines.heat_checks import check_action
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.team import Team
 from thermal.engines.voxel import VoxelEngine
@@ -123,6 +124,7 @@ class SharedStepper:
 
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
+        check_action(state, action, len(state.temperature))
         self._state = state
         rates: Rates = self._team.do("begin", self._number, state, middle(), action)
         return rates
