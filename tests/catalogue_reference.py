@@ -155,6 +155,16 @@ def heated_ball_transient(t: Tissue, source: float, radius: float, r: float, tim
     return float(value)
 
 
+def point_source(tissue: Tissue, power: float, r: float, time: float) -> float:
+    """PEN-06: rise (K) at ``r`` m from a point that gives ``power`` W from the start on, in endless tissue."""
+    inward, outward = (
+        np.exp(sign * tissue.wave * r)
+        * erfc(r / np.sqrt(4.0 * tissue.diffusivity * time) + sign * np.sqrt(tissue.decay * time))
+        for sign in (1.0, -1.0)
+    )
+    return float(power / (8.0 * np.pi * tissue.conductivity * r) * (inward + outward))
+
+
 def gaussian_source(t: Tissue, peak: float, sigma: float, r: float, start: float, end: float, dimensions: int) -> float:
     """PEN-07 (three dimensions) and PEN-08 (two): rise at r from heat given between ``start`` and ``end`` s ago."""
 

@@ -12,6 +12,7 @@ from thermal.engine import Engine
 from thermal.nodes import node_widths
 from thermal.physics.heating.bell import integral_inside
 from thermal.physics.heating.lattice import CHUNK, PER_CELL, ball_lattice, deposit, finest, lattice_edge, within_bounds
+from thermal.physics.heating.near_field import point_power
 from thermal.physics.heating.schedule import Switched
 from thermal.units import Array, Length, Point, PowerDensity, quantity
 
@@ -285,7 +286,7 @@ class PointSource(_Placed):
 
     def nodal_power(self, engine: Engine) -> Array:
         """(n,) W."""
-        return deposit(engine, np.array([self.power]), np.asarray(self.position)[None, :])
+        return point_power(engine, self.power, np.asarray(self.position))
 
     def whole_power(self, engine: Engine) -> float:
         """Power of the undiscretised source, W."""
