@@ -39,7 +39,7 @@ from thermal.engines.spectrum import Fronts
 from thermal.engines.streams import Streams, VoxelFlow
 from thermal.engines.voxel_borders import Borders
 from thermal.engines.voxel_heat import VoxelStepper
-from thermal.engines.voxel_operator import VoxelOperator
+from thermal.engines.voxel_operator import VoxelOperator, box_laplacian
 from thermal.engines.voxel_places import VoxelPlaces
 from thermal.errors import unknown
 from thermal.flight import Flight, Packets, Turbid
@@ -355,27 +355,9 @@ class VoxelEngine(OneProcess):
         spacing = self.spacing_along(probe)
         nodes = self._places.between(*probes.within_reach(probe, spacing))
         near = probes.close_contact(
-            self._places.of_nodes(nodes), self.volume[nodes], spacing, probe, self._laplacian(nodes)
+            self._places.of_nodes(nodes), self.volume[nodes], spacing, probe, box_laplacian(self.domain, nodes)
         )
         return self._scattered(near, nodes)
-
-    def _laplacian(self, nodes: npt.NDArray[np.int64]) -> Callable[[Array], Array]:
-        """Operator of unit conductivity on the ``nodes`` (k,) of a box, for what is zero outside it."""
-        ends = [np.array(np.unravel_index(node, self.domain.shape)) for node in (nodes[0], nodes[-1])]
-        count = tuple(ends[1] - ends[0] + 1)
-        low, high = np.maximum(ends[0] - 1, 0), np.minimum(ends[1] + 1, np.array(self.domain.shape) - 1)
-        cells = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        solid = np.ascontiguousarray(self.domain.solid.reshape(self.domain.cell_shape)[cells], dtype=float)
-        widths = (h[along] for h, along in zip(self.domain.widths, cells, strict=True))
-        operator = VoxelOperator(*kernels.edge_conductances(solid, *widths), tuple(high - low + 1))
-        inside = tuple(slice(a, a + n) for a, n in zip(ends[0] - low, count, strict=True))
-
-        def laplacian(u: Array) -> Array:
-            whole = np.zeros(operator.shape)
-            whole[inside] = u.reshape(count)
-            return operator(whole.ravel()).reshape(operator.shape)[inside].ravel()
-
-        return laplacian
 
     def _scattered(self, values: Array, nodes: npt.NDArray[np.int64]) -> Array:
         """(n,) with values (k,) at nodes (k,), zero elsewhere."""

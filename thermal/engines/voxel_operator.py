@@ -9,7 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
+from thermal.domain import VoxelDomain
 from thermal.engines import kernels
+from thermal.engines.arrays import Index
 from thermal.engines.coefficients import check_nodal
 from thermal.engines.islands import Labels, of_grid
 from thermal.engines.linear import Apply
@@ -78,3 +80,22 @@ class VoxelOperator:
         out = np.empty(self.shape)
         kernels.dissipation(0, self.shape[0], self.gx, self.gy, self.gz, u.reshape(self.shape), out)
         return out.ravel()
+
+
+def box_laplacian(domain: VoxelDomain, nodes: Index) -> Apply:
+    """Operator of unit conductivity on the ``nodes`` (k,) of a box of the grid, for what is zero outside it."""
+    ends = [np.array(np.unravel_index(node, domain.shape)) for node in (nodes[0], nodes[-1])]
+    count = tuple(ends[1] - ends[0] + 1)
+    low, high = np.maximum(ends[0] - 1, 0), np.minimum(ends[1] + 1, np.array(domain.shape) - 1)
+    cells = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    solid = np.ascontiguousarray(domain.solid.reshape(domain.cell_shape)[cells], dtype=float)
+    widths = (h[along] for h, along in zip(domain.widths, cells, strict=True))
+    operator = VoxelOperator(*kernels.edge_conductances(solid, *widths), tuple(high - low + 1))
+    inside = tuple(slice(a, a + n) for a, n in zip(ends[0] - low, count, strict=True))
+
+    def laplacian(u: Array) -> Array:
+        whole = np.zeros(operator.shape)
+        whole[inside] = u.reshape(count)
+        return operator(whole.ravel()).reshape(operator.shape)[inside].ravel()
+
+    return laplacian
