@@ -28,7 +28,7 @@ WORD: dict[Precision, int] = {"single": 4, "double": 8}
 VOXEL_WORDS = 5
 """Words a node that one stage on voxels must move in one tissue: it reads sink, first rate and the last two increments,
 and writes the next one over the older of them; conductivity and capacity it takes once for a row."""
-GRAPH_WORDS, INDEX_BYTES = 6, 4
+GRAPH_WORDS, INDEX_BYTES = 6, 2
 """The same on a mesh, but for the conductivity; and of every neighbour of a node an index besides a conductance."""
 
 
@@ -96,8 +96,9 @@ class Heat:
         free = (bioheat.engine.volume > 0) & ~bioheat.surroundings.held.mask
         stepper = bioheat.stepper(self.loop.control.precision)
         state = HeatState(start.state.temperature, start.lowest, start.highest)
-        stepper.begin(state, lambda: state.temperature, bioheat.action(drive, None, free))
-        return lambda: stepper.advance(1.0, count)
+        rates = stepper.begin(state, lambda: state.temperature, bioheat.action(drive, None, free))
+        few = 1.0 / rates.decay  # a step that any number of stages keeps stable
+        return lambda: stepper.advance(few, count)
 
 
 def heat(

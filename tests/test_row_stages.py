@@ -28,10 +28,15 @@ def order() -> RowOrder:
     return RowOrder(MeshEngine(MeshDomain(points, cells, {"tissue": np.ones(len(cells))})).graph, "double")
 
 
+def reached_groups(order: RowOrder) -> np.ndarray:
+    """(slots,) group of the row in each slot."""
+    return (order.neighbour + np.repeat(order.lowest, np.diff(order.start))) // (GROUP * LANES)
+
+
 def test_neighbours_are_near(order: RowOrder) -> None:
     groups = Groups(order)
     rows = np.repeat(np.arange(order.slices), np.diff(order.start)) // GROUP
-    near = order.neighbour // (GROUP * LANES)
+    near = reached_groups(order)
     for group in range(groups.size):
         of_rows, reached = rows[near == group], near[rows == group]
         assert {group, *of_rows} == {group, *reached}  # whoever is reached reaches back
@@ -46,7 +51,7 @@ def test_a_stage_has_what_it_needs_of_the_one_before(order: RowOrder, stages: in
     groups = Groups(order)
     plan = groups.stretches(stages, cores)
     rows = np.repeat(np.arange(order.slices), np.diff(order.start)) // GROUP
-    near = order.neighbour // (GROUP * LANES)
+    near = reached_groups(order)
     before: list[set[int]] = []
     for stage in range(stages):
         own = [set(range(*ends)) for ends in zip(plan.begin[:, stage], plan.end[:, stage], strict=True)]
@@ -89,6 +94,7 @@ def test_stages_together_are_stages_one_by_one(order: RowOrder, count: int, core
             plan.border_end,
             groups.last,
             order.start,
+            order.lowest,
             order.neighbour,
             values,
             sink,
@@ -111,6 +117,20 @@ def test_stages_together_are_stages_one_by_one(order: RowOrder, count: int, core
         alone, seen, sums = alone[::-1], [*seen, one[0]], [*sums, other[0]]
     for one, other in zip((*joint, *found), (*alone[:: (-1) ** count], seen, sums), strict=True):
         assert np.array_equal(one, other)
+
+
+def test_a_far_neighbour_takes_a_wider_number() -> None:
+    """Numbers of two bytes where they do, of four where a node has neighbours everywhere: a star of 70,000 leaves."""
+    leaves = np.arange(1, 70_001)
+    star = RowOrder(Graph(np.column_stack([np.zeros_like(leaves), leaves]), len(leaves) + 1), "double")
+    path = RowOrder(Graph(np.column_stack([leaves - 1, leaves]), len(leaves) + 1), "double")
+    assert star.neighbour.dtype == np.uint32
+    assert path.neighbour.dtype == np.uint16
+    for order in (star, path):
+        reached = order.neighbour + np.repeat(order.lowest, np.diff(order.start))
+        slices = np.repeat(np.arange(order.slices), np.diff(order.start))
+        np.testing.assert_array_equal(order.lowest, [reached[slices == k].min() for k in range(order.slices)])
+        np.testing.assert_array_equal(order.highest, [reached[slices == k].max() for k in range(order.slices)])
 
 
 def test_parts_that_do_not_touch() -> None:

@@ -30,7 +30,7 @@ from thermal.units import Array
 
 Index = npt.NDArray[np.int64]
 """An array of indices."""
-Unsigned = npt.NDArray[np.uint32]
+Unsigned = npt.NDArray[np.unsignedinteger[Any]]
 """An array of indices as the kernels like them."""
 Values = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 

@@ -1,11 +1,13 @@
 """Compiled kernels of the heat march on meshes: one pass over the sliced rows of a graph a stage.
 
 Work arrays are in the order of the rows, filled up to whole slices, so that a slice lies side by side; ``neighbour`` is
-renumbered to match. State and coefficients stay at nodes, in double precision; ``node`` (n,) is that of each row. Sums
-are gathered by slices and added up by the caller, so they do not depend on the number of threads.
+renumbered to match, from the ``lowest`` one of each slice on. State and coefficients stay at nodes, in double
+precision; ``node`` (n,) is that of each row. Sums are gathered by slices and added up by the caller, so they do not
+depend on the number of threads.
 
-What a slot needs of its neighbours is fetched before it is worked with: in one loop, a compiler must take care that no
-sum is stored where the next neighbour is read, and does nothing side by side. What is done once a step works on the
+Unless a compiler is told that no two arrays overlap, what a slot needs of its neighbours is fetched before it is worked
+with: in one loop, it must take care that no sum is stored where the next neighbour is read, and does nothing side by
+side. What is done once a step works on the
 slices (:func:`add_up`: on the rows) from ``begin`` to before ``end``.
 """
 
@@ -32,6 +34,7 @@ def first_flow(
     begin: int,
     end: int,
     start: Index,
+    lowest: Index,
     neighbour: Unsigned,
     values: Real,
     temperature: Array,
@@ -56,11 +59,12 @@ def first_flow(
         u, p, b = temperature[base : base + LANES], power[base : base + LANES], blood[base : base + LANES]
         w, swift, g = inverse[base : base + LANES], swiftest[base : base + LANES], bound[base : base + LANES]
         r, s = rate[base : base + LANES], sink[base : base + LANES]
+        near = temperature[lowest[part] :]
         q[:] = 0.0
         for slot in range(start[part], start[part + 1], LANES):
             j, c = neighbour[slot : slot + LANES], values[slot : slot + LANES]
             for lane in range(LANES):
-                there[lane] = temperature[j[lane]]
+                there[lane] = near[j[lane]]
             for lane in range(LANES):
                 q[lane] += c[lane] * (there[lane] - u[lane])
         flow, bled, fastest, decay = 0.0, 0.0, 0.0, 0.0
@@ -82,6 +86,7 @@ def phase_stage(
     begin: int,
     end: int,
     start: Index,
+    lowest: Index,
     neighbour: Unsigned,
     values: Real,
     theta: Real,
@@ -105,20 +110,19 @@ def phase_stage(
 
     ``sums`` of each slice: heat into nodes at a prescribed temperature, heat from blood, W.
     """
-    q, there = np.empty(LANES, here.dtype), np.empty(LANES, here.dtype)
+    q = np.empty(LANES, here.dtype)
     nothing = here.dtype.type(0.0)
     for part in range(begin, end):
         base = part * LANES
         u, h, o = theta[base : base + LANES], here[base : base + LANES], before[base : base + LANES]
         s, w, f = sink[base : base + LANES], inverse[base : base + LANES], first[base : base + LANES]
         p, b = steady[base : base + LANES], blood[base : base + LANES]
+        near = theta[lowest[part] :]
         q[:] = nothing
         for slot in range(start[part], start[part + 1], LANES):
             j, g = neighbour[slot : slot + LANES], values[slot : slot + LANES]
             for lane in range(LANES):
-                there[lane] = theta[j[lane]]
-            for lane in range(LANES):
-                q[lane] += g[lane] * (there[lane] - u[lane])
+                q[lane] += g[lane] * (near[j[lane]] - u[lane])
         held, bled = nothing, nothing
         for lane in range(LANES):
             from_blood = b[lane] * (arterial - u[lane]) if u[lane] > liquidus else nothing

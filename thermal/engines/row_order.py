@@ -7,7 +7,7 @@ import scipy.sparse as sparse
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from thermal.engine import Operator
-from thermal.engines.graph import LANES, Graph, GraphOperator, Index, Rows
+from thermal.engines.graph import LANES, Graph, GraphOperator, Index, Rows, Unsigned
 from thermal.engines.row_kernels import Real
 from thermal.heat import WORKING, Precision
 from thermal.units import Array
@@ -33,8 +33,20 @@ class RowOrder:
         self.start, self.node = rows.start, rows.node
         self.place = np.empty(len(rows.node), np.int64)
         self.place[rows.node] = np.arange(len(rows.node))
-        self.neighbour = self.place[rows.neighbour].astype(np.uint32)
         self.slices = len(rows.start) - 1
+        neighbour = self.place[rows.neighbour]
+        self.lowest, self.highest = (self._over_slices(extreme, neighbour) for extreme in (np.minimum, np.maximum))
+        """(slices,) first and last row among the neighbours of each slice"""
+        neighbour -= np.repeat(self.lowest, np.diff(self.start))
+        self.neighbour: Unsigned = neighbour.astype(np.uint16 if neighbour.max(initial=0) < 2**16 else np.uint32)
+        """(slots,) row of the neighbour, from the lowest one of its slice on: half of the memory, and with it a quarter
+        of what a stage reads, if the bandwidth allows"""
+
+    def _over_slices(self, extreme: np.ufunc, neighbour: Index) -> Index:
+        """Extreme row among the neighbours of each slice; its own where it has none."""
+        found, some = np.arange(self.slices) * LANES, np.diff(self.start) > 0
+        found[some] = extreme.reduceat(neighbour, self.start[:-1][some])
+        return found
 
     def zeros(self) -> Real:
         """Zeros in every row."""

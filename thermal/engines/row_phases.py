@@ -72,6 +72,7 @@ class RowStages:
                 0,
                 len(order.start) - 1,
                 order.start,
+                order.lowest,
                 order.neighbour,
                 order.values(step.operator_with_ice(temperature)),
                 order.pack(theta),

@@ -52,15 +52,11 @@ class Groups:
     """Groups of the rows in an order, with the first and the last group among the neighbours of each."""
 
     def __init__(self, order: RowOrder) -> None:
-        starts = order.start[:-1:GROUP]
+        starts = np.arange(0, order.slices, GROUP)
         self.size = len(starts)
-        near = order.neighbour // (GROUP * LANES)
         own = np.arange(self.size)
-        first, last = own.copy(), own.copy()
-        some = np.flatnonzero(np.diff(np.append(starts, order.start[-1])))  # which have neighbours
-        if some.size:
-            first[some] = np.minimum(own[some], np.minimum.reduceat(near, starts[some]))
-            last[some] = np.maximum(own[some], np.maximum.reduceat(near, starts[some]))
+        first = np.minimum(own, np.minimum.reduceat(order.lowest, starts) // (GROUP * LANES))
+        last = np.maximum(own, np.maximum.reduceat(order.highest, starts) // (GROUP * LANES))
         self._first = np.minimum.accumulate(first[::-1])[::-1]
         self.last = np.maximum.accumulate(last)
         """of this group and all before it"""
@@ -85,8 +81,8 @@ class Groups:
 
 @compiled_part_apart
 def _group(
-    begin: int, end: int, start: Index, neighbour: Unsigned, values: Real, sink: Real, inverse: Real, first: Real,
-    here: Real, before: Real, mu: Number, nu: Number, now: Number, begun: Number, q: Real, there: Real, sums: Array,
+    begin: int, end: int, start: Index, lowest: Index, neighbour: Unsigned, values: Real, sink: Real, inverse: Real,
+    first: Real, here: Real, before: Real, mu: Number, nu: Number, now: Number, begun: Number, q: Real, sums: Array,
 ) -> None:  # fmt: skip
     """One stage on the slices from ``begin`` to before ``end``: what :func:`linear_stages` says."""
     nothing = here.dtype.type(0.0)
@@ -94,13 +90,12 @@ def _group(
         base = part * LANES
         u, o = here[base : base + LANES], before[base : base + LANES]
         s, w, f = sink[base : base + LANES], inverse[base : base + LANES], first[base : base + LANES]
+        near = here[lowest[part] :]
         q[:] = nothing
         for slot in range(start[part], start[part + 1], LANES):
             j, g = neighbour[slot : slot + LANES], values[slot : slot + LANES]
             for lane in range(LANES):
-                there[lane] = here[j[lane]]
-            for lane in range(LANES):
-                q[lane] += g[lane] * (there[lane] - u[lane])
+                q[lane] += g[lane] * (near[j[lane]] - u[lane])
         held, lost = nothing, nothing
         for lane in range(LANES):
             taken = s[lane] * u[lane]
@@ -112,13 +107,14 @@ def _group(
 
 @compiled_part
 def _stretch(
-    begin: Index, end: Index, last: Index, start: Index, neighbour: Unsigned, values: Real, sink: Real, inverse: Real,
-    first: Real, here: Real, before: Real, weights: Real, watched: Index, places: Index, seen: Real, sums: Array,
+    begin: Index, end: Index, last: Index, start: Index, lowest: Index, neighbour: Unsigned, values: Real, sink: Real,
+    inverse: Real, first: Real, here: Real, before: Real, weights: Real, watched: Index, places: Index, seen: Real,
+    sums: Array,
 ) -> None:  # fmt: skip
     """All stages on their groups from ``begin`` to before ``end`` (stages or more,), each as far as the one before it
     allows."""
     slices = len(start) - 1
-    q, there = np.empty(LANES, here.dtype), np.empty(LANES, here.dtype)
+    q = np.empty(LANES, here.dtype)
     fields = (here, before)
     following = begin.copy()
     for turn in range(max(end[0] - begin[0], 1)):
@@ -137,8 +133,8 @@ def _stretch(
                 for at in range(places[group], places[group + 1]):
                     seen[number, at] = own[watched[at]]
                 _group(
-                    group * GROUP, min((group + 1) * GROUP, slices), start, neighbour, values, sink, inverse, first,
-                    own, other, mu, nu, now, begun, q, there, sums[number],
+                    group * GROUP, min((group + 1) * GROUP, slices), start, lowest, neighbour, values, sink, inverse,
+                    first, own, other, mu, nu, now, begun, q, sums[number],
                 )  # fmt: skip
                 group += 1
             following[number] = group
@@ -152,6 +148,7 @@ def linear_stages(
     border_end: Index,
     last: Index,
     start: Index,
+    lowest: Index,
     neighbour: Unsigned,
     values: Real,
     sink: Real,
@@ -175,11 +172,11 @@ def linear_stages(
     """
     for core in nb.prange(len(begin)):
         _stretch(
-            begin[core], end[core], last, start, neighbour, values, sink, inverse, first, here, before, weights,
-            watched, places, seen, sums,
+            begin[core], end[core], last, start, lowest, neighbour, values, sink, inverse, first, here, before,
+            weights, watched, places, seen, sums,
         )  # fmt: skip
     for border in nb.prange(len(border_begin)):
         _stretch(
-            border_begin[border], border_end[border], last, start, neighbour, values, sink, inverse, first, here,
-            before, weights, watched, places, seen, sums,
+            border_begin[border], border_end[border], last, start, lowest, neighbour, values, sink, inverse,
+            first, here, before, weights, watched, places, seen, sums,
         )  # fmt: skip
