@@ -91,6 +91,33 @@ def test_fibre_tip_emits_around_itself() -> None:
         )
 
 
+@pytest.mark.parametrize(("absorption", "scattering"), [(25.0, 1400.0), (60.0, 800.0)])
+def test_point_source_on_the_grid_that_it_is_given(absorption: float, scattering: float) -> None:
+    """LGT-01 on cells of a third of a penetration depth, the tip between nodes: 1 % along the axes and across them.
+
+    Light that the fibre hands to the nodes around it, and that fades as differences have it, is 4 to 6 % too strong
+    along an axis.
+    """
+    axis = np.arange(-24.0, 25.0) / 3.0 / np.sqrt(3.0 * absorption * (absorption + scattering))
+    engine = engine_of(axis, axis, axis)
+    cells = np.ones(len(engine.cell_volume))
+    medium = Medium(absorption * cells, 0.0 * engine.volume, scattering * cells, 0.0 * cells)
+    tip = np.array([0.37, -0.23, 0.61]) * (axis[1] - axis[0])
+    place = (Si(float(tip[0])), Si(float(tip[1])), Si(float(tip[2])))
+    fibre = Fibre(entry=(Si(0), Si(0), Si(0.05)), tip=place, radius=Si(0.2e-3))
+    emission = fibre.emit(engine, medium, 1.0, Border(1.4))
+    faces = dict.fromkeys(("x-", "x+", "y-", "y+", "z-", "z+"), 1.0)
+    light = solve_light(engine, medium, [emission], 1.0, faces)
+    diffusion = 1.0 / (3.0 * (absorption + scattering))
+    rate = np.sqrt(absorption / diffusion)
+    distance = np.linalg.norm(engine.points - tip, axis=1)
+    exact = np.exp(-rate * distance) / (4.0 * np.pi * diffusion * distance)
+    near = (rate * distance > 0.6) & (rate * distance < 5.0)
+    assert np.abs(light.fluence / exact - 1.0)[near].max() < 0.01
+    assert emission.diffuse.sum() == pytest.approx(1.0, rel=1e-12)
+    assert abs(light.balance_error) < 1e-10
+
+
 def test_line_diffuser() -> None:
     """LGT-01: line source K0(mu r) / (2 pi D) per unit of power and length at 0.5 and 1 cm."""
     axis, length = graded(50e-3, 0.4e-3, 1.06), 20e-3
@@ -287,10 +314,7 @@ def test_particles_take_their_share() -> None:
 
 
 def test_window_is_finer_than_the_heat_grid() -> None:
-    """On a heat grid of 4 mm, which cannot carry a penetration depth of 3.1 mm, the fluence is right to 4 %.
-
-    At h = 1/(3 mu) the lattice decays with mu (1 - (mu h)^2/24): 1.7 % after four penetration depths.
-    """
+    """On a heat grid of 4 mm, which cannot carry a penetration depth of 3.1 mm, the fluence is right to 1 %."""
     axis = np.linspace(-30e-3, 30e-3, 16)
     engine = engine_of(axis, axis, axis)
     fibre = {"entry": ["2 mm", "2 mm", "30 mm"], "tip": ["2 mm", "2 mm", "2 mm"]}
@@ -298,10 +322,11 @@ def test_window_is_finer_than_the_heat_grid() -> None:
     mu, d = np.sqrt(3 * 40.0 * 840.0), 1 / (3 * 840.0)
     at = np.array([[14e-3, 2e-3, 2e-3], [2e-3, -10e-3, 2e-3], [2e-3, 2e-3, 14e-3]])
     exact = 2.0 * np.exp(-mu * 12e-3) / (4 * np.pi * d * 12e-3)
-    assert engine.sample(source.fields["fluence"][0], at) == pytest.approx(exact, rel=0.04)
+    assert engine.sample(source.fields["fluence"][0], at) == pytest.approx(exact, rel=0.01)
     coarse = heating(fibre=fibre, light_spacing="4 mm").prepare(scene_of(engine))
     assert coarse.summary["light.spacing"].value == pytest.approx(4e-3)
-    assert np.all(engine.sample(coarse.fields["fluence"][0], at) > 1.15 * exact)  # what the window is for
+    off = engine.sample(coarse.fields["fluence"][0], at) / exact - 1.0
+    assert np.all(np.abs(off) > 0.05)  # what the window is for
     assert any("too coarse" in warning for warning in coarse.warnings)
     assert source.warnings == ()
 

@@ -14,7 +14,8 @@ from thermal.domain import FACES, MeshDomain, VoxelDomain
 from thermal.engine import Engine
 from thermal.engines.mesh import MeshEngine
 from thermal.engines.voxel import VoxelEngine
-from thermal.physics.heating.near_field import point_power
+from thermal.physics.fading import fitted
+from thermal.physics.near_field import near_field, point_power
 
 
 def endless(engine: Engine, at: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -82,6 +83,44 @@ def test_field_of_a_point_is_right_from_three_cells_on(
     """Given to the corners of its cell it is off by 2 to 8 % at three cells."""
     cells, error = endless(made(), MM * np.array(at), share)
     assert np.abs(error[(cells > 2.5) & (cells < 6.0)]).max() < 5e-3
+
+
+@pytest.mark.parametrize("made", [lambda: cube(12 * MM, 1 * MM), flat, shaken], ids=["voxels", "flat", "tetrahedra"])
+def test_field_of_a_point_fades_as_it_should(made: Callable[[], Engine]) -> None:
+    """Over 3 mm: of what the corners of its cell are given it is 5 to 40 % off. What is left is what the ball of the
+    point absorbs too little within, the same everywhere."""
+    engine, at = made(), np.array([0.31, 0.17, 0.44]) * MM
+    rate = np.full(len(engine.cell_volume), 1.0 / (3.0 * MM))
+    load = near_field(engine, at, 0.6, 0.0, rate)
+    assert load is not None
+    assert load.sum() == pytest.approx(1.0, rel=1e-12)
+    operator = engine.conductance(fitted(rate, engine.stencil_edge))
+    distance = np.linalg.norm(engine.points - at, axis=1)
+    exact = np.exp(-rate[0] * distance) / (4.0 * np.pi * np.maximum(distance, 1e-9))
+    far = np.any([area > 0.0 for area in engine.areas.values()], axis=0)
+    found = engine.solve(operator, rate[0] ** 2 * engine.volume, load, fixed=far, values=np.where(far, exact, 0.0))
+    assert np.abs(found / exact - 1.0)[(distance > 2.0 * MM) & (distance < 7.0 * MM)].max() < 0.012
+
+
+def test_field_of_a_point_ends_where_the_medium_does() -> None:
+    """Beyond six cells it is put down only as far as the field fades alike."""
+    engine, at = cube(15 * MM, 1 * MM), np.array([0.31, 0.17, 0.44]) * MM
+    middle = np.stack([engine.to_cells(np.ascontiguousarray(axis)) for axis in engine.points.T], axis=1)
+    rate = np.where(np.linalg.norm(middle, axis=1) < 9.5 * MM, 300.0, 450.0)
+    load = near_field(engine, at, 0.6, 0.0, rate)
+    assert load is not None
+    reach = np.linalg.norm(engine.points - at, axis=1)[load != 0.0].max()
+    assert 6.0 * MM < reach < 9.0 * MM
+
+
+@pytest.mark.parametrize("fading", [0.01, 0.33, 1.0, 4.0])
+def test_fitted_diffusion_fades_exactly_along_a_line(fading: float) -> None:
+    """In one dimension, where n_x^4 + n_y^4 + n_z^4 is 1, differences with the factor have exp(-mu x) exactly."""
+    rate, edge = np.array([fading * np.sqrt(5.0 / 3.0)]), np.ones(1)
+    second = 2.0 * (np.cosh(fading) - 1.0)
+    assert fitted(rate, edge)[0] * second == pytest.approx(fading**2, rel=1e-9)
+    assert fitted(0.0 * rate, edge)[0] == pytest.approx(1.0, abs=1e-8)
+    assert 0.0 <= fitted(1e6 * rate, edge)[0] < 1e-12
 
 
 def test_a_point_near_a_border_goes_to_the_corners_of_its_cell() -> None:

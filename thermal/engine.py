@@ -178,6 +178,12 @@ class Engine(Protocol):
         ...
 
     @property
+    def stencil_edge(self) -> Array:
+        """(m,) m, edge of the cubes on which differences err as on these cells: a tetrahedron is a sixth of one, a
+        triangle half a square; zero outside."""
+        ...
+
+    @property
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper corner of the box around the domain, (3,) m each."""
         ...

@@ -121,6 +121,11 @@ class AxisymmetricEngine(SimplexEngine):
         """(m,) edge of the square of equal area, m."""
         return np.sqrt(self._turned[1])
 
+    @property
+    def stencil_edge(self) -> Array:
+        """See :attr:`thermal.engine.Engine.stencil_edge`."""
+        return np.sqrt(2.0 * self._turned[1])
+
     def apart(self) -> Array:
         """The longest edge: on the axis kernels meet nodes on one side alone, and that shorter reach leaves 2 %."""
         return self._longest(self.cells)

@@ -106,6 +106,11 @@ class DolfinxEngine:
         return np.asarray(self.take_cells(self.part.whole.cell_size))
 
     @property
+    def stencil_edge(self) -> Array:
+        """See :attr:`thermal.engine.Engine.stencil_edge`."""
+        return np.asarray(self.take_cells(self.part.whole.stencil_edge))
+
+    @property
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper corner of the box around the body, (3,) m each."""
         return self.part.whole.bounds

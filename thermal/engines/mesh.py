@@ -93,6 +93,11 @@ class MeshEngine(SimplexEngine):
         """(m,) edge of the cube of equal volume, m."""
         return np.cbrt(self.cell_volume)
 
+    @property
+    def stencil_edge(self) -> Array:
+        """See :attr:`thermal.engine.Engine.stencil_edge`."""
+        return np.cbrt(6.0 * self.cell_volume)
+
     def apart(self) -> Array:
         """(m,) m, see :func:`thermal.engines.probes.gaps`."""
         return probes.gaps(self.points, self.cells)

@@ -131,6 +131,11 @@ class SimplexEngine(OneProcess, ABC):
 
     @property
     @abstractmethod
+    def stencil_edge(self) -> Array:
+        """See :attr:`thermal.engine.Engine.stencil_edge`."""
+
+    @property
+    @abstractmethod
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper corner of the box around the body, (3,) m each."""
 

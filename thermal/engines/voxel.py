@@ -143,6 +143,11 @@ class VoxelEngine(OneProcess):
         return np.cbrt(self.cell_volume)
 
     @property
+    def stencil_edge(self) -> Array:
+        """See :attr:`thermal.engine.Engine.stencil_edge`."""
+        return self.cell_size
+
+    @property
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper corner of the window, (3,) m each."""
         low, high = np.array([[axis[0], axis[-1]] for axis in self.domain.axes]).T

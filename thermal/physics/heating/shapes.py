@@ -11,9 +11,9 @@ from thermal.domain import Ball, Line, Probe
 from thermal.engine import Engine
 from thermal.nodes import node_widths
 from thermal.physics.heating.bell import integral_inside
-from thermal.physics.heating.lattice import CHUNK, PER_CELL, ball_lattice, deposit, finest, lattice_edge, within_bounds
-from thermal.physics.heating.near_field import point_power
 from thermal.physics.heating.schedule import Switched
+from thermal.physics.lattice import CHUNK, PER_CELL, ball_lattice, deposit, finest, lattice_edge, within_bounds
+from thermal.physics.near_field import point_power
 from thermal.units import Array, Length, Point, PowerDensity, quantity
 
 STATIONS = 101

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from thermal.engine import Engine
+from thermal.physics.fading import fitted
 from thermal.physics.light.border import Border, border_factors
 from thermal.physics.light.medium import Medium
 from thermal.physics.light.model import CLOSED, Lamp, Light, absorbed_in_cells
@@ -96,7 +97,8 @@ def solve_light(
     for name, factor in borders.items():
         leak += engine.areas[name] / (2.0 * factor)
     absorption = medium.absorption(engine)
-    operator = engine.conductance(1.0 / (3.0 * medium.attenuation(engine)))
+    spread = fitted(medium.effective_attenuation(engine), engine.stencil_edge)
+    operator = engine.conductance(spread / (3.0 * medium.attenuation(engine)))
     diffuse = engine.solve(operator, absorption * engine.volume + leak, source, tolerance=tolerance)
     by_particles = particle_share(medium, absorption)
     absorbed = absorption * engine.volume * diffuse + ballistic

@@ -16,12 +16,16 @@ from thermal.physics.light.border import Border, refraction
 from thermal.physics.light.medium import Medium
 from thermal.physics.light.mirrors import Mirrors
 from thermal.physics.light.rays import Emission, Rays, finest_edge, follow, refract
+from thermal.physics.near_field import near_field
 from thermal.physics.scene import Device, probe_line
 from thermal.units import Array, Fraction, Irradiance, Length, Number, Point, PositiveFraction, Power, Spec
 
 RAYS_PER_CELL = 12
 FEWEST_RAYS, MOST_RAYS = 400, 20_000
 FIBRE_RAYS = 4096
+SHARP = 0.6
+"""Radius in cells of the ball that stands for the end of a fibre: with a larger one the light is a percent too strong,
+as less of it is absorbed within."""
 GOLDEN_ANGLE = np.pi * (3.0 - np.sqrt(5.0))
 BEFORE = 20.0
 """m before its position at which a beam starts: outside any domain."""
@@ -146,9 +150,17 @@ class Fibre(Spec):
         if self.numerical_aperture is not None:
             return self._ahead(engine, medium, power, border, np.zeros_like(medium.anisotropy))
         outlets = self._placed(engine, border)
-        diffuse = engine.deposit(np.full(len(outlets), power / len(outlets)), outlets)
+        diffuse = power * self._shares(engine, medium, outlets)
         nothing = np.zeros_like(diffuse)
         return Emission(diffuse, nothing, nothing)
+
+    def _shares(self, engine: Engine, medium: Medium, outlets: Array) -> Array:
+        """(n,) of the light that the ``outlets`` (q, 3) m give."""
+        near = None
+        if self.diffuser is None:
+            fading = medium.effective_attenuation(engine)
+            near = near_field(engine, np.asarray(self.tip), SHARP, self.radius, fading)
+        return engine.deposit(np.full(len(outlets), 1.0 / len(outlets)), outlets) if near is None else near
 
     def first_collisions(self, engine: Engine, medium: Medium, power: float, border: Border) -> Emission:
         """See :meth:`LightSource.first_collisions`."""

@@ -25,6 +25,7 @@ import numpy as np
 
 from thermal.domain import FACES, SURFACE
 from thermal.engine import Engine, NotConvergedError
+from thermal.physics.fading import fitted
 from thermal.physics.light.border import Border
 from thermal.physics.light.diffusion import particle_share
 from thermal.physics.light.medium import LONGEST_FREE_PATH, Medium
@@ -168,8 +169,9 @@ def _coupled(
     whole = medium.scattering / (1.0 - medium.anisotropy)
     of = [np.maximum(cells + whole * (1.0 - medium.anisotropy**n), 1.0 / LONGEST_FREE_PATH) for n in range(4)]
     own = 4.0 / 9.0 * absorption + 5.0 / 9.0 * (absorption + engine.to_nodes(whole * (1.0 - medium.anisotropy**2)))
-    one = engine.solver(engine.conductance(1.0 / (3.0 * of[1])), absorption * volume + leak[0, 0])
-    two = engine.solver(engine.conductance(1.0 / (7.0 * of[3])), own * volume + leak[1, 1])
+    spread = fitted(medium.effective_attenuation(engine), engine.stencil_edge)
+    one = engine.solver(engine.conductance(spread / (3.0 * of[1])), absorption * volume + leak[0, 0])
+    two = engine.solver(engine.conductance(spread / (7.0 * of[3])), own * volume + leak[1, 1])
     shared = 2.0 / 3.0 * absorption * volume
     to_first, to_second = shared - leak[0, 1], shared - leak[1, 0]
     scale = float(np.linalg.norm(sources[0]))
