@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import works
-from thermal.anatomy.order import along_curve, by_lowest_node
+from thermal.curve import along_curve, by_lowest_node
 from thermal.domain import MeshDomain, VoxelDomain
 from thermal.engines.voxel import VoxelEngine
 from thermal.engines.voxel_operator import VoxelOperator

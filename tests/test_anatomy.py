@@ -18,8 +18,8 @@ from thermal import machine
 from thermal.anatomy import Anatomy, AnatomyEntry
 from thermal.anatomy.data import cache_folder, data_folders, resolve
 from thermal.anatomy.grid import CELL_LIMIT, Refine, Window, cell_volumes, make_axes
-from thermal.anatomy.order import along_curve
 from thermal.anatomy.phantom import region_volumes
+from thermal.curve import along_curve
 from thermal.domain import AxisymmetricDomain, MeshDomain, VoxelDomain
 from thermal.errors import CaseError
 from thermal.machine import free_memory

@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine",),
     ("heat", "carriage"),
     ("enthalpy", "flight"),
-    ("domain", "library", "sampled", "scheme", "tabular"),
+    ("curve", "domain", "library", "sampled", "scheme", "tabular"),
     ("crew",),
     ("units", "errors", "interrupts", "machine", "progress"),
 )

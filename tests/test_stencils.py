@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.linalg import solve_banded
 
-from thermal.anatomy.order import by_lowest_node
+from thermal.curve import by_lowest_node
 from thermal.domain import VoxelDomain
 from thermal.engines import stencils
 from thermal.engines.multigrid import _Level

@@ -28,8 +28,8 @@ from thermal.anatomy.mesh_checks import (
 )
 from thermal.anatomy.mesh_file import TETRAHEDRA, TRIANGLES, Blocks, Form, MeshFile, read_mesh
 from thermal.anatomy.mesh_seams import seams, thin_hole
-from thermal.anatomy.order import along_curve, by_lowest_node
 from thermal.anatomy.refinement import check_room, children, divided
+from thermal.curve import along_curve, by_lowest_node
 from thermal.domain import FACES, SURFACE, AxisymmetricDomain, Domain, MeshDomain
 from thermal.errors import CaseError
 from thermal.units import Array, Spec

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from thermal.curve import along_curve
 from thermal.units import Array, Mask
 
 Index = npt.NDArray[np.int64]
@@ -21,8 +22,6 @@ Index = npt.NDArray[np.int64]
 NEAREST = 12
 BRANCHES = 8
 """Boxes in a larger one."""
-BITS = 10
-"""Binary digits of a place along each axis, by which cells are put in order."""
 AT_A_TIME = 4096
 """Points that are looked for in the boxes at once, which bounds the memory."""
 SLACK = 1e-9
@@ -98,7 +97,7 @@ class Locator:
 
 @dataclass(frozen=True)
 class Boxes:
-    """A tree of boxes around cells: ``order`` (m,) of the cells along a curve that keeps neighbours together;
+    """A tree of boxes around cells: ``order`` (m,) of the cells along a Hilbert curve;
     ``levels`` from the few largest boxes down to those of single cells, lower and upper corners (k, d) m, each box
     around :data:`BRANCHES` of the next level."""
 
@@ -108,7 +107,7 @@ class Boxes:
     @staticmethod
     def of(points: Array, cells: Index, centroids: Array) -> Boxes:
         """Of ``cells`` (m, d + 1) among ``points`` (n, d), with their ``centroids`` (m, d)."""
-        order = np.argsort(_along_curve(centroids), kind="stable")
+        order = along_curve(centroids)
         low = high = points[cells[order, 0]]
         for corner in cells[order].T[1:]:
             low, high = np.minimum(low, points[corner]), np.maximum(high, points[corner])
@@ -132,18 +131,6 @@ class Boxes:
             held = np.all((at[which] >= low[box]) & (at[which] <= high[box]), axis=1)
             which, box = which[held], box[held]
         return which, self.order[box]
-
-
-def _along_curve(places: Array) -> Index:
-    """Place of each of ``places`` (m, d) along G. M. Morton's curve, (m,)."""
-    lower, upper = places.min(axis=0), places.max(axis=0)
-    width = np.where(upper > lower, upper - lower, 1.0)
-    steps = ((places - lower) / width * ((1 << BITS) - 1)).astype(np.int64)
-    code = np.zeros(len(places), np.int64)
-    for bit in range(BITS):
-        for axis in range(places.shape[1]):
-            code |= ((steps[:, axis] >> bit) & 1) << (bit * places.shape[1] + axis)
-    return code
 
 
 def _tree(places: Array) -> Any:
