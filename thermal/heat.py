@@ -82,13 +82,15 @@ class Action:
     """What acts during one step; the same array again means the same values again.
 
     ``power`` (n,) W of all sources; ``blood`` (n,) W/K: ``w rho_b c_b`` times nodal volume, as far as it still flows
-    (frozen tissue has none in any case); ``free`` (n,): nodes whose temperature is not prescribed.
+    (frozen tissue has none in any case); ``free`` (n,): nodes whose temperature is not prescribed. ``held_at_end`` (n,)
+    degC: what the others have at the end of the step, to which they go evenly; None where they stay as they are.
     """
 
     power: Array
     blood: Real
     free: Mask
     touches: tuple[Touch, ...] = ()
+    held_at_end: Array | None = None
 
 
 @dataclass
@@ -156,7 +158,7 @@ class HeatStepper(Protocol):
     """The bioheat equation on one engine. Holds the arrays of one step between :meth:`begin` and :meth:`advance`."""
 
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
-        """Take up a step from ``state``, in which nodes that are not free have their prescribed values.
+        """Take up a step from ``state``, in which nodes that are not free have what is prescribed at its start.
 
         Conductivity of unfrozen tissue and of probes' contacts is that at ``middle()`` (n,) degC, the temperature
         foreseen in the middle of the step; that of ice follows its front within the step.
@@ -164,7 +166,7 @@ class HeatStepper(Protocol):
         ...
 
     def advance(self, step: float, stages: int, bearable: float = np.inf) -> Stepped:
-        """One Runge-Kutta-Legendre step of ``step`` s on the state in place; nodes that are not free stay as they are.
+        """One Runge-Kutta-Legendre step of ``step`` s on the state in place; nodes that are not free go as they must.
 
         Where ``front_error`` is above ``bearable`` K nothing was done, the state being as before: the step is to be
         begun anew and shorter. Raises ``FloatingPointError``, the state being as before, when the result is not finite.

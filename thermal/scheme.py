@@ -42,6 +42,16 @@ class Scheme:
         """How many there are."""
         return 1 + len(self.later)
 
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Of the step that are over after each stage of a Runge-Kutta scheme; all of it after the last."""
+        before, here = 0.0, self.first
+        found = [here]
+        for stage in self.later:
+            before, here = here, stage.mu * here + stage.nu * before + stage.now + stage.start
+            found.append(here)
+        return tuple(found)
+
     def integrate(self, lines: Array, step: float, flows: Iterable[Array]) -> Array:
         """Time integral of the lines of a ledger over a step, J.
 

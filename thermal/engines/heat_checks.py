@@ -76,6 +76,8 @@ def check_action(state: HeatState, action: Action, nodes: int) -> None:
         kind, word = (np.bool_, "truth values") if values is action.free else (np.floating, "floats")
         if not np.issubdtype(values.dtype, kind):
             raise ValueError(f"{what} is an array of {values.dtype}; give one of {word}")
+    if action.held_at_end is not None:
+        check_nodal(action.held_at_end, nodes, "the prescribed temperature at the end of the step")
     for touch in action.touches:
         _check_touch(touch, nodes)
 

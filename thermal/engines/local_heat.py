@@ -26,8 +26,8 @@ from thermal.scheme import Scheme, Stage
 from thermal.units import Array
 
 Run = Callable[[Stage, float, Any, Any], Array]
-"""One stage: from its weights and the length of the step (s), on both increments, to this process's part of the lines
-(5,) W that are not known beforehand."""
+"""One stage: from its weights and the share of the step that is over where it begins, on both increments, to this
+process's part of the lines (5,) W that are not known beforehand."""
 SOURCE = np.array([1.0, 0.0, 0.0, 0.0, -1.0])
 """The lines known beforehand of 1 W of sources: the last is what is left when the others are taken from the flow."""
 CHUNK = 2048
@@ -132,25 +132,26 @@ class RowStages:
         """See :data:`thermal.engines.operator_heat.Stages`."""
         owned = self.distribution.owned
         here, before, _ = self._buffers
-        rate = step.inverse * first
+        rate = step.rate(first, length)
         here.array[:owned] = scheme.first * length * rate
         before.array[:owned] = 0.0
         sums = np.empty((-(-owned // CHUNK), 2))
         if plain:
-            run, known = self._linear(step, rate, sums), first_lines
+            run, known = self._linear(step, rate, length, sums), first_lines
         else:
-            run, known = self._phases(step, rate, sums), step.source * SOURCE
+            run, known = self._phases(step, rate, length, sums), step.source * SOURCE
 
-        def one(stage: Stage) -> Array:
+        def one(stage: Stage, share: float) -> Array:
             nonlocal here, before
-            mine = run(stage, length, here, before)
+            mine = run(stage, share, here, before)
             here, before = before, here
             return np.concatenate([known, mine])
 
-        lines = scheme.integrate(np.concatenate([first_lines, np.zeros(5)]), length, map(one, scheme.later))
+        flows = map(one, scheme.later, scheme.shares)
+        lines = scheme.integrate(np.concatenate([first_lines, np.zeros(5)]), length, flows)
         return here.array[:owned].copy(), lines[:5] + self.distribution.add(lines[5:])
 
-    def _linear(self, step: Step, rate: Array, sums: Array) -> Run:
+    def _linear(self, step: Step, rate: Array, length: float, sums: Array) -> Run:
         """A stage without ice or vapour: the equation is linear in the increments."""
         cells, values = self.cells, _values(step.operator)
         touches = list(zip(step.action.touches, step.conductances, strict=True))
@@ -159,7 +160,7 @@ class RowStages:
             sink[touch.nodes] += conductance
         filmed = np.flatnonzero(step.film)
 
-        def run(stage: Stage, length: float, here: Any, before: Any) -> Array:
+        def run(stage: Stage, share: float, here: Any, before: Any) -> Array:
             here.scatter_forward()
             u: Array = here.array
             taken = sum(float(np.sum(g * u[touch.nodes])) for touch, g in touches)
@@ -172,7 +173,7 @@ class RowStages:
 
         return run
 
-    def _phases(self, step: Step, rate: Array, sums: Array) -> Run:
+    def _phases(self, step: Step, rate: Array, length: float, sums: Array) -> Run:
         """A stage with ice or vapour: flows at the temperature of the increments."""
         cells, owned = self.cells, self.distribution.owned
         relation, liquidus = self.problem.relation, self.problem.relation.liquid[0]
@@ -183,10 +184,11 @@ class RowStages:
         filmed = np.flatnonzero(step.film)
         v = step.state.take_content(relation)
 
-        def run(stage: Stage, length: float, here: Any, before: Any) -> Array:
+        def run(stage: Stage, share: float, here: Any, before: Any) -> Array:
             ghosted = self._buffers[2]
             ghosted.array[:owned] = relation.temperature(v + here.array[:owned])
             ghosted.array[kept] = step.state.temperature[kept]
+            ghosted.array[step.moving.nodes] = step.moving.at(share)
             ghosted.scatter_forward()
             t: Array = ghosted.array
             values = warm_values

@@ -15,6 +15,7 @@ import numpy as np
 from thermal.engine import Engine, Operator
 from thermal.engines.heat_checks import check_action, check_flow, check_problem, check_stages, infinite
 from thermal.engines.legendre import legendre
+from thermal.engines.moving import Moving
 from thermal.engines.spectrum import Fronts, bound
 from thermal.heat import Action, Flow, HeatProblem, HeatState, Rates, Stepped
 from thermal.scheme import Scheme, Stage, mean_error
@@ -30,6 +31,7 @@ class Step:
     state: HeatState
     """at the start of the step until its end"""
     action: Action
+    moving: Moving
     inverse: Array
     """(n,) K/J of unfrozen tissue"""
     free: Array
@@ -46,6 +48,12 @@ class Step:
     """(t,) W/K of each probe, at the start"""
     source: float
     """W of all sources, on all processes"""
+
+    def rate(self, first: Array, length: float) -> Array:
+        """(n,) K/s at the start of a step of ``length`` s, at which ``first`` (n,) W flow into the free nodes."""
+        rate = self.inverse * first
+        rate[self.moving.nodes] = self.moving.rate(length)
+        return rate
 
     def touching(self, temperature: Array) -> list[Array]:
         """(t,) W/K between each probe and the free nodes it touches."""
@@ -95,23 +103,24 @@ def _check_everywhere(engine: Engine, check: Callable[[], None]) -> None:
 
 Stages = Callable[[Step, Array, Array, float, Scheme, bool], tuple[Array, Array]]
 """All stages of a step: from the first flow (n,) W and its lines (5,) W, the length of the step (s) and its scheme
-to the change of v (n,) K and the time integral of the lines (5,) J. If the last argument is true, neither ice
-nor vapour comes near and nothing depends on the temperature within the step."""
+to the change of v (n,) K, which tells nothing of nodes that are not free, and the time integral of the lines (5,) J. If
+the last argument is true, neither ice nor vapour comes near and nothing depends on the temperature within the step."""
 
 
 def by_operator(
     step: Step, first: Array, first_lines: Array, length: float, scheme: Scheme, plain: bool
 ) -> tuple[Array, Array]:
     """See :data:`Stages`."""
-    relation, kept = step.problem.relation, np.flatnonzero(~step.action.free)
+    relation, moving, kept = step.problem.relation, step.moving, np.flatnonzero(~step.action.free)
     here = scheme.first * length * step.inverse * first
     before = np.zeros_like(here)
     v = here if plain else step.state.take_content(relation)
 
-    def run(stage: Stage) -> Array:
+    def run(stage: Stage, share: float) -> Array:
         nonlocal here, before
         temperature = step.state.temperature + here if plain else relation.temperature(v + here)
         temperature[kept] = step.state.temperature[kept]
+        temperature[moving.nodes] = moving.at(share)
         operator = step.operator if plain else step.operator_with_ice(temperature)
         conductances = step.conductances if plain else step.touching(temperature)
         flow, lines = step.flow(operator, conductances, temperature, linear=plain)
@@ -119,7 +128,7 @@ def by_operator(
         here, before = stage.mu * here + stage.nu * before + step.inverse * flow, here
         return lines
 
-    lines = scheme.integrate(first_lines, length, map(run, scheme.later))
+    lines = scheme.integrate(first_lines, length, map(run, scheme.later, scheme.shares))
     return here, lines
 
 
@@ -154,9 +163,14 @@ class OperatorStepper:
         _check_everywhere(engine, lambda: check_action(state, action, len(problem.capacity)))
         free = (action.free & (engine.volume > 0)).astype(np.float64)
         liquidus, onset = problem.relation.liquid
+        moving = Moving.of(state, action)
+        coldest, hottest = engine.minimum(temperature), engine.maximum(temperature)
+        if action.held_at_end is not None:
+            prescribed = np.where(action.free, temperature, action.held_at_end)
+            coldest, hottest = min(coldest, engine.minimum(prescribed)), max(hottest, engine.maximum(prescribed))
         touched = min((touch.temperature for touch in action.touches), default=np.inf)
-        self._cold = min(engine.minimum(temperature), touched) <= liquidus
-        self._plain = not self._cold and engine.maximum(temperature) <= onset
+        self._cold = min(coldest, touched) <= liquidus
+        self._plain = not self._cold and hottest <= onset
         foreseen = middle() if self._rises or action.touches else temperature
         warm = problem.cells.unfrozen(engine.to_cells(foreseen)) if self._rises else problem.cells.at_37
         step = Step(
@@ -164,6 +178,7 @@ class OperatorStepper:
             problem,
             state,
             action,
+            moving,
             inverse=np.divide(free, self._problem.capacity, out=np.zeros_like(free), where=free > 0),
             free=free,
             power=action.power * free,
@@ -223,7 +238,7 @@ class OperatorStepper:
             if done is not None:
                 return done
             self._plain = False
-        change, lines = self._run(self._step, self._first, self._lines, step, scheme, False)
+        change, lines = self._stages(step, scheme, plain=False)
         error = self._front_error(change, step)
         if error > bearable:
             return Stepped(lines, 0.0, 0.0, None, error)
@@ -236,12 +251,18 @@ class OperatorStepper:
     def _within_liquid(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """A step that meets neither ice nor vapour; None, and the state as before, if it does."""
         engine, (liquidus, onset) = self._engine, self._problem.relation.liquid
-        change, lines = self._run(self._step, self._first, self._lines, step, scheme, True)
+        change, lines = self._stages(step, scheme, plain=True)
         liquid = self._step.state.temperature + change
         if not (liquidus < engine.minimum(liquid) and engine.maximum(liquid) < onset):
             return None
         stored, moved = self._settle(change)
         return Stepped(lines, stored, moved, None if last else self._error(change, step))
+
+    def _stages(self, step: float, scheme: Scheme, *, plain: bool) -> tuple[Array, Array]:
+        """See :data:`Stages`; the change of v (n,) K of the free nodes, and none of the others."""
+        change, lines = self._run(self._step, self._first, self._lines, step, scheme, plain)
+        change[self._step.moving.nodes] = 0.0
+        return change, lines
 
     def _settle(self, change: Array) -> tuple[float, float]:
         """Bring the state to the end of the step; returns the heat stored and that moved, J."""
@@ -257,6 +278,7 @@ class OperatorStepper:
             v = state.take_content(self._problem.relation)
             v += change
             state.temperature[free] = self._problem.relation.temperature(v)[free]
+        self._step.moving.arrive(state, self._problem.relation)
         np.minimum(state.coldest, state.temperature, out=state.coldest)
         np.maximum(state.hottest, state.temperature, out=state.hottest)
         return stored, moved
@@ -278,6 +300,7 @@ class OperatorStepper:
         v = step.state.take_content(self._problem.relation) + change
         here = temperature_of(v)
         at_end = np.where(step.action.free, here, step.state.temperature)
+        at_end[step.moving.nodes] = step.moving.end
         last, _ = step.flow(step.operator_with_ice(at_end), step.touching(at_end), at_end)
         error = 0.4 * length * step.inverse * (self._first + last) - 0.8 * change
         off = np.maximum(np.abs(temperature_of(v + error) - here), np.abs(temperature_of(v - error) - here))

@@ -19,6 +19,7 @@ from thermal.engines.ahead import Ahead, same_nodes
 from thermal.engines.graph import LANES, Graph, GraphOperator
 from thermal.engines.heat_checks import check_action, check_flow, check_problem, check_stages, infinite
 from thermal.engines.legendre import legendre
+from thermal.engines.moving import NOTHING, Moving
 from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.row_kernels import Real
 from thermal.engines.row_order import Packed, RowOrder
@@ -73,6 +74,7 @@ class RowStepper:
         self._ahead: Ahead | None = None
         self._with_phases = OperatorStepper(engine, problem, RowStages(order, problem.capacity), self._weight)
         self._at_work: HeatStepper = self
+        self._moving = NOTHING
         self._decay = 0.0
 
     def _take(self, operator: Operator) -> None:
@@ -96,15 +98,17 @@ class RowStepper:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
         check_action(state, action, len(self._solid))
         ahead, self._ahead, self._at_work = self._ahead, None, self
-        if ahead is not None and ahead.serves(state, action, self._kept):
+        self._state, self._middle, self._action = state, middle, action
+        self._moving = Moving.of(state, action)
+        liquidus, onset = liquid = self._problem.relation.liquid
+        stays = self._moving.within(liquid)
+        if ahead is not None and stays and ahead.serves(state, action, self._kept):
             self._first, self._last = self._last, self._first
-            self._state, self._lines = state, ahead.lines
+            self._lines = ahead.lines
             return Rates(self._decay, ahead.fastest)
         self._release(action.free)
-        self._state, self._middle, self._action = state, middle, action
-        liquidus, onset = self._problem.relation.liquid
         coldest = min([float(state.temperature.min()), *(touch.temperature for touch in action.touches)])
-        if coldest <= liquidus or float(state.temperature.max()) > onset:
+        if coldest <= liquidus or float(state.temperature.max()) > onset or not stays:
             return self._leave_to_phases()
         cells, engine = self._problem.cells, self._engine
         foreseen = middle() if cells.rises or action.touches else state.temperature
@@ -199,7 +203,10 @@ class RowStepper:
 
     def _within_liquid(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """A step that meets neither ice nor vapour; None, and the state as before, if it does."""
+        moving, places = self._moving, self._order.place[self._moving.nodes]
+        self._first[places] = moving.rate(step)
         lines = self._march(step, scheme)
+        self._first[places] = self._here[places] = 0.0  # what the free nodes do is left
         sums = np.empty((self._order.slices, 4))
         kernels.weigh(0, len(sums), self._order.node, self._state.temperature, self._here, self._problem.capacity, sums)
         stored, size, wanted = float(sums[:, 0].sum()), float(sums[:, 1].sum()), float(lines.sum())
@@ -210,9 +217,10 @@ class RowStepper:
             return None
         share = (wanted - stored) / size if size > 0.0 else 0.0
         state = self._state
+        state.content = None
+        moving.arrive(state, self._problem.relation)
         arrays = state.temperature, state.coldest, state.hottest, self._temperature
         kernels.add_up(0, len(self._order.node), self._order.node, self._here, share, self._inverse, *arrays)
-        state.content = None
         return Stepped(lines, stored + share * size, size, None if last else self._error(step))
 
     def _march(self, step: float, scheme: Scheme) -> Array:

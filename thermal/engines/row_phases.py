@@ -33,23 +33,25 @@ class RowStages:
         rate = order.pack(step.inverse * first)
         np.multiply(rate, order.dtype(scheme.first * length), out=self._here)
         self._before.fill(0.0)
-        run = self._phases(step, rate, step.state.take_content(step.problem.relation))
+        run = self._phases(step, rate, length, step.state.take_content(step.problem.relation))
 
-        def one(stage: Stage) -> Array:
-            lines = run(stage, length)
+        def one(stage: Stage, share: float) -> Array:
+            lines = run(stage, share)
             self._here, self._before = self._before, self._here
             return lines
 
-        lines = scheme.integrate(first_lines, length, map(one, scheme.later))
+        lines = scheme.integrate(first_lines, length, map(one, scheme.later, scheme.shares))
         change = order.unpack(self._here)
+        change[step.moving.nodes] = 0.0
         size = float(np.sum(self._capacity * np.abs(change)))
         if size > 0.0:
             share = (float(lines.sum()) - float(np.sum(self._capacity * change))) / size
             change += share * np.abs(change)
         return change, lines
 
-    def _phases(self, step: Step, rate: Real, v: Array) -> Callable[[Stage, float], Array]:
-        """A stage with ice or vapour: flows at the temperature of the increments of ``v`` (n,) K."""
+    def _phases(self, step: Step, rate: Real, length: float, v: Array) -> Callable[[Stage, float], Array]:
+        """A stage with ice or vapour: flows at the temperature of the increments of ``v`` (n,) K, when a share of the
+        step of ``length`` s is over."""
         order, number, problem = self._order, self._order.dtype, step.problem
         kept = np.flatnonzero(~step.action.free)
         wasted = float(np.sum(step.action.power[kept]))
@@ -59,9 +61,10 @@ class RowStages:
         arterial = number(problem.arterial_temperature - BODY_TEMPERATURE)
         liquidus = number(problem.relation.liquid[0] - BODY_TEMPERATURE)
 
-        def run(stage: Stage, length: float) -> Array:
+        def run(stage: Stage, share: float) -> Array:
             temperature = problem.relation.temperature(v + order.unpack(self._here))
             temperature[kept] = step.state.temperature[kept]
+            temperature[step.moving.nodes] = step.moving.at(share)
             theta = temperature - BODY_TEMPERATURE
             steady, sink, probes = step.power + border, step.film.copy(), 0.0
             for touch, g in zip(step.action.touches, step.touching(temperature), strict=True):

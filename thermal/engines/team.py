@@ -165,7 +165,8 @@ class Team:
         content = None if state.content is None else take(state.content)
         part.state = HeatState(take(state.temperature), take(state.coldest), take(state.hottest), content)
         touches = tuple(self._touch(part, touch) for touch in action.touches)
-        mine = Action(take(action.power), take(action.blood), take(action.free), touches)
+        at_end = None if action.held_at_end is None else take(action.held_at_end)
+        mine = Action(take(action.power), take(action.blood), take(action.free), touches, at_end)
         return part.stepper.begin(part.state, lambda: take(middle), mine)
 
     @staticmethod

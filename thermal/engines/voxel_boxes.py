@@ -6,6 +6,7 @@ import numpy as np
 
 from thermal.engines.arrays import Box
 from thermal.engines.padded import Padded
+from thermal.enthalpy import Nodes
 from thermal.heat import Touch
 from thermal.units import Array, Mask
 
@@ -18,12 +19,19 @@ class Contact:
         self.touch = touch
         self.places = grid.places(touch.nodes)
         self.free = free[touch.nodes].astype(np.float64)
-        i, j, k = (index + 1 for index in np.unravel_index(touch.nodes, grid.shape))
-        self.box = np.array([i.min(), i.max() + 1, j.min(), j.max() + 1, k.min(), k.max() + 1])
+        self.box = box_around(touch.nodes, grid)
 
     def conductance(self, temperature: Array) -> Array:
         """(t,) W/K to the free nodes it touches, at their ``temperature`` (t,) degC."""
         return self.touch.conductance(temperature) * self.free
+
+
+def box_around(nodes: Nodes, grid: Padded) -> Box:
+    """The box of some ``nodes``; empty without any."""
+    if not nodes.size:
+        return np.zeros(6, np.int64)
+    i, j, k = (index + 1 for index in np.unravel_index(nodes, grid.shape))
+    return np.array([i.min(), i.max() + 1, j.min(), j.max() + 1, k.min(), k.max() + 1])
 
 
 def box_of_rows(first: Array, last: Array) -> Box:

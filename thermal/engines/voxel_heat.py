@@ -19,16 +19,18 @@ from thermal.engines.arrays import Box, Real
 from thermal.engines.cut_heat import Edges
 from thermal.engines.heat_checks import check_action, check_flow, check_problem, check_stages, infinite
 from thermal.engines.legendre import legendre
+from thermal.engines.moving import NOTHING as AT_REST
+from thermal.engines.moving import Moving
 from thermal.engines.padded import Padded
 from thermal.engines.spectrum import Fronts
 from thermal.engines.stretches import Stretches
-from thermal.engines.voxel_boxes import Contact, box_of_rows, hull, inside
+from thermal.engines.voxel_boxes import Contact, box_around, box_of_rows, hull, inside
 from thermal.engines.voxel_conductivity import NOTHING, VoxelConductivity
 from thermal.engines.voxel_liquid import VoxelLiquid
 from thermal.engines.voxel_phases import VoxelPhases
 from thermal.enthalpy import Nodes
 from thermal.heat import Action, Flow, HeatProblem, HeatState, Precision, Rates, Stepped
-from thermal.scheme import FLOW, Scheme, Stage
+from thermal.scheme import FLOW, Scheme
 from thermal.units import Array, Mask
 
 
@@ -77,6 +79,7 @@ class VoxelStepper:
         self._box = self._used = grid.whole
         """what a step can change; where the two increments may not be zero"""
         self._decay = 0.0
+        self._moving, self._moving_places = AT_REST, grid.places(AT_REST.nodes)
         self._free: Mask | None = None
         self._kept: Nodes = np.zeros(0, np.int64)
         self._inverse_kept = np.zeros(0, grid.dtype)
@@ -125,25 +128,30 @@ class VoxelStepper:
         self._inverse_kept = inverse[places]
         inverse[places] = 0.0
         self._runs = self._conducting.runs(self._inverse)
+        self._liquid.release(free)
         self._frozen_probes = None  # nodes that come free may be the fastest ones
 
     def begin(self, state: HeatState, middle: Callable[[], Array], action: Action) -> Rates:
         """See :meth:`thermal.heat.HeatStepper.begin`."""
-        if self._begun is not None and self._begun.serves(state, action, self._kept):
-            return Rates(self._decay, self._begun.fastest)
         check_action(state, action, math.prod(self._grid.shape))
+        moving = self._moving = Moving.of(state, action)
+        self._moving_places = self._grid.places(moving.nodes)
+        liquidus, onset = self._problem.relation.liquid
+        stays = moving.within((liquidus, onset))
+        if self._begun is not None and stays and self._begun.serves(state, action, self._kept):
+            return Rates(self._decay, self._begun.fastest)
         ahead, self._ahead = self._ahead, None
-        if ahead is not None and ahead.serves(state, action, self._kept):
+        if ahead is not None and stays and ahead.serves(state, action, self._kept):
             self._first, self._before = self._before, self._first
             self._state, self._lines, self._extent = state, ahead.lines, self._last_extent
             return Rates(self._decay, ahead.fastest)
         self._release(action.free)
         self._state, self._action = state, action
         self._contacts = [Contact(touch, self._grid, action.free) for touch in action.touches]
-        liquidus, onset = self._problem.relation.liquid
-        coldest = min([float(state.temperature.min()), *(touch.temperature for touch in action.touches)])
+        touched = [touch.temperature for touch in action.touches]
+        coldest = min([float(state.temperature.min()), moving.coldest, *touched])
         self._cold = coldest <= liquidus
-        self._plain = not self._cold and float(state.temperature.max()) <= onset
+        self._plain = not self._cold and stays and float(state.temperature.max()) <= onset
         if not self._plain:
             self._refuse_no_numbers()
         changing = self._problem.cells.rises
@@ -225,20 +233,31 @@ class VoxelStepper:
         self._clear()
         self._box = self._used = self._grid.whole
         self._phases.begin(self._action, self._inverse)
-        lines = self._march(step, scheme, self._in_phases(scheme.later, step))
+        lines = self._march(step, scheme, self._in_phases(scheme, step))
         error = self._front_error(step)
         if error > bearable:
             return Stepped(lines, 0.0, 0.0, None, error)
+        self._here.ravel()[self._moving_places] = 0.0
         weight = self._weighed(lines)
         self._phases.add_up(self._state, self._here, weight.share, self._inverse)
+        self._moving.arrive(self._state, self._problem.relation)
         return Stepped(lines, weight.stored, weight.moved, None, error)
 
     def _front_error(self, step: float) -> float:
         """Local error of a step with ice or vapour from the flows at both its ends, K."""
         fields = self._inverse, self._first, self._here, self._before
         v = self._state.take_content(self._problem.relation)
+        self._move_on(1.0)
         self._phases.stage(FLOW, 1.0, v, fields, self._contacts, self._box)
         return self._phases.error(step, v, fields)
+
+    def _move_on(self, share: float) -> None:
+        """Have nodes at a prescribed temperature change as it does until a share of the step is over."""
+        moving = self._moving
+        if moving.nodes.size:
+            relation, v = self._problem.relation, self._state.v
+            change = relation.take(moving.nodes).content(moving.at(share)) - v[moving.nodes]
+            self._here.ravel()[self._moving_places] = change
 
     def leap(self, step: float, scheme: Scheme, *, last: bool = False) -> Stepped | None:
         """See :meth:`thermal.heat.HeatStepper.leap`."""
@@ -250,15 +269,19 @@ class VoxelStepper:
         self._box = self._used = self._reached(scheme.stages)
         fields = self._runs, self._sink, self._inverse, self._first, self._here, self._before
         flows = self._liquid.stages(scheme.later, step, self._lines, fields, self._box)
+        first, places = self._first.ravel(), self._moving_places
+        first[places] = self._moving.rate(step)
         lines = self._march(step, scheme, flows)
         if len(scheme.later) % 2:
             self._here, self._before = self._before, self._here
+        first[places] = self._here.ravel()[places] = 0.0  # what the free nodes do is left
         weight = self._weighed(lines)
         liquidus, onset = self._problem.relation.liquid
         if not (liquidus < weight.coldest and weight.hottest < onset):
             self._refuse_no_numbers()
             return None
         self._add_up(weight.share)
+        self._moving.arrive(self._state, self._problem.relation)
         return Stepped(lines, weight.stored, weight.moved, None if last else self._error(step))
 
     def _clear(self) -> None:
@@ -268,10 +291,11 @@ class VoxelStepper:
 
     def _reached(self, stages: int) -> Box:
         """The box of nodes that a step of ``stages`` can change."""
-        if self._extent[1] == 0:
+        extent = hull(self._extent, box_around(self._moving.nodes, self._grid))
+        if extent[1] == 0:
             return np.array([1, 2, 1, 2, 1, 2])
         reach = np.array([-stages, stages] * 3)
-        return np.asarray(np.clip(self._extent + reach, 1, self._grid.whole[1::2].repeat(2)))
+        return np.asarray(np.clip(extent + reach, 1, self._grid.whole[1::2].repeat(2)))
 
     @property
     def _planes(self) -> tuple[int, int]:
@@ -290,10 +314,11 @@ class VoxelStepper:
         np.multiply(self._first[box], self._grid.dtype(scheme.first * step), out=self._here[box])
         return scheme.integrate(self._lines, step, flows)
 
-    def _in_phases(self, later: Iterable[Stage], step: float) -> Iterator[Array]:
+    def _in_phases(self, scheme: Scheme, step: float) -> Iterator[Array]:
         """Stages with ice or vapour; gives for each the lines of the ledger (W) of the stage before."""
         v = self._state.take_content(self._problem.relation)
-        for stage in later:
+        for stage, share in zip(scheme.later, scheme.shares, strict=False):
+            self._move_on(share)
             fields = self._inverse, self._first, self._here, self._before
             beyond_source = self._phases.stage(stage, step, v, fields, self._contacts, self._box)
             self._here, self._before = self._before, self._here

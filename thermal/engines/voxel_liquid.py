@@ -16,7 +16,7 @@ from thermal.engines.voxel_runs import Runs
 from thermal.engines.watched import Watched
 from thermal.heat import HeatProblem
 from thermal.scheme import Stage
-from thermal.units import Array
+from thermal.units import Array, Mask
 
 
 class VoxelLiquid:
@@ -25,9 +25,15 @@ class VoxelLiquid:
     def __init__(self, grid: Padded, problem: HeatProblem, conducting: VoxelConductivity) -> None:
         self._grid, self._conducting = grid, conducting
         nodes = np.flatnonzero(problem.film)
-        self._filmed, self._film = grid.places(nodes), problem.film[nodes]
+        self._nodes, self._filmed = nodes, grid.places(nodes)
+        self._films = self._film = problem.film[nodes]
         self._touched = True
         self.touch([], [])
+
+    def release(self, free: Mask) -> None:
+        """Take up which nodes are free (n,): the others give nothing to films as their temperature moves."""
+        self._film = self._films * free[self._nodes]
+        self._touched = True
 
     def touch(self, contacts: Sequence[Contact], conductances: Sequence[Array]) -> None:
         """Take up the probes of a step, with the conductance (t,) W/K to the nodes that each touches."""

@@ -27,6 +27,9 @@ from thermal.physics.drug import Drug
 from thermal.physics.scene import Drive, Held, Source, State
 from thermal.units import ZERO_CELSIUS, Array, Mask, Real
 
+Payment = Callable[[float], Array]
+"""What nodes at a prescribed temperature exchange themselves when a share of a step is over: lines (5,) W of
+:data:`thermal.heat.BUDGET`."""
 MOST_STAGES = 1_000_000
 """Of one step: beyond, coefficients or temperatures are out of all reason, and the stages would fill the memory."""
 
@@ -168,30 +171,46 @@ class Loop:
             living *= progress.lowest > liquidus
         return living
 
-    def _begin(self, progress: Progress, drive: Drive, ahead: float) -> tuple[HeatState, Rates, Nodes, Array]:
-        """Take up a step whose middle is ``ahead`` s away; also returns the nodes held at a temperature during it, and
-        the lines (5,) W of what they exchange themselves."""
-        held, free = self._holding(drive, progress.state.time + ahead)
+    def _begin(self, progress: Progress, drive: Drive, step: float) -> tuple[HeatState, Rates, Nodes, Payment]:
+        """Take up a step of ``step`` s; also returns the nodes held at a temperature during it, and what they exchange
+        themselves."""
+        now, ahead = progress.state.time, 0.5 * step
+        held, free = self._holding(drive, now)
         kept = np.flatnonzero(held.mask)
         state = HeatState(progress.state.temperature, progress.lowest, progress.highest, progress.content)
         if not np.array_equal(state.temperature[kept], held.value[kept]):
             self._hold(state, kept, held)
+        start, at_end = state.temperature[kept], self._held_at_end(drive, now + step, state.temperature)
+        end = start if at_end is None else at_end[kept]
 
         @cache
         def foreseen() -> Array:
             return _foreseen(progress, ahead)
 
         def middle() -> Array:
-            return np.where(free, foreseen(), state.temperature)
+            prescribed = state.temperature if at_end is None else 0.5 * (state.temperature + at_end)
+            return np.where(free, foreseen(), prescribed)
 
-        action = self.bioheat.action(drive, self._living(progress, ahead, foreseen), free)
-        paid = self._paid(kept, state.temperature[kept], action.blood)
+        action = self.bioheat.action(drive, self._living(progress, ahead, foreseen), free, at_end)
+
+        def paid(share: float) -> Array:
+            return self._paid(kept, start + share * (end - start), action.blood)
+
         try:
             rates = self._stepper.begin(state, middle, action)
         except FloatingPointError as error:
-            step = 2.0 * ahead
-            raise FloatingPointError(f"{error} at {progress.state.time + step:g} s with a step of {step:g} s") from None
+            raise FloatingPointError(f"{error} at {now + step:g} s with a step of {step:g} s") from None
         return state, rates, kept, paid
+
+    def _held_at_end(self, drive: Drive, time: float, temperature: Array) -> Array | None:
+        """(n,) degC: what is prescribed at the end of a step, at ``time`` s, elsewhere the ``temperature`` at its start;
+        None where nothing that is prescribed moves."""
+        if drive.held is None:
+            return None
+        held, _ = self._holding(drive, time)
+        _check("the prescribed temperature", held.value, np.flatnonzero(held.mask))
+        at_end = np.where(held.mask, held.value, temperature)
+        return None if np.array_equal(at_end, temperature) else at_end
 
     def _paid(self, kept: Nodes, temperature: Array, blood: Real) -> Array:
         """Lines (5,) W of what the nodes ``kept`` at a prescribed ``temperature`` (t,) degC give to blood (n,) W/K and
@@ -216,7 +235,7 @@ class Loop:
                 drive = self.source.drive(progress.state, step)
         earlier = progress.state.temperature.copy() if self._looks_back or drive.contacts else None
         before = replace(progress.copy(), span=None) if self._wanted(now, now + step) else None
-        heat, rates, kept, paid = self._begin(progress, drive, 0.5 * step)
+        heat, rates, kept, paid = self._begin(progress, drive, step)
         leap = self._leap(now, target, rates, step) if self._linear(drive) else None
         if leap is None:
             stages = stage_count(step * rates.decay)
@@ -224,7 +243,8 @@ class Loop:
             while stepped.front_error > self.control.bearable:
                 proposal = self.control.again(step, stepped.front_error)
                 step, lands = fit(proposal, target - now)
-                drive, heat, rates, paid = self._anew(progress, heat, drive, kept, step)
+                drive = self.source.drive(progress.state, step)
+                heat, rates, kept, paid = self._begin(progress, drive, step)
                 stages += (more := stage_count(step * rates.decay))
                 stepped = self._advance(now, step, more)
             if before is not None and not self._wanted(now, now + step):
@@ -235,9 +255,8 @@ class Loop:
         else:
             before, (step, lands, stages, stepped) = None, leap
             following = 0.0 if stepped.error is None else self.control.after_leap(step, stepped.error)
-        temperature, lines = progress.state.temperature, stepped.lines + step * paid
+        temperature, lines = progress.state.temperature, stepped.lines + step * paid(0.5)
         if drive.held is not None:
-            self._hold(heat, kept, self._holding(drive, now + step)[0])
             progress.lowest[kept] = np.minimum(progress.lowest[kept], temperature[kept])
             progress.highest[kept] = np.maximum(progress.highest[kept], temperature[kept])
         for start in (earlier, None if before is None else before.state.temperature):
@@ -262,21 +281,15 @@ class Loop:
             progress.steps + 1,
             progress.stages + stages,
             drive,
-            None if before is None else Span(before, *(flow.beside(paid) for flow in self._stepper.ends())),
+            None if before is None else self._span(before, paid),
             heat.content,
             self._drug(progress.drug, earlier, temperature, step, damage),
         )
 
-    def _anew(
-        self, progress: Progress, heat: HeatState, drive: Drive, kept: Nodes, step: float
-    ) -> tuple[Drive, HeatState, Rates, Array]:
-        """Take up a shorter step instead of one on ``heat`` that was not done, which had nodes ``kept`` by its
-        ``drive``."""
-        if drive.held is not None:
-            self._hold(heat, kept, self._holding(drive, progress.state.time)[0])
-        drive = self.source.drive(progress.state, step)
-        heat, rates, _, paid = self._begin(progress, drive, 0.5 * step)
-        return drive, heat, rates, paid
+    def _span(self, before: Progress, paid: Payment) -> Span:
+        """The step done last, with what nodes held at a temperature ``paid``."""
+        first, last = self._stepper.ends()
+        return Span(before, first.beside(paid(0.0)), last.beside(paid(1.0)))
 
     def _advance(self, now: float, step: float, stages: int) -> Stepped:
         if stages > MOST_STAGES:

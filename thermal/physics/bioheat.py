@@ -116,13 +116,17 @@ class Bioheat:
                     f"{bad[0]} with {values[bad[0]]:g}; all must be finite and {range_}"
                 )
 
-    def action(self, drive: Drive, living: Array | None, free: Mask) -> Action:
-        """What acts during a step; ``living`` (n,) is the remaining share of the perfusion, None for all of it."""
+    def action(self, drive: Drive, living: Array | None, free: Mask, held_at_end: Array | None = None) -> Action:
+        """What acts during a step; ``living`` (n,) is the remaining share of the perfusion, None for all of it.
+
+        ``held_at_end``: see :class:`thermal.heat.Action`.
+        """
         return Action(
             self._with_metabolism(drive.power) if self.warms_itself else drive.power,
             self.perfusion if living is None else self._perfused(living),
             free,
             tuple(self.touch(contact) for contact in drive.contacts),
+            held_at_end,
         )
 
     def _perfused(self, share: Array | float) -> Real:
