@@ -284,6 +284,47 @@ def constant(engine: Any) -> Iterator[tuple[str, Array]]:
     yield "leaps", np.array([last.steps, last.stages], dtype=float)
 
 
+def walls(engine: Any) -> Iterator[tuple[str, Array]]:
+    """Prescribed temperatures that move in every step: a face warms, and a ball freezes its surroundings and thaws."""
+    body = engine.volume > 0
+    capacity = np.where(body, engine.to_nodes(3.6e6 + 4e5 * engine.shares["tumour"]), 1.0)
+    of_cells = 0.5 + 0.1 * engine.shares["tumour"]
+    of_nodes = np.where(body, engine.to_nodes(of_cells), 1.0)
+    freezing = PhaseChange(-8.0, -1.0, np.full(body.shape, 2.5e8))
+    cold_face, held_face = ("z+", "x-") if "z+" in engine.areas else ("surface", "west")
+    film = 200.0 * engine.areas[cold_face]
+    nothing = np.zeros(body.shape)
+    problem = Bioheat(
+        engine,
+        Enthalpy.build(capacity, freezing, 0.5 * capacity),
+        lambda: capacity * engine.volume,
+        Conductivity(of_cells, np.full(of_cells.shape, 0.002), 4.0 * of_cells, freezing.start, freezing.end),
+        lambda: Conductivity(of_nodes, np.full(of_nodes.shape, 0.002), 4.0 * of_nodes, freezing.start, freezing.end),
+        4e4 * engine.volumes["liver"],
+        37.0,
+        500.0 * engine.volume,
+        Surroundings(film, 5.0 * film, Held(nothing > 0.0, nothing)),
+        CutConductivity.of(engine.held_edges("tumour"), None, freezing.start, freezing.end),
+    )
+    face, ball = (engine.areas[held_face] > 0) & body, (np.linalg.norm(engine.points, axis=1) < 3.5e-3) & body
+
+    def held(time: float) -> Held:
+        of_ball = float(np.interp(time, [0.0, 12.0, 16.0, 24.0], [37.0, -40.0, -40.0, 20.0]))
+        return Held(face | ball, np.where(ball, of_ball, 37.0 + 0.4 * time))
+
+    act = PlainSource(lambda state, step: Drive(nothing, held=held), (12.0, 16.0, 24.0))
+    loop = Loop(problem, act, {"cem43": Cem43()}, Control(), 30.0, None, (2.5, 9.0, 20.0))
+    saved = []
+    for progress in loop.march(loop.start(np.full(body.shape, 37.0))):
+        saved += [moment for moment, wanted in loop.moments(progress) if wanted]
+    yield "temperature by walls", engine.gather(progress.state.temperature * body)
+    yield "coldest by walls", engine.gather(progress.coldest * body)
+    yield "energy by walls", np.array([*progress.energy, progress.stored])
+    yield "counts by walls", np.array([progress.steps, progress.stages], dtype=float)
+    yield "moments by walls", np.array([engine.gather(moment.state.temperature * body) for moment in saved])
+    yield "energy of moments by walls", np.array([moment.energy for moment in saved])
+
+
 def electrode(engine: Any) -> Iterator[tuple[str, Array]]:
     """Ball (RF-01) and line (RF-06) thinner than the grid at 1 V, the border at the exact potential; in ohm, ohm m."""
     sigma = 0.33
@@ -314,9 +355,9 @@ def electrode(engine: Any) -> Iterator[tuple[str, Array]]:
 
 
 PROBLEMS: Mapping[str, tuple[Callable[[], Domain], tuple[Callable[[Any], Iterator[tuple[str, Array]]], ...]]] = {
-    "hexahedra": (hexahedra, (space, steady, march, constant)),
-    "tetrahedra": (tetrahedra, (space, steady, march, constant)),
-    "triangles": (triangles, (space, steady, march, constant)),
+    "hexahedra": (hexahedra, (space, steady, march, constant, walls)),
+    "tetrahedra": (tetrahedra, (space, steady, march, constant, walls)),
+    "triangles": (triangles, (space, steady, march, constant, walls)),
     "electrode": (lambda: cube(24, 1.5e-3), (electrode,)),
 }
 

@@ -112,6 +112,23 @@ def test_moments_beside_nodes_on_a_ramp_are_alike(domain: VoxelDomain | MeshDoma
     np.testing.assert_allclose(operator, kernels, rtol=0, atol=1e-11)
 
 
+@pytest.mark.parametrize(
+    ("domain", "fused", "plain"),
+    [
+        (engine_problems.hexahedra(), VoxelEngine, VoxelsByOperator),
+        (engine_problems.tetrahedra(), MeshEngine, MeshByOperator),
+    ],
+)
+def test_walls_that_move_are_alike(domain: VoxelDomain | MeshDomain, fused: Any, plain: Any) -> None:
+    """Through liquid, ice and thaw, with a cut border on voxels, moments within steps included."""
+    kernels, operator = (
+        dict(engine_problems.walls(engine_problems.Alone(engine(domain)))) for engine in (fused, plain)
+    )
+    assert kernels["coldest by walls"].min() == -40.0
+    for name, values in kernels.items():
+        np.testing.assert_allclose(operator[name], values, rtol=0, atol=1e-11 * np.ptp(values), err_msg=name)
+
+
 def test_a_mesh_in_single_precision() -> None:
     """Five digits of the temperature after the whole march; energy is kept as in double precision."""
     domain = engine_problems.tetrahedra()

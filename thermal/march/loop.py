@@ -203,14 +203,13 @@ class Loop:
         return state, rates, kept, paid
 
     def _held_at_end(self, drive: Drive, time: float, temperature: Array) -> Array | None:
-        """(n,) degC: what is prescribed at the end of a step, at ``time`` s, elsewhere the ``temperature`` at its start;
-        None where nothing that is prescribed moves."""
+        """(n,) degC: what is prescribed at the end of a step, at ``time`` s, elsewhere the ``temperature`` at its
+        start; None where nothing that is prescribed may move."""
         if drive.held is None:
             return None
         held, _ = self._holding(drive, time)
         _check("the prescribed temperature", held.value, np.flatnonzero(held.mask))
-        at_end = np.where(held.mask, held.value, temperature)
-        return None if np.array_equal(at_end, temperature) else at_end
+        return np.where(held.mask, held.value, temperature)
 
     def _paid(self, kept: Nodes, temperature: Array, blood: Real) -> Array:
         """Lines (5,) W of what the nodes ``kept`` at a prescribed ``temperature`` (t,) degC give to blood (n,) W/K and
