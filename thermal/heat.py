@@ -47,13 +47,28 @@ class HeatProblem:
 
 @dataclass(frozen=True)
 class Touch:
-    """A probe at the nodes that it touches (t,): shape ``factor`` m, coolant ``film`` W/K, tissue ``conductivity``."""
+    """A probe at the nodes that it touches (t,): shape ``factor`` m, coolant ``film`` W/K, tissue ``conductivity``.
+
+    ``temperature`` degC is that in the middle of the step, during which it goes on evenly by ``change`` K.
+    """
 
     nodes: Nodes
     factor: Array
     film: Array
     temperature: float
     conductivity: Conductivity
+    change: float = 0.0
+
+    @property
+    def coldest(self) -> float:
+        """degC that it has in the step."""
+        return self.temperature - 0.5 * abs(self.change)
+
+    def at(self, share: float) -> Touch:
+        """The same as it is, all along, when a share of the step is over."""
+        if self.change == 0.0:
+            return self
+        return replace(self, temperature=self.temperature + (share - 0.5) * self.change, change=0.0)
 
     def conductance(self, temperature: Array) -> Array:
         """(t,) W/K between each node, at ``temperature`` (t,), and the probe's coolant or wall.

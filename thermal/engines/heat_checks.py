@@ -91,7 +91,11 @@ def _check_touch(touch: Touch, nodes: int) -> None:
     sizes = {np.shape(touch.nodes), np.shape(touch.factor), np.shape(touch.film)}
     if len(sizes) > 1:
         raise ValueError(f"a probe touches nodes, and has factors and films, of the shapes {sizes}; give one a node")
-    if not (np.isfinite(touch.temperature) and np.isfinite(touch.factor).all() and bool((touch.film > 0.0).all())):
+    if not (
+        np.isfinite([touch.temperature, touch.change]).all()
+        and np.isfinite(touch.factor).all()
+        and bool((touch.film > 0.0).all())
+    ):
         raise ValueError(
             f"a probe of {touch.temperature:g} degC has a temperature or shape factors that are not finite, or a film "
             "that is not above zero"

@@ -19,6 +19,7 @@ from thermal.engines.compiled import compiled
 from thermal.engines.distributed_operator import DolfinxOperator
 from thermal.engines.distribution import Distribution
 from thermal.engines.local_rows import Index, LocalCells, Short
+from thermal.engines.moving import Driven
 from thermal.engines.operator_heat import Step
 from thermal.enthalpy import Conductivity
 from thermal.heat import HeatProblem
@@ -159,6 +160,7 @@ class RowStages:
         for touch, conductance in touches:
             sink[touch.nodes] += conductance
         filmed = np.flatnonzero(step.film)
+        driven = [Driven(touch.nodes, g * touch.change) for touch, g in touches if touch.change != 0.0]
 
         def run(stage: Stage, share: float, here: Any, before: Any) -> Array:
             here.scatter_forward()
@@ -169,7 +171,8 @@ class RowStages:
             rows = cells.start, cells.neighbour, values
             _linear_stage(*rows, sink, step.inverse, rate, u, before.array, stage.mu, stage.nu, now, begun, sums)
             flow, lost = sums.sum(axis=0)
-            return np.array([0.0, by_film + taken - lost, -by_film, -taken, flow + lost])
+            given = sum(probe.add(share, now, step.inverse, before.array) for probe in driven) - taken
+            return np.array([0.0, by_film + taken - lost, -by_film, given, flow + lost])
 
         return run
 
@@ -197,7 +200,7 @@ class RowStages:
                 edges = None if cuts is None else cuts.with_ice(t[cuts.unfrozen.nodes])
                 values = cells.conductance(self._conductivity.with_ice(warm, cells.to_cells(t)), edges).values
             steady, sink, probes = step.power + step.border, step.film.copy(), 0.0
-            for touch, g in zip(step.action.touches, step.touching(t), strict=True):
+            for touch, g in zip(step.touches(share), step.touching(t, share), strict=True):
                 steady[touch.nodes] += g * touch.temperature
                 sink[touch.nodes] += g
                 probes += float(np.sum(g * (touch.temperature - t[touch.nodes])))

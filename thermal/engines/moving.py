@@ -1,4 +1,4 @@
-"""Nodes at a prescribed temperature that moves while a step lasts.
+"""Nodes at a prescribed temperature that moves while a step lasts, and those beside a probe whose temperature does.
 
 They go evenly from what they have at its start to what they are to have at its end, so each stage finds them where they
 are at its own time. A step that holds them at one value has an error of the first order beside them.
@@ -12,7 +12,7 @@ import numpy as np
 
 from thermal.enthalpy import Enthalpy, Nodes
 from thermal.heat import Action, HeatState
-from thermal.units import Array
+from thermal.units import Array, Real
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,21 @@ class Moving:
             state.temperature[self.nodes] = self.end
             if state.content is not None:
                 state.content[self.nodes] = relation.take(self.nodes).content(self.end)
+
+
+@dataclass(frozen=True)
+class Driven:
+    """Nodes at ``places`` (t,) of a stage's arrays that get ``gain`` (t,) W more from a probe at the end of a step than
+    at its start, at the same temperature of their own: by that much its own moves, evenly."""
+
+    places: Nodes
+    gain: Array
+
+    def add(self, share: float, weight: float, inverse: Real, change: Real) -> float:
+        """To the ``change`` (K) that a stage made where a share of the step was over, by its ``weight`` s, at nodes of
+        ``inverse`` capacity; returns the heat, W."""
+        change[self.places] += weight * share * inverse[self.places] * self.gain
+        return share * float(self.gain.sum())
 
 
 NOTHING = Moving(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))

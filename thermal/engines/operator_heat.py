@@ -17,7 +17,7 @@ from thermal.engines.heat_checks import check_action, check_flow, check_problem,
 from thermal.engines.legendre import legendre
 from thermal.engines.moving import Moving
 from thermal.engines.spectrum import Fronts, bound
-from thermal.heat import Action, Flow, HeatProblem, HeatState, Rates, Stepped
+from thermal.heat import Action, Flow, HeatProblem, HeatState, Rates, Stepped, Touch
 from thermal.scheme import Scheme, Stage, mean_error
 from thermal.units import Array
 
@@ -55,9 +55,13 @@ class Step:
         rate[self.moving.nodes] = self.moving.rate(length)
         return rate
 
-    def touching(self, temperature: Array) -> list[Array]:
-        """(t,) W/K between each probe and the free nodes it touches."""
-        return [t.conductance(temperature[t.nodes]) * self.free[t.nodes] for t in self.action.touches]
+    def touches(self, share: float) -> tuple[Touch, ...]:
+        """The probes as they are when a share of the step is over."""
+        return tuple(touch.at(share) for touch in self.action.touches)
+
+    def touching(self, temperature: Array, share: float) -> list[Array]:
+        """(t,) W/K between each probe and the free nodes it touches, when a share of the step is over."""
+        return [t.conductance(temperature[t.nodes]) * self.free[t.nodes] for t in self.touches(share)]
 
     def operator_with_ice(self, temperature: Array) -> Operator:
         """The operator where unfrozen tissue conducts as at the start of the step and ice is where it is now."""
@@ -69,9 +73,9 @@ class Step:
         return self.engine.conductance(cells.with_ice(self.warm, self.engine.to_cells(temperature)), edges)
 
     def flow(
-        self, operator: Operator, conductances: list[Array], temperature: Array, *, linear: bool = False
+        self, operator: Operator, conductances: list[Array], temperature: Array, share: float, *, linear: bool = False
     ) -> tuple[Array, Array]:
-        """Heat into each free node (n,) W, and the lines of the ledger (5,) W.
+        """Heat into each free node (n,) W, and the lines of the ledger (5,) W, when a share of the step is over.
 
         ``linear``: blood flows everywhere, whatever the temperature: that of a stage may be far from any of the step.
         """
@@ -81,7 +85,7 @@ class Step:
         from_border = self.border - self.film * temperature
         flow = self.free * -operator(temperature) + self.power + from_blood + from_border
         probes = np.zeros(1)
-        for touch, conductance in zip(self.action.touches, conductances, strict=True):
+        for touch, conductance in zip(self.touches(share), conductances, strict=True):
             heat = conductance * (touch.temperature - temperature[touch.nodes])
             flow[touch.nodes] += heat
             probes = np.append(probes, heat)
@@ -122,8 +126,8 @@ def by_operator(
         temperature[kept] = step.state.temperature[kept]
         temperature[moving.nodes] = moving.at(share)
         operator = step.operator if plain else step.operator_with_ice(temperature)
-        conductances = step.conductances if plain else step.touching(temperature)
-        flow, lines = step.flow(operator, conductances, temperature, linear=plain)
+        conductances = step.conductances if plain else step.touching(temperature, share)
+        flow, lines = step.flow(operator, conductances, temperature, share, linear=plain)
         flow = length * (stage.now * flow + stage.start * first)
         here, before = stage.mu * here + stage.nu * before + step.inverse * flow, here
         return lines
@@ -168,7 +172,7 @@ class OperatorStepper:
         if action.held_at_end is not None:
             prescribed = np.where(action.free, temperature, action.held_at_end)
             coldest, hottest = min(coldest, engine.minimum(prescribed)), max(hottest, engine.maximum(prescribed))
-        touched = min((touch.temperature for touch in action.touches), default=np.inf)
+        touched = min((touch.coldest for touch in action.touches), default=np.inf)
         self._cold = min(coldest, touched) <= liquidus
         self._plain = not self._cold and hottest <= onset
         foreseen = middle() if self._rises or action.touches else temperature
@@ -190,10 +194,11 @@ class OperatorStepper:
             conductances=[],
             source=engine.total(action.power),
         )
-        self._step = step = replace(step, conductances=step.touching(foreseen if self._plain else temperature))
+        near = step.touching(foreseen, 0.5) if self._plain else step.touching(temperature, 0.0)
+        self._step = step = replace(step, conductances=near)
         operator = step.operator_with_ice(temperature) if self._cold else step.operator
         with np.errstate(invalid="ignore"):  # looked at next
-            self._first, self._lines = step.flow(operator, step.conductances, temperature)
+            self._first, self._lines = step.flow(operator, step.conductances, temperature, 0.0)
         check_flow(self._lines, state, action)
         self._at_end: tuple[Array, Array] | None = None
         self._fastest_decay = self._decay(temperature)
@@ -204,7 +209,7 @@ class OperatorStepper:
         step = self._step
         rate = step.inverse * self._first
         largest = np.abs(rate)
-        for touch, conductance in zip(step.action.touches, step.conductances, strict=True):
+        for touch, conductance in zip(step.touches(0.0), step.conductances, strict=True):
             heat = conductance * (touch.temperature - temperature[touch.nodes])
             rate[touch.nodes] -= step.inverse[touch.nodes] * heat
         return self._engine.maximum(np.maximum(largest, np.abs(rate)))
@@ -301,7 +306,7 @@ class OperatorStepper:
         here = temperature_of(v)
         at_end = np.where(step.action.free, here, step.state.temperature)
         at_end[step.moving.nodes] = step.moving.end
-        last, _ = step.flow(step.operator_with_ice(at_end), step.touching(at_end), at_end)
+        last, _ = step.flow(step.operator_with_ice(at_end), step.touching(at_end, 1.0), at_end, 1.0)
         error = 0.4 * length * step.inverse * (self._first + last) - 0.8 * change
         off = np.maximum(np.abs(temperature_of(v + error) - here), np.abs(temperature_of(v - error) - here))
         moved = self._problem.capacity * np.abs(change)
@@ -311,8 +316,8 @@ class OperatorStepper:
         """Heat into each node (n,) W and the lines (5,) W, by the operator of the step."""
         step, temperature = self._step, self._step.state.temperature
         if self._plain:
-            return step.flow(step.operator, step.conductances, temperature)
-        return step.flow(step.operator_with_ice(temperature), step.touching(temperature), temperature)
+            return step.flow(step.operator, step.conductances, temperature, 1.0)
+        return step.flow(step.operator_with_ice(temperature), step.touching(temperature, 1.0), temperature, 1.0)
 
     def ends(self) -> tuple[Flow, Flow]:
         """See :meth:`thermal.heat.HeatStepper.ends`: in liquid tissue with what was prescribed during the step."""

@@ -7,7 +7,7 @@ increments within the step are in the working precision. Steps with ice or vapou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numba as nb
@@ -19,7 +19,7 @@ from thermal.engines.ahead import Ahead, same_nodes
 from thermal.engines.graph import LANES, Graph, GraphOperator
 from thermal.engines.heat_checks import check_action, check_flow, check_problem, check_stages, infinite
 from thermal.engines.legendre import legendre
-from thermal.engines.moving import NOTHING, Moving
+from thermal.engines.moving import NOTHING, Driven, Moving
 from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.row_kernels import Real
 from thermal.engines.row_order import Packed, RowOrder
@@ -29,7 +29,7 @@ from thermal.engines.spectrum import bound, fastest_mode
 from thermal.engines.watched import Watched
 from thermal.enthalpy import Nodes
 from thermal.heat import BUDGET, Action, Flow, HeatProblem, HeatState, HeatStepper, Precision, Rates, Stepped, Touch
-from thermal.scheme import Scheme, Stage
+from thermal.scheme import Scheme
 from thermal.units import Array, Mask
 
 SOURCE, BLOOD, BORDER, PROBES, HELD = range(len(BUDGET))
@@ -45,10 +45,17 @@ class _Contact:
     places: Nodes
     conductance: Array
     given: Array
+    change: float = 0.0
+    """K by which the temperature beyond moves in the step; ``given`` is that of its middle"""
 
-    def heat(self, temperature: Array) -> Array:
-        """(t,) W into the nodes, whose rows have this temperature (degC)."""
-        return np.asarray(self.given - self.conductance * temperature[self.places])
+    def heat(self, temperature: Array, share: float) -> Array:
+        """(t,) W into the nodes, whose rows have this temperature (degC) when a share of the step is over."""
+        given = self.given if self.change == 0.0 else self.given + (share - 0.5) * self.change * self.conductance
+        return np.asarray(given - self.conductance * temperature[self.places])
+
+    def driven(self) -> Driven:
+        """What moves with the temperature beyond."""
+        return Driven(self.places, self.change * self.conductance)
 
 
 class RowStepper:
@@ -107,7 +114,7 @@ class RowStepper:
             self._lines = ahead.lines
             return Rates(self._decay, ahead.fastest)
         self._release(action.free)
-        coldest = min([float(state.temperature.min()), *(touch.temperature for touch in action.touches)])
+        coldest = min([float(state.temperature.min()), *(touch.coldest for touch in action.touches)])
         if coldest <= liquidus or float(state.temperature.max()) > onset or not stays:
             return self._leave_to_phases()
         cells, engine = self._problem.cells, self._engine
@@ -118,7 +125,7 @@ class RowStepper:
         self._watched = self._beyond()
         self._temperature[: len(self._order.node)] = state.temperature[self._order.node]
         with np.errstate(invalid="ignore"):  # looked at next
-            self._lines, fastest = self._flow(self._first)
+            self._lines, fastest = self._flow(self._first, 0.0)
         check_flow(self._lines, state, action)
         return Rates(self._decay, fastest)
 
@@ -139,14 +146,16 @@ class RowStepper:
 
     def _touching(self, touch: Touch, temperature: Array) -> _Contact:
         conductance = touch.conductance(temperature[touch.nodes]) * self._action.free[touch.nodes]
-        return _Contact(PROBES, self._order.place[touch.nodes], conductance, conductance * touch.temperature)
+        given = conductance * touch.temperature
+        return _Contact(PROBES, self._order.place[touch.nodes], conductance, given, touch.change)
 
     def _leave_to_phases(self) -> Rates:
         self._at_work = self._with_phases
         return self._with_phases.begin(self._state, self._middle, self._action)
 
-    def _flow(self, rate: Real) -> tuple[Array, float]:
-        """Fill ``rate`` K/s and the sink, take the bound of the decay; the lines of the ledger, W, and largest rate."""
+    def _flow(self, rate: Real, share: float) -> tuple[Array, float]:
+        """Fill ``rate`` K/s when a share of the step is over and the sink, take the bound of the decay; the lines of
+        the ledger, W, and largest rate."""
         action, order = self._action, self._order
         sums = np.empty((order.slices, 4))
         kernels.first_flow(
@@ -172,7 +181,7 @@ class RowStepper:
         fastest, self._decay = sums[:, 2].max(initial=0.0), sums[:, 3].max(initial=0.0)
         lines[SOURCE] = self._power.total
         for contact in self._contacts:
-            places, heat = contact.places, contact.heat(self._temperature)
+            places, heat = contact.places, contact.heat(self._temperature, share)
             rate[places] += heat * self._inverse[places]
             self._sink[places] += contact.conductance
             if contact.line == BORDER and len(
@@ -227,18 +236,19 @@ class RowStepper:
         """All stages; afterwards ``_here`` holds the change of v. Returns the time integral of the lines, J."""
         np.multiply(self._first, self._order.dtype(scheme.first * step), out=self._here)
         self._before.fill(0.0)
-        flows = self._flows(scheme.later, step)
+        flows = self._flows(scheme, step)
         integral = scheme.integrate(self._lines, step, flows)
         if len(scheme.later) % 2:
             self._here, self._before = self._before, self._here
         return integral
 
-    def _flows(self, later: Sequence[Stage], step: float) -> Iterator[Array]:
+    def _flows(self, scheme: Scheme, step: float) -> Iterator[Array]:
         """Do all stages; gives, for each, the lines of the ledger (W) of the stage before."""
-        order, here, before = self._order, self._here, self._before
+        order, here, before, later = self._order, self._here, self._before, scheme.later
+        driven = [contact.driven() for contact in self._contacts if contact.change != 0.0]
         stretches = self._groups.best(nb.get_num_threads())
         weights = np.array([(s.mu, s.nu, s.now * step, (s.now + s.start) * step) for s in later], order.dtype)
-        most = stretches.begin.shape[1]
+        most = 1 if driven else stretches.begin.shape[1]
         for done in range(0, len(later), most):
             group = weights[done : done + most]
             count = len(group)
@@ -265,14 +275,18 @@ class RowStepper:
                 seen,
                 sums,
             )
+            known = self._lines
+            if driven:
+                given = sum(probe.add(scheme.shares[done], group[0, 2], self._inverse, before) for probe in driven)
+                known = known + given * np.eye(len(BUDGET))[PROBES]
             if count % 2:
                 here, before = before, here
             held, lost = sums.sum(axis=2).T
-            yield from self._lines - self._watched.lines(held, lost, seen)
+            yield from known - self._watched.lines(held, lost, seen)
 
     def _error(self, step: float) -> float:
         """Local error from the flows at both ends of the step, K; keeps the later one for the next step."""
-        self._last_lines, fastest = self._flow(self._last)
+        self._last_lines, fastest = self._flow(self._last, 1.0)
         largest = np.empty(self._order.slices)
         kernels.largest_error(0, len(largest), self._here, self._first, self._last, step, largest)
         if not self._problem.cells.rises:

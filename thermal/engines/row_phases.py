@@ -67,7 +67,7 @@ class RowStages:
             temperature[step.moving.nodes] = step.moving.at(share)
             theta = temperature - BODY_TEMPERATURE
             steady, sink, probes = step.power + border, step.film.copy(), 0.0
-            for touch, g in zip(step.action.touches, step.touching(temperature), strict=True):
+            for touch, g in zip(step.touches(share), step.touching(temperature, share), strict=True):
                 steady[touch.nodes] += g * (touch.temperature - BODY_TEMPERATURE)
                 sink[touch.nodes] += g
                 probes += float(np.sum(g * (touch.temperature - temperature[touch.nodes])))

@@ -174,7 +174,8 @@ class Team:
         place = part.engine.distribution.places[touch.nodes]
         here = np.flatnonzero(place >= 0)
         conductivity = touch.conductivity.take(here)
-        return Touch(place[here], touch.factor[here], touch.film[here], touch.temperature, conductivity)
+        shape = touch.factor[here], touch.film[here]
+        return Touch(place[here], *shape, touch.temperature, conductivity, touch.change)
 
     def advance(self, number: int, step: float, stages: int, bearable: float) -> tuple[Stepped, Array | None, Array]:
         """Do the step; also returns v, if it is kept, and temperature of the whole domain after it."""

@@ -21,9 +21,10 @@ class Contact:
         self.free = free[touch.nodes].astype(np.float64)
         self.box = box_around(touch.nodes, grid)
 
-    def conductance(self, temperature: Array) -> Array:
-        """(t,) W/K to the free nodes it touches, at their ``temperature`` (t,) degC."""
-        return self.touch.conductance(temperature) * self.free
+    def conductance(self, temperature: Array, share: float) -> Array:
+        """(t,) W/K to the free nodes it touches, at their ``temperature`` (t,) degC, when a share of the step is
+        over."""
+        return self.touch.at(share).conductance(temperature) * self.free
 
 
 def box_around(nodes: Nodes, grid: Padded) -> Box:

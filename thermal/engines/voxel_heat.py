@@ -148,7 +148,7 @@ class VoxelStepper:
         self._release(action.free)
         self._state, self._action = state, action
         self._contacts = [Contact(touch, self._grid, action.free) for touch in action.touches]
-        touched = [touch.temperature for touch in action.touches]
+        touched = [touch.coldest for touch in action.touches]
         coldest = min([float(state.temperature.min()), moving.coldest, *touched])
         self._cold = coldest <= liquidus
         self._plain = not self._cold and stays and float(state.temperature.max()) <= onset
@@ -158,14 +158,14 @@ class VoxelStepper:
         foreseen = middle() if changing or self._contacts else state.temperature
         if changing:
             self._conducting.thaw(self._grid.shaped(foreseen))
-        at = foreseen if self._plain else state.temperature
-        self._conductances = [contact.conductance(at[contact.touch.nodes]) for contact in self._contacts]
+        at, share = (foreseen, 0.5) if self._plain else (state.temperature, 0.0)
+        self._conductances = [contact.conductance(at[contact.touch.nodes], share) for contact in self._contacts]
         self._liquid.touch(self._contacts, self._conductances)
         if self._cold:
             self._take_frozen_decay()
             self._phases.take_ice(state.temperature)
         with np.errstate(invalid="ignore"):  # looked at next
-            self._lines, self._fastest, self._extent = self._flow(self._first, self._cold)
+            self._lines, self._fastest, self._extent = self._flow(self._first, 0.0, self._cold)
         check_flow(self._lines, state, action)
         self._decay = self._largest_decay(*self._conducting.now(cold=False))
         if self._cold:
@@ -178,8 +178,9 @@ class VoxelStepper:
             self._begun = Ahead(state, action, held, self._lines, self._fastest)
         return Rates(self._decay, self._fastest)
 
-    def _flow(self, rate: Real, cold: bool) -> tuple[Array, float, Box]:
-        """Fill ``rate`` K/s and the sink; the lines of the ledger, W, the largest rate and the box of all rates.
+    def _flow(self, rate: Real, share: float, cold: bool) -> tuple[Array, float, Box]:
+        """Fill ``rate`` K/s when a share of the step is over and the sink; the lines of the ledger, W, the largest rate
+        and the box of all rates.
 
         ``cold``: there may be ice.
         """
@@ -209,7 +210,7 @@ class VoxelStepper:
         flow, blood, border = (float(sums[..., index].sum()) for index in range(3))
         probes = 0.0
         for contact, g in zip(self._contacts, self._conductances, strict=True):
-            heat = g * (contact.touch.temperature - temperature[contact.touch.nodes])
+            heat = g * (contact.touch.at(share).temperature - temperature[contact.touch.nodes])
             rate.ravel()[contact.places] += heat * self._inverse.ravel()[contact.places]
             self._sink.ravel()[contact.places] += g
             fastest = max(fastest, float(np.abs(rate.ravel()[contact.places]).max(initial=0.0)))
@@ -248,7 +249,7 @@ class VoxelStepper:
         fields = self._inverse, self._first, self._here, self._before
         v = self._state.take_content(self._problem.relation)
         self._move_on(1.0)
-        self._phases.stage(FLOW, 1.0, v, fields, self._contacts, self._box)
+        self._phases.stage(FLOW, 1.0, 1.0, v, fields, self._contacts, self._box)
         return self._phases.error(step, v, fields)
 
     def _move_on(self, share: float) -> None:
@@ -268,7 +269,7 @@ class VoxelStepper:
         self._clear()
         self._box = self._used = self._reached(scheme.stages)
         fields = self._runs, self._sink, self._inverse, self._first, self._here, self._before
-        flows = self._liquid.stages(scheme.later, step, self._lines, fields, self._box)
+        flows = self._liquid.stages(scheme, step, self._lines, fields, self._box)
         first, places = self._first.ravel(), self._moving_places
         first[places] = self._moving.rate(step)
         lines = self._march(step, scheme, flows)
@@ -320,7 +321,7 @@ class VoxelStepper:
         for stage, share in zip(scheme.later, scheme.shares, strict=False):
             self._move_on(share)
             fields = self._inverse, self._first, self._here, self._before
-            beyond_source = self._phases.stage(stage, step, v, fields, self._contacts, self._box)
+            beyond_source = self._phases.stage(stage, share, step, v, fields, self._contacts, self._box)
             self._here, self._before = self._before, self._here
             yield np.append(self._lines[0], beyond_source)
 
@@ -351,7 +352,7 @@ class VoxelStepper:
     def _error(self, step: float) -> float:
         """Local error from the flows at both ends of the step, K; keeps the later one for the next step, in the place
         of the increment before the last."""
-        self._last_lines, fastest, self._last_extent = self._flow(self._before, False)
+        self._last_lines, fastest, self._last_extent = self._flow(self._before, 1.0, False)
         self._used = hull(self._box, self._last_extent)
         rows = self._rows(1)[..., 0]
         number = self._grid.dtype(step)
@@ -374,5 +375,5 @@ class VoxelStepper:
         freezes = self._conducting.freezes
         if freezes:
             self._phases.take_ice(temperature)
-        self._conductances = [contact.conductance(temperature[contact.touch.nodes]) for contact in self._contacts]
-        self._last_lines, _, _ = self._flow(self._before, freezes)
+        self._conductances = [contact.conductance(temperature[contact.touch.nodes], 1.0) for contact in self._contacts]
+        self._last_lines, _, _ = self._flow(self._before, 1.0, freezes)

@@ -9,14 +9,17 @@ import numpy as np
 
 from thermal.engines.arrays import Box, Real
 from thermal.engines.linear_stage import linear_stages, slabs, together
+from thermal.engines.moving import Driven
 from thermal.engines.padded import Padded
 from thermal.engines.voxel_boxes import Contact
 from thermal.engines.voxel_conductivity import VoxelConductivity
 from thermal.engines.voxel_runs import Runs
 from thermal.engines.watched import Watched
-from thermal.heat import HeatProblem
-from thermal.scheme import Stage
+from thermal.heat import BUDGET, HeatProblem
+from thermal.scheme import Scheme
 from thermal.units import Array, Mask
+
+PROBES = BUDGET.index("probes")
 
 
 class VoxelLiquid:
@@ -41,6 +44,11 @@ class VoxelLiquid:
             return
         self._touched = bool(contacts)
         places = np.concatenate([self._filmed, *(contact.places for contact in contacts)])
+        self._driven = [
+            Driven(contact.places, contact.touch.change * g)
+            for contact, g in zip(contacts, conductances, strict=True)
+            if contact.touch.change != 0.0
+        ]
         losses = np.zeros((2, len(places)))
         losses[0, : len(self._film)] = self._film
         losses[1, len(self._film) :] = np.concatenate([np.zeros(0), *conductances])
@@ -49,7 +57,7 @@ class VoxelLiquid:
 
     def stages(
         self,
-        later: Sequence[Stage],
+        scheme: Scheme,
         step: float,
         lines: Array,
         fields: tuple[Runs, Real, Real, Real, Real, Real],
@@ -60,11 +68,11 @@ class VoxelLiquid:
 
         Gives, for each, the lines (W) of the ledger of the stage before; ``lines`` are those at the start of the step.
         """
-        number = self._grid.dtype
+        number, later, driven = self._grid.dtype, scheme.later, self._driven
         runs, sink, inverse, first, here, before = fields
         bounds = slabs(box, nb.get_num_threads())
         cuts = self._conducting.cuts
-        most = together(bounds) if cuts is None else 1
+        most = together(bounds) if cuts is None and not driven else 1
         weights = np.array([(s.mu, s.nu, s.now * step, (s.now + s.start) * step) for s in later], number)
         for done in range(0, len(later), most):
             group = weights[done : done + most]
@@ -91,7 +99,12 @@ class VoxelLiquid:
             else:
                 seen[0] = here.ravel()[self._watched.places]
                 cuts.linear_stage((sink, inverse, first, here, before), tuple(group[0]), box, sums[0])
+            known = lines
+            if driven:
+                flat = inverse.ravel(), before.ravel()
+                given = sum(probe.add(scheme.shares[done], group[0, 2], *flat) for probe in driven)
+                known = lines + given * np.eye(len(BUDGET))[PROBES]
             if len(group) % 2:
                 here, before = before, here
             held, lost = sums.sum(axis=(2, 3)).T
-            yield from lines - self._watched.lines(held, lost, seen)
+            yield from known - self._watched.lines(held, lost, seen)

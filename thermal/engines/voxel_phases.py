@@ -75,13 +75,15 @@ class VoxelPhases:
     def stage(
         self,
         stage: Stage,
+        share: float,
         step: float,
         v: Array,
         fields: tuple[Real, Real, Real, Real],
         contacts: Sequence[Contact],
         box: Box,
     ) -> Array:
-        """Do one from the state ``v`` (n,) K on the ``fields``: inverse capacity, first rate, here, before.
+        """Do one from the state ``v`` (n,) K on the ``fields``: inverse capacity, first rate, here, before; it begins
+        when a ``share`` of the step is over.
 
         Returns the lines (W) of blood, border, probes and held nodes of the stage before.
         """
@@ -96,8 +98,8 @@ class VoxelPhases:
         probes = 0.0
         for contact in contacts:
             near = theta.ravel()[contact.places].astype(np.float64)
-            g = contact.conductance(near + BODY_TEMPERATURE)
-            offset = contact.touch.temperature - BODY_TEMPERATURE
+            g = contact.conductance(near + BODY_TEMPERATURE, share)
+            offset = contact.touch.at(share).temperature - BODY_TEMPERATURE
             steady.ravel()[contact.places] += g * offset
             sink.ravel()[contact.places] += g
             probes += float((g * (offset - near)).sum())

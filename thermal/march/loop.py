@@ -365,7 +365,8 @@ class Loop:
         """First step after a jump."""
         drive = self.source.drive(progress.state, min(self.control.max_step, left))
         _, rates, _, _ = self._begin(progress, drive, 0.0)
-        return self.control.first(rates.decay, rates.heating, ramps=drive.held is not None)
+        ramps = drive.held is not None or any(contact.change != 0.0 for contact in drive.contacts)
+        return self.control.first(rates.decay, rates.heating, ramps)
 
     def _next_step(self, step: float, proposal: float, stepped: Stepped) -> float:
         """Proposal for the next step from the local error estimate."""

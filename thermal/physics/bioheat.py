@@ -153,4 +153,4 @@ class Bioheat:
             self._touched.append((contact.factor, nodes, contact.factor[nodes], self.nodes.take(nodes)))
         _, nodes, factor, conductivity = next(entry for entry in self._touched if entry[0] is contact.factor)
         film = np.broadcast_to(np.asarray(contact.film, dtype=float), contact.factor.shape)[nodes]
-        return Touch(nodes, factor, film, contact.temperature, conductivity)
+        return Touch(nodes, factor, film, contact.temperature, conductivity, contact.change)

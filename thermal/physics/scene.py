@@ -151,8 +151,10 @@ class Contact:
     factor: Array
     """(n,) m, from ``Engine.contact``"""
     temperature: float
-    """degC of the coolant or of the probe's wall"""
+    """degC of the coolant or of the probe's wall, in the middle of the step"""
     film: Array | float = np.inf
+    change: float = 0.0
+    """K by which the temperature goes on, evenly, from the start of the step to its end"""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self
@@ -184,13 +185,15 @@ class Cryo(HeatingKind):
             course = course_within(knots, state.time, step)
             if course is None:
                 return Drive(idle, readings={"probe_temperature": Reading(float(np.mean(touched)), "degC")})
-            temperature = course(middle)
-            walls = [min(temperature, near) if self.cooling_down(middle) else temperature for near in touched]
+            ends = course(state.time), course(state.time + step)
+            caps = touched if self.cooling_down(middle) else [math.inf] * len(touched)
             power, contacts, reached = idle, [], []
-            for graded, wall, limit in zip(graded_walls, walls, limits, strict=True):
+            for graded, cap, limit in zip(graded_walls, caps, limits, strict=True):
+                begin, end = (min(temperature, cap) for temperature in ends)
+                wall, change = 0.5 * (begin + end), end - begin
                 drawn = None if limit is None else limit.drawn(state.temperature, wall + graded.rise)
                 if drawn is None:
-                    contacts += [Contact(part, wall + rise) for part, rise in graded.parts]
+                    contacts += [Contact(part, wall + rise, change=change) for part, rise in graded.parts]
                     reached.append(wall)
                 else:
                     power = power - drawn.power
