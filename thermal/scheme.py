@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf, isfinite, sqrt
 
 import numpy as np
@@ -42,7 +43,7 @@ class Scheme:
         """How many there are."""
         return 1 + len(self.later)
 
-    @property
+    @cached_property
     def shares(self) -> tuple[float, ...]:
         """Of the step that are over after each stage of a Runge-Kutta scheme; all of it after the last."""
         before, here = 0.0, self.first
