@@ -285,7 +285,7 @@ def constant(engine: Any) -> Iterator[tuple[str, Array]]:
 
 
 def walls(engine: Any) -> Iterator[tuple[str, Array]]:
-    """Prescribed temperatures that move in every step: a face warms, and a ball freezes its surroundings and thaws."""
+    """Temperatures that move in every step: of a face and a probe, and of a ball that freezes its surroundings."""
     body = engine.volume > 0
     capacity = np.where(body, engine.to_nodes(3.6e6 + 4e5 * engine.shares["tumour"]), 1.0)
     of_cells = 0.5 + 0.1 * engine.shares["tumour"]
@@ -312,8 +312,14 @@ def walls(engine: Any) -> Iterator[tuple[str, Array]]:
         of_ball = float(np.interp(time, [0.0, 12.0, 16.0, 24.0], [37.0, -40.0, -40.0, 20.0]))
         return Held(face | ball, np.where(ball, of_ball, 37.0 + 0.4 * time))
 
-    act = PlainSource(lambda state, step: Drive(nothing, held=held), (12.0, 16.0, 24.0))
-    loop = Loop(problem, act, {"cem43": Cem43()}, Control(), 30.0, None, (2.5, 9.0, 20.0))
+    probe = engine.contact(Ball((0.0, 0.0, -5.5e-3), 1e-3))
+
+    def drive(state: State, step: float) -> Drive:
+        middle = 37.0 + 1.5 * (state.time + 0.5 * step)
+        return Drive(nothing, (Contact(probe, middle, change=1.5 * step),), held)
+
+    source = PlainSource(drive, (12.0, 16.0, 24.0))
+    loop = Loop(problem, source, {"cem43": Cem43()}, Control(), 30.0, None, (2.5, 9.0, 20.0))
     saved = []
     for progress in loop.march(loop.start(np.full(body.shape, 37.0))):
         saved += [moment for moment, wanted in loop.moments(progress) if wanted]

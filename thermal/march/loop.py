@@ -226,6 +226,10 @@ class Loop:
         proposal = progress.step if progress.step > 0.0 else self._fresh_step(progress, target - now)
         step, lands = fit(min(proposal, self.control.max_step), target - now)
         drive = self.source.drive(progress.state, step)
+        if (longest := self.control.after_turn(drive.turn)) < step:
+            proposal = longest
+            step, lands = fit(proposal, target - now)
+            drive = self.source.drive(progress.state, step)
         if now + SMALLEST_STEP < drive.until < target - APART:
             target, jumps = drive.until, False
             shorter, lands = fit(min(proposal, self.control.max_step), target - now)

@@ -23,6 +23,8 @@ is of the first order in the step, and diffusion wipes out what it sees within a
 FRONT_BEARABLE = 2.0
 """How many times that a step may have: beyond it is done anew."""
 SAFETY = 0.8
+FEW = 5.0
+"""Tolerances that tissue may move by in the first step after a jump, or be left behind by a wall that turns."""
 LONGEST_LEAP = 2e4
 """Longest step that is exact in time, in units of the fastest decay: some 400 stages, so that runs show progress."""
 ROUND_OFF: dict[Precision, float] = {"single": 2e-6, "double": 1e-14}
@@ -63,6 +65,11 @@ class Control:
         """K, longest way that such a step may go at the rate of its start: round-off stays a tenth of the tolerance."""
         return 0.1 * self.tolerance / ROUND_OFF[self.precision]
 
+    def after_turn(self, turn: float) -> float:
+        """Longest step (s) after prescribed temperatures have begun to move faster or slower by ``turn`` K/s: tissue
+        that went on as before would be left behind by a few tolerances."""
+        return max(FEW * self.tolerance / turn, SMALLEST_STEP) if turn > 0.0 else math.inf
+
     def first(self, decay: float, heating: float, ramps: bool) -> float:
         """First step (s) after a jump: the fastest node moves by a few tolerances.
 
@@ -72,7 +79,7 @@ class Control:
         if self.first_step is not None:
             return self.first_step
         slowest = 4.0 / max(decay, 1e-12)
-        moving = 5.0 * self.tolerance / heating if heating > 0 else self.max_step
+        moving = FEW * self.tolerance / heating if heating > 0 else self.max_step
         if ramps:
             moving = min(moving, slowest)
         return max(min(moving, self.max_step), 1e-3 * slowest, SMALLEST_STEP)

@@ -164,7 +164,8 @@ class Drive:
     ``power``: (n,) W put into each node. ``contacts``: probes. ``held``: nodes whose temperature is prescribed, as a
     function of time (s) whose mask never changes. ``readings``: instruments for the history (power, impedance ...).
     ``steady``: all of it stays as it is until the source's next event or tick, whatever the temperature does.
-    ``until``: time in s beyond which the step must not go, though there is neither event nor tick.
+    ``until``: time in s beyond which the step must not go, though there is neither event nor tick. ``turn``: K/s by
+    which prescribed temperatures move faster or slower from the start of the step on than before.
     """
 
     power: Array
@@ -173,6 +174,7 @@ class Drive:
     readings: Mapping[str, Reading] = field(default_factory=dict)
     steady: bool = False
     until: float = np.inf
+    turn: float = 0.0
 
 
 @runtime_checkable

@@ -152,6 +152,7 @@ class CombinedSource:
             _numbered(drive.readings for drive in drives),
             all(drive.steady for drive in drives),
             min(drive.until for drive in drives),
+            max(drive.turn for drive in drives),
         )
 
     def memory(self) -> Mapping[str, Array]:

@@ -11,7 +11,7 @@ from pydantic import Field
 from thermal.errors import CaseError
 from thermal.nodes import region_nodes
 from thermal.physics.heating.kind import HeatingKind
-from thermal.physics.heating.schedule import Ramp, Switched, ramp_breaks, ramp_within
+from thermal.physics.heating.schedule import Ramp, Switched, ramp_breaks, ramp_turn, ramp_within
 from thermal.physics.heating.shapes import PrescribedSource, region_volume
 from thermal.physics.plain import PlainSource
 from thermal.physics.scene import Device, Drive, Held, Reading, Scene, State
@@ -150,6 +150,7 @@ class PrescribedTemperature(HeatingKind):
                 idle,
                 held=lambda time: Held(mask, np.full(mask.shape, value(time))),
                 readings={"held_temperature": reading},
+                turn=ramp_turn(self.schedule, state.time),
             )
 
         events, ticks = ramp_breaks(self.schedule, scene.duration)

@@ -170,6 +170,14 @@ def ramp_breaks(knots: Ramp, duration: float) -> tuple[tuple[float, ...], tuple[
     return tuple(sorted(events)), tuple(sorted(set(times[within].tolist()) - events))
 
 
+def ramp_turn(knots: Ramp, time: float) -> float:
+    """Change of the slope, K/s, at ``time`` (s); none between two knots."""
+    if all(abs(knot - time) > 0.5 * SHORTEST for knot, _ in knots):
+        return 0.0
+    before, after = (ramp_within(knots, time + shift, 0.0) for shift in (-SHORTEST, SHORTEST))
+    return abs((after(time + 1.0) - after(time)) - (before(time) - before(time - 1.0)))
+
+
 def ramp_events(knots: Sequence[tuple[float, object]], duration: float) -> tuple[float, ...]:
     """Times of the knots in (0, ``duration``), s."""
     return tuple(sorted({time for time, _ in knots if 0.0 < time < duration}))
