@@ -37,7 +37,7 @@ def asked(engine: Any) -> Mapping[str, Callable[[], object]]:
     ones, sink = np.ones(len(engine.cell_volume)), 1e4 * engine.volume
     solid, body = engine.cell_volume > 0, engine.volume > 0
     operator = engine.conductance(ones)
-    nobody = np.zeros_like(body)
+    nobody, centre = np.zeros_like(body), np.zeros((1, 3))
     return {
         "coefficient": lambda: engine.conductance(spoilt(ones, solid, np.nan)),
         "coefficients": lambda: engine.conductance(cut(ones)),
@@ -48,6 +48,19 @@ def asked(engine: Any) -> Mapping[str, Callable[[], object]]:
         "loads": lambda: engine.solve(operator, sink, cut(sink)),
         "guesses": lambda: engine.solve(operator, sink, sink, guess=cut(sink)),
         "masks": lambda: engine.solve(operator, sink, sink, fixed=nobody[: len(cut(sink))], values=sink),
+        "no load": lambda: engine.solve(operator, sink, spoilt(sink, body, np.nan)),
+        "no value": lambda: engine.solve(operator, sink, sink, fixed=body, values=spoilt(sink, body, np.nan)),
+        "no guess": lambda: engine.solve(operator, sink, sink, guess=spoilt(sink, body, np.nan)),
+        "whole numbers": lambda: engine.solve(operator, sink, sink, fixed=nobody.astype(int)),
+        "sampled": lambda: engine.sample(cut(sink), centre),
+        "no places": lambda: engine.sample(sink, np.zeros((2, 2))),
+        "one place": lambda: engine.sample(sink, centre[0]),
+        "amounts": lambda: engine.deposit(np.ones(2), centre),
+        "no amount": lambda: engine.deposit(np.full(1, np.nan), centre),
+        "shares": lambda: engine.inside(cut(sink), 0.0),
+        "no level": lambda: engine.inside(sink, np.nan),
+        "surfaces": lambda: engine.isosurface(cut(sink), 0.0),
+        "too deep": lambda: engine.isosurface(np.stack([sink, sink], axis=1), 0.0),
         "tolerance": lambda: engine.solve(operator, sink, sink, tolerance=0.0),
         "outside": lambda: engine.conductance(np.where(solid, ones, np.nan)),
     }

@@ -24,6 +24,7 @@ import dolfinx
 from petsc4py import PETSc
 
 from thermal.domain import CutEdges
+from thermal.engine import NotConvergedError
 from thermal.units import Array, Mask
 
 __all__ = ["MPI", "Distribution", "PETSc", "distribute"]
@@ -152,13 +153,13 @@ class Distribution:
         said, fit = "", True
         try:
             check(*parts)
-        except ValueError as error:
+        except (ValueError, NotConvergedError) as error:
             said, fit = str(error), len({np.shape(part) for part in parts}) == 1
         if not self.add(float(bool(said))):
             return
         if self.add(float(not fit)):
             raise ValueError(next(words for words in self.comm.allgather("" if fit else said) if words))
-        check(*(gather(part.astype(float)).astype(part.dtype) for part in parts))
+        check(*(gather(np.asarray(part, dtype=float)).astype(np.asarray(part).dtype) for part in parts))
 
     def _all(self, part: Any) -> Array:
         mine = np.ascontiguousarray(part, dtype=float)

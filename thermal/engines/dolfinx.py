@@ -21,13 +21,14 @@ from thermal.carriage import Carriage, Transport
 from thermal.domain import AxisymmetricDomain, CutEdges, Domain, MeshDomain, Probe, VoxelDomain
 from thermal.engine import Operator, Skeleton, Surface
 from thermal.engines import petsc, probes
-from thermal.engines.coefficients import check_coefficient
+from thermal.engines.coefficients import check_amounts, check_coefficient, check_field
 from thermal.engines.distributed_operator import DolfinxOperator
 from thermal.engines.distribution import Distribution
 from thermal.engines.local_heat import RowStages
 from thermal.engines.operator_heat import OperatorStepper
 from thermal.engines.parts import GridPart, MeshPart, Part
 from thermal.engines.simplices import WholeMesh
+from thermal.engines.soundness import as_places
 from thermal.engines.spectrum import fastest_mode
 from thermal.flight import Flight, Packets, Turbid
 from thermal.heat import HeatProblem, HeatStepper, Precision
@@ -274,11 +275,14 @@ class DolfinxEngine:
 
     def sample(self, u: Array, at: Array) -> Array:
         """Interpolate nodal ``u`` at points (q, 3), equal on every rank. Raises ``ValueError`` outside the domain."""
-        return self.part.sample(u, at)
+        self._check_field(u)
+        return self.part.sample(u, as_places(at))
 
     def deposit(self, amount: Array, at: Array) -> Array:
         """Adjoint of :meth:`sample`; every rank gives all points and gets its own nodes. Drops what is outside."""
-        return self.part.deposit(amount, at)
+        places = as_places(at)
+        check_amounts(amount, places)
+        return self.part.deposit(amount, places)
 
     def spread(self, probe: Probe) -> tuple[Array, float]:
         """See :meth:`thermal.engine.Engine.spread`."""
@@ -295,12 +299,19 @@ class DolfinxEngine:
 
     def inside(self, u: Array, level: float) -> Array:
         """(m,) share of each cell at or above ``level``."""
+        self._check_field(u, level)
         spread = self.distribution
         return self.part.inside(spread.with_ghosts(u), level)[: spread.owned_cells]
 
     def isosurface(self, u: Array, level: float) -> Surface:
         """Triangles of ``u = level`` of the whole domain, on every rank."""
+        self._check_field(u, level)
         return self.part.whole.isosurface(self.gather(u), level)
+
+    def _check_field(self, u: Array, level: float = 0.0) -> None:
+        """Raise ``ValueError`` on every rank unless ``u`` is one number for each node, and for a ``level`` of NaN."""
+        spread = self.distribution
+        spread.refuse(lambda u, body: check_field(u, len(body), level), spread.gather, u, self.volume > 0.0)
 
 
 @dataclass(frozen=True)

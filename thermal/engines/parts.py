@@ -206,8 +206,7 @@ class MeshPart:
         """Linear interpolation; raises ``ValueError`` outside the mesh."""
         held, mine = self._finders(at)
         if not held.all():
-            x, y, z = 1e3 * np.atleast_2d(at)[~held][0]
-            raise ValueError(f"the point ({x:.4g}, {y:.4g}, {z:.4g}) mm lies outside the mesh")
+            raise _outside(np.atleast_2d(at)[~held][0])
         values = np.zeros(len(held))
         values[mine] = self._near.sample(self.distribution.with_ghosts(u), np.atleast_2d(at)[mine])
         return np.asarray(self.distribution.add(values))
@@ -222,7 +221,7 @@ class MeshPart:
         """Largest edge of the cell at ``point``, m. Raises ``ValueError`` outside the mesh."""
         held, mine = self._finders(np.array([point]))
         if not held.any():
-            raise ValueError(f"the point {point} lies outside the mesh")
+            raise _outside(np.array(point))
         return float(self.distribution.add(np.array([self._near.spacing(point) if mine.any() else 0.0]))[0])
 
     def spacing_along(self, probe: Probe) -> Array:
@@ -240,3 +239,9 @@ class MeshPart:
     def inside(self, u: Array, level: float) -> Array:
         """(c,) share of each cell here at or above ``level``."""
         return self._near.inside(u, level)
+
+
+def _outside(point: Array) -> ValueError:
+    """What to say of a point (3,) m that no rank has."""
+    x, y, z = 1e3 * point
+    return ValueError(f"the point ({x:.4g}, {y:.4g}, {z:.4g}) mm lies outside the mesh")

@@ -10,12 +10,13 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from thermal.engine import NotConvergedError
-from thermal.engines.coefficients import check_diagonal, check_nodal, check_tolerance
+from thermal.engines.coefficients import check_diagonal, check_finite, check_nodal, check_tolerance
 from thermal.engines.distribution import Distribution, PETSc
 from thermal.engines.islands import Floating, Index, alone, join_edges, settle, stranded, stranded_error
 from thermal.engines.local_rows import LocalOperator
@@ -194,7 +195,7 @@ def check_system(distribution: Distribution, active: Mask, diagonal: Array, give
 def free_nodes(operator: LocalOperator, diagonal: Array, active: Mask, fixed: Mask | None) -> Mask:
     """(owned,) ``active`` nodes with an equation of their own."""
     free = active & (operator.diagonal + diagonal > 0)
-    return free if fixed is None else free & ~fixed
+    return free if fixed is None else free & ~np.asarray(fixed, dtype=bool)
 
 
 def solve(
@@ -221,16 +222,24 @@ def solve(
     given = {"the right-hand side": rhs, "the prescribed values": values, "the guess": guess}
     given = {f"{what} of a linear solve": array for what, array in given.items()}
     check_system(distribution, active, diagonal, {FIXED: fixed, **given})
+    fixed = None if fixed is None else np.asarray(fixed, dtype=bool)
     free = free_nodes(operator, diagonal, active, fixed)
+    prescribed = np.zeros_like(active) if fixed is None else fixed & active
+    used = {
+        "the right-hand side": (rhs, active),
+        "a prescribed value": (values, prescribed),
+        "the guess": (guess, free),
+    }
+    for what, (array, where) in used.items():
+        if array is not None:
+            distribution.refuse(partial(check_finite, what=what), distribution.gather, array, where)
     held = np.zeros_like(rhs)
     if fixed is not None and values is not None:
-        held[fixed & active] = values[fixed & active]
+        held[prescribed] = values[prescribed]
     _refuse_stranded(distribution, rhs, np.flatnonzero(~free if fixed is None else ~(free | fixed)))
     system = System(distribution, operator, diagonal, free)
     load = np.where(free, rhs - operator(distribution.with_ghosts(held)), 0.0)
-    level = free & (diagonal > 0)
-    if fixed is not None:
-        level |= fixed & active
+    level = (free & (diagonal > 0)) | prescribed
     floating = _floating(distribution, operator, free, level)
     size = system.norm(load)
     if not np.isfinite(size):
