@@ -357,6 +357,21 @@ def test_zone_of_a_ball() -> None:
     assert np.einsum("ij,ij->", a, np.cross(b, c)) / 6 == pytest.approx(volume, rel=1e-12)
 
 
+def test_surfaces_do_not_hang_on_the_order_of_corners() -> None:
+    """Where four edges are cut two triangles can lie in two ways, and means over corners differ by 1e-3 with them."""
+    engine, rng = jittered(6), np.random.default_rng(3)
+    u = rng.normal(size=len(engine.points))
+    mixed = np.stack([rng.permutation(cell) for cell in rng.permutation(engine.cells)])
+    found = []
+    for cells in (engine.cells, mixed):
+        surface = MeshEngine(MeshDomain(engine.points, cells, {})).isosurface(u, 0.1)
+        first = surface.triangles.argmin(axis=1)[:, None]
+        turned = np.take_along_axis(surface.triangles, (first + np.arange(3)) % 3, axis=1)
+        found.append((surface.points, {tuple(corners) for corners in turned.tolist()}))
+    np.testing.assert_allclose(found[1][0], found[0][0], atol=1e-12)
+    assert found[1][1] == found[0][1]
+
+
 @pytest.mark.parametrize("probe", [Ball((0.0, 0.0, 0.0), 0.02), Line((0.0, 0.0, -0.2), (0.0, 0.0, 0.2), 0.01)])
 def test_thin_probes_meet_the_mesh(probe: Ball | Line) -> None:
     engine = jittered(8)

@@ -173,7 +173,9 @@ class MeshEngine(SimplexEngine):
     def isosurface(self, u: Array, level: float) -> Surface:
         """Triangles of ``u = level``."""
         check_field(u, len(self.points), level)
-        return marching.tetrahedra_surface(self.points, self.cells, u, level)
+        inside = (np.asarray(u) >= level)[self.cells]
+        cut = self.cells[inside.any(axis=1) & ~inside.all(axis=1)]
+        return marching.tetrahedra_surface(self.points, marching.turned_alike(cut), u, level)
 
 
 @compiled

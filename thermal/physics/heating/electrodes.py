@@ -10,13 +10,17 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from thermal.domain import Line
+from thermal.domain import Line, Probe, ends
 from thermal.engine import Engine
 from thermal.errors import CaseError
 from thermal.physics.heating.applicator import BallTip, Needle, contact_factor, device
 from thermal.physics.scene import Contact, Device, Held
 from thermal.units import Array, HeatTransfer, Length, Point, ProbeRadius, Spec, Temperature
 
+ALIKE = 1e-9
+"""Relative difference of conductivities that is none."""
+AROUND, BESIDE = 8, 0.25
+"""Cells that a place can lie between, and by how much farther than the nearest their middles are, in its edges."""
 Pole = Literal["active", "return"]
 """Which side of the generator an electrode is on; a return electrode makes the circuit bipolar."""
 
@@ -193,19 +197,28 @@ class Electrode:
         engine: Engine,
         cooling: Cooling | None,
         thermal_conductivity: Array,
+        electrical_conductivity: Array,
         where: str,
     ) -> Electrode:
-        """Raises ``CaseError`` naming the key ``where`` for an electrode that touches no tissue."""
-        whole = np.sum([contact_factor(engine, engine.contact, part, where) for part in spec.parts], axis=0)
+        """Of the tissue at body temperature: its thermal conductivity at nodes (n,), the electrical one at cells (m,).
+
+        Raises ``CaseError`` naming the key ``where`` for an electrode that touches no tissue.
+        """
+        factors = [contact_factor(engine, engine.contact, part, where) for part in spec.parts]
+        whole = np.sum(factors, axis=0)
         nodes = np.flatnonzero(whole)
         active = spec.pole == "active"
+        mean = engine.to_nodes(electrical_conductivity)[nodes]
+        factor = np.zeros(nodes.size)
+        for part, own in zip(spec.parts, factors, strict=True):
+            factor += own[nodes] * within_reach(engine, part.probe, nodes, electrical_conductivity) / mean
         if cooling is None:
-            return Electrode(nodes, whole[nodes], active, None, np.ones(nodes.size))
+            return Electrode(nodes, factor, active, None, np.ones(nodes.size))
         coolant = cooling.contact(engine, spec.parts, whole, where)
         tissue = thermal_conductivity[nodes] * coolant.factor[nodes]
         film = coolant.film[nodes] if isinstance(coolant.film, np.ndarray) else coolant.film
         returned = np.divide(tissue, tissue + film)
-        return Electrode(nodes, whole[nodes], active, coolant, np.asarray(returned))
+        return Electrode(nodes, factor, active, coolant, np.asarray(returned))
 
     def touched(self, temperature: Array) -> float:
         """Mean temperature of the tissue at it, degC, from (n,)."""
@@ -217,6 +230,31 @@ class Electrode:
         if not cooled or self.coolant is None:
             return near
         return np.asarray(self.coolant.temperature * (1.0 - self.returned) + near * self.returned)
+
+
+def within_reach(engine: Engine, probe: Probe, nodes: npt.NDArray[np.intp], conductivity: Array) -> Array:
+    """(t,) mean conductivity around each of the ``nodes`` (t,), of the ``conductivity`` (m,) of cells, each counted as
+    no better than that in which the nearest place of the ``probe`` lies, or the better one where it lies between two.
+
+    A current that comes to a pool of saline, or out of a shell of bone, has met the tissue at the electrode before.
+    """
+    touched = np.zeros(engine.volume.shape)
+    touched[nodes] = 1.0
+    cells = np.flatnonzero((engine.to_cells(touched) > 0.0) & (engine.cell_volume > 0.0))
+    there = conductivity[cells]
+    if float(np.ptp(there)) <= ALIKE * float(there.max()):
+        return engine.to_nodes(conductivity)[nodes]
+    from scipy.spatial import cKDTree  # slow to import
+
+    start, end = (np.asarray(at) for at in ends(probe))
+    axis = end - start
+    centres = np.stack([engine.to_cells(np.ascontiguousarray(x))[cells] for x in engine.points.T], axis=1)
+    along = np.clip((centres - start) @ axis / (float(axis @ axis) or 1.0), 0.0, 1.0)
+    away, near = cKDTree(centres).query(start + along[:, None] * axis, k=np.arange(1, min(AROUND, len(cells)) + 1))
+    home = away <= away[:, :1] + BESIDE * engine.cell_size[cells[near[:, :1]]]
+    capped = conductivity.copy()
+    capped[cells] = np.minimum(there, np.max(there[near], axis=1, where=home, initial=0.0))
+    return engine.to_nodes(capped)[nodes]
 
 
 def nothing_grounded(engine: Engine) -> Held:

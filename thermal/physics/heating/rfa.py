@@ -134,7 +134,7 @@ class Rfa(Switched, Generator):
         }
         thermal_conductivity = tissues.nodes("conductivity", by)
         electrodes = tuple(
-            Electrode.of(spec, engine, self.cooling, thermal_conductivity, place)
+            Electrode.of(spec, engine, self.cooling, thermal_conductivity, at_body, place)
             for spec, place in zip(self.all_electrodes, self.places, strict=True)
         )
         circuit = Circuit(
