@@ -140,7 +140,7 @@ def turned_alike(cells: Index) -> Index:
     level cuts four edges, which way the two triangles divide them then hangs on the nodes, and not on their order."""
     rows, others = np.arange(len(cells))[:, None], np.arange(3)
     even = np.array([[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]])
-    found = cells[rows, even[cells.argmin(axis=1)]]
+    found: Index = cells[rows, even[cells.argmin(axis=1)]]
     found[:, 1:] = found[rows, 1 + (found[:, 1:].argmin(axis=1)[:, None] + others) % 3]
     return found
 

@@ -204,17 +204,18 @@ class Electrode:
 
         Raises ``CaseError`` naming the key ``where`` for an electrode that touches no tissue.
         """
-        factors = [contact_factor(engine, engine.contact, part, where) for part in spec.parts]
+        parts: Sequence[Needle | BallTip] = spec.parts
+        factors = [contact_factor(engine, engine.contact, part, where) for part in parts]
         whole = np.sum(factors, axis=0)
         nodes = np.flatnonzero(whole)
         active = spec.pole == "active"
         mean = engine.to_nodes(electrical_conductivity)[nodes]
         factor = np.zeros(nodes.size)
-        for part, own in zip(spec.parts, factors, strict=True):
+        for part, own in zip(parts, factors, strict=True):
             factor += own[nodes] * within_reach(engine, part.probe, nodes, electrical_conductivity) / mean
         if cooling is None:
             return Electrode(nodes, factor, active, None, np.ones(nodes.size))
-        coolant = cooling.contact(engine, spec.parts, whole, where)
+        coolant = cooling.contact(engine, parts, whole, where)
         tissue = thermal_conductivity[nodes] * coolant.factor[nodes]
         film = coolant.film[nodes] if isinstance(coolant.film, np.ndarray) else coolant.film
         returned = np.divide(tissue, tissue + film)
