@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from thermal.case import Case
@@ -15,6 +16,7 @@ from thermal.machine import give_back
 from thermal.simulation.accuracy import Companion, companion, estimate
 from thermal.simulation.conclusion import conclude
 from thermal.simulation.course import follow
+from thermal.simulation.envelope import Found, extremes
 from thermal.simulation.preparation import Prepared, Report, prepare, provenance_table
 from thermal.simulation.workshop import Workshop
 from thermal.store import COMPANION, Run, RunFolder, read_run
@@ -82,7 +84,9 @@ def _simulate_into(run: RunFolder, case: Case, report: Report, workshop: Worksho
     give_back()
     summary, late = conclude(prepared, run, last, earlier + preparing + time.perf_counter() - started)
     if made is not None and other is not None:
-        bands = estimate(summary, made, other.summary)
+        found = Found(prepared.engine, prepared.zone(last), last.hottest, prepared.anatomy.tumour)
+        beside = Found.stored(other, prepared.engine if made.ratio is None else None)
+        bands = estimate(summary, made, other.summary, partial(extremes, found, beside))
         late += bands.warnings
         summary |= bands.entries
     for warning in late:
