@@ -80,22 +80,23 @@ def bands_of(own: Found, other: Found, ratio: float) -> dict[str, float]:
 
 @pytest.mark.parametrize(("own", "other"), [(2 * MM, 3.2 * MM), (3.2 * MM, 2 * MM)])
 def test_zones_of_one_size_that_lie_elsewhere_have_bands(own: float, other: float) -> None:
-    """2 mm apart: what one zone holds and the other does not is, on either side, a mean of 1 mm of half the surface."""
+    """1 mm apart, the borders are half a millimetre apart in the mean."""
     ratio = other / own
-    bands = bands_of(ball_at(MM, own), ball_at(-MM, other), ratio)
+    bands = bands_of(ball_at(0.5 * MM, own), ball_at(-0.5 * MM, other), ratio)
     factor = times(ratio)
-    once = 4.0 * np.pi * (9 * MM) ** 2 * MM
+    once = 4.0 * np.pi * (9 * MM) ** 2 * 0.5 * MM
     assert 0.8 * once * factor < bands["zone.volume"] < 3.0 * once * factor
     assert bands["zone.tumour_coverage"] > 0.1
-    assert bands["zone.minimum_margin"] == pytest.approx(2 * MM * factor, rel=0.3)
+    assert bands["zone.minimum_margin"] == pytest.approx(1 * MM * factor, rel=0.3)
 
 
 @pytest.mark.parametrize(("own", "other"), [(2 * MM, 3.2 * MM), (3.2 * MM, 2 * MM)])
 def test_fields_that_agree_have_no_bands(own: float, other: float) -> None:
-    """But for what interpolates between the nodes of the finer grid, and on a ball that is what is bent."""
+    """But for what is bent between the nodes of the finer grid: h^2 / 8 r in each direction across the radius."""
     bands = bands_of(ball_at(MM, own), ball_at(MM, other), other / own)
-    assert bands["zone.volume"] < 0.15 * 4.0 / 3.0 * np.pi * (9 * MM) ** 3
-    assert bands["zone.minimum_margin"] < 0.3 * MM
+    bent = times(other / own) * (2 * MM) ** 2 / (4.0 * 8 * MM)
+    assert bands["zone.volume"] < 4.0 * np.pi * (9 * MM) ** 2 * bent
+    assert bands["zone.minimum_margin"] < bent
 
 
 def test_bands_hold_where_a_point_in_perfused_tissue_lies_off_the_grid(tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_bands_hold_the_true_error_of_a_heated_ball(tmp_path: Path, h: str) -> N
         half = made.value(f"error.{key}")
         assert abs(made.value(key) - true) <= half, key
     assert made.value("error.peak_temperature") < 0.2 * rise(0.0)  # a band that says something
-    assert made.value("error.zone.volume") < 0.4 * truth["zone.volume"]
+    assert made.value("error.zone.volume") < 0.5 * truth["zone.volume"]
     assert made.value("warnings") == []
 
 
@@ -164,10 +165,10 @@ def test_bands_hold_the_true_error_of_a_gaussian_source(tmp_path: Path, h: str) 
 
 
 def test_bands_shrink_with_the_square_of_the_spacing(tmp_path: Path) -> None:
-    bands = [
-        run(tmp_path / h, "pen07", f"anatomy.refine.voxel_size={h} mm").value("error.peak_temperature")
-        for h in ("1", "2")
-    ]
+    """On grids whose companions are coarser by the same ratio."""
+    runs = [run(tmp_path / h, "pen07", f"anatomy.refine.voxel_size={h} mm") for h in ("1.6", "3.2")]
+    assert runs[0].value("error.ratio") == pytest.approx(runs[1].value("error.ratio"))
+    bands = [each.value("error.peak_temperature") for each in runs]
     assert 2.5 < bands[1] / bands[0] < 6.0  # four, with what is not yet asymptotic
 
 
