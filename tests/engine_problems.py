@@ -209,16 +209,20 @@ def steady(engine: Any) -> Iterator[tuple[str, Array]]:
     yield "parts afloat", engine.gather(engine.solve(parted, nothing, engine.take(balanced), tolerance=1e-12))
 
 
-def march(engine: Any) -> Iterator[tuple[str, Array]]:
-    """Perfused tissue that is heated and damaged at one place and frozen at another, with a cooled skin."""
-    capacity = np.where(engine.volume > 0, engine.to_nodes(3.6e6 + 4e5 * engine.shares["tumour"]), 1.0)
+def _faces(engine: Any) -> tuple[str, str]:
+    """Names of a face that is cooled and of one that is held."""
+    return ("z+", "x-") if "z+" in engine.areas else ("surface", "west")
+
+
+def _freezing(engine: Any, held: Held, unfrozen: CutEdges | None, frozen: CutEdges | None) -> Bioheat:
+    """Perfused tissue that can freeze, with a cooled skin; ``unfrozen`` and ``frozen``: edges that a border cuts."""
     body = engine.volume > 0
+    capacity = np.where(body, engine.to_nodes(3.6e6 + 4e5 * engine.shares["tumour"]), 1.0)
     of_cells = 0.5 + 0.1 * engine.shares["tumour"]
     of_nodes = np.where(body, engine.to_nodes(of_cells), 1.0)
     freezing = PhaseChange(-8.0, -1.0, np.full(body.shape, 2.5e8))
-    cold_face, held_face = ("z+", "x-") if "z+" in engine.areas else ("surface", "west")
-    film = 200.0 * engine.areas[cold_face]
-    problem = Bioheat(
+    film = 200.0 * engine.areas[_faces(engine)[0]]
+    return Bioheat(
         engine,
         Enthalpy.build(capacity, freezing, 0.5 * capacity),
         lambda: capacity * engine.volume,
@@ -227,14 +231,17 @@ def march(engine: Any) -> Iterator[tuple[str, Array]]:
         4e4 * engine.volumes["liver"],
         37.0,
         500.0 * engine.volume,
-        Surroundings(film, 5.0 * film, Held(engine.areas[held_face] > 0, np.full(body.shape, 37.0))),
-        CutConductivity.of(
-            CutEdges.product(engine.cut_edges({"liver": 0.2, "tumour": 1.5}), engine.held_edges("tumour")),
-            engine.cut_edges({"liver": 2.0, "tumour": 0.7}),
-            freezing.start,
-            freezing.end,
-        ),
+        Surroundings(film, 5.0 * film, held),
+        CutConductivity.of(unfrozen, frozen, freezing.start, freezing.end),
     )
+
+
+def march(engine: Any) -> Iterator[tuple[str, Array]]:
+    """Perfused tissue that is heated and damaged at one place and frozen at another, with a cooled skin."""
+    body, (_, held_face) = engine.volume > 0, _faces(engine)
+    ahead, beside = (engine.cut_edges(by) for by in ({"liver": 0.2, "tumour": 1.5}, {"liver": 2.0, "tumour": 0.7}))
+    held = Held(engine.areas[held_face] > 0, np.full(body.shape, 37.0))
+    problem = _freezing(engine, held, CutEdges.product(ahead, engine.held_edges("tumour")), beside)
     cold, hot = Ball((-3e-3, -2e-3, -1e-3), 3e-3), (3e-3, 2e-3, 1e-3)
     if not engine.symmetric(cold):
         cold, hot = Ball((0.0, 0.0, -4e-3), 2e-3), (0.0, 0.0, 3e-3)
@@ -261,7 +268,7 @@ def constant(engine: Any) -> Iterator[tuple[str, Array]]:
     """Perfused tissue under constant power with a cooled skin and nothing that follows the temperature: two leaps."""
     body = engine.volume > 0
     of_cells = 0.5 + 0.3 * engine.shares["tumour"]
-    cold_face, held_face = ("z+", "x-") if "z+" in engine.areas else ("surface", "west")
+    cold_face, held_face = _faces(engine)
     film = 200.0 * engine.areas[cold_face]
     still = np.zeros(of_cells.shape)
     of_nodes = np.where(body, engine.to_nodes(of_cells), 1.0)
@@ -286,26 +293,9 @@ def constant(engine: Any) -> Iterator[tuple[str, Array]]:
 
 def walls(engine: Any) -> Iterator[tuple[str, Array]]:
     """Temperatures that move in every step: of a face and a probe, and of a ball that freezes its surroundings."""
-    body = engine.volume > 0
-    capacity = np.where(body, engine.to_nodes(3.6e6 + 4e5 * engine.shares["tumour"]), 1.0)
-    of_cells = 0.5 + 0.1 * engine.shares["tumour"]
-    of_nodes = np.where(body, engine.to_nodes(of_cells), 1.0)
-    freezing = PhaseChange(-8.0, -1.0, np.full(body.shape, 2.5e8))
-    cold_face, held_face = ("z+", "x-") if "z+" in engine.areas else ("surface", "west")
-    film = 200.0 * engine.areas[cold_face]
+    body, (_, held_face) = engine.volume > 0, _faces(engine)
     nothing = np.zeros(body.shape)
-    problem = Bioheat(
-        engine,
-        Enthalpy.build(capacity, freezing, 0.5 * capacity),
-        lambda: capacity * engine.volume,
-        Conductivity(of_cells, np.full(of_cells.shape, 0.002), 4.0 * of_cells, freezing.start, freezing.end),
-        lambda: Conductivity(of_nodes, np.full(of_nodes.shape, 0.002), 4.0 * of_nodes, freezing.start, freezing.end),
-        4e4 * engine.volumes["liver"],
-        37.0,
-        500.0 * engine.volume,
-        Surroundings(film, 5.0 * film, Held(nothing > 0.0, nothing)),
-        CutConductivity.of(engine.held_edges("tumour"), None, freezing.start, freezing.end),
-    )
+    problem = _freezing(engine, Held(nothing > 0.0, nothing), engine.held_edges("tumour"), None)
     face, ball = (engine.areas[held_face] > 0) & body, (np.linalg.norm(engine.points, axis=1) < 3.5e-3) & body
 
     def held(time: float) -> Held:
